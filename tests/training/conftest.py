@@ -1,0 +1,62 @@
+"""A model small enough to train in a test: one weight and one bias a branch and label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from zeus_app.protocols import Batch
+from zeus_app.training.cases import Case, make_case
+from zeus_app.types import BoolArray, FloatArray, Instruction
+
+SIZE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class TinyPrepared:
+    present: BoolArray
+    pixels: FloatArray  # (S, M, SIZE, SIZE)
+    instructions: tuple[Instruction, ...] = ()
+
+    def batch(self, slices: Sequence[int]) -> Batch:
+        rows = list(slices)
+        return {
+            "present": torch.from_numpy(self.present[rows]),
+            "pixels": torch.from_numpy(self.pixels[rows]),
+        }
+
+
+class TinyModel:
+    """Logits are weight x pixel + bias, one pair for each of two branches."""
+
+    name = "tiny"
+    branches = ("T2", "FLAIR")
+
+    def __init__(self) -> None:
+        self.trainable: nn.Module = nn.Conv2d(2, 2, kernel_size=1, groups=2)
+        nn.init.zeros_(self.trainable.weight)
+        nn.init.zeros_(self.trainable.bias)
+        self.tower_ids = {"image encoder": "tiny"}
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        return self.trainable(batch["pixels"])[:, :, None]
+
+
+def tiny_case(name: str, *, slices: int = 6, seed: int = 0) -> Case:
+    """Bright pixels are the label; its left half shows in T2 alone, its right in FLAIR alone."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((slices, SIZE, SIZE), np.uint8)
+    truth[: slices // 2, 4:12, 4:12] = 1
+    left = np.arange(SIZE) < SIZE // 2
+    pixels = np.stack([truth * left, truth * ~left], axis=1).astype(np.float32)
+    pixels += rng.normal(0, 0.05, pixels.shape).astype(np.float32)
+    present = np.ones((slices, 2), bool)
+    return make_case(name, TinyPrepared(present, pixels), truth[:, None])
+
+
+@pytest.fixture
+def tiny_model() -> TinyModel:
+    return TinyModel()

@@ -1,0 +1,115 @@
+"""MONAI's U-Net as a baseline: early fusion (sequences as channels) or late (a network each)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.networks.nets import UNet
+from torch import nn
+
+from zeus_app.config import ZeusConfig
+from zeus_app.errors import InputError
+from zeus_app.progress import Report
+from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Texts
+from zeus_app.targets import Target
+from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
+
+CHANNELS = (32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPixels:
+    """A study for a network that looks at pixels: nothing is frozen, nothing is instructed.
+
+    Attributes:
+        present: (S, M) bool; M is 1 for early fusion.
+        pixels: (S, C, 256, 256) float16.
+    """
+
+    present: BoolArray
+    pixels: FloatArray
+    instructions: tuple[Instruction, ...] = ()
+
+    def batch(self, slices: Sequence[int]) -> Batch:
+        """present (B, M) and pixels (B, C, 256, 256)."""
+        rows = list(slices)
+        return {
+            "present": torch.from_numpy(self.present[rows]),
+            "pixels": torch.from_numpy(self.pixels[rows]),
+        }
+
+
+class UNetBaseline:
+    """The model behind `--conf model unet`.
+
+    Args:
+        target: what to segment.
+        fusion: "early" or "late".
+        device: of the networks.
+    """
+
+    name = "unet"
+    tower_ids: Mapping[str, str] = {}
+
+    def __init__(self, *, target: Target, fusion: str, device: torch.device) -> None:
+        sequences = target.sequence_names
+        self.early = fusion == "early"
+        self.branches = ("all sequences",) if self.early else sequences
+        channels = len(sequences) if self.early else 1
+        networks = [_network(channels, len(target.labels)) for _ in self.branches]
+        self.trainable: nn.Module = nn.ModuleList(networks).to(device)
+
+    def bytes_to_keep(self, pictures: int) -> int:
+        """Nothing is kept on disk: pictures are its input."""
+        return 0
+
+    def prepare(
+        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+    ) -> PreparedPixels:
+        """The pictures themselves."""
+        tissue = stack.tissue.any(axis=0, keepdims=True) if self.early else stack.tissue
+        pixels = np.ascontiguousarray(stack.pixels.swapaxes(0, 1), dtype=np.float16)
+        return PreparedPixels(present=tissue.T.copy(), pixels=pixels)
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """(B, M, K, 256, 256)."""
+        pixels = batch["pixels"].float()
+        groups = [pixels] if self.early else list(pixels.split(1, dim=1))
+        networks = self.trainable.children()
+        logits = torch.stack([net(group) for net, group in zip(networks, groups)], dim=1)
+        return logits.masked_fill(~batch["present"][:, :, None, None, None], ABSENT)
+
+    def describe(self) -> list[ModuleInfo]:
+        """One row a network."""
+        return [
+            ModuleInfo("U-Net", name, "UNet", True, sum(p.numel() for p in net.parameters()))
+            for name, net in zip(self.branches, self.trainable.children())
+        ]
+
+
+def _network(channels: int, labels: int) -> nn.Module:
+    network: nn.Module = UNet(
+        spatial_dims=2,
+        in_channels=channels,
+        out_channels=labels,
+        channels=CHANNELS,
+        strides=(2,) * (len(CHANNELS) - 1),
+        num_res_units=2,
+    )
+    return network
+
+
+def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBaseline:
+    """The baseline a config asks for.
+
+    Raises:
+        InputError: hybrid fusion, which this U-Net does not offer.
+    """
+    if config.fusion == "hybrid":
+        raise InputError(
+            "model unet with fusion hybrid",
+            expected="early or late",
+            remedy="set fusion to early (channels) or late (a network a sequence)",
+        )
+    return UNetBaseline(target=target, fusion=config.fusion, device=device)

@@ -1,0 +1,100 @@
+"""Every setting of Zeus in two frozen values: what is assembled, and how it is trained."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zeus_app.errors import InputError
+from zeus_app.registry import lookup
+
+Fusion = Literal["early", "hybrid", "late"]
+Union = Literal["max", "mean", "vote"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, object]) -> Self:
+        """Read settings from strings, as `--conf KEY VALUE` and request parameters carry them.
+
+        Raises:
+            UnknownNameError: a key is no setting; the message names the closest.
+            InputError: a value does not fit its field.
+        """
+        for key in conf:
+            lookup("setting", key, cls.model_fields)
+        try:
+            return cls.model_validate(dict(conf))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            field = cls.model_fields[name]
+            raise InputError(
+                f"setting {name}={conf[name]!r}: {first['msg']}",
+                expected=field.description or str(field.annotation),
+                remedy=f"correct {name}",
+            ) from error
+
+
+class ZeusConfig(_Settings):
+    """What is assembled: target, towers, model, fusion, and where its state lies."""
+
+    target: str = Field("phantom", description="name of a shipped target, or path of a YAML")
+    sequences: str = Field("", description="comma-separated subset of the target's; empty: all")
+    profile: str = Field("reference-small", description="name of a set of frozen towers")
+    model: str = Field("zeus", description="zeus, or a baseline: unet")
+    fusion: Fusion = Field("hybrid", description="hybrid: one decoder; late: one a sequence")
+    union: Union = Field("max", description="how sequences unite: max, mean or vote")
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a voxel counts")
+    instruction: Literal["text", "embedding"] = Field(
+        "text", description="text: discrete words; embedding: the LLM's last layer, differentiable"
+    )
+    scope: Literal["auto", "series", "slice"] = Field(
+        "auto", description="one instruction per series or per slice; auto: series on a CPU"
+    )
+    instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
+    device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")
+    batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
+    state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
+    cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
+    seed: int = Field(0, description="seed of every random draw")
+
+
+class TrainConfig(_Settings):
+    """How the trainable parts learn. Defaults are the paper's, section 4.1."""
+
+    epochs: int = Field(300, ge=1, description="passes over the training slices")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's initial step size")
+    poly_power: float = Field(0.9, ge=0, description="decay (1 - progress)^power")
+    weight_decay: float = Field(5e-4, ge=0, description="l2 penalty")
+    batch_slices: int = Field(10, ge=1, description="slices a step, each with all its sequences")
+    early_stop: int = Field(75, ge=1, description="epochs without lower training loss")
+    sequence_loss: float = Field(0.1, ge=0, description="weight of each sequence's own loss")
+    time_budget_s: float | None = Field(
+        None, gt=0, description="wall-clock seconds; the learning rate decays fully within them"
+    )
+    validation_fraction: float = Field(0.2, ge=0, lt=1, description="share of patients held back")
+    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="share of drawn slices that show a label; 0: as they come"
+    )
+    augmented_copies: int = Field(
+        0, ge=0, le=8, description="deformed copies of each study encoded beside the original"
+    )
+    exclude: str = Field("", description="comma-separated study ids to leave out of this training")
+    start: Literal["scratch", "served"] = Field(
+        "scratch", description="scratch: from the pretrained parts; served: from the served weights"
+    )
+    resume: bool = Field(True, description="go on from the last epoch of an interrupted training")
+    seed: int = Field(0, description="seed of initialisation and sampling")
+
+
+def default_state_folder(studies: Path) -> Path:
+    """Where state goes unless told: never inside the studies, which may be read-only."""
+    home = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    place = str(studies.resolve()).strip("/").replace("/", "-") or "root"
+    return home / "zeus" / place

@@ -1,0 +1,86 @@
+"""Frozen encoders behind a store: nothing is encoded twice."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from zeus_app.errors import InputError
+from zeus_app.progress import Report
+from zeus_app.protocols import ImageEncoder, Store, TextEncoder
+from zeus_app.types import FloatArray
+
+
+class KeptImageEncoder:
+    """An image encoder whose embeddings are kept by the content of the picture.
+
+    Args:
+        encoder: the tower.
+        store: keeps embeddings between runs.
+        batch: pictures a call of the tower.
+    """
+
+    def __init__(self, encoder: ImageEncoder, store: Store, *, batch: int) -> None:
+        self.encoder = encoder
+        self._store = store
+        self._batch = batch
+
+    def key(self, picture: FloatArray) -> str:
+        """The picture's name in the store: its very pixels and the tower say it all."""
+        digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16)
+        return f"image-{self.encoder.id}-{digest.hexdigest()}"
+
+    def keep(self, pictures: Sequence[FloatArray], *, report: Report) -> list[str]:
+        """Make sure each (256, 256) picture's embedding is in the store; return the keys."""
+        keys = [self.key(picture) for picture in pictures]
+        missing = [i for i, key in enumerate(keys) if key not in self._store]
+        for start in range(0, len(missing), self._batch):
+            report("encoding", start, len(missing))
+            rows = missing[start : start + self._batch]
+            embeddings = self.encoder.encode(np.stack([pictures[i] for i in rows]))
+            for i, embedding in zip(rows, embeddings):
+                self._store.put(keys[i], embedding)
+        return keys
+
+    def get(self, key: str, picture: FloatArray | None) -> FloatArray:
+        """The (256, 64, 64) embedding; encoded again from `picture` if the store lost it.
+
+        Raises:
+            InputError: lost, and there is no picture to encode again.
+        """
+        kept = self._store.get(key)
+        if kept is not None:
+            return kept
+        if picture is None:
+            raise InputError(
+                "an image embedding was lost from the cache during training",
+                expected="a cache that holds the whole training set",
+                remedy="raise the setting cache_gib or free disk space, and train again",
+            )
+        embedding = self.encoder.encode(picture[None])[0]
+        self._store.put(key, embedding)
+        return cast(FloatArray, embedding)
+
+
+class KeptTextEncoder:
+    """A text encoder whose vectors are kept by the text."""
+
+    def __init__(self, encoder: TextEncoder, store: Store) -> None:
+        self.encoder = encoder
+        self._store = store
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """N texts -> (N, dim) float32; equal texts are encoded once."""
+        keys = [self._key(text) for text in texts]
+        known = {key: self._store.get(key) for key in keys}
+        missing = {key: text for key, text in zip(keys, texts) if known[key] is None}
+        if missing:
+            for key, vector in zip(missing, self.encoder.encode(list(missing.values()))):
+                known[key] = vector
+                self._store.put(key, vector)
+        return np.stack([cast(FloatArray, known[key]) for key in keys])
+
+    def _key(self, text: str) -> str:
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return f"prompt-{self.encoder.id}-{digest}"

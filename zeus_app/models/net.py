@@ -1,0 +1,41 @@
+"""The trainable parts of Zeus, assembled: what the optimiser sees and a checkpoint holds."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import nn
+
+from zeus_app.models.mask_decoder import InstructedMaskDecoder
+
+SHARED = "shared"
+
+
+class ZeusNet(nn.Module):
+    """f_vt, f_tt and F_pred of the paper's Table 1, and nothing else.
+
+    Args:
+        projector: f_vt, image feature -> LLM token.
+        aligner: f_tt, instruction embedding -> sparse prompt.
+        decoders: F_pred; one under "shared" (hybrid fusion), or one a sequence (late fusion).
+    """
+
+    def __init__(
+        self,
+        projector: nn.Module,
+        aligner: nn.Module,
+        decoders: Mapping[str, InstructedMaskDecoder],
+    ) -> None:
+        super().__init__()
+        self.projector = projector
+        self.aligner = aligner
+        # A list, because sequence names may hold dots that module names may not.
+        self.decoders = nn.ModuleList(decoders.values())
+        self._index = {name: index for index, name in enumerate(decoders)}
+
+    def decoder_index(self, sequence: str) -> int:
+        """Which decoder reads this sequence."""
+        return self._index[SHARED] if SHARED in self._index else self._index[sequence]
+
+    def decoder(self, index: int) -> InstructedMaskDecoder:
+        """A decoder by its index."""
+        return cast(InstructedMaskDecoder, self.decoders[index])

@@ -1,0 +1,297 @@
+"""The way of a study, from its files to its segmentation. The one place that knows the order."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from zeus_app.config import TrainConfig, ZeusConfig
+from zeus_app.devices import autocast
+from zeus_app.errors import InputError
+from zeus_app.fusion import label_indices, unite
+from zeus_app.metrics import dice
+from zeus_app.progress import Report, silent
+from zeus_app.protocols import Model, ModuleInfo, Prepared, Texts
+from zeus_app.studies.align import AlignedStudy, align, canonical, to_grid
+from zeus_app.studies.labels import label_pictures
+from zeus_app.studies.slices import slice_stack, to_voxels
+from zeus_app.targets import Target
+from zeus_app.training.cases import Case, make_case
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+from zeus_app.training.loop import Progress, Trainer, TrainResult
+from zeus_app.training.splits import split_studies
+from zeus_app.types import LabelArray, LabelledStudy, Segmentation, SliceFrame, Study, Volume
+
+SPARE_BYTES = 1 << 30
+"""Disk space that training leaves free for everybody else."""
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds by stage, summed over repetitions."""
+
+    latencies_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            spent = 1000 * (perf_counter() - began)
+            self.latencies_ms[name] = self.latencies_ms.get(name, 0.0) + spent
+
+
+class Segmenter:
+    """A model, a target and its checkpoints: segments studies and learns from labelled ones.
+
+    Args:
+        config: what was assembled.
+        target: what is segmented.
+        model: the network.
+        checkpoints: its versions.
+        split_path: the file that remembers which patients are held back.
+        keep_folder: where embeddings are kept, for the space check.
+        device: of the trainable part.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ZeusConfig,
+        target: Target,
+        model: Model,
+        checkpoints: Checkpoints,
+        split_path: Path,
+        keep_folder: Path,
+        device: torch.device,
+    ) -> None:
+        self.config, self.target, self.model = config, target, model
+        self.checkpoints, self.device = checkpoints, device
+        self._split_path, self._keep_folder = split_path, keep_folder
+        self._initial = {k: v.clone() for k, v in model.trainable.state_dict().items()}
+        self._loaded = UNTRAINED
+
+    def describe(self) -> list[ModuleInfo]:
+        """The modules of the paper's Table 1, as assembled."""
+        return self.model.describe()
+
+    def reload(self) -> str:
+        """Load the served weights if they are not loaded yet; returns their version."""
+        served = self.checkpoints.served()
+        version = served.version if served else UNTRAINED
+        if version != self._loaded:
+            self._load(version)
+        return version
+
+    def segment(
+        self, study: Study, *, texts: Texts | None = None, report: Report = silent
+    ) -> Segmentation:
+        """Segment one study.
+
+        Args:
+            study: its sequences, as stored.
+            texts: instructions of the user's own, (sequence, label) -> text.
+            report: told about each batch; may raise CancelledError.
+
+        Returns:
+            Label maps on the source grid of the target's reference sequence.
+
+        Raises:
+            InputError: the study cannot be read this way; says why.
+        """
+        watch = Stopwatch()
+        with watch.stage("load weights"):
+            version = self.reload()
+        with watch.stage("align"):
+            aligned = self._align(study)
+            stack = slice_stack(aligned, self.target.sequence_names)
+        with watch.stage("encode and instruct"):
+            prepared = self.model.prepare(
+                stack, texts=texts or {}, report=report, keep_pixels=True
+            )
+        maps = self._decode(prepared, stack.frame, watch, report)
+        union, *own = [self._restored(indices, aligned, study) for indices in maps]
+        return Segmentation(
+            study_id=study.id,
+            label_map=union,
+            sequence_label_maps=self._of_branches(own, aligned),
+            instructions=prepared.instructions,
+            used=tuple(n for n in self.target.sequence_names if n in aligned.volumes),
+            missing=tuple(n for n in self.target.sequence_names if n not in aligned.volumes),
+            agreement={
+                name: dice(volume.array > 0, union.array > 0)
+                for name, volume in self._of_branches(own, aligned).items()
+            },
+            volumes_ml=self._volumes_ml(union),
+            latencies_ms=watch.latencies_ms,
+            checkpoint=version,
+            notes=self._notes(version, union),
+        )
+
+    def fit(
+        self,
+        studies: Sequence[LabelledStudy],
+        config: TrainConfig,
+        *,
+        report: Report = silent,
+        progress: Progress = lambda epoch, done, total: None,
+    ) -> TrainResult:
+        """Learn from labelled studies; the best weights are published and served.
+
+        Args:
+            studies: with labels on any grid of theirs.
+            config: the recipe.
+            report: told while studies are prepared.
+            progress: told after every training batch.
+
+        Raises:
+            InputError: nothing to learn from, or not enough disk space for the embeddings.
+        """
+        left_out = {name.strip() for name in config.exclude.split(",")}
+        chosen = {study.id: study for study in studies if study.id not in left_out}
+        if not chosen:
+            raise InputError(
+                f"no labelled study ({len(studies)} before leaving out {config.exclude!r})",
+                expected="at least one study with a submitted label",
+                remedy="submit a label, or run `zeus import-labels`",
+            )
+        split = split_studies(
+            chosen, self._split_path, fraction=config.validation_fraction, seed=config.seed
+        )
+        self._check_space(list(chosen.values()))
+        cases = {}
+        for done, (study_id, study) in enumerate(chosen.items()):
+            report("preparing studies", done, len(chosen))
+            cases[study_id] = self._case(study, report)
+        self._start_from(config)
+        trainer = Trainer(
+            model=self.model,
+            train=[cases[name] for name in split.train],
+            validation=[cases[name] for name in split.validation],
+            config=config,
+            checkpoints=self.checkpoints,
+            device=self.device,
+            union=self.config.union,
+            progress=progress,
+        )
+        result = trainer.fit()
+        self._loaded = ""  # the network holds the last epoch, which need not be the best
+        return result
+
+    def _start_from(self, config: TrainConfig) -> None:
+        served = self.checkpoints.served() if config.start == "served" else None
+        self._load(served.version if served else UNTRAINED)
+
+    def _load(self, version: str) -> None:
+        state: Mapping[str, torch.Tensor] = (
+            self._initial
+            if version == UNTRAINED
+            else self.checkpoints.load(version, towers=self.model.tower_ids)
+        )
+        self.model.trainable.load_state_dict(state)
+        self._loaded = version
+
+    def _align(self, study: Study) -> AlignedStudy:
+        wanted = {n: v for n, v in study.volumes.items() if n in self.target.sequence_names}
+        reference = self.target.reference_of(tuple(wanted) or tuple(study.volumes))
+        return align(Study(study.id, wanted), reference)
+
+    @torch.inference_mode()
+    def _decode(
+        self, prepared: Prepared, frame: SliceFrame, watch: Stopwatch, report: Report
+    ) -> LabelArray:
+        """(1 + M, X, Y, S) label indices on the canonical grid: the union, then each branch."""
+        self.model.trainable.eval()
+        x, y, slices = frame.grid.shape
+        maps = np.zeros((1 + len(self.model.branches), x, y, slices), np.uint8)
+        seen = [int(s) for s in np.flatnonzero(prepared.present.any(axis=1))]
+        for start in range(0, len(seen), self.config.batch_slices):
+            report("decoding", start, len(seen))
+            rows = seen[start : start + self.config.batch_slices]
+            with watch.stage("decode"):
+                probabilities = self._probabilities(prepared, rows)
+            with watch.stage("unite"):
+                for index, pictures in enumerate(probabilities):
+                    voxels = torch.from_numpy(to_voxels(pictures, frame))  # (K, X, Y, B)
+                    labels = label_indices(voxels, threshold=self.config.threshold)
+                    maps[index][..., rows] = labels.numpy()
+        report("decoding", len(seen), len(seen))
+        return maps
+
+    def _probabilities(self, prepared: Prepared, rows: list[int]) -> list[np.ndarray]:
+        """(K, B, 256, 256) of the union, then of each branch."""
+        batch = {name: value.to(self.device) for name, value in prepared.batch(rows).items()}
+        with autocast(self.device):
+            logits = self.model.logits(batch).float()
+        present = batch["present"]
+        both = [unite(logits, present, union=self.config.union)]
+        both += [
+            unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])
+        ]
+        return [part.transpose(0, 1).cpu().numpy() for part in both]
+
+    def _restored(self, indices: LabelArray, aligned: AlignedStudy, study: Study) -> Volume:
+        """Label indices on the canonical grid -> the target's values on the source grid."""
+        values = np.array([0, *(label.value for label in self.target.labels)], np.uint8)
+        on_grid = Volume(values[indices], aligned.grid.affine_ras)
+        source = study.volumes[aligned.reference].grid
+        return to_grid(on_grid, source, order=0, fill=0.0)
+
+    def _of_branches(
+        self, own: Sequence[Volume], aligned: AlignedStudy
+    ) -> dict[str, Volume]:
+        """The branches that are sequences of this study; early fusion has none."""
+        return {n: v for n, v in zip(self.model.branches, own) if n in aligned.volumes}
+
+    def _volumes_ml(self, union: Volume) -> dict[str, float]:
+        voxel_ml = union.grid.voxel_ml
+        return {
+            label.name: float((union.array == label.value).sum() * voxel_ml)
+            for label in self.target.labels
+        }
+
+    def _notes(self, version: str, union: Volume) -> tuple[str, ...]:
+        notes = []
+        if version == UNTRAINED:
+            notes.append("untrained model: this mask means nothing before a training")
+        if not union.array.any():
+            notes.append("empty mask: nothing was found")
+        return tuple(notes)
+
+    def _case(self, labelled: LabelledStudy, report: Report) -> Case:
+        study = labelled.read_study()
+        aligned = self._align(study)
+        stack = slice_stack(aligned, self.target.sequence_names)
+        label = to_grid(labelled.read_label(), aligned.grid, order=0, fill=0.0)
+        values = tuple(entry.value for entry in self.target.labels)
+        masks = label_pictures(label, stack.frame, values)
+        prepared = self.model.prepare(stack, texts={}, report=report, keep_pixels=False)
+        return make_case(labelled.id, prepared, masks)
+
+    def _check_space(self, studies: Sequence[LabelledStudy]) -> None:
+        """Refuse before hours of encoding what could not be kept to the end.
+
+        The bound is generous: every slice of every wanted sequence counts as tissue.
+        """
+        slices = sum(canonical(study.read_label()).array.shape[2] for study in studies)
+        needed = self.model.bytes_to_keep(slices * len(self.target.sequences))
+        limit = self.config.cache_gib * (1 << 30)
+        self._keep_folder.mkdir(parents=True, exist_ok=True)
+        kept = sum(path.stat().st_size for path in self._keep_folder.rglob("*") if path.is_file())
+        free = shutil.disk_usage(self._keep_folder).free + kept - SPARE_BYTES
+        if needed > min(limit, free):
+            raise InputError(
+                f"training needs up to {needed / (1 << 30):.1f} GiB of image embeddings",
+                expected=f"at most {min(limit, free) / (1 << 30):.1f} GiB"
+                f" (cache_gib {self.config.cache_gib:g}, free disk {free / (1 << 30):.1f})",
+                remedy="raise cache_gib, free disk space, or leave studies out with exclude",
+            )
+
+

@@ -1,0 +1,137 @@
+"""What the frozen towers and the trainable models promise to the pipeline.
+
+Everything that could be swapped by a YAML file or a registry entry stands behind one of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from zeus_app.progress import Report
+from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
+
+Batch = dict[str, torch.Tensor]
+Texts = Mapping[tuple[str, str], str]
+"""A user's own instructions: (sequence, label) -> text. They replace the machine's."""
+
+
+class Store(Protocol):
+    """What is kept between runs: arrays and texts by key. A store that lost one answers None."""
+
+    def get(self, key: str) -> FloatArray | None:
+        """The array kept under this key."""
+
+    def put(self, key: str, value: FloatArray) -> None:
+        """Keep an array."""
+
+    def get_text(self, key: str) -> str | None:
+        """The text kept under this key."""
+
+    def put_text(self, key: str, value: str) -> None:
+        """Keep a text."""
+
+
+class ImageEncoder(Protocol):
+    """A frozen tower that turns pictures into SAM image embeddings (F_enc of the paper)."""
+
+    id: str  # names the weights, the preprocessing and the precision; part of cache keys
+
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        """(N, 256, 256) float32 in [0, 1] -> (N, 256, 64, 64) float16."""
+
+
+class TextEncoder(Protocol):
+    """A frozen tower that turns an instruction into one vector (F_t of the paper)."""
+
+    id: str
+    dim: int
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """N texts -> (N, dim) float32."""
+
+
+class LanguageModel(Protocol):
+    """A frozen causal LLM that takes image tokens before its prompt (F_LLM of the paper)."""
+
+    id: str
+    hidden: int
+
+    def write(
+        self, image_tokens: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
+    ) -> list[str]:
+        """Greedy text for N prompts, each after its own (P, hidden) image tokens."""
+
+    def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """(N, P, hidden) tokens and N prompts -> (N, hidden), differentiable in the tokens."""
+
+
+@dataclass(frozen=True)
+class ModuleInfo:
+    """One row of the paper's Table 1 for an assembled model."""
+
+    symbol: str
+    name: str
+    class_name: str
+    trainable: bool
+    parameters: int
+
+
+class Prepared(Protocol):
+    """A study after every frozen tower: what training and inference draw batches from.
+
+    Attributes:
+        present: (S, M) bool, which branches see tissue on which slice.
+        instructions: the texts behind the embeddings.
+    """
+
+    present: BoolArray
+    instructions: tuple[Instruction, ...]
+
+    def batch(self, slices: Sequence[int]) -> Batch:
+        """Tensors for these axial slices; dimension 0 of each counts slices.
+
+        "present" is always among them: (B, M) bool.
+        """
+
+
+class Model(Protocol):
+    """A trainable network behind the same preparation, training and pipeline as every other.
+
+    Attributes:
+        branches: names of the M masks that are united: the sequences, or one for early fusion.
+        trainable: what the optimiser sees and a checkpoint holds.
+        tower_ids: the frozen towers the trainable part was fitted to.
+    """
+
+    name: str
+    branches: tuple[str, ...]
+    trainable: nn.Module
+    tower_ids: Mapping[str, str]
+
+    def bytes_to_keep(self, pictures: int) -> int:
+        """Disk space that this many prepared pictures need."""
+
+    def prepare(
+        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+    ) -> Prepared:
+        """Run the frozen towers over a study, through the caches.
+
+        Args:
+            stack: the study's pictures.
+            texts: instructions of the user's own.
+            report: told about each batch.
+            keep_pixels: whether what a cache cannot hold may be computed again later.
+        """
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """(B, M, K, 256, 256) logits; ABSENT where a branch sees no tissue."""
+
+    def describe(self) -> list[ModuleInfo]:
+        """The modules of the paper's Table 1, frozen ones included."""
+
+
+ABSENT = -30.0
+"""Logit of a branch that sees no tissue: probability 1e-13, and finite in float16."""

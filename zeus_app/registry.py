@@ -1,0 +1,32 @@
+"""Looking names up in plain dictionaries, with an answer that helps when a name is wrong."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from zeus_app.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """Return `table[name]`, or say which names there are.
+
+    Args:
+        kind: what the table holds, for the message: "target", "profile", "model".
+        name: the name asked for.
+        table: name -> value.
+
+    Raises:
+        UnknownNameError: the table has no such name; the message lists the known ones and the
+            closest.
+    """
+    if name in table:
+        return table[name]
+    close = get_close_matches(name, table, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"choose one of the known {kind}s"
+    raise UnknownNameError(
+        f"unknown {kind} {name!r}",
+        expected=", ".join(sorted(table)) or f"(no {kind} is known)",
+        remedy=remedy.rstrip("?"),
+    )

@@ -1,0 +1,153 @@
+"""Versioned weights: written atomically, listed, served, rolled back to, resumed from."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.files import write_atomically, write_text_atomically
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What is known of a version without reading its weights.
+
+    Attributes:
+        version: "v0001" and so on.
+        created: ISO 8601, UTC.
+        epoch: the epoch these weights are of.
+        score: mean validation DSC in [0, 1], or None without validation.
+        studies: ids this version learnt from; scoring leaves them out.
+        validation: ids it was chosen by.
+        towers: ids of the frozen towers it was fitted to.
+        note: how it was chosen, in words.
+        settings: the TrainConfig.
+        seconds: wall-clock time of the training.
+    """
+
+    version: str
+    created: str
+    epoch: int
+    score: float | None
+    studies: tuple[str, ...]
+    validation: tuple[str, ...]
+    towers: Mapping[str, str]
+    note: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Checkpoints:
+    """A folder of versions, and the name of the one that is served.
+
+    Weights are written before the JSON that names them, and the JSON before `served.json`, each
+    by an atomic rename: a process killed anywhere leaves the last whole version served.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def resume_path(self) -> Path:
+        """Where a running training keeps its last epoch."""
+        return self.folder / "running.pt"
+
+    def versions(self) -> list[CheckpointInfo]:
+        """All versions, the oldest first."""
+        paths = sorted(self.folder.glob("v[0-9]*.json"))
+        infos = [CheckpointInfo(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        return [info for info in infos if self._weights(info.version).exists()]
+
+    def served(self) -> CheckpointInfo | None:
+        """The version that answers, or None while nothing was trained."""
+        path = self.folder / "served.json"
+        if not path.exists():
+            return None
+        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+        return None if version is None else self.info(version)
+
+    def info(self, version: str) -> CheckpointInfo:
+        """One version. Raises UnknownNameError when there is none of that name."""
+        known = {info.version: info for info in self.versions()}
+        if version not in known:
+            raise UnknownNameError(
+                f"unknown checkpoint {version!r}",
+                expected=", ".join([*known, UNTRAINED]),
+                remedy="list the versions with GET /zeus/checkpoints",
+            )
+        return known[version]
+
+    def serve(self, version: str) -> None:
+        """Let `version` (or "untrained") answer from the next inference on."""
+        name = None if version == UNTRAINED else self.info(version).version
+        write_text_atomically(self.folder / "served.json", json.dumps({"version": name}))
+
+    def publish(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> CheckpointInfo:
+        """Store weights under the next free version and serve them.
+
+        `info.version` and `info.created` are filled in here.
+        """
+        numbers = [int(path.stem[1:]) for path in self.folder.glob("v[0-9]*.pt")]
+        version = f"v{max(numbers, default=0) + 1:04d}"
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        full = {**asdict(info), "version": version, "created": stamp}
+        self.save(self._weights(version), dict(state))
+        write_text_atomically(self.folder / f"{version}.json", json.dumps(full, indent=1))
+        self.serve(version)
+        return self.info(version)
+
+    def load(self, version: str, *, towers: Mapping[str, str]) -> dict[str, torch.Tensor]:
+        """The weights of a version.
+
+        Raises:
+            InputError: it was fitted to other towers than the ones at hand; says which differ.
+        """
+        info = self.info(version)
+        differing = [
+            f"{role}: {info.towers.get(role)} then, {ours} now"
+            for role, ours in towers.items()
+            if info.towers.get(role) != ours
+        ]
+        if differing:
+            raise InputError(
+                f"checkpoint {version} was fitted to other towers ({'; '.join(differing)})",
+                expected="the towers it was trained with",
+                remedy="serve another version, train again, or restore the profile",
+            )
+        return self.read(self._weights(version))
+
+    def _weights(self, version: str) -> Path:
+        if not re.fullmatch(r"v\d{4,}", version):
+            raise UnknownNameError(
+                f"{version!r} is no checkpoint", expected="v0001 and so on", remedy="list them"
+            )
+        return self.folder / f"{version}.pt"
+
+    @staticmethod
+    def save(path: Path, value: dict[str, Any]) -> None:
+        """Write a dictionary of tensors and plain values, whole or not at all."""
+        write_atomically(path, lambda temporary: torch.save(value, temporary))
+
+    @staticmethod
+    def read(path: Path) -> dict[str, Any]:
+        """Read what `save` wrote, running no code from the file."""
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return loaded
+
+
+def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """A short name for weights: equal tensors, equal digest."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""What training minimises: the union's error, and a little of each sequence's own."""
+
+import torch
+from monai.losses import DiceLoss
+from torch import nn
+from torch.nn import functional as F
+
+from zeus_app.fusion import fused_logits
+
+
+class UnionLoss(nn.Module):
+    """Dice + BCE on the fused logits, plus a smaller term on every sequence alone.
+
+    Only the union must be whole: a sequence that cannot show a part is not punished for it beyond
+    the small weight, which is there so that each branch learns even where another one wins.
+
+    Args:
+        sequence_weight: weight of the mean of the sequences' own losses.
+        union: how sequences unite.
+    """
+
+    def __init__(self, *, sequence_weight: float, union: str) -> None:
+        super().__init__()
+        self.sequence_weight = sequence_weight
+        self.union = union
+        # Over the batch: a slice without the label would make its own Dice pure noise.
+        self.dice = DiceLoss(sigmoid=True, batch=True)
+
+    def forward(
+        self, logits: torch.Tensor, present: torch.Tensor, masks: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss, a scalar.
+
+        Args:
+            logits: (B, M, K, H, W).
+            present: (B, M) bool.
+            masks: (B, K, H, W) in {0, 1}.
+        """
+        masks = masks.float()
+        loss = self._mask_loss(fused_logits(logits, present, union=self.union), masks)
+        branches = logits.shape[1]
+        if branches == 1 or self.sequence_weight == 0:
+            return loss
+        own = [
+            self._mask_loss(logits[present[:, m], m].float(), masks[present[:, m]])
+            for m in range(branches)
+            if present[:, m].any()
+        ]
+        return loss + self.sequence_weight * torch.stack(own).mean()
+
+    def _mask_loss(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        dice: torch.Tensor = self.dice(logits, masks)
+        return dice + F.binary_cross_entropy_with_logits(logits, masks)

@@ -1,0 +1,213 @@
+"""The frozen values that travel through Zeus, from the files of a study to its segmentation.
+
+Space is always RAS+ millimetres (nibabel's convention); arrays are indexed (X, Y, Z) as stored.
+M counts the sequences a target wants, K its labels, S the axial slices of a study.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+LabelArray = npt.NDArray[np.uint8]
+Affine = npt.NDArray[np.float64]
+
+MACHINE_MADE = "machine-made, not for diagnosis"
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where voxels lie: a shape and the affine that takes voxel indices to RAS mm."""
+
+    shape: tuple[int, int, int]
+    affine_ras: Affine  # (4, 4) float64
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel edge lengths along the three array axes, in mm."""
+        x, y, z = np.linalg.norm(self.affine_ras[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine_ras[:3, :3])) / 1000.0)
+
+    def matches(self, other: "Grid", *, tolerance_mm: float = 1e-3) -> bool:
+        """Whether both grids put every voxel at the same place, to within `tolerance_mm`."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape])).reshape(3, -1)
+        here = self.affine_ras[:3, :3] @ corners + self.affine_ras[:3, 3:]
+        there = other.affine_ras[:3, :3] @ corners + other.affine_ras[:3, 3:]
+        return bool(np.abs(here - there).max() <= tolerance_mm)
+
+    def __str__(self) -> str:
+        spacing = "×".join(f"{value:.3g}" for value in self.spacing_mm)
+        origin = ", ".join(f"{value:.1f}" for value in self.affine_ras[:3, 3])
+        shape = "×".join(str(n) for n in self.shape)
+        return f"{shape} voxels of {spacing} mm, first voxel at RAS ({origin}) mm"
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3-D image or label with its place in space.
+
+    Attributes:
+        array: (X, Y, Z); float32 for images, uint8 for labels.
+        affine_ras: (4, 4) float64, voxel index -> RAS mm.
+    """
+
+    array: npt.NDArray[np.generic]
+    affine_ras: Affine
+
+    @property
+    def grid(self) -> Grid:
+        """The grid this volume lies on."""
+        x, y, z = self.array.shape
+        return Grid((x, y, z), self.affine_ras)
+
+
+class VolumeSource(Protocol):
+    """Where the voxels of one sequence come from: a file, a channel of one, a DICOM series."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files behind the volume, for messages and downloads."""
+
+    def load(self) -> Volume:
+        """Read the voxels as float32. Raises InputError when they cannot be used."""
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """A study that was found but not read: its id and where each sequence lies."""
+
+    id: str
+    sources: Mapping[str, VolumeSource]  # sequence name -> source
+
+
+@dataclass(frozen=True)
+class StudyProblem:
+    """A study that cannot be used, with its files and the reason; it hides no other study."""
+
+    id: str
+    files: tuple[Path, ...]
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The sequences of one examination, as stored: {sequence name: Volume}."""
+
+    id: str
+    volumes: Mapping[str, Volume]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledStudy:
+    """A study to learn from; nothing is read until it is asked for.
+
+    Attributes:
+        read_study: reads the sequences.
+        read_label: reads the label, uint8 with the target's values, on any grid of the study.
+    """
+
+    id: str
+    read_study: Callable[[], Study]
+    read_label: Callable[[], Volume]
+
+
+@dataclass(frozen=True, eq=False)
+class SliceFrame:
+    """How axial slices of a grid are laid into square pictures, and the way back.
+
+    The grid is RAS-canonical; a picture shows the patient radiologically (anterior up, the
+    patient's right at the left edge), scaled to keep mm square and padded to `size`×`size`.
+
+    Attributes:
+        grid: the canonical grid, S = grid.shape[2].
+        size: edge of a picture in pixels.
+        rows_px, cols_px: rows and columns of the picture that hold the slice; the rest is padding.
+        top_px, left_px: where the slice begins in the picture.
+    """
+
+    grid: Grid
+    size: int
+    rows_px: int
+    cols_px: int
+    top_px: int
+    left_px: int
+
+
+@dataclass(frozen=True, eq=False)
+class SliceStack:
+    """A study as pictures a frozen tower can look at.
+
+    Attributes:
+        sequences: the M sequence names, in the target's order; missing ones included.
+        pixels: (M, S, size, size) float32 in [0, 1]; zeros where there is no tissue or no sequence.
+        tissue: (M, S) bool; False where a sequence is missing or a slice shows no tissue.
+        frame: the way back to voxels.
+    """
+
+    sequences: tuple[str, ...]
+    pixels: FloatArray
+    tissue: BoolArray
+    frame: SliceFrame
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What one sequence is asked to show for one label, and who wrote it."""
+
+    sequence: str
+    label: str
+    slice_index: int | None  # axial index on the study's canonical grid; None: the whole series
+    text: str
+    model: str  # the writer: an LLM's id, "template", or "user"
+
+    @property
+    def notice(self) -> str:
+        """The words that must stand beside a machine's text; empty for a user's own."""
+        return "" if self.model == "user" else MACHINE_MADE
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The answer to a study.
+
+    Attributes:
+        label_map: uint8 on the reference sequence's SOURCE grid; values are the target's.
+        sequence_label_maps: the same for each sequence's own branch.
+        instructions: every instruction that was used.
+        used, missing: sequence names.
+        agreement: sequence -> Dice of its own mask with the union over all labels, in [0, 1].
+        volumes_ml: label name -> millilitres in the union.
+        latencies_ms: stage -> milliseconds.
+        checkpoint: version of the weights, or "untrained".
+        notes: anything the reader must know ("untrained model", "empty mask").
+    """
+
+    study_id: str
+    label_map: Volume
+    sequence_label_maps: Mapping[str, Volume]
+    instructions: tuple[Instruction, ...]
+    used: tuple[str, ...]
+    missing: tuple[str, ...]
+    agreement: Mapping[str, float]
+    volumes_ml: Mapping[str, float]
+    latencies_ms: Mapping[str, float]
+    checkpoint: str
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def untrained(self) -> bool:
+        """Whether no checkpoint stands behind this answer."""
+        return self.checkpoint == "untrained"
