@@ -60,7 +60,9 @@ def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> tor
     return torch.where(best > threshold, channel + 1, 0).to(torch.uint8)
 
 
-def fused_logits(logits: torch.Tensor, present: torch.Tensor, *, union: str = "max") -> torch.Tensor:
+def fused_logits(
+    logits: torch.Tensor, present: torch.Tensor, *, union: str = "max"
+) -> torch.Tensor:
     """Logits of the union, for a loss: differentiable, and exact for max and mean.
 
     A vote has no gradient; it is trained as the mean.

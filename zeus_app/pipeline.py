@@ -1,7 +1,7 @@
 """The way of a study, from its files to its segmentation. The one place that knows the order."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,15 @@ from zeus_app.training.cases import Case, make_case
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
 from zeus_app.training.loop import Progress, Trainer, TrainResult
 from zeus_app.training.splits import split_studies
-from zeus_app.types import LabelArray, LabelledStudy, Segmentation, SliceFrame, Study, Volume
+from zeus_app.types import (
+    FloatArray,
+    LabelArray,
+    LabelledStudy,
+    Segmentation,
+    SliceFrame,
+    Study,
+    Volume,
+)
 
 SPARE_BYTES = 1 << 30
 """Disk space that training leaves free for everybody else."""
@@ -126,7 +134,7 @@ class Segmenter:
             used=tuple(n for n in self.target.sequence_names if n in aligned.volumes),
             missing=tuple(n for n in self.target.sequence_names if n not in aligned.volumes),
             agreement={
-                name: dice(volume.array > 0, union.array > 0)
+                name: dice(volume.array, union.array)
                 for name, volume in self._of_branches(own, aligned).items()
             },
             volumes_ml=self._volumes_ml(union),
@@ -225,7 +233,7 @@ class Segmenter:
         report("decoding", len(seen), len(seen))
         return maps
 
-    def _probabilities(self, prepared: Prepared, rows: list[int]) -> list[np.ndarray]:
+    def _probabilities(self, prepared: Prepared, rows: list[int]) -> list[FloatArray]:
         """(K, B, 256, 256) of the union, then of each branch."""
         batch = {name: value.to(self.device) for name, value in prepared.batch(rows).items()}
         with autocast(self.device):
@@ -248,7 +256,7 @@ class Segmenter:
         self, own: Sequence[Volume], aligned: AlignedStudy
     ) -> dict[str, Volume]:
         """The branches that are sequences of this study; early fusion has none."""
-        return {n: v for n, v in zip(self.model.branches, own) if n in aligned.volumes}
+        return {n: v for n, v in zip(self.model.branches, own, strict=True) if n in aligned.volumes}
 
     def _volumes_ml(self, union: Volume) -> dict[str, float]:
         voxel_ml = union.grid.voxel_ml

@@ -21,6 +21,9 @@ Texts = Mapping[tuple[str, str], str]
 class Store(Protocol):
     """What is kept between runs: arrays and texts by key. A store that lost one answers None."""
 
+    def __contains__(self, key: str) -> bool:
+        """Whether something is kept under this key."""
+
     def get(self, key: str) -> FloatArray | None:
         """The array kept under this key."""
 
@@ -80,15 +83,15 @@ class ModuleInfo:
 
 
 class Prepared(Protocol):
-    """A study after every frozen tower: what training and inference draw batches from.
+    """A study after every frozen tower: what training and inference draw batches from."""
 
-    Attributes:
-        present: (S, M) bool, which branches see tissue on which slice.
-        instructions: the texts behind the embeddings.
-    """
+    @property
+    def present(self) -> BoolArray:
+        """(S, M) bool, which branches see tissue on which slice."""
 
-    present: BoolArray
-    instructions: tuple[Instruction, ...]
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The texts behind the embeddings."""
 
     def batch(self, slices: Sequence[int]) -> Batch:
         """Tensors for these axial slices; dimension 0 of each counts slices.
@@ -98,18 +101,19 @@ class Prepared(Protocol):
 
 
 class Model(Protocol):
-    """A trainable network behind the same preparation, training and pipeline as every other.
+    """A trainable network behind the same preparation, training and pipeline as every other."""
 
-    Attributes:
-        branches: names of the M masks that are united: the sequences, or one for early fusion.
-        trainable: what the optimiser sees and a checkpoint holds.
-        tower_ids: the frozen towers the trainable part was fitted to.
-    """
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """Names of the M masks that are united: the sequences, or one for early fusion."""
 
-    name: str
-    branches: tuple[str, ...]
-    trainable: nn.Module
-    tower_ids: Mapping[str, str]
+    @property
+    def trainable(self) -> nn.Module:
+        """What the optimiser sees and a checkpoint holds."""
+
+    @property
+    def tower_ids(self) -> Mapping[str, str]:
+        """The frozen towers the trainable part was fitted to, by role."""
 
     def bytes_to_keep(self, pictures: int) -> int:
         """Disk space that this many prepared pictures need."""

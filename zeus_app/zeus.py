@@ -13,7 +13,6 @@ import torch
 from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionWriter, Request, slices_to_describe
-from zeus_app.models.mask_decoder import MASK_SIZE
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Texts
@@ -46,7 +45,7 @@ class PreparedStudy:
     pixels: FloatArray | None
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """present (B, M), embeddings (B, M, 256, 64, 64) float16, prompts (B, M, ...)."""
+        """Present (B, M), embeddings (B, M, 256, 64, 64) float16, prompts (B, M, ...)."""
         rows = [s if len(self.prompts) > 1 else 0 for s in slices]
         return {
             "present": torch.from_numpy(self.present[list(slices)]),
@@ -78,8 +77,6 @@ class Zeus:
         device: of the trainable parts.
     """
 
-    name = "zeus"
-
     def __init__(
         self,
         *,
@@ -97,8 +94,9 @@ class Zeus:
         self.trainable = net.to(device)
         self.tower_ids = {
             "image encoder": images.encoder.id,
-            "text encoder": texts.encoder.id,
+            "vision feature": f"pooled {images.encoder.id}",
             "LLM": writer.id,
+            "text encoder": texts.encoder.id,
             "instruction": mode,
         }
         self._target, self._images, self._texts, self._writer = target, images, texts, writer
@@ -126,7 +124,8 @@ class Zeus:
             values = features
         else:
             instructions = self._write(requests, features, texts, report)
-            values = self._texts.encode([self._spoken(r, i) for r, i in zip(requests, instructions)])
+            spoken = map(self._spoken, requests, instructions)
+            values = self._texts.encode(list(spoken))
         return PreparedStudy(
             present=stack.tissue.T.copy(),
             instructions=tuple(instructions),
@@ -150,8 +149,9 @@ class Zeus:
         net = self.trainable
         frozen = [
             ("F_enc", "image encoder"),
-            ("F_t", "text encoder"),
+            ("F_v", "vision feature"),
             ("F_LLM", "LLM"),
+            ("F_t", "text encoder"),
         ]
         trainable = [
             ("f_vt", "projection between vision and LLM", net.projector),
@@ -167,7 +167,7 @@ class Zeus:
     def _encode(self, stack: SliceStack, report: Report) -> Keys:
         places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
         kept = self._images.keep([stack.pixels[place] for place in places], report=report)
-        keys = dict(zip(places, kept))
+        keys = dict(zip(places, kept, strict=True))
         sequences, slices = stack.tissue.shape
         return tuple(tuple(keys.get((m, s), "") for s in range(slices)) for m in range(sequences))
 
@@ -202,7 +202,7 @@ class Zeus:
         device = next(self.trainable.projector.parameters()).device
         tokens = self.trainable.projector(torch.from_numpy(features[open_ones]).to(device))
         written = self._writer.write([requests[i] for i in open_ones], tokens, report=report)
-        machine = dict(zip(open_ones, written))
+        machine = dict(zip(open_ones, written, strict=True))
         return [
             self._instruction(request, machine[i])
             if i in machine
@@ -230,7 +230,7 @@ class Zeus:
         rows = slices if self._scope == "slice" else 1
         shape = (rows, len(self.branches), len(self._target.labels), values.shape[1])
         prompts = np.zeros(shape, np.float32)
-        for request, value in zip(requests, values):
+        for request, value in zip(requests, values, strict=True):
             row = request.slice_index if self._scope == "slice" else 0
             prompts[row, request.branch, request.label] = value
         return prompts
@@ -272,7 +272,8 @@ class Zeus:
         index = of_branch[branches]
         embeddings = embeddings.to(prompts.dtype)
         if len(net.decoders) == 1:
-            return net.decoder(0)(embeddings, prompts)
+            only: torch.Tensor = net.decoder(0)(embeddings, prompts)
+            return only
         groups = [(d, (index == d).nonzero()[:, 0]) for d in range(len(net.decoders))]
         parts = [net.decoder(d)(embeddings[rows], prompts[rows]) for d, rows in groups if len(rows)]
         order = torch.cat([rows for _, rows in groups])

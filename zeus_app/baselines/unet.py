@@ -32,7 +32,7 @@ class PreparedPixels:
     instructions: tuple[Instruction, ...] = ()
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """present (B, M) and pixels (B, C, 256, 256)."""
+        """Present (B, M) and pixels (B, C, 256, 256)."""
         rows = list(slices)
         return {
             "present": torch.from_numpy(self.present[rows]),
@@ -49,7 +49,6 @@ class UNetBaseline:
         device: of the networks.
     """
 
-    name = "unet"
     tower_ids: Mapping[str, str] = {}
 
     def __init__(self, *, target: Target, fusion: str, device: torch.device) -> None:
@@ -75,16 +74,16 @@ class UNetBaseline:
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256)."""
         pixels = batch["pixels"].float()
-        groups = [pixels] if self.early else list(pixels.split(1, dim=1))
-        networks = self.trainable.children()
-        logits = torch.stack([net(group) for net, group in zip(networks, groups)], dim=1)
+        groups = [pixels] if self.early else list(torch.split(pixels, 1, dim=1))
+        pairs = zip(self.trainable.children(), groups, strict=True)
+        logits = torch.stack([network(group) for network, group in pairs], dim=1)
         return logits.masked_fill(~batch["present"][:, :, None, None, None], ABSENT)
 
     def describe(self) -> list[ModuleInfo]:
         """One row a network."""
         return [
             ModuleInfo("U-Net", name, "UNet", True, sum(p.numel() for p in net.parameters()))
-            for name, net in zip(self.branches, self.trainable.children())
+            for name, net in zip(self.branches, self.trainable.children(), strict=True)
         ]
 
 

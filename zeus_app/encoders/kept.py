@@ -39,7 +39,7 @@ class KeptImageEncoder:
             report("encoding", start, len(missing))
             rows = missing[start : start + self._batch]
             embeddings = self.encoder.encode(np.stack([pictures[i] for i in rows]))
-            for i, embedding in zip(rows, embeddings):
+            for i, embedding in zip(rows, embeddings, strict=True):
                 self._store.put(keys[i], embedding)
         return keys
 
@@ -74,9 +74,10 @@ class KeptTextEncoder:
         """N texts -> (N, dim) float32; equal texts are encoded once."""
         keys = [self._key(text) for text in texts]
         known = {key: self._store.get(key) for key in keys}
-        missing = {key: text for key, text in zip(keys, texts) if known[key] is None}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
         if missing:
-            for key, vector in zip(missing, self.encoder.encode(list(missing.values()))):
+            vectors = self.encoder.encode(list(missing.values()))
+            for key, vector in zip(missing, vectors, strict=True):
                 known[key] = vector
                 self._store.put(key, vector)
         return np.stack([cast(FloatArray, known[key]) for key in keys])

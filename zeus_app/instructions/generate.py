@@ -80,7 +80,8 @@ class InstructionWriter:
             image_tokens: (N, P, hidden), what the projection made of each one's picture.
             report: told about each batch.
         """
-        keys = [self._key(request, tokens) for request, tokens in zip(requests, image_tokens)]
+        pairs = zip(requests, image_tokens, strict=True)
+        keys = [self._key(request, tokens) for request, tokens in pairs]
         texts = {key: self._store.get_text(key) for key in keys}
         missing = [i for i, key in enumerate(keys) if texts[key] is None]
         missing = list({keys[i]: i for i in missing}.values())
@@ -92,7 +93,7 @@ class InstructionWriter:
                 [requests[i].prompt for i in rows],
                 max_tokens=self._max_tokens,
             )
-            for i, text in zip(rows, written):
+            for i, text in zip(rows, written, strict=True):
                 texts[keys[i]] = text
                 self._store.put_text(keys[i], text)
         return [texts[key] or "" for key in keys]

@@ -7,13 +7,74 @@ says which label a mask is of. The IoU head is not used (section 3.1 of the pape
 """
 
 import copy
+from typing import cast
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
+from torch.nn import functional as F
 
 GRID = 64
+"""Edge of an image embedding, in cells."""
 MASK_SIZE = 4 * GRID
+"""Edge of a decoded mask, in pixels."""
+
+
+class Doubling(nn.Module):
+    """SAM's transposed convolution of kernel and stride 2, as what it is: one matrix a pixel.
+
+    Every pixel becomes 2x2 pixels on its own. With channels last and children beside their parent,
+    nothing is moved in memory until the masks, which have K channels and not 64.
+
+    Args:
+        convolution: pretrained `ConvTranspose2d(channels_in, channels_out, 2, stride=2)`.
+    """
+
+    def __init__(self, convolution: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        weight = convolution.weight.detach()  # (in, out, 2, 2)
+        bias = cast(torch.Tensor, convolution.bias).detach()
+        self.linear = nn.Linear(weight.shape[0], 4 * weight.shape[1])
+        with torch.no_grad():
+            self.linear.weight.copy_(weight.permute(2, 3, 1, 0).flatten(0, 2))
+            self.linear.bias.copy_(bias.repeat(4))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, P, in) -> (N, 4P, out): the 2x2 children follow their parent, row by row."""
+        count, parents, _ = pixels.shape
+        children: torch.Tensor = self.linear(pixels)
+        return children.reshape(count, 4 * parents, -1)
+
+
+class Upscaling(nn.Module):
+    """SAM's two doublings, 64x64 to 256x256, with channels last.
+
+    Args:
+        sam_upscaling: pretrained, SAM's `output_upscaling`.
+    """
+
+    def __init__(self, sam_upscaling: nn.Sequential) -> None:
+        super().__init__()
+        first, norm, _, second, _ = sam_upscaling
+        self.first = Doubling(cast(nn.ConvTranspose2d, first))
+        self.second = Doubling(cast(nn.ConvTranspose2d, second))
+        self.norm = nn.LayerNorm(cast(torch.Tensor, norm.weight).numel(), eps=cast(float, norm.eps))
+        with torch.no_grad():
+            self.norm.weight.copy_(cast(torch.Tensor, norm.weight))
+            self.norm.bias.copy_(cast(torch.Tensor, norm.bias))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 64·64, 256) -> (N, 256·256, 32), in the order that `in_rows` undoes."""
+        pixels = F.gelu(self.norm(self.first(pixels)))
+        return F.gelu(self.second(pixels))
+
+
+def in_rows(masks: torch.Tensor) -> torch.Tensor:
+    """(N, 256·256, K), children beside their parents -> (N, K, 256, 256)."""
+    count, _, labels = masks.shape
+    nested = masks.reshape(count, GRID, GRID, 2, 2, 2, 2, labels)  # (N, y, x, y2, x2, y4, x4, K)
+    rows = nested.permute(0, 7, 1, 3, 5, 2, 4, 6)  # (N, K, y, y2, y4, x, x2, x4)
+    return rows.reshape(count, labels, MASK_SIZE, MASK_SIZE)
 
 
 class InstructedMaskDecoder(nn.Module):
@@ -31,7 +92,7 @@ class InstructedMaskDecoder(nn.Module):
         super().__init__()
         self.transformer = copy.deepcopy(sam_decoder.transformer)
         self.mask_token = nn.Parameter(sam_decoder.mask_tokens.weight[0].detach().clone())
-        self.upscaling = copy.deepcopy(sam_decoder.output_upscaling)
+        self.upscaling = Upscaling(sam_decoder.output_upscaling)
         self.hypernetwork = copy.deepcopy(sam_decoder.output_hypernetworks_mlps[0])
         self.register_buffer("image_pe", sam_prompts.get_dense_pe().detach().clone())
         no_mask = sam_prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
@@ -49,7 +110,6 @@ class InstructedMaskDecoder(nn.Module):
         """
         tokens = self.mask_token + instructions
         answers, pixels = self.transformer(embeddings + self.no_mask, self.image_pe, tokens)
-        pixels = pixels.transpose(1, 2).unflatten(2, (GRID, GRID))  # (N, 256, 64, 64)
-        pixels = self.upscaling(pixels)  # (N, 32, 256, 256)
-        masks: torch.Tensor = self.hypernetwork(answers) @ pixels.flatten(2)
-        return masks.unflatten(2, (MASK_SIZE, MASK_SIZE))
+        weights = self.hypernetwork(answers)  # (N, K, 32)
+        masks: torch.Tensor = self.upscaling(pixels) @ weights.transpose(1, 2)  # (N, 256·256, K)
+        return in_rows(masks)

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,7 +60,7 @@ class Profile(_Entry):
     vision: VisionTower
     llm: LanguageTower
     text_encoder: TextTower
-    prompt_style: str
+    prompt_style: Literal["chat", "doctor"]
 
 
 def shipped_profiles() -> dict[str, Path]:

@@ -1,6 +1,5 @@
 """Versioned weights: written atomically, listed, served, rolled back to, resumed from."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ class CheckpointInfo:
         towers: ids of the frozen towers it was fitted to.
         note: how it was chosen, in words.
         settings: the TrainConfig.
+        epochs: the story of the training, an `Epoch` each.
         seconds: wall-clock time of the training.
     """
 
@@ -43,6 +43,7 @@ class CheckpointInfo:
     towers: Mapping[str, str]
     note: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
 
 
@@ -143,11 +144,3 @@ class Checkpoints:
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
 
-
-def state_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """A short name for weights: equal tensors, equal digest."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -131,11 +131,13 @@ class Trainer:
             self._set_learning_rate((number - 1 + (done - 1) / len(batches)) / self.config.epochs)
             losses.append(self._step(picks))
             epoch = Epoch(number, float(np.mean(losses)), None, self._rate(), self.seconds)
-            self.progress(epoch, done, len(batches))
             if self._budget_share() >= 1:
                 break
+            if done < len(batches):
+                self.progress(epoch, done, len(batches))
         self.run.epochs.append(epoch)
         self._judge(epoch)
+        self.progress(self.run.epochs[-1], len(batches), len(batches))
 
     def _step(self, picks: Sequence[tuple[int, int]]) -> float:
         batch, masks = collate(self.train, picks)
@@ -227,6 +229,7 @@ class Trainer:
             towers=dict(self.model.tower_ids),
             note=note,
             settings=self.config.model_dump(),
+            epochs=tuple(vars(epoch) for epoch in self.run.epochs),
             seconds=self.seconds,
         )
 

@@ -44,10 +44,8 @@ def join_split(
     new = sorted(set(patients) - set(sides))
     random.Random(seed).shuffle(new)
     total = len(sides) + len(new)
-    if fraction == 0 or total < FEWEST_PATIENTS:
-        wanted = 0
-    else:
-        wanted = max(1, round(fraction * total))
+    enough = fraction > 0 and total >= FEWEST_PATIENTS
+    wanted = max(1, round(fraction * total)) if enough else 0
     for patient in new:
         held_back = sum(side == "validation" for side in sides.values())
         sides[patient] = "validation" if held_back < wanted else "train"

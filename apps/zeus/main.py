@@ -1,0 +1,78 @@
+"""The MONAI Label app: hands the tasks to the server that loads it, and knows nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.tasks.activelearning.first import First
+
+from infer.zeus import ZeusInfer
+from trainers.zeus import ZeusTrain
+from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.inference import run_inference
+from zeus_app.server.scoring import DiceScoring
+from zeus_app.server.start import open_or_exit, serve
+from zeus_app.server.strategies import RandomUnlabelled
+
+
+class ZeusApp(MONAILabelApp):
+    """Zeus behind MONAI Label's API. Runs in the server and in its training and scoring processes.
+
+    Attributes:
+        workplace: what the tasks share.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
+        self.workplace = open_or_exit(studies, conf)
+        target = self.workplace.target
+        # Unless told, sessions lie in the state folder, not in a place all servers share.
+        own_place = str(self.workplace.state.sessions)
+        settings.MONAI_LABEL_SESSION_PATH = settings.MONAI_LABEL_SESSION_PATH or own_place
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=dict(conf),
+            name=f"Zeus - {target.name}",
+            description=f"{target.instance} in multi-sequence MRI; not for diagnosis",
+            labels=self.workplace.label_values,
+        )
+        self._auto_update_scoring = False  # else a process starts at every click of Next
+
+    def init_datastore(self) -> StudyDatastore:
+        """Studies, not files."""
+        return self.workplace.datastore
+
+    def init_infers(self) -> dict[str, ZeusInfer]:
+        """One task, named after the model."""
+        return {self.workplace.config.model: ZeusInfer(self.workplace)}
+
+    def init_trainers(self) -> dict[str, ZeusTrain]:
+        """One task, named after the model."""
+        return {self.workplace.config.model: ZeusTrain(self.workplace)}
+
+    def init_strategies(self) -> dict[str, Any]:
+        """Which study comes next."""
+        return {"first": First(), "random": RandomUnlabelled()}
+
+    def init_scoring_methods(self) -> dict[str, DiceScoring]:
+        """How good the answers were."""
+        return {"dice": DiceScoring(self.workplace.target, self.workplace.checkpoints)}
+
+    def tasks(self, kind: str) -> Mapping[str, Any]:
+        """Name -> task, for the guards."""
+        return {
+            "model": self._infers,
+            "trainer": self._trainers,
+            "strategy": self._strategies,
+            "scoring method": self._scoring_methods,
+        }[kind]
+
+    def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
+        """Run a task; unlike the stock method it keeps the image's id and takes no path."""
+        return run_inference(self.tasks("model"), request, self.workplace.datastore)
+
+    def on_init_complete(self) -> None:
+        """Called in the server alone, before it answers."""
+        serve(self.workplace)
+        super().on_init_complete()

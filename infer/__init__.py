@@ -1,0 +1,1 @@
+"""The inference tasks that MONAI Label runs."""

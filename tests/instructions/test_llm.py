@@ -1,0 +1,137 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from zeus_app.errors import InputError
+from zeus_app.instructions import llm as llm_module
+from zeus_app.instructions.llm import FrozenLlm
+from zeus_app.instructions.templates import paper_prompt
+from zeus_app.weights import locate
+
+LONG = paper_prompt("brain tumour", "MRI-T1 with contrast")
+SHORT = "What is an MRI?"
+CHAT = (
+    "<|im_start|>system\nYou are a helpful health-care virtual assistant.<|im_end|>\n"
+    "<|im_start|>user\nWhat is an MRI?<|im_end|>\n<|im_start|>assistant\n"
+)
+
+
+@pytest.fixture(scope="module")
+def llm() -> FrozenLlm:
+    return FrozenLlm(locate("smollm2-135m"), dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def transformers_own(llm: FrozenLlm) -> tuple[Any, Any]:
+    """The model and the tokenizer as transformers loads them from the unpacked folder."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    gguf = locate("smollm2-135m")
+    folder = gguf.with_name(f"{llm.id}-float16")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def image_tokens(count: int, hidden: int, *, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(count, 4, hidden, generator=torch.Generator().manual_seed(seed))
+
+
+def test_its_hidden_size_is_smollm2s(llm: FrozenLlm) -> None:
+    assert llm.hidden == 576
+
+
+def test_its_id_names_the_file_and_its_hash() -> None:
+    assert FrozenLlm.id_of(locate("smollm2-135m")) == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e"
+
+
+def test_without_an_image_it_writes_what_transformers_generates(
+    llm: FrozenLlm, transformers_own: tuple[Any, Any]
+) -> None:
+    model, tokenizer = transformers_own
+    ids = tokenizer(CHAT, add_special_tokens=False, return_tensors="pt").input_ids
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8
+    )
+    expected = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+    assert llm.write(None, [SHORT], max_tokens=8) == [expected]
+
+
+def test_a_batch_writes_what_its_prompts_get_one_by_one(llm: FrozenLlm) -> None:
+    tokens = image_tokens(2, llm.hidden)
+    alone = [
+        llm.write(tokens[i : i + 1], [prompt], max_tokens=8)[0]
+        for i, prompt in enumerate([LONG, SHORT])
+    ]
+    assert llm.write(tokens, [LONG, SHORT], max_tokens=8) == alone
+
+
+def test_a_shorter_neighbour_does_not_move_the_hidden_state(llm: FrozenLlm) -> None:
+    tokens = image_tokens(2, llm.hidden)
+    together = llm.last_hidden(tokens, [SHORT, LONG])
+    alone = llm.last_hidden(tokens[:1], [SHORT])
+    assert torch.allclose(together[:1], alone, atol=1e-3, rtol=1e-3)
+
+
+def test_the_hidden_state_is_that_of_the_last_prompt_token(
+    llm: FrozenLlm, transformers_own: tuple[Any, Any]
+) -> None:
+    model, tokenizer = transformers_own
+    ids = tokenizer(CHAT, add_special_tokens=False, return_tensors="pt").input_ids
+    with torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states[-1]
+    assert torch.allclose(llm.last_hidden(None, [SHORT]), states[:, -1], atol=1e-3, rtol=1e-3)
+
+
+def test_gradients_reach_the_image_tokens_of_every_row(llm: FrozenLlm) -> None:
+    tokens = image_tokens(2, llm.hidden).requires_grad_()
+    llm.last_hidden(tokens, [SHORT, LONG]).square().sum().backward()
+    assert tokens.grad is not None
+    assert bool(torch.isfinite(tokens.grad).all())
+    assert bool((tokens.grad.abs().sum(dim=(1, 2)) > 0).all())
+
+
+def test_its_own_parameters_take_no_gradient(llm: FrozenLlm) -> None:
+    assert not any(parameter.requires_grad for parameter in llm._model.parameters())
+
+
+def test_another_image_gives_another_hidden_state(llm: FrozenLlm) -> None:
+    one = llm.last_hidden(image_tokens(1, llm.hidden, seed=1), [SHORT])
+    other = llm.last_hidden(image_tokens(1, llm.hidden, seed=2), [SHORT])
+    assert not torch.allclose(one, other, atol=1e-2)
+
+
+def test_no_prompts_give_no_texts(llm: FrozenLlm) -> None:
+    assert llm.write(None, [], max_tokens=8) == []
+
+
+def test_fewer_image_tokens_than_prompts_are_refused(llm: FrozenLlm) -> None:
+    with pytest.raises(InputError, match="one set of image tokens for each prompt"):
+        llm.write(image_tokens(1, llm.hidden), [SHORT, LONG], max_tokens=8)
+
+
+def test_a_file_that_is_no_gguf_is_refused_by_name(tmp_path: Path) -> None:
+    wrong = tmp_path / "model.gguf"
+    wrong.write_bytes(b"GGUF and then nothing")
+    with pytest.raises(InputError, match=r"model\.gguf cannot be read as a GGUF model"):
+        FrozenLlm(wrong)
+
+
+def test_a_folder_without_room_for_the_unpacked_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(llm_module, "derive", full)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(InputError, match="cannot be unpacked into (.|\n)*No space left"):
+        FrozenLlm(tmp_path / "model.gguf")
+
+
+def test_importing_it_does_not_import_transformers() -> None:
+    check = "import sys, zeus_app.instructions.llm; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

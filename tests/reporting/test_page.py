@@ -1,0 +1,169 @@
+"""The report is one file that shows everything it promises, and nothing that acts."""
+
+import base64
+import io
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zeus_app.reporting.page import render, shown_score, write_report
+from zeus_app.reporting.values import CurvePoint, LabelScores, RunPage, StudyPage
+from zeus_app.types import Instruction
+
+SHAPE = (24, 24, 3)
+
+
+def make_run() -> RunPage:
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[4:9, 4:9, 1] = 1
+    image = np.random.default_rng(0).random(SHAPE, np.float32)
+    study = StudyPage(
+        study_id="phantom_08",
+        spacing_mm=(1.5, 1.5, 5.0),
+        sequences={"T2": image, "FLAIR": image},
+        labels={"lesion": 1, "cyst": 2},
+        masks={"T2": truth, "FLAIR": truth},
+        union=truth,
+        truth=truth,
+        scores={
+            "lesion": LabelScores(0.0123, 0.9214, {"T2": 0.7011, "FLAIR": 0.6543}),
+            "cyst": LabelScores(None, math.nan, {}),
+        },
+        instructions=(
+            Instruction("T2", "lesion", None, "Look for a bright rim.", "smollm2"),
+            Instruction("FLAIR", "lesion", 4, "My own words.", "user"),
+        ),
+        role="held back",
+        notes=("empty mask",),
+    )
+    return RunPage(
+        title="Zeus demo: phantom",
+        summary="Eight studies to learn from.",
+        studies=(study,),
+        curve=(CurvePoint(1, 0.9), CurvePoint(2, 0.5, 0.7)),
+        settings={"profile": "reference-small", "seed": "0"},
+        times={"training": "181 s"},
+        commands=("make demo",),
+    )
+
+
+class Text(HTMLParser):
+    """Collects the text a reader sees and the tags that carry it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        in_style = bool(self.tags) and self.tags[-1][0] == "style" and "{" in data
+        if data.strip() and not in_style:
+            self.words.append(data.strip())
+
+
+def read(run: RunPage) -> Text:
+    text = Text()
+    text.feed(render(run))
+    return text
+
+
+def seen(run: RunPage) -> str:
+    text = read(run)
+    return " ".join(text.words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Zeus demo: phantom",
+        "phantom_08",
+        "held back",
+        "T2",
+        "FLAIR",
+        "lesion",
+        "cyst",
+        "Look for a bright rim.",
+        "smollm2",
+        "empty mask",
+        "0.012",
+        "0.921",
+        "0.701",
+        "0.654",
+        "reference-small",
+        "181 s",
+        "make demo",
+    ],
+)
+def test_the_page_shows(words):
+    assert words in seen(make_run())
+
+
+def test_a_machines_text_carries_the_notice():
+    row = re.search(r"<tr>(?:(?!</tr>).)*Look for a bright rim.*?</tr>", render(make_run()))
+    assert row is not None
+    assert "machine-made, not for diagnosis" in row.group()
+
+
+def test_a_users_own_text_carries_no_notice():
+    row = re.search(r"<tr>(?:(?!</tr>).)*My own words.*?</tr>", render(make_run()))
+    assert row is not None
+    assert "machine-made" not in row.group()
+
+
+def test_the_page_as_a_whole_carries_the_notice_even_without_texts():
+    run = make_run()
+    bare = replace(run, studies=(replace(run.studies[0], instructions=()),))
+    assert "machine-made, not for diagnosis" in seen(bare)
+
+
+def test_slices_are_counted_from_one_and_a_series_text_is_for_all():
+    words = read(make_run()).words
+    first = words.index("Look for a bright rim.")
+    own = words.index("My own words.")
+    assert (words[first - 1], words[own - 1]) == ("all", "5")
+
+
+def test_what_was_not_measured_is_a_dash_and_never_nan():
+    assert shown_score(math.nan) == shown_score(None) == "–"
+    assert not re.search(r"\b(nan|none|inf)\b", seen(make_run()), flags=re.IGNORECASE)
+
+
+def test_every_picture_is_a_png_inside_the_page():
+    sources = [attrs["src"] for tag, attrs in read(make_run()).tags if tag == "img"]
+    assert len(sources) == 2  # the curve and the study
+    for source in sources:
+        kind, data = source.split(",", 1)
+        assert kind == "data:image/png;base64"
+        Image.open(io.BytesIO(base64.b64decode(data, validate=True))).verify()
+
+
+def test_nothing_is_loaded_from_elsewhere():
+    page = read(make_run())
+    assert not [tag for tag, _ in page.tags if tag in {"script", "link", "iframe"}]
+    assert "http" not in re.sub(r"base64,[^\"]+", "", render(make_run()))
+
+
+def test_text_of_a_model_cannot_become_html():
+    run = make_run()
+    evil = Instruction("T2", "lesion", None, "<script>alert(1)</script>", "smollm2")
+    shown = replace(run, studies=(replace(run.studies[0], instructions=(evil,)),))
+    assert "script" not in [tag for tag, _ in read(shown).tags]
+    assert "<script>alert(1)</script>" in seen(shown)
+
+
+def test_a_run_that_finished_no_study_says_so():
+    assert "No study was finished." in seen(replace(make_run(), studies=(), curve=()))
+
+
+def test_the_report_is_written_where_it_was_asked(tmp_path):
+    path = write_report(tmp_path / "reports" / "demo.html", make_run())
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert [entry.name for entry in path.parent.iterdir()] == ["demo.html"]

@@ -1,0 +1,95 @@
+"""A model that is fast and predictable: a lesion is where T2 exceeds what a training learnt.
+
+Untrained it marks nothing. A training learns the lowest T2 value inside the labels.
+"""
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from zeus_app.errors import InputError
+from zeus_app.registry import lookup
+from zeus_app.studies.align import align, to_grid
+from zeus_app.targets import load_target
+from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
+from zeus_app.training.loop import Epoch, TrainResult
+from zeus_app.types import Instruction, Segmentation, Volume
+
+SLOW_STUDY = "slow"
+
+
+def target_of(config: Any) -> Any:
+    return load_target(config.target)
+
+
+def build_segmenter(config: Any, state: Any) -> Any:
+    lookup("profile", config.profile, {"reference-small": None})
+    return FakeSegmenter(target_of(config), Checkpoints(state.checkpoints))
+
+
+class FakeSegmenter:
+    def __init__(self, target: Any, checkpoints: Checkpoints) -> None:
+        self.target, self.checkpoints = target, checkpoints
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def segment(self, study: Any, *, texts: Any = None, report: Any) -> Segmentation:
+        reference = self.target.reference_of(tuple(study.volumes))
+        align(study, reference)
+        steps = int(os.environ.get("FAKE_STEPS", "100")) if study.id == SLOW_STUDY else 1
+        for step in range(steps):
+            report("encoding", step, steps)
+            time.sleep(0.05 if steps > 1 else 0)
+        served = self.checkpoints.served()
+        version = served.version if served else "untrained"
+        volume = study.volumes[reference]
+        mask = np.zeros(volume.array.shape, np.uint8)
+        if served:
+            learnt = self.checkpoints.load(version, towers={})["threshold"]
+            mask[volume.array >= float(learnt)] = 1
+        label_map = Volume(mask, volume.affine_ras)
+        used = tuple(name for name in self.target.sequence_names if name in study.volumes)
+        return Segmentation(
+            study_id=study.id,
+            label_map=label_map,
+            sequence_label_maps={name: label_map for name in used},
+            instructions=tuple(
+                Instruction(name, label, None, (texts or {}).get((name, label), "look for it"),
+                            "user" if (name, label) in (texts or {}) else "fake-llm")
+                for name in used
+                for label in self.target.label_names
+            ),
+            used=used,
+            missing=tuple(name for name in self.target.sequence_names if name not in used),
+            agreement={name: 1.0 for name in used},
+            volumes_ml={"lesion": float(mask.sum() * label_map.grid.voxel_ml)},
+            latencies_ms={"all": 1.0},
+            checkpoint=version,
+            notes=() if served else ("untrained model",),
+        )
+
+    def fit(self, studies: Any, config: Any, *, report: Any, progress: Any) -> TrainResult:
+        values = []
+        for done, labelled in enumerate(studies, start=1):
+            report("preparing studies", done, len(studies))
+            study, label = labelled.read_study(), labelled.read_label()
+            reference = self.target.reference_of(tuple(study.volumes))
+            on_grid = to_grid(label, study.volumes[reference].grid, order=0, fill=0)
+            values.append(study.volumes[reference].array[on_grid.array > 0].min())
+        if config.seed == 13:
+            raise InputError("an unlucky seed", expected="another", remedy="choose one")
+        epochs = tuple(
+            Epoch(number, 1 / number, 0.5, config.learning_rate, float(number))
+            for number in range(1, min(config.epochs, 3) + 1)
+        )
+        for epoch in epochs:
+            progress(epoch, 1, 1)
+        info = self.checkpoints.publish(
+            {"threshold": torch.tensor(min(values))},
+            CheckpointInfo("", "", epochs[-1].number, 0.5, tuple(s.id for s in studies), (), {}),
+        )
+        return TrainResult(info, epochs, "all epochs done")

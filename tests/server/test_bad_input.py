@@ -1,0 +1,283 @@
+"""What a server must refuse, each over HTTP with the stock client's own requests."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+
+from tests.server.conftest import SHAPE, affine, lesion_file, save
+from tests.server.running import Server
+
+
+def infer(server: Server, image: str, /, **params: object) -> requests.Response:
+    return requests.post(
+        f"{server.url}/infer/zeus", params={"image": image}, data={"params": json.dumps(params)},
+        timeout=60,
+    )  # fmt: skip
+
+
+def submit(server: Server, image: str, file: Path) -> requests.Response:
+    with file.open("rb") as label:
+        return requests.put(
+            f"{server.url}/datastore/label", params={"image": image, "tag": "final"},
+            files={"label": (file.name, label)}, timeout=60,
+        )  # fmt: skip
+
+
+def upload(server: Server, image: str, file: Path) -> requests.Response:
+    with file.open("rb") as content:
+        return requests.put(
+            f"{server.url}/datastore/image", params={"image": image},
+            files={"file": (file.name, content)}, timeout=60,
+        )  # fmt: skip
+
+
+def detail(response: requests.Response) -> str:
+    return str(response.json()["detail"])
+
+
+def test_an_unknown_study_is_not_found_and_the_closest_is_named(server: Server) -> None:
+    response = infer(server, "alphaa")
+    assert response.status_code == 404
+    assert "unknown study 'alphaa'" in detail(response) and "alpha" in detail(response)
+
+
+def test_an_unknown_sequence_of_a_known_study_is_not_found(server: Server) -> None:
+    response = infer(server, "alpha/ADC")
+    assert response.status_code == 404
+    assert "FLAIR, T2" in detail(response)
+
+
+def test_an_unknown_model_is_not_found(server: Server) -> None:
+    response = requests.post(f"{server.url}/infer/zeuss", params={"image": "alpha"}, timeout=60)
+    assert response.status_code == 404
+    assert "did you mean 'zeus'" in detail(response)
+
+
+def test_an_unknown_session_is_not_found(server: Server) -> None:
+    response = requests.post(f"{server.url}/infer/zeus", params={"session_id": "gone"}, timeout=60)
+    assert response.status_code == 404
+    assert "unknown session 'gone'" in detail(response)
+
+
+def test_an_inference_of_nothing_is_refused(server: Server) -> None:
+    assert infer(server, "").status_code == 400
+
+
+def test_a_path_on_the_server_is_no_image(server: Server) -> None:
+    path = server.studies / "alpha" / "alpha_t2.nii.gz"
+    assert path.exists()
+    assert infer(server, str(path)).status_code == 404
+
+
+def test_a_whole_slide_on_the_server_is_not_opened(server: Server) -> None:
+    address = f"{server.url}/infer/wsi/zeus?image=/srv/slide.svs"
+    assert requests.post(address, json={}, timeout=60).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "params", [{"image": "bravo"}, {"model": "other"}, {"image": "/etc/passwd"}]
+)
+def test_params_may_not_say_another_image_or_model(
+    server: Server, params: dict[str, str]
+) -> None:
+    response = infer(server, "alpha", **params)
+    assert response.status_code == 400
+    assert "take" in detail(response) and "out of params" in detail(response)
+
+
+@pytest.mark.parametrize("params", ["{", "[]", "3"])
+def test_params_that_are_no_json_object_are_refused(server: Server, params: str) -> None:
+    response = requests.post(
+        f"{server.url}/infer/zeus", params={"image": "alpha"}, data={"params": params}, timeout=60
+    )
+    assert response.status_code == 400
+    assert "JSON object" in detail(response)
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ("nan", "NaN"),
+        ("constant", "every voxel has the value 7"),
+        ("truncated", "cannot be read"),
+        ("fived", "5-D"),
+        ("apart", "covers 0.0%"),
+    ],
+)
+def test_a_study_that_cannot_be_used_is_refused_with_the_reason(
+    server: Server, study: str, words: str
+) -> None:
+    response = infer(server, study)
+    assert response.status_code == 400
+    assert words in detail(response)
+
+
+def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server) -> None:
+    problems = requests.get(f"{server.url}/zeus/studies", timeout=60).json()["problems"]
+    found = {problem["study"]: problem["files"] for problem in problems}
+    assert found["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
+    assert "truncated left out" in server.log_text()
+
+
+def test_a_file_sent_along_that_cannot_be_read_is_refused(
+    server: Server, tmp_path: Path
+) -> None:
+    broken = tmp_path / "t2.nii.gz"
+    broken.write_bytes(b"no nifti")
+    with broken.open("rb") as file:
+        response = requests.post(
+            f"{server.url}/infer/zeus", files={"file": ("t2.nii.gz", file)}, timeout=60
+        )
+    assert response.status_code == 400
+
+
+def test_a_label_of_another_shape_is_refused(server: Server, tmp_path: Path) -> None:
+    label = save(tmp_path / "label.nii.gz", np.zeros((24, 20, 5), np.uint8), affine())
+    response = submit(server, "alpha", label)
+    assert response.status_code == 400
+    assert "24×20×5" in detail(response) and "24×20×6" in detail(response)
+
+
+def test_a_label_that_lies_elsewhere_is_refused(server: Server, tmp_path: Path) -> None:
+    label = save(tmp_path / "label.nii.gz", np.zeros(SHAPE, np.uint8), affine(flip=(1, -1, 1)))
+    assert submit(server, "alpha", label).status_code == 400
+
+
+@pytest.mark.parametrize("value", [3, 256 + 1])
+def test_a_label_of_an_unknown_class_is_refused(
+    server: Server, tmp_path: Path, value: int
+) -> None:
+    array = np.zeros(SHAPE, np.int16)
+    array[3, 3, 3] = value
+    response = submit(server, "alpha", save(tmp_path / "label.nii.gz", array, affine()))
+    assert response.status_code == 400
+    assert str(value) in detail(response)
+
+
+def test_a_truncated_label_is_refused(server: Server, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
+    label.write_bytes(label.read_bytes()[:-200])
+    assert submit(server, "alpha", label).status_code == 400
+
+
+def test_a_label_of_an_unknown_study_is_not_found(server: Server, tmp_path: Path) -> None:
+    assert submit(server, "nobody", lesion_file(tmp_path / "label.nii.gz")).status_code == 404
+
+
+def test_refused_labels_leave_nothing_behind(server: Server, tmp_path: Path) -> None:
+    label = save(tmp_path / "label.nii.gz", np.zeros((3, 3, 3), np.uint8), affine())
+    submit(server, "alpha", label)
+    versions = requests.get(f"{server.url}/zeus/labels/alpha", timeout=60).json()["versions"]
+    assert versions == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/../b", ".hidden", "..", ""])
+def test_an_upload_with_an_unsafe_name_is_refused(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    file = save(tmp_path / "..t2.nii.gz", np.ones(SHAPE, np.float32), affine())
+    assert upload(server, name, file).status_code == 400
+    assert not (server.studies.parent / "x.nii.gz").exists()
+
+
+def test_an_upload_under_a_taken_name_is_refused(server: Server, tmp_path: Path) -> None:
+    file = save(tmp_path / "t2.nii.gz", np.ones(SHAPE, np.float32), affine())
+    response = upload(server, "alpha", file)
+    assert response.status_code == 400
+    assert "is taken" in detail(response)
+
+
+def test_an_unusable_upload_is_refused_and_not_listed(server: Server, tmp_path: Path) -> None:
+    file = save(tmp_path / "t2.nii.gz", np.full(SHAPE, 3, np.float32), affine())
+    assert upload(server, "flat", file).status_code == 400
+    assert "flat" not in requests.get(f"{server.url}/zeus/studies", timeout=60).json()["studies"]
+
+
+def test_a_study_of_the_folder_cannot_be_deleted(server: Server) -> None:
+    response = requests.delete(f"{server.url}/datastore/image", params={"id": "alpha"}, timeout=60)
+    assert response.status_code == 400
+    assert (server.studies / "alpha" / "alpha_t2.nii.gz").exists()
+
+
+def test_an_unknown_image_or_label_is_not_found_over_the_stock_routes(server: Server) -> None:
+    for address in (
+        "datastore/image?image=nobody",
+        "datastore/image/info?image=nobody",
+        "datastore/label?label=nobody&tag=final",
+        "datastore/label?label=charlie&tag=draft",
+        "datastore/label/info?label=charlie&tag=draft",
+    ):
+        assert requests.get(f"{server.url}/{address}", timeout=60).status_code == 404, address
+
+
+def test_an_unknown_strategy_is_refused_with_the_known_ones(server: Server) -> None:
+    response = requests.post(f"{server.url}/activelearning/best", timeout=60)
+    assert response.status_code == 400
+    assert "first, random" in detail(response)
+
+
+def test_an_unknown_scoring_method_is_refused(server: Server) -> None:
+    assert requests.post(f"{server.url}/scoring/best", timeout=60).status_code == 400
+
+
+def test_an_unknown_trainer_is_not_found(server: Server) -> None:
+    assert requests.post(f"{server.url}/train/other", json={}, timeout=60).status_code == 404
+
+
+def test_an_unknown_training_parameter_is_refused_before_a_process_starts(server: Server) -> None:
+    response = requests.post(f"{server.url}/train/zeus", json={"epoch": 3}, timeout=60)
+    assert response.status_code == 400
+    assert "did you mean 'epochs'" in detail(response)
+
+
+def test_a_training_parameter_that_makes_no_sense_is_refused(server: Server) -> None:
+    response = requests.post(f"{server.url}/train/zeus", json={"max_epochs": 0}, timeout=60)
+    assert response.status_code == 400
+    assert "epochs" in detail(response)
+
+
+def test_a_training_without_labels_is_refused(server: Server) -> None:
+    response = requests.post(f"{server.url}/train/zeus", json={}, timeout=60)
+    assert response.status_code == 400
+    assert "submit labels first" in detail(response)
+
+
+def test_an_unknown_checkpoint_is_not_found(server: Server) -> None:
+    for version in ("v0009", "..%2F..%2Fx"):
+        response = requests.post(f"{server.url}/zeus/checkpoints/{version}/serve", timeout=60)
+        assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"instructions": {"ADC/lesion": "x"}},
+        {"instructions": {"T2/tumour": "x"}},
+        {"instructions": {"T2/lesion": " "}},
+        {"instructions": "x"},
+        {"result_extension": ".jpg"},
+        {"result_dtype": "complex64"},
+        {"threshold": 0.3},
+    ],
+)
+def test_an_infer_parameter_that_makes_no_sense_is_refused(
+    server: Server, params: dict[str, object]
+) -> None:
+    assert infer(server, "alpha", **params).status_code == 400
+
+
+def test_dicom_seg_of_a_folder_of_studies_is_refused(server: Server) -> None:
+    response = requests.post(
+        f"{server.url}/infer/zeus", params={"image": "alpha", "output": "dicom_seg"}, timeout=60
+    )
+    assert response.status_code == 400
+
+
+def test_after_all_this_the_server_answers_as_before(client: MONAILabelClient) -> None:
+    file, params = client.infer("zeus", "alpha", {})
+    assert file and params["study"] == "alpha"

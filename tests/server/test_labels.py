@@ -1,0 +1,117 @@
+"""Submitted labels: every version stays, the newest counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+
+from tests.server.conftest import LESION, SHAPE, affine, lesion_file, save
+from tests.server.running import Server
+
+
+@pytest.fixture(autouse=True)
+def _no_label_remains(server: Server) -> Iterator[None]:
+    yield
+    requests.delete(f"{server.url}/datastore/label?id=bravo&tag=final", timeout=60)
+
+
+def versions(server: Server, study: str = "bravo") -> list[dict[str, object]]:
+    found: list[dict[str, object]] = requests.get(
+        f"{server.url}/zeus/labels/{study}", timeout=60
+    ).json()["versions"]
+    return found
+
+
+def label_of(client: MONAILabelClient, study: str = "bravo") -> np.ndarray:
+    return np.asarray(nib.load(client.download_label(study, "final")).dataobj)
+
+
+FLIP = (-1, -1, 1)  # how bravo is stored
+
+
+def test_a_submitted_label_completes_its_study(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    before = client.info()["datastore"]["completed"]
+    client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP)))
+    assert client.info()["datastore"]["completed"] == before + 1
+
+
+def test_a_submitted_label_comes_back_voxel_for_voxel(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP, value=2)))
+    label = label_of(client)
+    assert (label[LESION] == 2).all() and label.sum() == 2 * 4 * 4 * 2
+
+
+def test_what_the_client_said_of_a_label_is_kept(
+    server: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    path = str(lesion_file(tmp_path / "l.nii.gz", FLIP))
+    client.save_label("bravo", path, params={"reader": "first"})
+    address = f"{server.url}/datastore/label/info?label=bravo&tag=final"
+    assert requests.get(address, timeout=60).json()["reader"] == "first"
+
+
+def test_a_second_label_keeps_the_first_which_can_be_brought_back(
+    server: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    begun = len(versions(server))
+    client.save_label("bravo", str(lesion_file(tmp_path / "a.nii.gz", FLIP, value=1)))
+    client.save_label("bravo", str(lesion_file(tmp_path / "b.nii.gz", FLIP, value=2)))
+    assert label_of(client).max() == 2
+    assert len(versions(server)) == begun + 2
+    restore = f"{server.url}/zeus/labels/bravo/restore"
+    requests.post(restore, params={"version": begun + 1}, timeout=60).raise_for_status()
+    assert label_of(client).max() == 1
+    assert len(versions(server)) == begun + 3
+
+
+def test_a_deleted_label_no_longer_counts_and_can_be_brought_back(
+    server: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP)))
+    number = versions(server)[-1]["version"]
+    requests.delete(f"{server.url}/datastore/label?id=bravo&tag=final", timeout=60)
+    assert "final" not in client.datastore()["objects"]["bravo"]["labels"]
+    restore = f"{server.url}/zeus/labels/bravo/restore"
+    requests.post(restore, params={"version": number}, timeout=60).raise_for_status()
+    assert label_of(client).max() == 1
+
+
+def test_a_version_that_never_was_cannot_be_brought_back(server: Server) -> None:
+    restore = f"{server.url}/zeus/labels/bravo/restore"
+    assert requests.post(restore, params={"version": 77}, timeout=60).status_code == 404
+
+
+def test_a_label_drawn_on_a_sequence_is_checked_against_that_sequence(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    flair = np.zeros((12, 10, 6), np.uint8)
+    flair[4, 4, 3] = 1
+    path = save(tmp_path / "l.nii.gz", flair, affine((2.0, 2.0, 3.0), FLIP))
+    client.save_label("bravo/FLAIR", str(path))
+    assert label_of(client).shape == (12, 10, 6)
+
+
+def test_a_label_in_another_storage_order_of_the_same_voxels_is_turned(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    label = np.zeros(SHAPE, np.uint8)
+    label[2, 3, 4] = 1
+    turned = nib.Nifti1Image(label, affine(flip=FLIP)).as_reoriented(
+        np.array([[1, 1], [0, -1], [2, 1]])  # swap the first two axes, flip one
+    )
+    nib.save(turned, tmp_path / "l.nii.gz")
+    client.save_label("bravo", str(tmp_path / "l.nii.gz"))
+    assert np.argwhere(label_of(client)).tolist() == [[2, 3, 4]]
+
+
+def test_studies_are_never_written_to(server: Server) -> None:
+    names = {path.name for path in (server.studies / "bravo").iterdir()}
+    assert names == {"bravo_t2.nii.gz", "bravo_flair.nii.gz"}

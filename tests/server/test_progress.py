@@ -1,0 +1,99 @@
+"""A slow inference: others are answered, it shows where it is, and it can be stopped."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.server.running import Server
+
+SLOW_S = 5.0  # 100 steps of 50 ms
+
+
+class Inference:
+    """One POST /infer in a thread of its own."""
+
+    def __init__(self, server: Server, study: str) -> None:
+        self.server, self.study = server, study
+        self.response: requests.Response | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        address = f"{self.server.url}/infer/zeus?image={self.study}&output=json"
+        self.response = requests.post(address, timeout=60)
+
+    def ended(self) -> requests.Response:
+        self.thread.join(timeout=60)
+        assert self.response is not None
+        return self.response
+
+
+def progress(server: Server) -> list[dict[str, Any]]:
+    running: list[dict[str, Any]] = requests.get(
+        f"{server.url}/zeus/progress", timeout=10
+    ).json()["inference"]
+    return running
+
+
+def wait_until_it_encodes(server: Server) -> dict[str, Any]:
+    for _ in range(100):
+        running = progress(server)
+        if running and running[0]["stage"] == "encoding" and running[0]["done"] > 0:
+            return running[0]
+        time.sleep(0.05)
+    raise AssertionError("no inference began")
+
+
+@pytest.fixture
+def slow(server: Server) -> Iterator[Inference]:
+    inference = Inference(server, "slow")
+    yield inference
+    requests.delete(f"{server.url}/zeus/infer/slow", timeout=10)
+    inference.ended()
+
+
+def test_the_progress_of_an_inference_is_shown(server: Server, slow: Inference) -> None:
+    running = wait_until_it_encodes(server)
+    assert running["study"] == "slow" and running["total"] == 100
+
+
+def test_info_is_answered_while_an_inference_runs(server: Server, slow: Inference) -> None:
+    wait_until_it_encodes(server)
+    began = time.monotonic()
+    assert requests.get(f"{server.url}/info/", timeout=10).ok
+    assert time.monotonic() - began < SLOW_S / 2
+    assert progress(server)
+
+
+def test_a_cancelled_inference_ends_soon_with_a_409(server: Server, slow: Inference) -> None:
+    wait_until_it_encodes(server)
+    assert requests.delete(f"{server.url}/zeus/infer/slow", timeout=10).json()["cancelled"] == 1
+    response = slow.ended()
+    assert response.status_code == 409
+    assert "cancelled" in response.json()["detail"]
+    assert progress(server) == []
+
+
+def test_an_inference_that_waits_its_turn_can_be_cancelled(
+    server: Server, slow: Inference
+) -> None:
+    wait_until_it_encodes(server)
+    waiting = Inference(server, "alpha")
+    time.sleep(0.5)
+    assert [one["stage"] for one in progress(server)] == ["encoding", "waiting"]
+    requests.delete(f"{server.url}/zeus/infer/alpha", timeout=10)
+    assert waiting.ended().status_code == 409
+    assert progress(server)[0]["study"] == "slow"
+
+
+def test_cancelling_what_does_not_run_is_not_found(server: Server) -> None:
+    assert requests.delete(f"{server.url}/zeus/infer/charlie", timeout=10).status_code == 404
+
+
+def test_nothing_runs_and_nothing_was_trained_at_first(server: Server) -> None:
+    state = requests.get(f"{server.url}/zeus/progress", timeout=10).json()
+    assert state == {"inference": [], "training": {"running": False}}

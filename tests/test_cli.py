@@ -1,0 +1,141 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from zeus_app import cli, launch
+from zeus_app.protocols import ModuleInfo
+
+runner = CliRunner()
+
+
+def test_help_starts_quickly_because_nothing_heavy_is_imported() -> None:
+    heavy = "{'torch', 'monai', 'pydantic'}"
+    code = f"import sys, zeus_app.cli; print(sorted({heavy} & {{*sys.modules}}))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "weights list", "weights get", "weights verify", "import-labels", "describe",
+     "cache info", "cache clear", "demo", "real"],
+)  # fmt: skip
+def test_every_command_explains_itself(command: str) -> None:
+    result = runner.invoke(cli.app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_bad_input_gives_a_message_and_exit_code_2(tmp_path: Path) -> None:
+    result = runner.invoke(cli.app, ["serve", str(tmp_path / "none"), "--target", "phantom"])
+    assert result.exit_code == 2
+    assert "does not exist" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_serving_without_a_folder_says_how(tmp_path: Path) -> None:
+    result = runner.invoke(cli.app, ["serve", "", "--target", "phantom"])
+    assert result.exit_code == 2
+    assert "make serve STUDIES=<dir> TARGET=<name>" in result.output
+
+
+def test_an_unknown_target_is_refused_before_the_server_starts(tmp_path: Path) -> None:
+    result = runner.invoke(cli.app, ["serve", str(tmp_path), "--target", "prostrate"])
+    assert result.exit_code == 2
+    assert "prostate" in result.output
+
+
+def test_a_setting_without_a_value_is_refused(tmp_path: Path) -> None:
+    arguments = ["serve", str(tmp_path), "--target", "phantom", "--set", "union"]
+    result = runner.invoke(cli.app, arguments)
+    assert result.exit_code == 2
+    assert "KEY=VALUE" in result.output
+
+
+def test_serve_hands_its_options_to_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    (tmp_path / "apps" / "zeus").mkdir(parents=True)
+    (tmp_path / "apps" / "zeus" / "main.py").write_text("")
+    monkeypatch.setattr(launch, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(launch, "check_port", lambda host, port: None)
+    monkeypatch.setattr(os, "execve", lambda path, command, env: started.append(command))
+    arguments = ["serve", str(tmp_path), "--target", "phantom", "--fusion", "late"]
+    result = runner.invoke(cli.app, [*arguments, "--port", "8123", "--set", "union=mean"])
+    assert result.exit_code == 0, result.output
+    [command] = started
+    assert command[command.index("--studies") + 1] == str(tmp_path)
+    assert command[command.index("--port") + 1] == "8123"
+    confs = [command[i + 1 : i + 3] for i, word in enumerate(command) if word == "--conf"]
+    assert confs == [["target", "phantom"], ["fusion", "late"], ["union", "mean"]]
+
+
+def test_weights_that_are_not_there_are_listed_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path))
+    result = runner.invoke(cli.app, ["weights", "list"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "missing" in result.output
+    assert "whole" not in result.output
+
+
+def test_a_damaged_weight_is_named_with_the_command_that_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path))
+    (tmp_path / "lite-medsam").mkdir()
+    (tmp_path / "lite-medsam" / "lite_medsam.pth").write_bytes(b"rot")
+    result = runner.invoke(cli.app, ["weights", "verify", "lite-medsam"])
+    assert result.exit_code == 2
+    assert "zeus weights get lite-medsam" in result.output
+
+
+def test_an_unknown_weight_is_answered_with_the_closest() -> None:
+    result = runner.invoke(cli.app, ["weights", "verify", "lite-medsm"])
+    assert result.exit_code == 2
+    assert "lite-medsam" in result.output
+
+
+def test_the_cache_s_size_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "a").write_bytes(b"x" * 2**20)
+    result = runner.invoke(cli.app, ["cache", "info", "studies", "--state", str(tmp_path)])
+    assert "0.001 GiB in 1 files" in result.output
+
+
+def test_clearing_the_cache_leaves_labels_alone(tmp_path: Path) -> None:
+    for name in ("cache/a", "phantom/labels/b"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    result = runner.invoke(cli.app, ["cache", "clear", "studies", "--state", str(tmp_path)])
+    assert result.exit_code == 0
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]
+
+
+class _Assembled:
+    """Stands in for a Segmenter with one trained and one frozen module."""
+
+    def describe(self) -> list[ModuleInfo]:
+        return [
+            ModuleInfo("F_pred", "mask decoder", "MaskDecoder", True, 4_000_000),
+            ModuleInfo("F_enc", "image encoder", "TinyViT", False, 5_740_000),
+        ]
+
+
+def test_describe_prints_machine_readable_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_assemble", lambda config: _Assembled())
+    result = runner.invoke(cli.app, ["describe", "--json"])
+    assert [row["symbol"] for row in json.loads(result.output)] == ["F_pred", "F_enc"]
+
+
+def test_describe_adds_up_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_assemble", lambda config: _Assembled())
+    result = runner.invoke(cli.app, ["describe"], env={"COLUMNS": "120"})
+    assert "4.00 M parameters are trained" in result.output

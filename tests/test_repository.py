@@ -1,0 +1,146 @@
+"""What the repository promises as a whole: sizes, paths, files that load, commands that exist."""
+
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+LARGEST_BYTES = 2 * 2**20
+MACHINE_PATH = re.compile(r"(?<![\w/.$}])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)/")
+# Tests make up paths to check messages with.
+MAY_NAME_PATHS = ("tests/",)
+
+
+def tracked_files() -> list[Path]:
+    """What git tracks or would add: everything that .gitignore does not leave out."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""  # a picture
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def make_targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+
+
+def shell_lines(document: Path) -> list[str]:
+    """The lines of a document's shell blocks, continued lines joined, comments dropped."""
+    blocks = re.findall(r"^```(?:sh|bash)\n(.*?)^```", text_of(document), re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split(" #")[0].strip() for line in lines if line.strip()]
+
+
+def test_no_tracked_file_is_larger_than_two_mebibytes() -> None:
+    sizes = {str(path.relative_to(ROOT)): path.stat().st_size for path in tracked_files()}
+    assert {name: size for name, size in sizes.items() if size > LARGEST_BYTES} == {}
+
+
+def test_no_file_names_a_path_of_somebody_s_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in tracked_files()
+        if not str(path.relative_to(ROOT)).startswith(MAY_NAME_PATHS)
+        for match in MACHINE_PATH.finditer(text_of(path))
+    ]
+    assert found == []
+
+
+def test_no_medical_image_and_no_weight_is_tracked() -> None:
+    endings = (".nii", ".nii.gz", ".dcm", ".pth", ".pt", ".gguf", ".safetensors")
+    assert [path.name for path in tracked_files() if path.name.endswith(endings)] == []
+
+
+def test_every_yaml_loads() -> None:
+    yamls = [path for path in tracked_files() if path.suffix in {".yaml", ".yml"}]
+    assert yamls
+    for path in yamls:
+        assert isinstance(yaml.safe_load(text_of(path)), dict), path
+
+
+def test_every_make_target_is_phony_and_explained() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[1].split())  # type: ignore[index]
+    assert make_targets() == explained == phony
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
+    named = set(re.findall(r"(?:^|[`\s(])make ([a-z]+)\b(?=[`\s),.;:]|$)", "\n".join(
+        [*shell_lines(document), *re.findall(r"`(make [^`]*)`", text_of(document))]
+    ), flags=re.MULTILINE))  # fmt: skip
+    assert named <= make_targets()
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_zeus_command_that_a_document_names_parses(document: Path) -> None:
+    from typer.testing import CliRunner
+
+    from zeus_app.cli import app
+
+    for line in shell_lines(document):
+        found = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z-]+ ?){1,2})", line)
+        if not found:
+            continue
+        groups = {"weights", "cache"}
+        words = found[1].split()
+        command = words[:2] if words[0] in groups else words[:1]
+        asked = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+        assert asked.exit_code == 0, line
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in asked.output, f"{line}: {option}"
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text_of(document))
+    local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+def test_every_requirement_is_pinned_exactly() -> None:
+    lines = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-dev.txt").read_text()
+    named = [line.split("#")[0].strip() for line in lines.splitlines()]
+    loose = [line for line in named if line and not line.startswith("-r") and "==" not in line]
+    assert loose == []
+
+
+def test_the_environment_holds_what_requirements_say() -> None:
+    pins = re.findall(r"^([\w-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert len(pins) > 20
+    assert {name: version(name) for name, _ in pins} == dict(pins)
+
+
+def test_constraints_agree_with_requirements() -> None:
+    def pins(name: str) -> dict[str, str]:
+        found = re.findall(r"^([\w-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+        return {package.lower().replace("_", "-"): number for package, number in found}
+
+    constraints = pins("constraints.txt")
+    required = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
+    shared = required.keys() & constraints.keys()
+    assert {name: constraints[name] for name in shared} == {name: required[name] for name in shared}
+
+
+def test_no_index_and_no_host_is_written_into_requirements() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        assert "://" not in (ROOT / name).read_text()

@@ -1,0 +1,240 @@
+"""Zeus with towers small enough to follow by hand; the decoder is SAM's own, untrained."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+
+from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
+from zeus_app.errors import InputError
+from zeus_app.instructions.generate import InstructionWriter
+from zeus_app.models.aligner import EmbeddingAligner, TextAligner
+from zeus_app.models.mask_decoder import InstructedMaskDecoder
+from zeus_app.models.net import SHARED, ZeusNet
+from zeus_app.models.projector import VisionProjector
+from zeus_app.progress import silent
+from zeus_app.protocols import ABSENT
+from zeus_app.targets import load_target
+from zeus_app.types import FloatArray, Grid, SliceFrame, SliceStack
+from zeus_app.zeus import Zeus
+
+TARGET = load_target("abdomen").only(("T2-SPIR", "T1-in"))
+LLM_DIM, TEXT_DIM = 8, 6
+
+
+class DictStore(dict[str, object]):
+    def put(self, key: str, value: FloatArray) -> None:
+        self[key] = value
+
+    def put_text(self, key: str, value: str) -> None:
+        self[key] = value
+
+    get_text = dict.get
+
+
+class CountingImages:
+    id = "counting"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        self.seen += len(pictures)
+        means = pictures.mean(axis=(1, 2))[:, None, None, None]
+        noise = np.random.default_rng(0).normal(size=(1, 256, 64, 64))
+        return (noise * (1 + means)).astype(np.float16)
+
+
+class LetterTexts:
+    """Counts of six letters: the same words always give the same vector."""
+
+    id, dim = "letters", TEXT_DIM
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        return np.array([[text.count(c) for c in "klnrsv"] for text in texts], np.float32)
+
+
+class EchoLlm:
+    """Writes its prompt back; its last layer is the mean image token."""
+
+    id, hidden = "echo", LLM_DIM
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def write(
+        self, image_tokens: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
+    ) -> list[str]:
+        self.written += len(prompts)
+        return [f"echo: {prompt}" for prompt in prompts]
+
+    def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        return image_tokens.mean(dim=1) + torch.tensor([[float(len(p))] for p in prompts])
+
+
+class Parts:
+    """A Zeus and the towers it was given."""
+
+    def __init__(
+        self, *, mode: str = "text", scope: str = "series", fusion: str = "hybrid"
+    ) -> None:
+        torch.manual_seed(0)
+        transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=64, num_heads=8)
+        sam = MaskDecoder(transformer_dim=256, transformer=transformer)
+        prompts = PromptEncoder(256, (64, 64), (256, 256), 16)
+        names = (SHARED,) if fusion == "hybrid" else TARGET.sequence_names
+        aligner = TextAligner(TEXT_DIM) if mode == "text" else EmbeddingAligner(LLM_DIM)
+        self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
+        self.zeus = Zeus(
+            target=TARGET,
+            net=ZeusNet(
+                VisionProjector(256, LLM_DIM, hidden_dim=4),
+                aligner,
+                {name: InstructedMaskDecoder(sam, prompts) for name in names},
+            ),
+            images=KeptImageEncoder(self.images, self.store, batch=2),
+            texts=KeptTextEncoder(LetterTexts(), self.store),
+            writer=InstructionWriter(
+                llm_id="echo", load_llm=lambda: self.llm, store=self.store, max_tokens=9
+            ),
+            prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
+            scope=scope,
+            mode=mode,
+            device=torch.device("cpu"),
+        )
+
+
+def a_stack(*, slices: int = 3) -> SliceStack:
+    """T2-SPIR shows tissue on every slice, T1-in on the last alone."""
+    frame = SliceFrame(Grid((256, 256, slices), np.eye(4)), 256, 256, 256, 0, 0)
+    rng = np.random.default_rng(1)
+    pixels = rng.random((2, slices, 256, 256), np.float32)
+    tissue = np.ones((2, slices), bool)
+    tissue[1, :-1] = False
+    pixels[~tissue] = 0
+    return SliceStack(TARGET.sequence_names, pixels, tissue, frame)
+
+
+def prepare(parts: Parts, texts: dict[tuple[str, str], str] | None = None, *, keep: bool = True):
+    return parts.zeus.prepare(a_stack(), texts=texts or {}, report=silent, keep_pixels=keep)
+
+
+def test_slices_without_tissue_are_never_encoded() -> None:
+    parts = Parts()
+    prepare(parts)
+    assert parts.images.seen == 4
+
+
+def test_nothing_is_encoded_or_written_twice() -> None:
+    parts = Parts()
+    prepare(parts)
+    seen, written = parts.images.seen, parts.llm.written
+    prepare(parts)
+    assert (parts.images.seen, parts.llm.written) == (seen, written)
+
+
+@pytest.mark.parametrize(("scope", "count"), [("series", 2 * 4), ("slice", (3 + 1) * 4)])
+def test_there_is_an_instruction_for_each_series_or_slice_and_label(scope: str, count: int) -> None:
+    instructions = prepare(Parts(scope=scope)).instructions
+    assert len(instructions) == count
+    assert {i.slice_index is None for i in instructions} == {scope == "series"}
+
+
+def test_an_instruction_answers_the_papers_question_about_its_sequence_and_label() -> None:
+    first = prepare(Parts()).instructions[0]
+    assert (first.sequence, first.label, first.model) == ("T2-SPIR", "liver", "echo")
+    assert first.text == "echo: segment liver in MRI-T2-SPIR"
+    assert first.notice == "machine-made, not for diagnosis"
+
+
+def test_a_users_own_text_replaces_the_machines() -> None:
+    parts = Parts()
+    prepared = prepare(parts, {("T2-SPIR", "spleen"): "the bright one on the right"})
+    own = [i for i in prepared.instructions if i.model == "user"]
+    assert [(i.label, i.text, i.notice) for i in own] == [
+        ("spleen", "the bright one on the right", "")
+    ]
+    assert parts.llm.written == 2 * 4 - 1
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "late"])
+@torch.inference_mode()
+def test_absent_sequences_say_absent_and_present_ones_answer(fusion: str) -> None:
+    parts = Parts(fusion=fusion)
+    logits = parts.zeus.logits(prepare(parts).batch([0, 2]))
+    assert logits.shape == (2, 2, 4, 256, 256)
+    assert (logits[0, 1] == ABSENT).all()
+    assert not (logits[1] == ABSENT).any()
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "late"])
+@torch.inference_mode()
+def test_a_slice_answers_the_same_alone_and_in_a_batch(fusion: str) -> None:
+    parts = Parts(fusion=fusion)
+    prepared = prepare(parts)
+    together = parts.zeus.logits(prepared.batch([2, 0, 1]))
+    alone = torch.cat([parts.zeus.logits(prepared.batch([s])) for s in (2, 0, 1)])
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_in_late_fusion_each_sequence_has_its_own_decoder() -> None:
+    parts = Parts(fusion="late")
+    batch = prepare(parts).batch([2])
+    before = parts.zeus.logits(batch)
+    parts.zeus.trainable.decoder(1).mask_token.add_(1.0)
+    after = parts.zeus.logits(batch)
+    assert torch.equal(before[:, 0], after[:, 0])
+    assert not torch.equal(before[:, 1], after[:, 1])
+
+
+def gradients(mode: str) -> dict[str, bool]:
+    """Which modules a training step reaches."""
+    parts = Parts(mode=mode)
+    net = parts.zeus.trainable
+    parts.zeus.logits(prepare(parts, keep=False).batch([0, 2])).square().mean().backward()
+    modules = {"f_vt": net.projector, "f_tt": net.aligner, "F_pred": net.decoders}
+    return {
+        name: all(p.grad is not None and p.grad.any() for p in module.parameters())
+        for name, module in modules.items()
+    }
+
+
+def test_in_text_mode_gradients_reach_the_aligner_and_the_decoder_but_not_the_projection() -> None:
+    reached = gradients("text")
+    assert (reached["f_tt"], reached["F_pred"]) == (True, True)
+    assert reached["f_vt"] is False  # words are discrete
+
+
+def test_in_embedding_mode_gradients_reach_everything_trainable() -> None:
+    assert gradients("embedding") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_while_training_a_lost_embedding_is_an_error_that_says_what_to_do() -> None:
+    parts = Parts()
+    prepared = prepare(parts, keep=False)
+    for key in [key for key in parts.store if key.startswith("image-")]:
+        del parts.store[key]
+    with pytest.raises(InputError, match="cache_gib"):
+        prepared.batch([0])
+
+
+def test_while_inferring_a_lost_embedding_is_encoded_again() -> None:
+    parts = Parts()
+    prepared = prepare(parts)
+    kept = prepared.batch([0])["embeddings"]
+    for key in [key for key in parts.store if key.startswith("image-")]:
+        del parts.store[key]
+    assert torch.equal(prepared.batch([0])["embeddings"], kept)
+
+
+def test_half_precision_embeddings_take_two_mebibytes_a_picture() -> None:
+    assert Parts().zeus.bytes_to_keep(3) == 3 * 2 * 1024 * 1024
+
+
+def test_table_one_of_the_paper_is_described() -> None:
+    rows = {row.symbol: row.trainable for row in Parts().zeus.describe()}
+    frozen = {"F_enc": False, "F_v": False, "F_LLM": False, "F_t": False}
+    assert rows == frozen | {"f_vt": True, "f_tt": True, "F_pred": True}

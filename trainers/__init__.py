@@ -1,0 +1,1 @@
+"""The training tasks that MONAI Label runs."""

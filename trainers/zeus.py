@@ -1,0 +1,72 @@
+"""Submitted labels in, a checkpoint out: the training task behind POST /train/zeus."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from monailabel.interfaces.tasks.train import TrainTask
+from pydantic_core import to_jsonable_python
+
+from zeus_app.errors import InputError
+from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.train_progress import TrainProgress
+from zeus_app.server.train_request import train_config, train_defaults
+from zeus_app.server.workplace import Workplace
+from zeus_app.studies.read import read_study
+from zeus_app.types import LabelledStudy
+
+
+class ZeusTrain(TrainTask):
+    """Trains whichever model the server was started with; knows no network."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        super().__init__(f"Learn {workplace.target.instance} from submitted labels")
+        self._workplace = workplace
+
+    def config(self) -> dict[str, Any]:
+        """The request's parameters with their defaults."""
+        return train_defaults()
+
+    def stats(self) -> dict[str, Any]:
+        """The served checkpoint, in the words stock clients look for."""
+        served = self._workplace.checkpoints.served()
+        if served is None:
+            return {"checkpoint": "untrained"}
+        return {
+            "checkpoint": served.version,
+            "best_metric": served.score or 0.0,
+            "validated": served.score is not None,
+            "epoch": served.epoch,
+            "total_time": round(served.seconds, 1),
+            "studies": len(served.studies),
+            "created": served.created,
+        }
+
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Raise InputError now for what would make a training fail later."""
+        train_config(request)
+        if not self._workplace.datastore.get_labeled_images():
+            raise InputError(
+                "a training without labels",
+                expected="at least one study with a final label",
+                remedy="submit labels first (PUT /datastore/label)",
+            )
+
+    def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+        """Train on all final labels; the best weights are served from the next inference on."""
+        self.check(request)
+        place = self._workplace
+        studies = [
+            LabelledStudy(
+                id=study,
+                read_study=partial(read_study, datastore.catalogue.resolve(study).files),
+                read_label=partial(datastore.final_label, study),
+            )
+            for study in datastore.get_labeled_images()
+        ]
+        config = train_config(request)
+        told = TrainProgress(place.state.training, config, show=partial(print, flush=True))
+        result = place.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
+        summary: dict[str, Any] = to_jsonable_python(result)
+        return summary
+

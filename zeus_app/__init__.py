@@ -1,0 +1,1 @@
+"""Zeus: multi-sequence MRI segmentation by text instructions. Importing it does nothing."""

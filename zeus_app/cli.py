@@ -1,0 +1,297 @@
+"""The command `zeus`: serve, weights, import-labels, describe, cache, demo, real.
+
+What a command needs is imported when it runs: PyTorch takes seconds, `zeus --help` must not.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from zeus_app.errors import CancelledError, InputError
+from zeus_app.progress import Report
+
+if TYPE_CHECKING:
+    from zeus_app.config import ZeusConfig
+    from zeus_app.pipeline import Segmenter
+
+INPUT_ERROR = 2
+CANCELLED = 130
+
+
+class _Commands(TyperGroup):
+    """Turns bad input into a message and an exit code; a traceback is for our own mistakes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            typer.secho(f"zeus: {error}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(INPUT_ERROR) from error
+        except (CancelledError, KeyboardInterrupt) as error:
+            typer.secho("zeus: stopped", err=True)
+            raise typer.Exit(CANCELLED) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Segments multi-sequence MRI by text instructions. Machine-made, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(help="The frozen towers' weights: where they come from, whether whole.")
+cache_app = typer.Typer(help="Kept embeddings and texts; whatever is missing is made again.")
+app.add_typer(weights_app, name="weights", no_args_is_help=True)
+app.add_typer(cache_app, name="cache", no_args_is_help=True)
+
+Studies = Annotated[str, typer.Argument(help="folder of studies; it is only read")]
+TargetName = Annotated[str, typer.Option("--target", help="a shipped target's name, or a YAML")]
+Profile = Annotated[str | None, typer.Option(help="set of frozen towers")]
+Model = Annotated[str | None, typer.Option(help="zeus, or a baseline")]
+Fusion = Annotated[str | None, typer.Option(help="hybrid, late or early")]
+State = Annotated[Path | None, typer.Option(help="folder for labels, checkpoints, caches")]
+
+
+def _settings(**given: object) -> dict[str, str]:
+    """The settings that were given, as the server's --conf carries them; checked."""
+    from zeus_app.config import ZeusConfig
+    from zeus_app.targets import load_target
+
+    conf = {key: str(value) for key, value in given.items() if value is not None}
+    load_target(ZeusConfig.from_conf(conf).target)
+    return conf
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    for setting in settings:
+        if "=" not in setting:
+            raise InputError(
+                f"setting {setting!r}", expected="KEY=VALUE", remedy="for example --set union=mean"
+            )
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+@contextmanager
+def _bars() -> Iterator[Report]:
+    """A Report that draws one bar a stage on the terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, total=total)
+
+        yield report
+
+
+def _print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command()
+def serve(
+    studies: Studies,
+    target: TargetName,
+    profile: Profile = None,
+    model: Model = None,
+    fusion: Fusion = None,
+    state: State = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port")] = 8000,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE, any other setting; may repeat")
+    ] = None,
+) -> None:
+    """Serve a folder of studies to 3D Slicer, OHIF and other MONAI Label clients."""
+    from zeus_app import launch
+
+    if not studies:
+        raise InputError(
+            "no studies folder was given",
+            expected="a folder with MR studies",
+            remedy="make serve STUDIES=<dir> TARGET=<name>",
+        )
+    folder = launch.check_studies_folder(Path(studies))
+    conf = _settings(
+        target=target, profile=profile, model=model, fusion=fusion, state=state,
+        **_pairs(settings or []),
+    )
+    launch.check_port(host, port)
+    command = launch.server_command(folder, conf, host=host, port=port)
+    typer.echo(f"zeus: serving {folder} on http://{host}:{port} (ready in 10 to 20 s; Ctrl-C ends)")
+    # The server takes this process's place, so that signals reach it and nothing.
+    os.execve(command[0], command, launch.server_environment())
+
+
+@app.command("import-labels")
+def import_labels(studies: Studies, target: TargetName, state: State = None) -> None:
+    """Take masks that lie among the studies as labels; Zeus never does so unasked."""
+    from zeus_app.config import ZeusConfig
+    from zeus_app.launch import check_studies_folder
+    from zeus_app.server.labels import import_into_store
+
+    folder = check_studies_folder(Path(studies))
+    config = ZeusConfig.from_conf(_settings(target=target, state=state))
+    for study_id, source in import_into_store(folder, config):
+        typer.echo(f"{study_id}: {source}")
+
+
+@app.command()
+def describe(
+    target: TargetName = "phantom",
+    profile: Profile = None,
+    model: Model = None,
+    fusion: Fusion = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not a table")] = False,
+) -> None:
+    """List the modules of an assembled model: which are trained, how many parameters."""
+    import json
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from zeus_app.config import ZeusConfig
+
+    conf = _settings(target=target, profile=profile, model=model, fusion=fusion)
+    with TemporaryDirectory() as scratch:
+        modules = _assemble(ZeusConfig.from_conf({**conf, "state": scratch})).describe()
+    if as_json:
+        typer.echo(json.dumps([asdict(module) for module in modules], indent=2))
+        return
+    rows = [
+        [
+            module.symbol,
+            module.name,
+            module.class_name,
+            "yes" if module.trainable else "frozen",
+            f"{module.parameters:,}",
+        ]
+        for module in modules
+    ]
+    trained = sum(module.parameters for module in modules if module.trainable)
+    columns = ["symbol", "module", "class", "trained", "parameters"]
+    _print_table(f"{trained / 1e6:.2f} M parameters are trained", columns, rows)
+
+
+def _assemble(config: "ZeusConfig") -> "Segmenter":
+    from zeus_app.build import build_segmenter, target_of
+    from zeus_app.state import state_folder
+
+    state = state_folder(config, target=target_of(config).name, studies=Path())
+    return build_segmenter(config, state)
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """List the weights: package, size, licence, and whether they are there."""
+    from zeus_app.weights import WEIGHTS, weights_folder
+
+    rows = [
+        [
+            weight.name,
+            f"{weight.package} {weight.version}",
+            f"{weight.size_bytes / 1e6:.1f} MB",
+            weight.licence,
+            _state_of(weight.name),
+        ]
+        for weight in WEIGHTS.values()
+    ]
+    _print_table(str(weights_folder()), ["name", "package", "size", "licence", "state"], rows)
+
+
+def _state_of(name: str) -> str:
+    from zeus_app.weights import WEIGHTS, locate, weights_folder
+
+    there = [(weights_folder() / name / file.name).is_file() for file in WEIGHTS[name].files]
+    try:
+        locate(name)
+    except InputError:
+        return "damaged" if all(there) else "missing"
+    return "whole"
+
+
+@weights_app.command("get")
+def get_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="which; all when none is named")] = None,
+) -> None:
+    """Fetch weights that are missing or damaged, and check their hashes."""
+    from zeus_app.weights import WEIGHTS, get
+
+    with _bars() as report:
+        paths = [get(name, report) for name in names or WEIGHTS]
+    for path in paths:
+        typer.echo(path)
+
+
+@weights_app.command("verify")
+def verify_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="which; all when none is named")] = None,
+) -> None:
+    """Check that weights are there and whole; the first that is not is named."""
+    from zeus_app.weights import WEIGHTS, locate
+
+    for name in names or WEIGHTS:
+        typer.echo(f"{name}: hash right, {locate(name)}")
+
+
+def _cache_folder(studies: str, state: Path | None) -> Path:
+    from zeus_app.config import default_state_folder
+
+    return (state or default_state_folder(Path(studies))) / "cache"
+
+
+@cache_app.command("info")
+def cache_info(studies: Studies, state: State = None) -> None:
+    """Say where the cache lies and how much it holds."""
+    folder = _cache_folder(studies, state)
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    typer.echo(f"{folder}: {sum(sizes) / 2**30:.3f} GiB in {len(sizes)} files")
+
+
+@cache_app.command("clear")
+def clear_cache(studies: Studies, state: State = None) -> None:
+    """Remove the cache; labels and checkpoints stay. Stop the server first."""
+    import shutil
+
+    folder = _cache_folder(studies, state)
+    if not folder.is_dir():
+        typer.echo(f"{folder}: nothing there")
+        return
+    shutil.rmtree(folder)
+    typer.echo(f"{folder}: removed")
+
+
+@app.command()
+def demo() -> None:
+    """Serve sample studies and drive the server: segment, learn, segment better; write a report."""
+    from zeus_app.demo import run_demo
+
+    raise typer.Exit(run_demo())
+
+
+@app.command()
+def real(
+    target: Annotated[str | None, typer.Option(help="one target; all when none is named")] = None,
+) -> None:
+    """Run the same loop on the real MRI in the folder that ZEUS_REAL_DATA names."""
+    from zeus_app.real import run_real
+
+    raise typer.Exit(run_real(target))
+
+
+if __name__ == "__main__":
+    app()

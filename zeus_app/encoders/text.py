@@ -1,0 +1,70 @@
+"""MiniLM: a small sentence encoder. It is not medical and knows nothing of images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zeus_app.derived import sha256_of
+from zeus_app.errors import InputError
+from zeus_app.types import FloatArray
+
+LONGEST_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with
+
+
+class MiniLmEncoder:
+    """all-MiniLM-L6-v2 behind `protocols.TextEncoder`: mean of the token states, not normalised."""
+
+    id: str
+    dim: int
+
+    def __init__(self, weights: Path, *, device: torch.device | str = "cpu") -> None:
+        """Load the encoder.
+
+        Args:
+            weights: model.safetensors, its configuration and tokenizer beside it.
+            device: where it runs; float32 everywhere.
+
+        Raises:
+            InputError: the folder does not hold the model.
+        """
+        # Imported here: transformers takes seconds to import.
+        from transformers import AutoModel, AutoTokenizer
+
+        folder = weights.parent
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model: Any = AutoModel.from_pretrained(
+                folder, local_files_only=True, add_pooling_layer=False, dtype=torch.float32
+            )
+        except Exception as error:  # transformers raises whatever it met in the files
+            raise InputError(
+                f"{folder} does not hold a sentence encoder: {str(error)[:200]}",
+                expected="model.safetensors, config.json and the tokenizer's files",
+                remedy="run `zeus weights get minilm-l6`",
+            ) from error
+        self._device = torch.device(device)
+        self._model = model.eval().requires_grad_(False).to(self._device)
+        self.dim = int(model.config.hidden_size)
+        self.id = f"minilm-l6-{sha256_of(weights)[:12]}"
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """N texts, each cut after 256 tokens -> (N, dim) float32.
+
+        A text's vector is the mean over its own tokens, so padding does not change it.
+        """
+        if not texts:
+            return torch.zeros(0, self.dim).numpy()
+        tokens = self._tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=LONGEST_TOKENS,
+            return_tensors="pt",
+        ).to(self._device)
+        states = self._model(**tokens).last_hidden_state  # (N, T, dim)
+        mask = tokens["attention_mask"][..., None].to(states.dtype)  # (N, T, 1)
+        vectors: FloatArray = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+        return vectors

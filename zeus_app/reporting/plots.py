@@ -1,0 +1,102 @@
+"""Plots that compare methods: the spread over cases, and the means label by label."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from zeus_app.errors import InputError
+from zeus_app.reporting.pictures import blank_figure
+
+METHOD_COLOURS = ("#0b6e99", "#d9822b", "#3a8f5c", "#8c5ba8", "#b5473c", "#6b7a90")
+
+
+def spread_by_method(
+    scores: Mapping[str, Sequence[float]], *, title: str, score_name: str = "DSC per case"
+) -> Figure:
+    """A box a method over its cases, with every case as a dot.
+
+    Args:
+        scores: method -> one score in [0, 1] a case.
+        title: over the plot.
+        score_name: of the value axis.
+
+    Raises:
+        InputError: there is no method, one without a case, or a score that is not finite.
+    """
+    _check(scores)
+    figure = blank_figure(1.6 + 1.3 * len(scores), 3.4)
+    axes = figure.subplots()
+    boxes = axes.boxplot(
+        [list(values) for values in scores.values()],
+        tick_labels=[_wrapped(name) for name in scores],
+        widths=0.5,
+        showfliers=False,  # the dots show them
+        patch_artist=True,
+        medianprops={"color": "black"},
+    )
+    for place, (box, values) in enumerate(zip(boxes["boxes"], scores.values(), strict=True)):
+        colour = METHOD_COLOURS[place % len(METHOD_COLOURS)]
+        box.set(facecolor=colour, alpha=0.30, edgecolor=colour)
+        beside = place + 1 + np.linspace(-0.12, 0.12, len(values))
+        axes.scatter(beside, values, s=14, color=colour, zorder=3)
+    _finish(axes, title, score_name)
+    return figure
+
+
+def means_by_label(
+    scores: Mapping[str, Mapping[str, float]], *, title: str, score_name: str = "mean DSC"
+) -> Figure:
+    """A group of bars a label, one bar a method.
+
+    Args:
+        scores: method -> label -> mean score in [0, 1]; a label a method lacks has no bar.
+        title: over the plot.
+        score_name: of the value axis.
+
+    Raises:
+        InputError: there is no method, one without a label, or a score that is not finite.
+    """
+    _check({method: list(of_label.values()) for method, of_label in scores.items()})
+    labels = list(dict.fromkeys(label for of_label in scores.values() for label in of_label))
+    width = 0.8 / len(scores)
+    figure = blank_figure(2.4 + len(labels) * max(1.0, 0.45 * len(scores)), 3.4)
+    axes = figure.subplots()
+    for place, (method, of_label) in enumerate(scores.items()):
+        centres = [
+            labels.index(label) + (place - (len(scores) - 1) / 2) * width for label in of_label
+        ]
+        colour = METHOD_COLOURS[place % len(METHOD_COLOURS)]
+        bars = axes.bar(centres, list(of_label.values()), 0.92 * width, label=method, color=colour)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
+    axes.set_xticks(range(len(labels)), [_wrapped(label) for label in labels])
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    _finish(axes, title, score_name)
+    return figure
+
+
+def _check(scores: Mapping[str, Sequence[float]]) -> None:
+    empty = [method for method, values in scores.items() if not len(values)]
+    wrong = [m for m, values in scores.items() if not all(math.isfinite(v) for v in values)]
+    if not scores or empty or wrong:
+        raise InputError(
+            f"scores of {', '.join(empty or wrong) or 'no method'}: empty or not finite",
+            expected="at least one method, each with finite scores",
+            remedy="leave out methods and cases that were not measured",
+        )
+
+
+def _finish(axes: Axes, title: str, score_name: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_ylabel(score_name)
+    axes.set_ylim(0, 1.02)
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+
+
+def _wrapped(name: str) -> str:
+    """Two lines for names that would run into their neighbours."""
+    return name if len(name) <= 14 else name.replace(" ", "\n", 1)

@@ -1,0 +1,232 @@
+"""Which studies the server knows, and what an image id of a client means.
+
+An id is a study, or `study/sequence`. Besides the studies of the folder there are uploads, which
+stay, and guests: files of a session or of a single request, known only while it runs.
+"""
+
+import os
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.files import write_atomically
+from zeus_app.registry import lookup
+from zeus_app.server.label_files import write_volume
+from zeus_app.server.label_history import folder_name
+from zeus_app.state import StateFolder
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.found import VOLUME_SUFFIXES, is_volume, stem
+from zeus_app.studies.read import read_one_file
+from zeus_app.studies.sources import NiftiSource
+from zeus_app.targets import Target
+from zeus_app.types import Grid, StudyFiles, StudyProblem, VolumeSource
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an image id stands for.
+
+    Attributes:
+        files: the whole study.
+        sequence: the sequence whose grid the client sees: the one named, or the reference.
+        whole: whether the id named the study and not one of its sequences.
+        guest: whether the study is known for this request alone.
+    """
+
+    files: StudyFiles
+    sequence: str
+    whole: bool
+    guest: bool
+
+    @property
+    def study(self) -> str:
+        """The study's id."""
+        return self.files.id
+
+    @property
+    def source(self) -> VolumeSource:
+        """The sequence the client sees."""
+        return self.files.sources[self.sequence]
+
+
+class Catalogue:
+    """The studies of a folder, the uploads, and the guests. Reads nothing before `refresh`."""
+
+    def __init__(self, folder: Path, target: Target, state: StateFolder) -> None:
+        self._folder = folder
+        self._target = target
+        self._state = state
+        self._lock = threading.Lock()
+        self._studies: dict[str, StudyFiles] = {}
+        self._problems: tuple[StudyProblem, ...] = ()
+        self._guests: dict[str, StudyFiles] = {}
+        self._grids: dict[tuple[object, ...], Grid] = {}
+
+    def refresh(self) -> None:
+        """Look for studies and uploads again."""
+        found = find_studies(self._folder, self._target, skip=(self._state.root,))
+        studies, problems = dict(found.studies), list(found.problems)
+        for path in sorted(self._state.uploads.glob("*")):
+            study = stem(path)
+            if not is_volume(path) or path.is_dir() or study in studies:
+                continue
+            try:
+                studies[study] = read_one_file(path, self._target, study)
+            except InputError as error:
+                problems.append(StudyProblem(study, (path,), str(error)))
+        self._studies, self._problems = studies, tuple(problems)
+
+    @property
+    def studies(self) -> dict[str, StudyFiles]:
+        """Id -> files of the studies that can be used; guests left out."""
+        return dict(self._studies)
+
+    @property
+    def problems(self) -> tuple[StudyProblem, ...]:
+        """What was found and cannot be used, with the reasons."""
+        return self._problems
+
+    def resolve(self, image_id: str) -> Asked:
+        """What an image id stands for.
+
+        Raises:
+            InputError: the study was found but cannot be used.
+            UnknownNameError: there is no such study, or it has no such sequence.
+        """
+        if image_id in self._guests:
+            return self._asked(self._guests[image_id], "", guest=True)
+        study, _, sequence = image_id.rpartition("/")
+        if image_id in self._studies or study not in self._studies:
+            study, sequence = image_id, ""
+        for problem in self._problems:
+            if problem.id == study and study not in self._studies:
+                raise InputError(
+                    f"study {study!r} cannot be used: {problem.reason}",
+                    expected="a study that can be read",
+                    remedy="see GET /zeus/studies for its files",
+                )
+        if study not in self._studies:
+            close = ", ".join(get_close_matches(study, self._studies)) or "none is close"
+            raise UnknownNameError(
+                f"unknown study {image_id!r}",
+                expected=f"one of {len(self._studies)} studies, or study/sequence (close: {close})",
+                remedy="list them with GET /zeus/studies",
+            )
+        return self._asked(self._studies[study], sequence, guest=False)
+
+    def _asked(self, files: StudyFiles, sequence: str, *, guest: bool) -> Asked:
+        if sequence:
+            lookup("sequence", sequence, files.sources)
+        chosen = sequence or self._target.reference_of(tuple(files.sources))
+        return Asked(files, chosen, whole=not sequence, guest=guest)
+
+    def grid(self, asked: Asked) -> Grid:
+        """The grid the client sees; read once a file version."""
+        files = asked.source.files
+        key = (asked.study, asked.sequence, *((path, os.stat(path).st_mtime_ns) for path in files))
+        if key not in self._grids:
+            self._grids[key] = asked.source.load().grid
+        return self._grids[key]
+
+    def volume_file(self, asked: Asked) -> Path:
+        """A NIfTI file for the client: the original, or a copy of what lies in no such file."""
+        source = asked.source
+        if isinstance(source, NiftiSource):
+            return source.path
+        name = f"{folder_name(asked.study)}_{folder_name(asked.sequence)}.nii.gz"
+        copy = self._state.volumes / name
+        newest = max(os.stat(path).st_mtime for path in source.files)
+        if not copy.exists() or copy.stat().st_mtime < newest:
+            write_atomically(copy, partial(write_volume, volume=source.load()))
+        return copy
+
+    @contextmanager
+    def guest(self, path: Path) -> Iterator[str]:
+        """Know the file (or the folder of one study) at `path` as a study, for a while.
+
+        Yields:
+            its image id, which nobody can guess.
+        """
+        name = f"guest-{uuid.uuid4().hex}"
+        self._guests[name] = read_one_file(path, self._target, name)
+        try:
+            yield name
+        finally:
+            del self._guests[name]
+
+    def add(self, image_id: str, file: Path) -> str:
+        """Keep an uploaded file as a study of one sequence.
+
+        Raises:
+            InputError: unsafe or taken name, or a file that cannot be used.
+        """
+        name = stem(Path(image_id)) if is_volume(Path(image_id)) else image_id
+        if not _SAFE_NAME.fullmatch(name) or ".." in name:
+            raise InputError(
+                f"image id {image_id!r}",
+                expected="letters, digits, spaces and ._+- and no path",
+                remedy="choose a plain name",
+            )
+        if not is_volume(file):
+            raise InputError(
+                f"an image file ending in {''.join(file.suffixes)!r}",
+                expected=", ".join(VOLUME_SUFFIXES),
+                remedy="convert it to NIfTI, or put DICOM files into the studies folder",
+            )
+        with self._lock:
+            taken = {*self._studies, *(problem.id for problem in self._problems)}
+            if name in taken:
+                raise InputError(
+                    f"image id {name!r} is taken", expected="a new id", remedy="choose another"
+                )
+            return self._take_in(name, file, self._state.uploads / f"{name}{_ending(file)}")
+
+    def _take_in(self, name: str, file: Path, place: Path) -> str:
+        write_atomically(place, partial(shutil.copyfile, file))
+        try:
+            study = read_one_file(place, self._target, name)
+            for source in study.sources.values():
+                source.load()
+        except InputError:
+            place.unlink()
+            raise
+        self._studies = {**self._studies, name: study}
+        return name
+
+    def remove(self, image_id: str) -> str:
+        """Take an upload out of the list; its file moves to uploads/removed/.
+
+        Raises:
+            InputError: the study lies in the studies folder, which Zeus never changes.
+        """
+        asked = self.resolve(image_id)
+        places = [path for path in asked.source.files if path.parent == self._state.uploads]
+        if not places:
+            raise InputError(
+                f"study {asked.study!r} lies in the studies folder",
+                expected="the id of an image that a client uploaded",
+                remedy="take its files out of the studies folder; Zeus changes nothing there",
+            )
+        with self._lock:
+            for path in places:
+                shelf = path.parent / "removed"
+                shelf.mkdir(exist_ok=True)
+                path.rename(shelf / f"{int(time.time())}-{path.name}")
+            left = {name: files for name, files in self._studies.items() if name != asked.study}
+            self._studies = left
+        return asked.study
+
+
+def _ending(file: Path) -> str:
+    return file.name[len(stem(file)) :].lower()

@@ -1,0 +1,34 @@
+"""Running an inference task the way MONAI Label's app does, but by image id."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zeus_app.registry import lookup
+from zeus_app.server.datastore import ORIGINAL, StudyDatastore
+
+Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
+
+
+def run_inference(
+    tasks: Mapping[str, Task], request: Mapping[str, Any], datastore: StudyDatastore
+) -> dict[str, Any]:
+    """Run the task `request["model"]` on the image id `request["image"]`.
+
+    MONAI Label's own would take any path that exists on the server for an image.
+
+    Returns:
+        file: the mask, to be deleted by whoever sends it; label, tag, params as stock ones.
+
+    Raises:
+        InputError: unknown model or study, or one that cannot be used.
+    """
+    task = lookup("model", str(request.get("model")), tasks)
+    asked = datastore.catalogue.resolve(str(request.get("image")))
+    file, params = task(request)
+    tag = str(request.get("label_tag") or ORIGINAL)
+    label = file
+    # Zeus keeps its own answers as originals by itself; any other tag is the client's wish.
+    if request.get("save_label") and tag != ORIGINAL and not asked.guest:
+        info = {"model": request["model"], "params": params}
+        label = datastore.save_label(str(request["image"]), file, tag, info)
+    return {"label": label, "tag": tag, "file": file, "params": params}

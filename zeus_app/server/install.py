@@ -1,0 +1,44 @@
+"""Putting Zeus's routes and error answers into the running MONAI Label server."""
+
+import logging
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from zeus_app.errors import CancelledError, InputError
+from zeus_app.server.guards import GuardedApp, guarded_routes
+from zeus_app.server.routes import zeus_routes
+
+CANCELLED = 409
+logger = logging.getLogger(__name__)
+
+
+def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
+    """Add routes and handlers. Call it once, from the server's start-up.
+
+    Args:
+        server: MONAI Label's FastAPI application.
+        app: gives the running MONAI Label app.
+    """
+    before = len(server.router.routes)
+    server.include_router(zeus_routes(lambda: app().workplace))
+    server.include_router(guarded_routes(app))
+    ours = server.router.routes[before:]
+    del server.router.routes[before:]
+    server.router.routes[:0] = ours  # the first match answers
+    server.add_exception_handler(InputError, _bad_input)
+    server.add_exception_handler(CancelledError, _cancelled)
+    # Start-up itself came through the middleware, so it is built; the next request builds it anew,
+    # with the handlers.
+    server.middleware_stack = None
+
+
+async def _bad_input(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InputError)
+    logger.warning("%s %s: %s", request.method, request.url.path, error)
+    return JSONResponse({"detail": str(error)}, status_code=error.status)
+
+
+async def _cancelled(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=CANCELLED)

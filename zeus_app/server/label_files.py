@@ -1,0 +1,121 @@
+"""Label maps as the files that clients send and want: NIfTI, NRRD, and Slicer's .seg.nrrd."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from zeus_app.errors import InputError
+from zeus_app.types import Affine, Volume
+
+EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
+DTYPES = {"uint8": np.uint8, "uint16": np.uint16, "int16": np.int16, "int32": np.int32,
+          "float32": np.float32}
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def extension_of(name: str) -> str:
+    """The ending of a label file's name. Raises InputError for other kinds of files."""
+    for extension in EXTENSIONS:
+        if name.lower().endswith(extension):
+            return extension
+    raise InputError(
+        f"a label file named {name!r}",
+        expected=f"a name that ends in {', '.join(EXTENSIONS)}",
+        remedy="save the label in one of these formats",
+    )
+
+
+def read_label(path: Path) -> Volume:
+    """Read a label map with its stored values, of any dtype.
+
+    Raises:
+        InputError: the file is damaged, or holds more or fewer than three dimensions.
+    """
+    extension = extension_of(path.name)
+    try:
+        volume = _read_nifti(path) if extension.startswith(".nii") else _read_nrrd(path)
+    except (OSError, EOFError, ValueError, RuntimeError, nib.filebasedimages.ImageFileError) as bad:
+        raise InputError(
+            f"a label file that cannot be read ({bad})",
+            expected="a whole 3-D label map",
+            remedy="save the label again and send it once more",
+        ) from bad
+    if volume.array.ndim != 3:
+        raise InputError(
+            f"a label of shape {'×'.join(map(str, volume.array.shape))}",
+            expected="one 3-D label map, a value per class",
+            remedy="merge the layers into one label map",
+        )
+    return volume
+
+
+def _read_nifti(path: Path) -> Volume:
+    image = nib.load(path)
+    array = np.asanyarray(image.dataobj)
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    return Volume(array, np.asarray(image.affine, dtype=np.float64))
+
+
+def _read_nrrd(path: Path) -> Volume:
+    image = sitk.ReadImage(str(path))
+    array = np.transpose(sitk.GetArrayFromImage(image))  # (Z, Y, X[, layer]) -> (X, Y, Z) or more
+    if image.GetDimension() != 3 or array.ndim != 3:
+        return Volume(array, np.eye(4))  # refused by its shape
+    affine = np.eye(4)
+    directions = np.array(image.GetDirection()).reshape(3, 3)
+    affine[:3, :3] = directions * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return Volume(array, _LPS_TO_RAS @ affine)
+
+
+def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti1Image:
+    """A NIfTI image that every reader puts at the same place, whichever form it trusts."""
+    image = nib.Nifti1Image(array, affine_ras)
+    image.set_qform(affine_ras, code=1)
+    image.set_sform(affine_ras, code=1)
+    return image
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write a volume as NIfTI, in the dtype it has."""
+    nib.save(nifti_image(volume.array, volume.affine_ras), path)
+
+
+def write_label(
+    path: Path, label: Volume, *, names: Mapping[str, int], dtype: str = "uint8"
+) -> None:
+    """Write a label map in the format that the ending of `path` names.
+
+    Args:
+        path: ends in one of `EXTENSIONS`.
+        label: uint8 label map.
+        names: label name -> value; kept in a .seg.nrrd, where Slicer shows them as segments.
+        dtype: one of `DTYPES`.
+    """
+    array = label.array.astype(DTYPES[dtype])
+    extension = extension_of(path.name)
+    if extension.startswith(".nii"):
+        write_volume(path, Volume(array, label.affine_ras))
+        return
+    image = _sitk_image(array, label.affine_ras)
+    if extension == ".seg.nrrd":
+        for number, (name, value) in enumerate(names.items()):
+            for key, text in (("ID", f"Segment_{value}"), ("Name", name), ("Layer", "0"),
+                              ("LabelValue", str(value))):
+                image.SetMetaData(f"Segment{number}_{key}", text)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _sitk_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> sitk.Image:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.transpose(array)))
+    affine = _LPS_TO_RAS @ affine_ras
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image

@@ -1,0 +1,134 @@
+"""Routes that MONAI Label has no words for: studies, progress, versions of labels and weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import FileResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.utils.async_tasks.utils import processes
+
+from zeus_app.server.datastore import FINAL
+from zeus_app.server.label_history import LabelVersion
+from zeus_app.server.train_progress import read_progress
+from zeus_app.server.workplace import Workplace
+from zeus_app.types import StudyFiles
+
+USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
+ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+
+
+def zeus_routes(workplace: Callable[[], Workplace]) -> APIRouter:
+    """The routes under /zeus.
+
+    Args:
+        workplace: gives the running app's; POST /reload may replace it.
+    """
+    router = APIRouter(prefix="/zeus", tags=["Zeus"])
+    _add_studies(router, workplace)
+    _add_progress(router, workplace)
+    _add_labels(router, workplace)
+    _add_checkpoints(router, workplace)
+    return router
+
+
+def _add_studies(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
+    @router.get("/studies", dependencies=[USER])
+    def studies(refresh: bool = False) -> dict[str, Any]:
+        """Studies with their sequences, and what was found that cannot be used."""
+        store = workplace().datastore
+        if refresh:
+            store.refresh()
+        labelled = set(store.get_labeled_images())
+        return {
+            "studies": {
+                name: {"labelled": name in labelled, "sequences": _files(files)}
+                for name, files in store.catalogue.studies.items()
+            },
+            "problems": [
+                {"study": one.id, "files": list(map(str, one.files)), "reason": one.reason}
+                for one in store.catalogue.problems
+            ],
+        }
+
+    @router.get("/describe", dependencies=[USER])
+    def describe() -> list[dict[str, Any]]:
+        """The assembled model's modules: which learn, how many parameters."""
+        return [vars(module) for module in workplace().segmenter.describe()]
+
+
+def _add_progress(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
+    @router.get("/progress", dependencies=[USER])
+    def progress() -> dict[str, Any]:
+        """Running and waiting inferences, and where the last training is."""
+        place = workplace()
+        training = read_progress(place.state.training)
+        running = bool(processes("train"))
+        return {
+            "inference": place.jobs.as_json(),
+            "training": {"running": running, **training} if training else {"running": running},
+        }
+
+    @router.delete("/infer/{study}", dependencies=[USER])
+    def cancel(study: str) -> dict[str, Any]:
+        """Cancel the inferences of a study; their requests end with 409."""
+        return {"study": study, "cancelled": workplace().jobs.cancel(study)}
+
+
+def _add_labels(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
+    @router.get("/labels/{study}", dependencies=[USER])
+    def versions(study: str, tag: str = FINAL) -> dict[str, Any]:
+        """Every version of a study's label, the oldest first; the last one counts."""
+        store = workplace().datastore
+        store.catalogue.resolve(study)
+        history = store.history.versions(study, tag)
+        return {"study": study, "tag": tag, "versions": [_version(one) for one in history]}
+
+    @router.post("/labels/{study}/restore", dependencies=[ANNOTATOR])
+    def restore(study: str, version: int, tag: str = FINAL) -> dict[str, Any]:
+        """Let an older version count again, as a new one."""
+        store = workplace().datastore
+        store.catalogue.resolve(study)
+        return {"study": study, "tag": tag, **_version(store.history.restore(study, tag, version))}
+
+    @router.get("/originals/{study}", dependencies=[USER])
+    def original(study: str) -> dict[str, Any]:
+        """What Zeus's newest answer to a study said, and the checkpoint behind it."""
+        store = workplace().datastore
+        store.originals.mask(study)  # says so when there is none
+        found = store.originals.find(study)
+        return dict(found.params) if found else {}
+
+    @router.get("/originals/{study}/mask", dependencies=[USER])
+    def mask(study: str, sequence: str = "") -> FileResponse:
+        """The mask of Zeus's newest answer: the union, or one sequence's own."""
+        path = workplace().datastore.originals.mask(study, sequence)
+        return FileResponse(path, media_type="application/gzip", filename=path.name)
+
+
+def _add_checkpoints(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
+    @router.get("/checkpoints", dependencies=[USER])
+    def checkpoints() -> dict[str, Any]:
+        """All versions of the weights, the oldest first, and the one that answers."""
+        kept = workplace().checkpoints
+        served = kept.served()
+        return {
+            "served": served.version if served else "untrained",
+            "checkpoints": [vars(info) for info in kept.versions()],
+        }
+
+    @router.post("/checkpoints/{version}/serve", dependencies=[ADMIN])
+    def serve(version: str) -> dict[str, str]:
+        """Answer with this version (or "untrained") from the next inference on."""
+        workplace().checkpoints.serve(version)
+        return {"served": version}
+
+
+def _files(study: StudyFiles) -> dict[str, list[str]]:
+    return {name: list(map(str, source.files)) for name, source in study.sources.items()}
+
+
+def _version(version: LabelVersion) -> dict[str, Any]:
+    return {"version": version.number, "removed": version.removed, "info": dict(version.info)}

@@ -1,0 +1,79 @@
+"""How well Zeus's own answers fit what the user made of them."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from zeus_app.metrics import dice, iou, miou, miou_with_background
+from zeus_app.server.datastore import FINAL, StudyDatastore
+from zeus_app.server.label_files import read_label
+from zeus_app.server.originals import Original
+from zeus_app.studies.align import to_grid
+from zeus_app.targets import Target
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+
+logger = logging.getLogger(__name__)
+
+
+class DiceScoring(ScoringMethod):
+    """DSC and mIoU of original against final, for studies the checkpoint never learnt from."""
+
+    def __init__(self, target: Target, checkpoints: Checkpoints) -> None:
+        super().__init__("DSC and mIoU of Zeus's answers against the final labels")
+        self._labels = {label.name: label.value for label in target.labels}
+        self._checkpoints = checkpoints
+
+    def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+        """Score every labelled study that Zeus answered to, and note it beside its final label.
+
+        Returns:
+            studies: study -> its scores; left_out: study -> why; mean_dice over the studies.
+        """
+        scores: dict[str, dict[str, Any]] = {}
+        left_out: dict[str, str] = {}
+        for study in datastore.get_labeled_images():
+            original = datastore.originals.find(study)
+            reason = self._why_not(study, original)
+            if original is None or reason:
+                left_out[study] = reason
+                continue
+            scores[study] = self._score(study, original, datastore)
+            datastore.update_label_info(study, FINAL, {"score": scores[study]})
+        mean = float(np.mean([one["dice"] for one in scores.values()])) if scores else None
+        logger.info("scored %d studies, mean DSC %s, left out %s", len(scores), mean, left_out)
+        return {"studies": scores, "left_out": left_out, "mean_dice": mean}
+
+    def _why_not(self, study: str, original: Original | None) -> str:
+        if original is None:
+            return "Zeus has not answered to it"
+        if original.checkpoint == UNTRAINED:
+            return ""
+        known = {info.version: info for info in self._checkpoints.versions()}
+        if original.checkpoint not in known:
+            return f"checkpoint {original.checkpoint} is gone: what it learnt from is unknown"
+        learnt = study in known[original.checkpoint].studies
+        return f"checkpoint {original.checkpoint} learnt from it" if learnt else ""
+
+    def _score(
+        self, study: str, original: Original, datastore: StudyDatastore
+    ) -> dict[str, Any]:
+        truth = datastore.final_label(study)
+        answer = to_grid(read_label(original.path), truth.grid, order=0, fill=0).array
+        by_label = {
+            name: {
+                "dice": dice(answer == value, truth.array == value),
+                "iou": iou(answer == value, truth.array == value),
+            }
+            for name, value in self._labels.items()
+        }
+        values = tuple(self._labels.values())
+        return {
+            "checkpoint": original.checkpoint,
+            "dice": float(np.mean([one["dice"] for one in by_label.values()])),
+            "miou": miou(answer, truth.array, values),
+            "miou_with_background": miou_with_background(answer, truth.array, values),
+            "labels": by_label,
+        }

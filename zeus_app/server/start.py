@@ -1,0 +1,47 @@
+"""Starting: what is wrong is said in one line before the server answers anything."""
+
+import logging
+from collections.abc import Mapping
+
+from monailabel.interfaces.utils.app import app_instance
+
+from zeus_app.errors import InputError
+from zeus_app.server.install import install
+from zeus_app.server.workplace import Workplace, open_workplace
+
+logger = logging.getLogger(__name__)
+
+
+def open_or_exit(studies: str, conf: Mapping[str, str]) -> Workplace:
+    """Read the command line; leave with a message when it cannot be served.
+
+    Raises:
+        SystemExit: with that message.
+    """
+    try:
+        return open_workplace(studies, conf)
+    except InputError as error:
+        raise refusal(error) from error
+
+
+def serve(workplace: Workplace) -> None:
+    """Make the running server Zeus's: log the studies, build the model, add the routes.
+
+    Raises:
+        SystemExit: the model cannot be built; says why.
+    """
+    # Imported here: training and scoring processes have no server.
+    from monailabel.app import app as server
+
+    workplace.log_what_was_found()
+    try:
+        assert workplace.segmenter is not None
+    except InputError as error:
+        raise refusal(error) from error
+    install(server, app_instance)
+
+
+def refusal(error: InputError) -> SystemExit:
+    """What ends the process, with the reason in the log."""
+    logger.error("Zeus cannot start: %s", error)
+    return SystemExit(f"Zeus cannot start: {error}")

@@ -1,0 +1,110 @@
+"""What the tasks and routes of one server share, made from its command line."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from zeus_app.build import build_segmenter, target_of
+from zeus_app.config import ZeusConfig
+from zeus_app.errors import InputError
+from zeus_app.pipeline import Segmenter
+from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.progress import Jobs
+from zeus_app.state import StateFolder, state_folder
+from zeus_app.targets import Target
+from zeus_app.training.checkpoint import Checkpoints
+
+_MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
+_CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
+logger = logging.getLogger(__name__)
+
+
+class Workplace:
+    """Settings, studies, and the model of one server or one training process.
+
+    Attributes:
+        config, target, state: what was asked for.
+        datastore: the studies and their labels.
+        checkpoints: the versions of the weights.
+        jobs: running inferences.
+    """
+
+    def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
+        self.config = config
+        self.target = target
+        self.state = state
+        self.datastore = StudyDatastore(folder, target, state)
+        self.checkpoints = Checkpoints(state.checkpoints)
+        self.jobs = Jobs()
+        self._lock = threading.Lock()
+        self._segmenter: Segmenter | None = None
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model, built at the first use: scoring needs none."""
+        with self._lock:
+            if self._segmenter is None:
+                self._segmenter = build_segmenter(self.config, self.state)
+            return self._segmenter
+
+    @property
+    def label_values(self) -> dict[str, int]:
+        """Label name -> value in label maps."""
+        return {label.name: label.value for label in self.target.labels}
+
+    def log_what_was_found(self) -> None:
+        """One line for the studies, one for each problem."""
+        found = self.datastore.catalogue
+        logger.info(
+            "Zeus: target %s, profile %s, model %s, fusion %s; %d studies; state in %s",
+            self.target.name, self.config.profile, self.config.model, self.config.fusion,
+            len(found.studies), self.state.root,
+        )  # fmt: skip
+        for problem in found.problems:
+            files = ", ".join(map(str, problem.files))
+            logger.warning("Zeus: study %s left out: %s (%s)", problem.id, problem.reason, files)
+
+
+def open_workplace(studies: str, conf: Mapping[str, str]) -> Workplace:
+    """Read the command line of a server.
+
+    Raises:
+        InputError: an unknown target or setting, or a studies folder that is none.
+    """
+    own = {key: value for key, value in conf.items() if key not in _MONAILABELS_OWN}
+    config = ZeusConfig.from_conf(own)
+    target = target_of(config)
+    if "://" in studies:
+        raise InputError(
+            f"studies at {studies}", expected="a folder", remedy="copy the studies into a folder"
+        )
+    folder = Path(studies)
+    refuse_missing(folder)
+    state = state_folder(config, target=target.name, studies=folder)
+    return Workplace(config, target, state, folder)
+
+
+def refuse_missing(folder: Path) -> None:
+    """Refuse a studies folder that does not exist.
+
+    `monailabel start_server` makes a missing folder before it asks the app; an empty folder that is
+    younger than this process is such a one, and is taken away again.
+
+    Raises:
+        InputError: the folder is missing, or was until start_server made it.
+    """
+    if folder.is_dir():
+        if any(folder.iterdir()):
+            return
+        if folder.stat().st_ctime <= psutil.Process().create_time() + _CLOCK_SLACK_S:
+            logger.warning("Zeus: the studies folder %s is empty", folder)
+            return
+        folder.rmdir()
+    raise InputError(
+        f"studies folder {folder} does not exist",
+        expected="a folder of studies",
+        remedy="check the path after --studies",
+    )

@@ -1,0 +1,89 @@
+"""An explicit list of cases in the studies folder, for whatever no other layout understands.
+
+cases.json, cases.yaml or cases.yml, paths relative to the list:
+
+    - id: anna
+      sequences:
+        T2: scans/17.nii.gz
+        ADC: {path: scans/18.nii.gz, channel: 2}    # a channel of a 4-D file
+        HBV: series/0042/                           # a folder with one DICOM series
+      label: masks/anna.nii.gz                      # optional; used by an explicit import alone
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zeus_app.errors import InputError
+from zeus_app.studies.dicom import is_dicom
+from zeus_app.studies.found import Found, Unusable
+from zeus_app.studies.naming import Names, split_name
+from zeus_app.studies.sources import DicomSeriesSource, NiftiChannelSource, source_of
+from zeus_app.types import VolumeSource
+
+LIST_NAMES = ("cases.json", "cases.yaml", "cases.yml")
+
+
+def case_list(root: Path) -> Path | None:
+    """The list in this folder, if there is one."""
+    return next((root / name for name in LIST_NAMES if (root / name).is_file()), None)
+
+
+def read_case_list(path: Path, names: Names) -> list[Found | Unusable]:
+    """Make a study of every entry; a wrong entry is reported and hides no other."""
+    try:
+        cases = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return [Unusable(path.stem, path.parent, (path,), f"{path} cannot be read: {error}")]
+    if not isinstance(cases, list):
+        reason = f"{path} holds no list. Expected: a list of {{id, sequences: {{name: path}}}}"
+        return [Unusable(path.stem, path.parent, (path,), reason)]
+    return [_case(case, f"case-{i + 1}", path, names) for i, case in enumerate(cases)]
+
+
+def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusable:
+    name = str(case["id"]) if isinstance(case, dict) and case.get("id") else fallback
+    try:
+        if not isinstance(case, dict) or not case.get("id"):
+            raise ValueError("an entry without id")
+        unknown = set(case) - {"id", "sequences", "label"}
+        if unknown:
+            raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
+        wanted = case.get("sequences")
+        if not isinstance(wanted, dict) or not wanted:
+            raise ValueError("no sequences; expected {name: path}")
+        sources: dict[str, VolumeSource] = {}
+        for key, value in wanted.items():
+            sequence = _sequence(str(key), names)
+            if sequence in sources:
+                raise ValueError(f"two entries for {sequence}")
+            sources[sequence] = _source(value, path.parent)
+        label = path.parent / str(case["label"]) if case.get("label") else None
+    except (ValueError, TypeError, KeyError, InputError) as error:
+        return Unusable(name, path.parent, (path,), f"{path.name}, {name}: {error}")
+    return Found(name, path.parent, sources, label=label)
+
+
+def _sequence(key: str, names: Names) -> str:
+    hits = names.hits(split_name(key))
+    if key in names.sequences.values():
+        return key
+    if len(hits) != 1:
+        raise ValueError(f"{key!r} is no sequence of the target ({names.wanted})")
+    return hits[0].sequence
+
+
+def _source(value: Any, base: Path) -> VolumeSource:
+    """The source for a path, {path, channel}, or a folder with a DICOM series."""
+    if isinstance(value, dict):
+        return NiftiChannelSource(base / str(value["path"]), int(value["channel"]))
+    path = base / str(value)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    if path.is_dir():
+        files = tuple(sorted(p for p in path.iterdir() if is_dicom(p)))
+        if not files:
+            raise ValueError(f"{path} holds no DICOM files")
+        return DicomSeriesSource(files)
+    return source_of(path)

@@ -1,0 +1,194 @@
+"""Image files in a folder become studies: one study of the folder, or one a shared prefix.
+
+What stands in front of the sequence's word is the patient: names are read without the prefix that
+all files share and without the folder's own name, so that `T2_patient_FLAIR` is a FLAIR.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zeus_app.errors import InputError
+from zeus_app.studies.found import Found, Unusable, files_of, owner_of, stem
+from zeus_app.studies.naming import Hit, Names, Piece, is_mask_word, split_name, words
+from zeus_app.studies.sources import source_of
+
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)(?=_)")
+_OFF_AXIS = words("sag sagittal cor coronal")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the names of some files say.
+
+    Attributes:
+        sequences: sequence name -> the files that spell it and no other.
+        unclear: files that spell several sequences, with these.
+        others: masks and files that spell none.
+    """
+
+    sequences: dict[str, list[Path]]
+    unclear: dict[Path, tuple[str, ...]]
+    others: tuple[Path, ...]
+
+    @property
+    def clear(self) -> int:
+        """How many sequences have exactly one file."""
+        return sum(len(paths) == 1 for paths in self.sequences.values())
+
+
+def read_folder(
+    folder: Path, name: str, files: Sequence[Path], names: Names, *, is_root: bool
+) -> list[Found | Unusable]:
+    """Make studies of the image files that lie in one folder.
+
+    Args:
+        folder: where they lie.
+        name: the study's name, should the folder be one.
+        files: image files, sorted; at least one.
+        names: the target's aliases.
+        is_root: the studies folder itself is not a patient: its files always go by prefix.
+    """
+    reading = read_names(files, folder.name, names)
+    repeats = any(len(paths) > 1 for paths in reading.sequences.values())
+    groups = _by_prefix(files, names)
+    several = len(groups) > 1 and "" not in groups and (is_root or repeats)
+    if several and not is_root and len(reading.sequences) > 1:
+        # Prefixes that each hold one sequence (03_flair, 04_t1, 05_t1) number series, not patients.
+        several = any(len(read_names(g, "", names).sequences) > 1 for g in groups.values())
+    if not groups and is_root:
+        return [_nothing(stem(path), folder, [path], names) for path in files]
+    if not several:
+        prefix = next(iter(groups)) if is_root and len(groups) == 1 else ""
+        return [_one_study(prefix or name, prefix, folder, reading, names)]
+    shared = "" if is_root else f"{name}_"
+    found: list[Found | Unusable] = []
+    for prefix in groups:
+        own = [path for path in files if owner_of(stem(path), groups) == prefix]
+        whole = read_names(own, prefix, names)
+        found.append(_one_study(shared + prefix, prefix, folder, whole, names))
+    for path in files:
+        alone = owner_of(stem(path), groups) is None
+        if alone and not names.is_mask(split_name(stem(path))):
+            found.append(_nothing(shared + stem(path), folder, [path], names))
+    return found
+
+
+def read_names(files: Sequence[Path], folder: str, names: Names) -> Reading:
+    """Tell sequences from masks by the files' names.
+
+    Of three ways to read them (without the shared prefix, without the folder's name, whole) the
+    one counts that tells most sequences apart.
+    """
+    pieces = {path: split_name(stem(path)) for path in files}
+    owner = [piece.text for piece in split_name(folder)]
+    bare = {path: _without(owner, parts) for path, parts in pieces.items()}
+    shared = _shared_prefix(list(bare.values()))
+    shorter = {path: _without(shared, parts) for path, parts in bare.items()}
+    readings = [_sorted_out(way, names) for way in (shorter, bare, pieces)]
+    return max(readings, key=lambda reading: reading.clear)
+
+
+def _sorted_out(pieces: dict[Path, tuple[Piece, ...]], names: Names) -> Reading:
+    sequences: dict[str, list[Path]] = defaultdict(list)
+    unclear, others = {}, []
+    for path, parts in pieces.items():
+        spelled = tuple(dict.fromkeys(hit.sequence for hit in names.hits(parts)))
+        if not spelled or names.is_mask(parts):
+            others.append(path)
+        elif len(spelled) > 1:
+            unclear[path] = spelled
+        else:
+            sequences[spelled[0]].append(path)
+    for name, paths in sequences.items():
+        axial = [p for p in paths if not _OFF_AXIS & {piece.text for piece in pieces[p]}]
+        if len(axial) == 1:
+            others += [path for path in paths if path not in axial]
+            sequences[name] = axial
+    return Reading(dict(sequences), unclear, tuple(others))
+
+
+def _without(prefix: Sequence[str], pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces after the prefix; all of them, when they do not start with it or end there."""
+    count = len(prefix)
+    if len(pieces) > count and [piece.text for piece in pieces[:count]] == list(prefix):
+        return pieces[count:]
+    return pieces
+
+
+def _shared_prefix(names: list[tuple[Piece, ...]]) -> list[str]:
+    """The first pieces that all names share, up to a word that marks a mask."""
+    shared: list[str] = []
+    for column in zip(*names, strict=False) if len(names) > 1 else ():
+        if len({piece.text for piece in column}) > 1 or is_mask_word(column[0]):
+            break
+        shared.append(column[0].text)
+    return shared
+
+
+def _by_prefix(files: Iterable[Path], names: Names) -> dict[str, list[Path]]:
+    """Files that spell a sequence, by what stands in front of it."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        pieces = split_name(stem(path))
+        hits = names.hits(pieces)
+        if hits and not names.is_mask(pieces):
+            groups[_prefix(stem(path), pieces, hits[-1])].append(path)
+    return dict(groups)
+
+
+def _prefix(name: str, pieces: Sequence[Piece], hit: Hit) -> str:
+    """The patient's part of a file name: BIDS entities, or what precedes the sequence."""
+    bids = _BIDS.match(name)
+    return bids.group(1) if bids else name[: pieces[hit.first].start].rstrip("_-. ")
+
+
+def _one_study(
+    name: str, prefix: str, folder: Path, reading: Reading, names: Names
+) -> Found | Unusable:
+    """A study of these files, or why there is none."""
+    files = sorted([*sum(reading.sequences.values(), []), *reading.unclear])
+    if not files:
+        return _nothing(name, folder, list(reading.others), names)
+    reasons = [
+        f"several files for {sequence}: {', '.join(path.name for path in paths)}"
+        for sequence, paths in reading.sequences.items()
+        if len(paths) > 1
+    ]
+    reasons += [
+        f"{path.name} could be {' or '.join(spelled)}"
+        for path, spelled in reading.unclear.items()
+        if not set(spelled) <= set(reading.sequences)  # else it adds nothing to clear names
+    ]
+    if reasons:
+        reason = f"{'; '.join(reasons)}. Keep one file a sequence, or list the study in cases.json"
+        return Unusable(name, folder, tuple(files), reason)
+    sources = {sequence: source_of(paths[0]) for sequence, paths in reading.sequences.items()}
+    return Found(name, folder, sources, prefix=prefix)
+
+
+def _nothing(name: str, folder: Path, files: list[Path], names: Names) -> Unusable:
+    listed = ", ".join(path.name for path in files[:6]) + (" ..." if len(files) > 6 else "")
+    reason = (
+        f"no file name tells a wanted sequence ({names.wanted}): {listed}. Add the word your "
+        "files use to the aliases in the target's YAML, or list the study in cases.json"
+    )
+    only_masks = all(names.is_mask(split_name(stem(path))) for path in files)
+    return Unusable(name, folder, tuple(files), reason, only_masks=only_masks)
+
+
+def check_sources(found: Found) -> Found | Unusable:
+    """Look at every file's header; voxels stay unread."""
+    reasons = []
+    for sequence, source in found.sources.items():
+        check = getattr(source, "check", None)
+        try:
+            if check is not None:
+                check()
+        except InputError as error:
+            reasons.append(f"{sequence}: {error}")
+    if not reasons:
+        return found
+    return Unusable(found.name, found.folder, files_of(found.sources), " ".join(reasons))

@@ -1,0 +1,90 @@
+"""Archives with a dataset.json: the Medical Segmentation Decathlon's 4-D files, and nnU-Net's.
+
+The Decathlon stores the sequences of a case as channels of one file (imagesTr/BRATS_001.nii.gz);
+nnU-Net stores a file a channel (imagesTr/BRATS_001_0000.nii.gz). dataset.json names the channels,
+under `modality` or `channel_names`.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from zeus_app.studies.found import Found, Unusable, is_volume, stem
+from zeus_app.studies.naming import Names, split_name
+from zeus_app.studies.sources import NiftiChannelSource, source_of
+from zeus_app.types import VolumeSource
+
+_CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+_IMAGES = {"imagesTr": "labelsTr", "imagesTs": "labelsTs"}
+
+
+def is_msd(folder: Path) -> bool:
+    """Whether the folder is such an archive."""
+    return (folder / "dataset.json").is_file() and any((folder / n).is_dir() for n in _IMAGES)
+
+
+def read_msd(folder: Path, name: str, names: Names) -> list[Found | Unusable]:
+    """Make a study of every case in imagesTr and imagesTs; `name` goes before the ids, if any."""
+    description = folder / "dataset.json"
+    try:
+        channels = _channels(description, names)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = (
+            f"{description} names no channels ({error}). Expected: "
+            '"modality" or "channel_names": {"0": "FLAIR", ...}'
+        )
+        return [Unusable(name or folder.name, folder, (description,), reason)]
+    if not channels:
+        reason = f"none of the channels that {description} names is a sequence the target wants"
+        return [Unusable(name or folder.name, folder, (description,), reason)]
+    found: list[Found | Unusable] = []
+    for images, labels in _IMAGES.items():
+        files = sorted(p for p in (folder / images).glob("*") if is_volume(p))
+        for case, sources in _cases(files, channels).items():
+            whole = f"{name}_{case}" if name else case
+            label = next((p for p in (folder / labels).glob(f"{_plain(case)}.*")), None)
+            if sources:
+                found.append(Found(whole, folder, sources, label=label))
+            else:
+                reason = f"none of its channels is among {', '.join(channels.values())}"
+                found.append(Unusable(whole, folder, (folder / images,), reason))
+    return found
+
+
+def _channels(description: Path, names: Names) -> dict[int, str]:
+    """Channel number -> sequence, for the channels that the target wants."""
+    content = json.loads(description.read_text(encoding="utf-8"))
+    named: Mapping[str, object] = content.get("channel_names") or content["modality"]
+    channels: dict[int, str] = {}
+    for number, channel in named.items():
+        hits = names.hits(split_name(str(channel)))
+        if len(hits) == 1:
+            if hits[0].sequence in channels.values():
+                raise ValueError(f"two channels are {hits[0].sequence}")
+            channels[int(number)] = hits[0].sequence
+    return channels
+
+
+def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, VolumeSource]]:
+    """Case -> its sources; one file a channel where every file is numbered so."""
+    parts = {path: _CHANNEL.match(stem(path)) for path in files}
+    cases: dict[str, dict[str, VolumeSource]] = defaultdict(dict)
+    numbered = all(parts.values())
+    for path, part in parts.items():
+        if not numbered or part is None:
+            cases[stem(path)] = {
+                sequence: NiftiChannelSource(path, channel)
+                for channel, sequence in channels.items()
+            }
+            continue
+        sources = cases[part["case"]]
+        if int(part["channel"]) in channels:
+            sources[channels[int(part["channel"])]] = source_of(path)
+    return cases
+
+
+def _plain(text: str) -> str:
+    """The text as a glob pattern that matches it alone."""
+    return re.sub(r"([*?\[])", r"[\1]", text)

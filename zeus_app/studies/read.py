@@ -1,0 +1,53 @@
+"""Studies that were found are read: every voxel of every sequence, as stored."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from zeus_app.errors import InputError
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.found import stem
+from zeus_app.studies.naming import Names, split_name
+from zeus_app.studies.sources import source_of
+from zeus_app.targets import Target
+from zeus_app.types import Study, StudyFiles
+
+
+def read_study(files: StudyFiles) -> Study:
+    """Load every sequence of a study.
+
+    Raises:
+        InputError: a sequence cannot be used; the message names its file and the reason.
+    """
+    return Study(files.id, {name: source.load() for name, source in files.sources.items()})
+
+
+def read_one_file(path: Path, target: Target, study_id: str) -> StudyFiles:
+    """Make a study of an upload: one file, or a session's folder of files.
+
+    A single file whose name tells no sequence is taken for the target's preferred reference:
+    somebody who sends one nameless image means the main one.
+
+    Raises:
+        InputError: it does not exist, or the folder does not hold exactly one study.
+    """
+    if path.is_dir():
+        return _one_of_folder(path, target, study_id)
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist", expected="an image file", remedy="upload it again"
+        )
+    hits = Names.of(target).hits(split_name(stem(path)))
+    nameless = target.reference_of(target.sequence_names)
+    return StudyFiles(study_id, {hits[-1].sequence if hits else nameless: source_of(path)})
+
+
+def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
+    catalog = find_studies(folder, target)
+    if len(catalog.studies) != 1:
+        reasons = "; ".join(problem.reason for problem in catalog.problems)
+        raise InputError(
+            f"{len(catalog.studies)} studies in the uploaded folder. {reasons}".strip(),
+            expected="the files of one study",
+            remedy="name each file by its sequence, one file a sequence",
+        )
+    return replace(next(iter(catalog.studies.values())), id=study_id)
