@@ -8,6 +8,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
 from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
+from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionWriter
 from zeus_app.models.aligner import EmbeddingAligner, TextAligner
@@ -16,8 +17,9 @@ from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import VisionProjector
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
-from zeus_app.targets import load_target
+from zeus_app.targets import Target, load_target
 from zeus_app.types import FloatArray, Grid, SliceFrame, SliceStack
+from zeus_app.weights import locate
 from zeus_app.zeus import Zeus
 
 TARGET = load_target("abdomen").only(("T2-SPIR", "T1-in"))
@@ -74,25 +76,35 @@ class EchoLlm:
         return image_tokens.mean(dim=1) + torch.tensor([[float(len(p))] for p in prompts])
 
 
+def random_sam() -> tuple[PromptEncoder, MaskDecoder]:
+    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=64, num_heads=8)
+    decoder = MaskDecoder(transformer_dim=256, transformer=transformer)
+    return PromptEncoder(256, (64, 64), (256, 256), 16), decoder
+
+
 class Parts:
     """A Zeus and the towers it was given."""
 
     def __init__(
-        self, *, mode: str = "text", scope: str = "series", fusion: str = "hybrid"
+        self,
+        *,
+        mode: str = "text",
+        scope: str = "series",
+        fusion: str = "hybrid",
+        target: Target = TARGET,
+        sam: tuple[PromptEncoder, MaskDecoder] | None = None,
     ) -> None:
         torch.manual_seed(0)
-        transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=64, num_heads=8)
-        sam = MaskDecoder(transformer_dim=256, transformer=transformer)
-        prompts = PromptEncoder(256, (64, 64), (256, 256), 16)
-        names = (SHARED,) if fusion == "hybrid" else TARGET.sequence_names
+        prompts, decoder = sam or random_sam()
+        names = (SHARED,) if fusion == "hybrid" else target.sequence_names
         aligner = TextAligner(TEXT_DIM) if mode == "text" else EmbeddingAligner(LLM_DIM)
         self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
         self.zeus = Zeus(
-            target=TARGET,
+            target=target,
             net=ZeusNet(
                 VisionProjector(256, LLM_DIM, hidden_dim=4),
                 aligner,
-                {name: InstructedMaskDecoder(sam, prompts) for name in names},
+                {name: InstructedMaskDecoder(decoder, prompts) for name in names},
             ),
             images=KeptImageEncoder(self.images, self.store, batch=2),
             texts=KeptTextEncoder(LetterTexts(), self.store),
@@ -238,3 +250,60 @@ def test_table_one_of_the_paper_is_described() -> None:
     rows = {row.symbol: row.trainable for row in Parts().zeus.describe()}
     frozen = {"F_enc": False, "F_v": False, "F_LLM": False, "F_t": False}
     assert rows == frozen | {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def with_instances(*spoken: str) -> Target:
+    """The first labels of the target, called by these names in the prompt."""
+    labels = tuple(
+        label.model_copy(update={"instance": name})
+        for label, name in zip(TARGET.labels, spoken, strict=False)
+    )
+    return TARGET.only(("T2-SPIR",)).model_copy(update={"labels": labels})
+
+
+def upper_and_lower_half() -> torch.Tensor:
+    """(1, K=2, 256, 256): the first label above, the second below."""
+    masks = torch.zeros(1, 2, 256, 256)
+    masks[:, 0, :128], masks[:, 1, 128:] = 1, 1
+    return masks
+
+
+def with_halves_that_differ(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same batch, its image embedding of one sign above and of the other below."""
+    embeddings = batch["embeddings"].clone()
+    embeddings[..., :128, :32, :] += 1
+    embeddings[..., :128, 32:, :] -= 1
+    return {**batch, "embeddings": embeddings}
+
+
+def learn(parts: Parts, batch: dict[str, torch.Tensor], masks: torch.Tensor) -> None:
+    optimizer = torch.optim.Adam(parts.zeus.trainable.parameters(), lr=1e-3)
+    for _ in range(40):
+        logits = parts.zeus.logits(batch)[:, 0]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def test_swapping_the_instance_names_moves_a_trained_models_masks() -> None:
+    stack = a_stack(slices=1)
+    stack = SliceStack(("T2-SPIR",), stack.pixels[:1], stack.tissue[:1], stack.frame)
+    masks = upper_and_lower_half()
+    sam = load_prompt_encoder_and_decoder(locate("lite-medsam"))
+    parts = Parts(target=with_instances("liver", "kidney"), sam=sam)
+    prepared = parts.zeus.prepare(stack, texts={}, report=silent, keep_pixels=True)
+    parts.zeus.calibrate([prepared])
+    batch = with_halves_that_differ(prepared.batch([0]))
+    learn(parts, batch, masks)
+
+    swapped = Parts(target=with_instances("kidney", "liver"), sam=sam)
+    swapped.zeus.trainable.load_state_dict(parts.zeus.trainable.state_dict())
+    asked = swapped.zeus.prepare(stack, texts={}, report=silent, keep_pixels=True)
+    swapped_batch = with_halves_that_differ(asked.batch([0]))
+    with torch.inference_mode():
+        as_learnt = parts.zeus.logits(batch)[:, 0] > 0
+        as_swapped = swapped.zeus.logits(swapped_batch)[:, 0] > 0
+    agreement = (as_learnt == masks.bool()).float().mean().item()
+    assert agreement > 0.9
+    assert torch.equal(as_swapped, as_learnt[:, [1, 0]])

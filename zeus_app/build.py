@@ -60,8 +60,7 @@ def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
 def target_of(config: ZeusConfig) -> Target:
     """The target a config names, looking at the sequences it chose."""
     target = load_target(config.target)
-    chosen = tuple(name.strip() for name in config.sequences.split(",") if name.strip())
-    return target.only(chosen) if chosen else target
+    return target.only(config.chosen_sequences) if config.chosen_sequences else target
 
 
 def build_zeus(

@@ -63,6 +63,11 @@ class ZeusConfig(_Settings):
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
     seed: int = Field(0, description="seed of every random draw")
 
+    @property
+    def chosen_sequences(self) -> tuple[str, ...]:
+        """The sequences to look at; empty for all of the target's."""
+        return tuple(name.strip() for name in self.sequences.split(",") if name.strip())
+
 
 class TrainConfig(_Settings):
     """How the trainable parts learn. Defaults are the paper's, section 4.1."""

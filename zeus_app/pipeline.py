@@ -178,7 +178,7 @@ class Segmenter:
         for done, (study_id, study) in enumerate(chosen.items()):
             report("preparing studies", done, len(chosen))
             cases[study_id] = self._case(study, report)
-        self._start_from(config)
+        self._start_from(config, [cases[name].prepared for name in split.train])
         trainer = Trainer(
             model=self.model,
             train=[cases[name] for name in split.train],
@@ -193,9 +193,11 @@ class Segmenter:
         self._loaded = ""  # the network holds the last epoch, which need not be the best
         return result
 
-    def _start_from(self, config: TrainConfig) -> None:
+    def _start_from(self, config: TrainConfig, studies: Sequence[Prepared]) -> None:
         served = self.checkpoints.served() if config.start == "served" else None
         self._load(served.version if served else UNTRAINED)
+        if served is None:
+            self.model.calibrate(studies)
 
     def _load(self, version: str) -> None:
         state: Mapping[str, torch.Tensor] = (

@@ -130,6 +130,9 @@ class Model(Protocol):
             keep_pixels: whether what a cache cannot hold may be computed again later.
         """
 
+    def calibrate(self, studies: Sequence[Prepared]) -> None:
+        """Set what is measured rather than learnt, from the studies a training begins with."""
+
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256) logits; ABSENT where a branch sees no tissue."""
 

@@ -24,9 +24,9 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name in table:
         return table[name]
     close = get_close_matches(name, table, n=1)
-    remedy = f"did you mean {close[0]!r}?" if close else f"choose one of the known {kind}s"
+    remedy = f"did you mean {close[0]!r}" if close else "choose one of these"
     raise UnknownNameError(
         f"unknown {kind} {name!r}",
         expected=", ".join(sorted(table)) or f"(no {kind} is known)",
-        remedy=remedy.rstrip("?"),
+        remedy=remedy,
     )

@@ -5,8 +5,8 @@
     <root>/<target>/uploads/                         images that clients sent
     <root>/<target>/volumes/                         NIfTI copies of what lies in no file of its own
     <root>/<target>/info/                            what clients noted about an image
-    <root>/<target>/<profile>-<model>-<fusion>/      checkpoints, and Zeus's own answers; the
-                                                     sequences' names follow where some are chosen
+    <root>/<target>/<profile>-<model>-<fusion>/      checkpoints, and Zeus's own answers; where
+                                                     chosen, -embedding and sequences' names follow
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
 
@@ -26,7 +26,7 @@ class StateFolder:
     Attributes:
         root: the folder all state lies in.
         target, profile, model, fusion: names that keep what differs apart.
-        sequences: the chosen ones, comma-separated; empty for all of the target's.
+        variant: what else was chosen: the instruction mode, some of the sequences.
     """
 
     root: Path
@@ -34,7 +34,7 @@ class StateFolder:
     profile: str
     model: str
     fusion: str
-    sequences: str = ""
+    variant: tuple[str, ...] = ()
 
     @property
     def _by_target(self) -> Path:
@@ -68,8 +68,7 @@ class StateFolder:
     @property
     def learnt(self) -> Path:
         """What belongs to this profile, model and fusion alone."""
-        chosen = [name.strip() for name in self.sequences.split(",") if name.strip()]
-        name = "-".join([self.profile, self.model, self.fusion, *chosen])
+        name = "-".join([self.profile, self.model, self.fusion, *self.variant])
         return self._by_target / name
 
     @property
@@ -106,11 +105,12 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         target: the target's name (`config.target` may be a path).
         studies: the studies folder; names the default place.
     """
+    mode = () if config.instruction == "text" else (config.instruction,)
     return StateFolder(
         root=config.state or default_state_folder(studies),
         target=target,
         profile=Path(config.profile).stem,
         model=config.model,
         fusion=config.fusion,
-        sequences=config.sequences,
+        variant=(*mode, *config.chosen_sequences),
     )

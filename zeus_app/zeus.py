@@ -6,6 +6,7 @@ aligner f_tt and the mask decoder F_pred.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ import torch
 from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionWriter, Request, slices_to_describe
+from zeus_app.models.aligner import TextAligner
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Texts
+from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared, Texts
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
 
@@ -134,6 +136,16 @@ class Zeus:
             images=self._images,
             pixels=stack.pixels if keep_pixels else None,
         )
+
+    def calibrate(self, studies: Sequence[Prepared]) -> None:
+        """Measure what the instructions of these studies share."""
+        aligner = self.trainable.aligner
+        if isinstance(aligner, TextAligner):
+            ours = cast(Sequence[PreparedStudy], studies)
+            vectors = [study.prompts[:, study.present.any(axis=0)] for study in ours]
+            rows = np.concatenate([part.reshape(-1, part.shape[-1]) for part in vectors])
+            written = rows[rows.any(axis=1)]  # slices without tissue have no instruction
+            aligner.calibrate(torch.from_numpy(written).to(aligner.center.device))
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256); only what shows tissue is decoded."""

@@ -11,7 +11,7 @@ from torch import nn
 from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Texts
+from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared, Texts
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
 
@@ -70,6 +70,9 @@ class UNetBaseline:
         tissue = stack.tissue.any(axis=0, keepdims=True) if self.early else stack.tissue
         pixels = np.ascontiguousarray(stack.pixels.swapaxes(0, 1), dtype=np.float16)
         return PreparedPixels(present=tissue.T.copy(), pixels=pixels)
+
+    def calibrate(self, studies: Sequence[Prepared]) -> None:
+        """Nothing is measured: pictures are windowed already."""
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256)."""

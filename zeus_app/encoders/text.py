@@ -31,12 +31,14 @@ class MiniLmEncoder:
         """
         # Imported here: transformers takes seconds to import.
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # a server's log is no terminal
         folder = weights.parent
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model: Any = AutoModel.from_pretrained(
-                folder, local_files_only=True, add_pooling_layer=False, dtype=torch.float32
+                folder, local_files_only=True, dtype=torch.float32
             )
         except Exception as error:  # transformers raises whatever it met in the files
             raise InputError(

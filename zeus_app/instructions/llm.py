@@ -46,8 +46,8 @@ class FrozenLlm:
         Args:
             weights: a GGUF file of a LLaMA-family model.
             device: where it runs.
-            dtype: None is bfloat16 where the device is fast at it (a prompt is read in half the
-                time, writing is no slower, memory is halved), else float32.
+            dtype: None is bfloat16 where the device is fast at it (on a CPU, under half the time
+                and half the memory), else float32.
             prompt_style: "chat" is the form the model was tuned with, "doctor" the paper's.
 
         Raises:
@@ -55,7 +55,9 @@ class FrozenLlm:
         """
         # Imported here: transformers takes seconds to import, and templates need none of it.
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # a server's log is no terminal
         self._device = torch.device(device)
         if dtype is None:
             dtype = torch.bfloat16 if has_fast_bfloat16(self._device) else torch.float32

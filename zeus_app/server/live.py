@@ -25,6 +25,7 @@ from zeus_app.types import Volume
 START_S = 300
 END_S = 30
 POLL_S = 1.0
+UNDER_WAY = ("PENDING", "SUBMITTED", "RUNNING")
 
 
 class ServerError(Exception):
@@ -51,6 +52,7 @@ class LiveServer:
 
     def __init__(self, studies: Path, conf: Mapping[str, str], *, log: Path) -> None:
         self._studies, self._conf, self._log = studies, conf, log
+        self.model = conf.get("model", "zeus")
         self.url = f"http://{launch.LOOPBACK}:{_free_port()}"
 
     def __enter__(self) -> Self:
@@ -94,7 +96,7 @@ class LiveServer:
     def infer(self, study: str) -> Answer:
         """Segment a study as a client does."""
         began = time.monotonic()
-        path, params = self.client.infer(model="zeus", image_id=study, params={})
+        path, params = self.client.infer(model=self.model, image_id=study, params={})
         return Answer(read_label(Path(path)), params, time.monotonic() - began)
 
     def own_mask(self, study: str, sequence: str) -> Volume:
@@ -114,8 +116,8 @@ class LiveServer:
             ServerError: the training ended without a new version; the log's end says why.
         """
         before = self.get("/zeus/checkpoints")["served"]
-        self.client.train_start("zeus", dict(params))
-        while self.client.train_status(check_if_running=True):
+        self.client.train_start(self.model, dict(params))
+        while self.client.train_status()["status"] in UNDER_WAY:
             at = self.get("/zeus/progress")["training"]
             if "stage" in at:
                 report(str(at["stage"]), int(at["done"]), int(at["total"]))
