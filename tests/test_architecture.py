@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST_LINES = 400
 
 BASE = {
-    "config", "derived", "devices", "errors", "files", "progress", "protocols", "registry",
-    "state", "targets", "types", "weights",
+    "config", "derived", "devices", "errors", "files", "named_yaml", "progress", "protocols",
+    "registry", "state", "targets", "types", "weights",
 }  # fmt: skip
 LEAVES = {
     "baselines", "cache", "datasets", "encoders", "fusion", "instructions", "metrics", "models",

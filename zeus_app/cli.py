@@ -139,7 +139,12 @@ def serve(
 
 
 @app.command("import-labels")
-def import_labels(studies: Studies, target: TargetName, state: State = None) -> None:
+def import_labels(
+    studies: Studies,
+    target: TargetName,
+    state: State = None,
+    pattern: Annotated[str | None, typer.Option(help="glob that picks among masks")] = None,
+) -> None:
     """Take masks that lie among the studies as labels; Zeus never does so unasked."""
     from zeus_app.config import ZeusConfig
     from zeus_app.launch import check_studies_folder
@@ -147,7 +152,7 @@ def import_labels(studies: Studies, target: TargetName, state: State = None) -> 
 
     folder = check_studies_folder(Path(studies))
     config = ZeusConfig.from_conf(_settings(target=target, state=state))
-    for study_id, source in import_into_store(folder, config):
+    for study_id, source in import_into_store(folder, config, pattern=pattern):
         typer.echo(f"{study_id}: {source}")
 
 

@@ -279,7 +279,15 @@ class Segmenter:
         study = labelled.read_study()
         aligned = self._align(study)
         stack = slice_stack(aligned, self.target.sequence_names)
-        label = to_grid(labelled.read_label(), aligned.grid, order=0, fill=0.0)
+        given = labelled.read_label()
+        label = to_grid(given, aligned.grid, order=0, fill=0.0)
+        if given.array.any() and not label.array.any():
+            raise InputError(
+                f"label of {labelled.id} ({given.grid}) marks nothing inside the study"
+                f" ({aligned.grid})",
+                expected="a label that lies where the study does",
+                remedy="submit the label again on the grid of the downloaded image",
+            )
         values = tuple(entry.value for entry in self.target.labels)
         masks = label_pictures(label, stack.frame, values)
         prepared = self.model.prepare(stack, texts={}, report=report, keep_pixels=False)

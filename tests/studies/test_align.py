@@ -210,15 +210,22 @@ def test_a_sequence_elsewhere_is_refused_with_both_grids() -> None:
         align(Study("s", {"T2": here, "T1": there}), "T2")
 
 
-@pytest.mark.parametrize(("covered", "refused"), [(4, True), (6, False)])
-def test_a_sequence_must_cover_a_twentieth_of_the_reference(covered: int, refused: bool) -> None:
+@pytest.mark.parametrize(("first", "refused"), [(96, True), (94, False)])
+def test_two_sequences_must_share_a_twentieth_of_the_smaller(first: int, refused: bool) -> None:
     here = numbered((100, 2, 2))
-    study = Study("s", {"T2": here, "T1": numbered((covered, 2, 2))})
+    shifted = numbered((200, 2, 2), affine(origin=(first, 0, 0)))
+    study = Study("s", {"T2": here, "T1": shifted})
     if refused:
-        with pytest.raises(InputError, match=r"covers 4\.0%"):
+        with pytest.raises(InputError, match=r"share 4\.0%"):
             align(study, "T2")
     else:
         assert align(study, "T2").volumes["T1"].grid.matches(here.grid)
+
+
+def test_a_small_field_of_view_inside_a_large_one_is_fine() -> None:
+    head = numbered((100, 2, 2))
+    study = Study("s", {"T2": head, "T1": numbered((3, 2, 2), affine(origin=(40, 0, 0)))})
+    np.testing.assert_array_equal(np.isfinite(align(study, "T2").volumes["T1"].array), True)
 
 
 def test_a_study_of_one_slice_aligns_a_sequence_of_other_thickness() -> None:

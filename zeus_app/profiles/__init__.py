@@ -1,14 +1,10 @@
 """Profiles: sets of frozen towers. One YAML file a profile."""
 
-from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from zeus_app.errors import InputError
-from zeus_app.registry import lookup
+from zeus_app import named_yaml
 
 
 class _Entry(BaseModel):
@@ -63,12 +59,6 @@ class Profile(_Entry):
     prompt_style: Literal["chat", "doctor"]
 
 
-def shipped_profiles() -> dict[str, Path]:
-    """Name -> YAML of the profiles that come with Zeus."""
-    folder = Path(str(files(__name__)))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
 def load_profile(name_or_path: str) -> Profile:
     """Read a shipped profile by name, or a user's own by the path of its YAML.
 
@@ -76,14 +66,4 @@ def load_profile(name_or_path: str) -> Profile:
         UnknownNameError: no such profile.
         InputError: the YAML does not describe a profile; the message names the field.
     """
-    own = Path(name_or_path)
-    is_file = own.suffix in {".yaml", ".yml"}
-    path = own if is_file else lookup("profile", name_or_path, shipped_profiles())
-    try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError(
-            f"profile file {path}: {error}",
-            expected="a YAML with image_encoder, vision, llm, text_encoder and prompt_style",
-            remedy="compare it with zeus_app/profiles/reference-small.yaml",
-        ) from error
+    return named_yaml.load("profile", name_or_path, __name__, Profile)

@@ -17,7 +17,7 @@ from zeus_app.studies.background import Background, find_background
 from zeus_app.types import Affine, BoolArray, Grid, Study, Volume
 
 MIN_OVERLAP = 0.05
-"""Least share of the reference's voxels that another sequence must cover."""
+"""Least share of the smaller of two volumes that both must cover."""
 EDGE_TOLERANCE_VOXELS = 1e-3
 """How far beyond a voxel's face still counts as on it: affines travel as float32."""
 TIE_BREAK_VOXELS = 1e-6
@@ -51,7 +51,7 @@ def align(study: Study, reference: str) -> AlignedStudy:
         reference: name of one of them.
 
     Raises:
-        InputError: a sequence covers less than `MIN_OVERLAP` of the reference, or has an affine
+        InputError: a sequence shares less than `MIN_OVERLAP` with the reference, or has an affine
             that gives its voxels no place.
     """
     grid = canonical(study.volumes[reference]).grid
@@ -136,13 +136,20 @@ def field_of_view(inner: Grid, outer: Grid) -> BoolArray:
 def _check_overlap(grid: Grid, reference: Grid, *, what: str) -> None:
     if grid.matches(reference):
         return
-    overlap = float(field_of_view(grid, reference).mean())
+    overlap = _shared_share(grid, reference)
     if overlap < MIN_OVERLAP:
         raise InputError(
-            f"{what} ({grid}) covers {overlap:.1%} of the reference ({reference})",
-            expected=f"sequences of one body region, covering at least {MIN_OVERLAP:.0%} of it",
+            f"{what} ({grid}) and the reference ({reference}) share {overlap:.1%} of the smaller",
+            expected=f"sequences of one body region, sharing at least {MIN_OVERLAP:.0%}",
             remedy="check that the files belong to one examination, or remove the stray one",
         )
+
+
+def _shared_share(grid: Grid, reference: Grid) -> float:
+    """Volume that both cover, as a share of the smaller: one slice in a whole head is fine."""
+    voxels = float(field_of_view(grid, reference).sum())
+    sizes_ml = [float(np.prod(one.shape)) * one.voxel_ml for one in (grid, reference)]
+    return voxels * reference.voxel_ml / min(sizes_ml)
 
 
 def _index_map(source: Grid, target: Grid) -> Affine:

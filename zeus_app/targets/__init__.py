@@ -1,11 +1,10 @@
 """Targets: what to segment and in which sequences. One YAML file a target."""
 
-from importlib.resources import files
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from zeus_app import named_yaml
 from zeus_app.errors import InputError
 from zeus_app.registry import lookup
 
@@ -120,8 +119,7 @@ class Target(BaseModel):
 
 def shipped_targets() -> dict[str, Path]:
     """Name -> YAML of the targets that come with Zeus."""
-    folder = Path(str(files(__name__)))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return named_yaml.shipped(__name__)
 
 
 def load_target(name_or_path: str) -> Target:
@@ -131,15 +129,4 @@ def load_target(name_or_path: str) -> Target:
         UnknownNameError: no such target.
         InputError: the YAML does not describe a target; the message names the field.
     """
-    own = Path(name_or_path)
-    path = own if own.suffix in {".yaml", ".yml"} else lookup(
-        "target", name_or_path, shipped_targets()
-    )
-    try:
-        return Target.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError(
-            f"target file {path}: {error}",
-            expected="a YAML with name, instance, labels and sequences",
-            remedy="compare it with zeus_app/targets/brain_tumour.yaml",
-        ) from error
+    return named_yaml.load("target", name_or_path, __name__, Target)

@@ -1,0 +1,87 @@
+"""The results page holds what was measured, and keeps the words around it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from zeus_app.reporting.results import write_results
+
+
+def scores(lesion: float) -> dict[str, Any]:
+    return {
+        "dsc": {"lesion": lesion},
+        "iou": {"lesion": lesion / 2},
+        "miou": lesion / 2,
+        "miou_with_background": 0.9,
+    }
+
+
+def a_case(study: str, phase: str, **branches: float) -> dict[str, Any]:
+    return {
+        "study": study,
+        "phase": phase,
+        "seconds": 12.0,
+        "scores": {name: scores(value) for name, value in branches.items()},
+    }
+
+
+def a_run(model: str, *cases: dict[str, Any]) -> dict[str, Any]:
+    epoch = {"number": 1, "loss": 0.5, "score": None}
+    return {
+        "model": model,
+        "judged": ["p1"],
+        "learnt": ["p2", "p3"],
+        "epochs": [epoch],
+        "train_seconds": 99.0,
+        "cases": list(cases),
+    }
+
+
+def measured(folder: Path) -> Path:
+    zeus = a_run(
+        "Zeus",
+        a_case("p1", "before", union=0.1),
+        a_case("p1", "after", union=0.8, FLAIR=0.7),
+        a_case("p2", "after", union=0.6, FLAIR=0.5),
+    )
+    done = {
+        "target": "ms_lesion",
+        "train_s": 100,
+        "recipe": {"seed": 0},
+        "runs": {"Zeus|0": zeus, "U-Net|0": a_run("U-Net", a_case("p1", "after", union=0.4))},
+    }
+    (folder / "ms_lesion").mkdir(parents=True)
+    (folder / "ms_lesion" / "results.json").write_text(json.dumps(done))
+    return folder
+
+
+def table_row(page: str, name: str) -> list[str]:
+    line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_means_and_the_worst_case_are_of_the_judged_cases(tmp_path: Path) -> None:
+    page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
+    assert table_row(page, "Zeus") == ["0.700", "0.700", "0.600", "0.350", "0.900"]
+    assert table_row(page, "Zeus, FLAIR branch")[1] == "0.600"
+    assert table_row(page, "Zeus, untrained")[1] == "0.100"
+    assert table_row(page, "U-Net")[1] == "0.400"
+
+
+def test_the_words_around_the_figures_are_kept_and_old_figures_go(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    measured_part = "<!-- measured: begin -->\nOLD\n<!-- measured: end -->"
+    old = f"# Results\nWhy.\n{measured_part}\nWhat limits it.\n"
+    (docs / "results.md").write_text(old)
+    page = write_results(measured(tmp_path / "real"), docs).read_text()
+    assert page.startswith("# Results\nWhy.\n")
+    assert page.endswith("What limits it.\n")
+    assert "OLD" not in page
+
+
+def test_the_command_and_a_plot_stand_beside_the_figures(tmp_path: Path) -> None:
+    page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
+    assert "make real TARGET=ms_lesion" in page
+    assert "images/ms_lesion.png" in page
+    assert (tmp_path / "docs" / "images" / "ms_lesion.png").read_bytes()[:4] == b"\x89PNG"
