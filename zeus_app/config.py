@@ -78,7 +78,12 @@ class TrainConfig(_Settings):
     weight_decay: float = Field(5e-4, ge=0, description="l2 penalty")
     batch_slices: int = Field(10, ge=1, description="slices a step, each with all its sequences")
     early_stop: int = Field(75, ge=1, description="epochs without lower training loss")
-    sequence_loss: float = Field(0.1, ge=0, description="weight of each sequence's own loss")
+    sequence_loss_first: float = Field(
+        1.0, ge=0, description="weight of each sequence's own loss when training begins"
+    )
+    sequence_loss: float = Field(
+        0.1, ge=0, description="the same weight when training ends; it falls linearly"
+    )
     time_budget_s: float | None = Field(
         None, gt=0, description="wall-clock seconds; the learning rate decays fully within them"
     )

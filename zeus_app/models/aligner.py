@@ -5,6 +5,7 @@ from torch import nn
 
 PROMPT_DIM = 256
 LEAST_SPREAD = 0.1
+BEGIN = 0.2
 
 
 class TextAligner(nn.Module):
@@ -23,6 +24,9 @@ class TextAligner(nn.Module):
         self.register_buffer("center", torch.zeros(text_dim))
         self.register_buffer("spread", torch.ones(()))
         self.layers = nn.Sequential(nn.Linear(text_dim, PROMPT_DIM))
+        with torch.no_grad():  # begin near SAM's own mask token, which decodes something already
+            for parameter in self.layers.parameters():
+                parameter.mul_(BEGIN)
 
     @torch.no_grad()
     def calibrate(self, embeddings: torch.Tensor) -> None:

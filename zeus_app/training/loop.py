@@ -89,7 +89,7 @@ class Trainer:
         self.model, self.config, self.checkpoints = model, config, checkpoints
         self.train, self.validation = train, validation
         self.device, self.union, self.progress = device, union, progress
-        self.loss = UnionLoss(sequence_weight=config.sequence_loss, union=union)
+        self.loss = UnionLoss(sequence_weight=config.sequence_loss_first, union=union)
         self.optimizer = torch.optim.Adam(
             model.trainable.parameters(),
             lr=config.learning_rate,
@@ -128,7 +128,7 @@ class Trainer:
         self.model.trainable.train()
         losses: list[float] = []
         for done, picks in enumerate(batches, start=1):
-            self._set_learning_rate((number - 1 + (done - 1) / len(batches)) / self.config.epochs)
+            self._follow_schedule((number - 1 + (done - 1) / len(batches)) / self.config.epochs)
             losses.append(self._step(picks))
             epoch = Epoch(number, float(np.mean(losses)), None, self._rate(), self.seconds)
             if self._budget_share() >= 1:
@@ -153,11 +153,14 @@ class Trainer:
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
-    def _set_learning_rate(self, epoch_share: float) -> None:
+    def _follow_schedule(self, epoch_share: float) -> None:
+        """Set the learning rate and the sequences' weight for where the training is."""
         progress = min(1.0, max(epoch_share, self._budget_share()))
         rate = self.config.learning_rate * (1 - progress) ** self.config.poly_power
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        first, last = self.config.sequence_loss_first, self.config.sequence_loss
+        self.loss.sequence_weight = first + (last - first) * progress
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])

@@ -12,10 +12,12 @@ class UnionLoss(nn.Module):
     """Dice + BCE on the fused logits, plus a smaller term on every sequence alone.
 
     Only the union must be whole: a sequence that cannot show a part is not punished for it beyond
-    the small weight, which is there so that each branch learns even where another one wins.
+    the small weight that its own term has in the end. In the beginning that term is large, for the
+    maximum passes gradients to the winner alone: a branch that wins nowhere would never learn.
 
     Args:
-        sequence_weight: weight of the mean of the sequences' own losses.
+        sequence_weight: weight of the mean of the sequences' own losses; may change as training
+            goes on.
         union: how sequences unite.
     """
 
