@@ -21,7 +21,7 @@ def test_a_misspelt_name_is_answered_with_the_closest() -> None:
 
 
 def test_a_name_like_no_other_is_answered_with_the_kind() -> None:
-    with pytest.raises(UnknownNameError, match="choose one of the known towers"):
+    with pytest.raises(UnknownNameError, match="choose one of these"):
         lookup("tower", "zzzz", TOWERS)
 
 

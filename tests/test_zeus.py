@@ -278,7 +278,7 @@ def with_halves_that_differ(batch: dict[str, torch.Tensor]) -> dict[str, torch.T
 
 def learn(parts: Parts, batch: dict[str, torch.Tensor], masks: torch.Tensor) -> None:
     optimizer = torch.optim.Adam(parts.zeus.trainable.parameters(), lr=1e-3)
-    for _ in range(40):
+    for _ in range(130):
         logits = parts.zeus.logits(batch)[:, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks)
         optimizer.zero_grad()

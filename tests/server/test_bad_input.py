@@ -105,7 +105,7 @@ def test_params_that_are_no_json_object_are_refused(server: Server, params: str)
         ("constant", "every voxel has the value 7"),
         ("truncated", "cannot be read"),
         ("fived", "5-D"),
-        ("apart", "covers 0.0%"),
+        ("apart", "share 0.0%"),
     ],
 )
 def test_a_study_that_cannot_be_used_is_refused_with_the_reason(

@@ -23,7 +23,7 @@ class Epoch:
 
     Attributes:
         number: counted from 1.
-        loss: mean over the epoch's batches.
+        loss: of the union, mean over the epoch's batches.
         score: mean validation DSC over patients and labels in [0, 1]; None when not measured.
         learning_rate: at the epoch's end.
         seconds: since the training began, interruptions not counted.
@@ -144,11 +144,11 @@ class Trainer:
         batch = self._to_device(batch)
         with autocast(self.device):
             logits = self.model.logits(batch)
-        loss = self.loss(logits, batch["present"], masks.to(self.device))
+        loss, union = self.loss(logits, batch["present"], masks.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return float(loss.detach())
+        return float(union.detach())
 
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}

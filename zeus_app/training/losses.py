@@ -30,8 +30,8 @@ class UnionLoss(nn.Module):
 
     def forward(
         self, logits: torch.Tensor, present: torch.Tensor, masks: torch.Tensor
-    ) -> torch.Tensor:
-        """The loss, a scalar.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What to minimise, and the union's own part of it; both scalars.
 
         Args:
             logits: (B, M, K, H, W).
@@ -39,16 +39,16 @@ class UnionLoss(nn.Module):
             masks: (B, K, H, W) in {0, 1}.
         """
         masks = masks.float()
-        loss = self._mask_loss(fused_logits(logits, present, union=self.union), masks)
+        union = self._mask_loss(fused_logits(logits, present, union=self.union), masks)
         branches = logits.shape[1]
         if branches == 1 or self.sequence_weight == 0:
-            return loss
+            return union, union
         own = [
             self._mask_loss(logits[present[:, m], m].float(), masks[present[:, m]])
             for m in range(branches)
             if present[:, m].any()
         ]
-        return loss + self.sequence_weight * torch.stack(own).mean()
+        return union + self.sequence_weight * torch.stack(own).mean(), union
 
     def _mask_loss(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         dice: torch.Tensor = self.dice(logits, masks)
