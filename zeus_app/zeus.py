@@ -142,10 +142,14 @@ class Zeus:
         aligner = self.trainable.aligner
         if isinstance(aligner, TextAligner):
             ours = cast(Sequence[PreparedStudy], studies)
-            vectors = [study.prompts[:, study.present.any(axis=0)] for study in ours]
-            rows = np.concatenate([part.reshape(-1, part.shape[-1]) for part in vectors])
-            written = rows[rows.any(axis=1)]  # slices without tissue have no instruction
-            aligner.calibrate(torch.from_numpy(written).to(aligner.center.device))
+            prompts = np.concatenate([study.prompts for study in ours])  # (N, M, K, D)
+            written = prompts.any(axis=-1)  # a slice without tissue has no instruction
+            groups = np.arange(written[0].size).reshape(written.shape[1:])
+            device = aligner.center.device
+            aligner.calibrate(
+                torch.from_numpy(prompts[written]).to(device),
+                torch.from_numpy(np.broadcast_to(groups, written.shape)[written]).to(device),
+            )
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256); only what shows tissue is decoded."""

@@ -1,45 +1,66 @@
-"""What instructions share is taken out before the aligner looks at them."""
+"""What instructions share, and their small talk, are taken out before the aligner looks at them."""
 
 import pytest
 import torch
 
 from zeus_app.models.aligner import EmbeddingAligner, TextAligner
 
-
-def embeddings(difference: float) -> torch.Tensor:
-    """Two instructions that share a long vector and differ a little."""
-    shared = torch.full((1, 64), 1.0)
-    apart = torch.zeros(2, 64)
-    apart[0, 0], apart[1, 1] = difference, difference
-    return shared + apart
+DIM = 64
+LEFT, RIGHT = 0, 1
 
 
-def test_calibration_makes_near_twins_as_different_as_strangers() -> None:
-    torch.manual_seed(0)
-    aligner = TextAligner(64)
-    vectors = embeddings(1.0)
-    aligner.calibrate(vectors)
-    first, second = aligner(vectors) - aligner.layers[0].bias
-    assert torch.cosine_similarity(first, second, dim=0).item() == pytest.approx(-1, abs=1e-5)
+def instructions(
+    *, difference: float, small_talk: float = 0.0, studies: int = 10
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two labels that share a long vector and differ along axes 0 and 1; talk lies elsewhere."""
+    talk = torch.randn(2 * studies, DIM, generator=torch.Generator().manual_seed(0)) * small_talk
+    talk[:, :2] = 0
+    groups = torch.tensor([LEFT, RIGHT] * studies)
+    vectors = torch.ones(2 * studies, DIM) + talk
+    vectors[groups == LEFT, 0] += difference
+    vectors[groups == RIGHT, 1] += difference
+    return vectors, groups
 
 
-def test_calibrated_inputs_have_unit_spread() -> None:
-    aligner = TextAligner(64)
-    vectors = torch.randn(50, 64, generator=torch.Generator().manual_seed(0)) * 7 + 3
-    aligner.calibrate(vectors)
-    inputs = (vectors - aligner.center) / aligner.spread
-    assert inputs.square().mean().item() == pytest.approx(1, abs=1e-5)
+def told_apart(aligner: TextAligner, vectors: torch.Tensor) -> torch.Tensor:
+    return aligner(vectors) - aligner.layers[0].bias
 
 
-def test_the_small_talk_of_equal_instructions_is_not_blown_up() -> None:
-    aligner = TextAligner(64)
-    aligner.calibrate(embeddings(0.001))
-    assert aligner.spread.item() == pytest.approx(0.1, abs=1e-3)
+def test_near_twins_become_opposites_of_unit_scale() -> None:
+    vectors, groups = instructions(difference=0.01)
+    aligner = TextAligner(DIM)
+    aligner.calibrate(vectors, groups)
+    inputs = (vectors - aligner.center) @ aligner.projection / aligner.spread
+    assert inputs.square().mean().item() == pytest.approx(1, rel=1e-3)
+    left, right = told_apart(aligner, vectors[:2])
+    assert torch.cosine_similarity(left, right, dim=0).item() == pytest.approx(-1, abs=1e-4)
+
+
+def test_what_varies_from_study_to_study_within_a_label_does_not_reach_the_decoder() -> None:
+    vectors, groups = instructions(difference=1.0, small_talk=1.0, studies=200)
+    aligner = TextAligner(DIM)
+    aligner.calibrate(vectors, groups)
+    before = vectors[groups == LEFT] - vectors.mean(dim=0)
+    after = told_apart(aligner, vectors[groups == LEFT])
+    assert noise_share(before) > 50 * noise_share(after)
+
+
+def noise_share(prompts: torch.Tensor) -> float:
+    """Scatter of one label's prompts over their squared mean."""
+    mean = prompts.mean(dim=0)
+    return ((prompts - mean).square().sum(dim=1).mean() / mean.square().sum()).item()
+
+
+def test_one_label_in_one_sequence_has_nothing_to_be_told_apart_from() -> None:
+    vectors, _ = instructions(difference=0.0, small_talk=1.0)
+    aligner = TextAligner(DIM)
+    aligner.calibrate(vectors, torch.zeros(len(vectors), dtype=torch.long))
+    torch.testing.assert_close(told_apart(aligner, vectors), torch.zeros(len(vectors), 256))
 
 
 def test_calibration_is_part_of_a_checkpoint_but_not_learnt() -> None:
-    aligner = TextAligner(64)
-    assert {"center", "spread"} <= set(aligner.state_dict())
+    aligner = TextAligner(DIM)
+    assert {"center", "projection", "spread"} <= set(aligner.state_dict())
     assert {name for name, _ in aligner.named_parameters()} == {"layers.0.weight", "layers.0.bias"}
 
 

@@ -4,24 +4,30 @@ import torch
 from torch import nn
 
 PROMPT_DIM = 256
-LEAST_SPREAD = 0.1
+TINY = 1e-12
 BEGIN = 0.2
 
 
 class TextAligner(nn.Module):
     """The paper's linear dimension aligner, for instructions encoded as text.
 
-    Instructions of one target share most of their embedding: "left kidney" and "right kidney" have
-    a cosine of 0.98. What is shared is taken out, and what differs is brought to unit scale, before
-    the linear layer sees it; both are measured once, on the instructions of the training studies.
+    Before the linear layer sees an embedding it is centred, projected and scaled, by what
+    `calibrate` measured on the training studies' instructions:
+
+    - what all of them share is taken out ("left kidney" and "right kidney" have a cosine of 0.98);
+    - only the directions in which the instructions of different labels or sequences differ are
+      kept. What varies from study to study within one of them is an LLM's small talk, by which a
+      decoder would learn to recognise its training studies instead of looking at them.
     """
 
     center: torch.Tensor
+    projection: torch.Tensor
     spread: torch.Tensor
 
     def __init__(self, text_dim: int) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(text_dim))
+        self.register_buffer("projection", torch.eye(text_dim))
         self.register_buffer("spread", torch.ones(()))
         self.layers = nn.Sequential(nn.Linear(text_dim, PROMPT_DIM))
         with torch.no_grad():  # begin near SAM's own mask token, which decodes something already
@@ -29,21 +35,32 @@ class TextAligner(nn.Module):
                 parameter.mul_(BEGIN)
 
     @torch.no_grad()
-    def calibrate(self, embeddings: torch.Tensor) -> None:
-        """Measure what instructions share.
+    def calibrate(self, embeddings: torch.Tensor, groups: torch.Tensor) -> None:
+        """Measure what instructions share, and in which directions their meanings differ.
 
         Args:
             embeddings: (N, text_dim) of the training studies' instructions.
+            groups: (N,) equal for instructions of one label in one sequence.
         """
-        self.center.copy_(embeddings.mean(dim=0))
-        # One label in one sequence has nothing to tell apart; the floor keeps the small talk of
-        # its texts from being blown up to look like a difference.
-        spread = (embeddings - self.center).square().mean().sqrt()
-        self.spread.copy_(spread.clamp(min=LEAST_SPREAD * embeddings.square().mean().sqrt()))
+        _, index = torch.unique(groups, return_inverse=True)
+        counts = torch.bincount(index).unsqueeze(1)
+        sums = embeddings.new_zeros(len(counts), embeddings.shape[1])
+        means = sums.index_add_(0, index, embeddings) / counts  # (G, text_dim)
+        self.center.copy_(means.mean(dim=0))
+        apart = means - self.center
+        directions = torch.linalg.svd(apart, full_matrices=False).Vh
+        between = (apart @ directions.T).square().mean(dim=0)
+        within = ((embeddings - means[index]) @ directions.T).square().mean(dim=0)
+        # The Wiener filter: a direction counts by its share of meaning.
+        share = between / (between + within).clamp(min=TINY)
+        self.projection.copy_(directions.T * share @ directions)
+        spread = (apart @ self.projection).square().mean().sqrt()
+        self.spread.copy_(spread if spread > TINY else torch.ones(()))
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """(..., text_dim) -> (..., 256)."""
-        prompts: torch.Tensor = self.layers((embeddings - self.center) / self.spread)
+        told_apart = (embeddings - self.center) @ self.projection / self.spread
+        prompts: torch.Tensor = self.layers(told_apart)
         return prompts
 
 
