@@ -1,6 +1,6 @@
 """Make the sample studies: small T2 + FLAIR heads whose truth is known.
 
-    python sample_data/make_phantoms.py OUT [--cases 12] [--held-back 4]
+    python sample_data/make_phantoms.py OUT [--cases 20] [--held-back 4]
 
 Writes OUT/studies/<case>/<case>_{t2,flair}.nii.gz, OUT/labels/<case>.nii.gz for every case, and
 last OUT/manifest.json, which says which cases are to learn from and which are held back. The same
@@ -163,7 +163,7 @@ def main() -> None:
     """Read the command line, make the phantoms, say what a single sequence can reach at best."""
     parser = argparse.ArgumentParser(description="Make the sample studies.")
     parser.add_argument("out", type=Path, help="folder to fill")
-    parser.add_argument("--cases", type=int, default=12, help="how many studies (default 12)")
+    parser.add_argument("--cases", type=int, default=20, help="how many studies (default 20)")
     parser.add_argument("--held-back", type=int, default=4, help="how many of them to judge on")
     options = parser.parse_args()
     try:
