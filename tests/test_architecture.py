@@ -14,7 +14,7 @@ BASE = {
     "registry", "state", "targets", "types", "weights",
 }  # fmt: skip
 LEAVES = {
-    "baselines", "cache", "datasets", "encoders", "fusion", "instructions", "metrics", "models",
+    "baselines", "cache", "encoders", "fusion", "instructions", "metrics", "models",
     "profiles", "reporting", "studies",
 }  # fmt: skip
 ASSEMBLY = {"build", "launch", "pipeline", "server", "training", "zeus"}
@@ -26,7 +26,7 @@ LEVELS = {
     **dict.fromkeys(ENTRANCES | {"infer", "trainers"}, 3),
     "apps": 4,
 }
-LEAF_MAY_IMPORT = {("datasets", "studies"), ("baselines", "instructions")}
+LEAF_MAY_IMPORT = {("baselines", "instructions")}
 ONLY_CORE = {"config", "errors", "registry", "types"}
 MONAILABEL_ROOMS = {"apps", "infer", "server", "trainers"}
 

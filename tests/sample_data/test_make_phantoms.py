@@ -57,9 +57,9 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
-def test_the_last_four_of_twelve_cases_are_held_back(manifest):
-    assert manifest["learn"] == [f"phantom_{n:02d}" for n in range(8)]
-    assert manifest["held_back"] == [f"phantom_{n:02d}" for n in range(8, 12)]
+def test_the_last_four_of_twenty_cases_are_held_back(manifest):
+    assert manifest["learn"] == [f"phantom_{n:02d}" for n in range(16)]
+    assert manifest["held_back"] == [f"phantom_{n:02d}" for n in range(16, 20)]
 
 
 def test_the_manifest_names_every_file_and_no_other(made, manifest):
