@@ -75,7 +75,7 @@ PLANS: Mapping[str, Plan] = {
     plan.target: plan
     for plan in (
         Plan("abdomen", (("chaos_37", "chaos_38", "chaos_5", "chaos_8"),),
-             train_s=540, sequences="T2-SPIR"),
+             train_s=240, sequences="T2-SPIR"),
         Plan(
             "brain_tumour",
             tuple((patient,) for patient in _BRATS),
