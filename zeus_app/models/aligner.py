@@ -14,7 +14,7 @@ class TextAligner(nn.Module):
     Before the linear layer sees an embedding it is centred, projected and scaled, by what
     `calibrate` measured on the training studies' instructions:
 
-    - what all of them share is taken out ("left kidney" and "right kidney" have a cosine of 0.98);
+    - what all of them share is taken out ("left kidney" and "right kidney" are nearly parallel);
     - only the directions in which the instructions of different labels or sequences differ are
       kept. What varies from study to study within one of them is an LLM's small talk, by which a
       decoder would learn to recognise its training studies instead of looking at them.
