@@ -10,7 +10,7 @@ from monailabel.tasks.activelearning.first import First
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
 from zeus_app.server.datastore import StudyDatastore
-from zeus_app.server.inference import run_inference
+from zeus_app.server.inference import answering_always, run_inference
 from zeus_app.server.scoring import DiceScoring
 from zeus_app.server.start import open_or_exit, serve
 from zeus_app.server.strategies import RandomUnlabelled
@@ -71,6 +71,13 @@ class ZeusApp(MONAILabelApp):
     def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Run a task; unlike the stock method it keeps the image's id and takes no path."""
         return run_inference(self.tasks("model"), request, self.workplace.datastore)
+
+    def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
+        """Segment many studies; one that cannot be used does not end the others."""
+        answers: dict[str, Any] = self._batch_infer(
+            request, self.workplace.datastore, answering_always(self.infer)
+        )
+        return answers
 
     def on_init_complete(self) -> None:
         """Called in the server alone, before it answers."""

@@ -174,6 +174,13 @@ def test_many_studies_can_be_segmented_at_once_on_a_cpu(server: Server) -> None:
     assert json.loads(response.text) == {}
 
 
+def test_a_study_that_cannot_be_used_does_not_end_a_batch(server: Server) -> None:
+    address = f"{server.url}/batch/infer/zeus?images=unlabeled&run_sync=true"
+    answers = requests.post(address, json={}, timeout=120).json()
+    assert "NaN" in answers["nan"]["error"]
+    assert answers["alpha"]["params"]["study"] == "alpha"
+
+
 def test_the_server_answers_after_monai_label_s_own_reload(
     server: Server, client: MONAILabelClient
 ) -> None:

@@ -1,6 +1,7 @@
 """What is wrong with a command line is said before the server answers anything."""
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -11,13 +12,16 @@ from tests.server import running
 from zeus_app.errors import InputError
 from zeus_app.server import workplace
 from zeus_app.server.workplace import open_workplace, refuse_missing
+from zeus_app.weights import weights_folder
 
 
-def refusal(studies: Path, state: Path, conf: dict[str, str]) -> tuple[int, str]:
+def refusal(
+    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True
+) -> tuple[int, str]:
     """Exit code and output of a server that should not start."""
     ended = subprocess.run(
         running.command(studies, running.free_port(), {"state": str(state), **conf}),
-        env=running.environment(), cwd=state, capture_output=True, text=True, timeout=240,
+        env=running.environment(fake=fake), cwd=state, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -80,3 +84,20 @@ def test_a_read_only_studies_folder_is_served(studies: Path, tmp_path: Path) -> 
     opened = open_workplace(str(studies), {"state": str(tmp_path / "state")})
     assert "alpha" in opened.datastore.list_images()
     assert {path: os.stat(path).st_mtime_ns for path in studies.rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_a_weight_that_went_bad_ends_the_start_and_is_named(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in weights_folder().iterdir():
+        shutil.copytree(folder, tmp_path / "weights" / folder.name, copy_function=os.symlink)
+    bad = tmp_path / "weights" / "lite-medsam" / "lite_medsam.pth"
+    content = bad.read_bytes()
+    bad.unlink()
+    bad.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
+    code, output = refusal(studies, tmp_path, {}, fake=False)
+    assert code != 0
+    assert f"Zeus cannot start: weight file {bad} has SHA-256" in output
+    assert "zeus weights get lite-medsam" in output

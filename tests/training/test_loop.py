@@ -114,6 +114,20 @@ def test_a_killed_training_leaves_the_served_version_alone(tmp_path: Path) -> No
     assert served.version == "v0001"
 
 
+def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        a_trainer(tmp_path, QUICK, kill_after=17).fit()
+    checkpoints = Checkpoints(tmp_path)
+    kept = checkpoints.read(checkpoints.resume_path)
+    assert checkpoints.serve("running") == "v0001"
+    served = checkpoints.info("v0001")
+    assert served.epoch == kept["run"]["best_epoch"] and served.score == kept["run"]["best_score"]
+    weights = checkpoints.load("v0001", towers=served.towers)
+    for name, value in kept["run"]["best_state"].items():
+        assert torch.equal(weights[name], value)
+    assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # it still resumes
+
+
 def test_equal_seeds_train_equally(tmp_path: Path) -> None:
     first = a_trainer(tmp_path / "1", QUICK).fit()
     second = a_trainer(tmp_path / "2", QUICK).fit()

@@ -1,12 +1,16 @@
 """Running an inference task the way MONAI Label's app does, but by image id."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zeus_app.errors import InputError
 from zeus_app.registry import lookup
 from zeus_app.server.datastore import ORIGINAL, StudyDatastore
 
 Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
+Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
+logger = logging.getLogger(__name__)
 
 
 def run_inference(
@@ -32,3 +36,16 @@ def run_inference(
         info = {"model": request["model"], "params": params}
         label = datastore.save_label(str(request["image"]), file, tag, info)
     return {"label": label, "tag": tag, "file": file, "params": params}
+
+
+def answering_always(infer: Infer) -> Infer:
+    """An inference for batches, in which a study that cannot be used says why and ends nothing."""
+
+    def infer_or_say_why(request: Mapping[str, Any], datastore: object) -> dict[str, Any]:
+        try:
+            return infer(request, datastore)
+        except InputError as error:
+            logger.warning("%s left out of the batch: %s", request.get("image"), error)
+            return {"error": str(error)}
+
+    return infer_or_say_why

@@ -121,9 +121,11 @@ def _add_checkpoints(router: APIRouter, workplace: Callable[[], Workplace]) -> N
 
     @router.post("/checkpoints/{version}/serve", dependencies=[ADMIN])
     def serve(version: str) -> dict[str, str]:
-        """Answer with this version (or "untrained") from the next inference on."""
-        workplace().checkpoints.serve(version)
-        return {"served": version}
+        """Answer with this version from the next inference on.
+
+        "untrained" is one, and so is "running": the best of the training that runs or was stopped.
+        """
+        return {"served": workplace().checkpoints.serve(version)}
 
 
 def _files(study: StudyFiles) -> dict[str, list[str]]:

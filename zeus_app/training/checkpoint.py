@@ -14,6 +14,7 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
 
 UNTRAINED = "untrained"
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,32 @@ class Checkpoints:
             )
         return known[version]
 
-    def serve(self, version: str) -> None:
-        """Let `version` (or "untrained") answer from the next inference on."""
+    def serve(self, version: str) -> str:
+        """Let a version answer from the next inference on.
+
+        Args:
+            version: its name, "untrained", or "running": what the training that runs or was
+                stopped has reached, which becomes a version of its own.
+
+        Returns:
+            the name of the version that answers now.
+        """
+        if version == RUNNING:
+            return self._publish_running().version
         name = None if version == UNTRAINED else self.info(version).version
         write_text_atomically(self.folder / "served.json", json.dumps({"version": name}))
+        return version
+
+    def _publish_running(self) -> CheckpointInfo:
+        if not self.resume_path.exists():
+            raise UnknownNameError(
+                "no training has finished an epoch and not ended",
+                expected=", ".join([*(info.version for info in self.versions()), UNTRAINED]),
+                remedy="list the versions with GET /zeus/checkpoints",
+            )
+        kept = self.read(self.resume_path)
+        best = kept["run"]["best_state"] or kept["model"]
+        return self.publish(best, CheckpointInfo(**kept["info"]))
 
     def publish(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> CheckpointInfo:
         """Store weights under the next free version and serve them.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -231,7 +231,7 @@ class Trainer:
             validation=tuple(case.id for case in self.validation),
             towers=dict(self.model.tower_ids),
             note=note,
-            settings=self.config.model_dump(),
+            settings=self.config.model_dump(mode="json"),
             epochs=tuple(vars(epoch) for epoch in self.run.epochs),
             seconds=self.seconds,
         )
@@ -249,6 +249,7 @@ class Trainer:
         run = self.run
         value = {
             "identity": self._identity(),
+            "info": asdict(self._info()),
             "model": self.model.trainable.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "seconds": self.seconds,
