@@ -122,9 +122,11 @@ def _drive(paths: DemoPaths, recipe: Mapping[str, object], console: Console) -> 
     shutil.rmtree(paths.state / target.name, ignore_errors=True)
     conf = {"target": target.name, "profile": "reference-small", "state": str(paths.state)}
     times: dict[str, str] = {}
+    console.print("demo: start the server ...")
     with LiveServer(paths.studies, conf, log=paths.out / "server.log") as server:
-        with _timed("start the server and look at it", times, console):
-            _look_around(server, len(manifest["cases"]))
+        times["start the server"] = f"{server.start_seconds:.0f} s"
+        console.print(f"demo: server started in {times['start the server']}")
+        _look_around(server, len(manifest["cases"]))
         with _timed("segment held-back studies, untrained", times, console):
             before = _segment_all(server, manifest["held_back"], console)
         with _timed("submit labels", times, console):

@@ -48,6 +48,7 @@ def measured(folder: Path) -> Path:
         "target": "ms_lesion",
         "train_s": 100,
         "recipe": {"seed": 0},
+        "exchanged": {"named": [0.5, 0.7], "trained": [0.0, 0.1]},
         "runs": {"Zeus|0": zeus, "U-Net|0": a_run("U-Net", a_case("p1", "after", union=0.4))},
     }
     (folder / "ms_lesion").mkdir(parents=True)
@@ -85,3 +86,8 @@ def test_the_command_and_a_plot_stand_beside_the_figures(tmp_path: Path) -> None
     assert "make real TARGET=ms_lesion" in page
     assert "images/ms_lesion.png" in page
     assert (tmp_path / "docs" / "images" / "ms_lesion.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_the_names_decide_is_said(tmp_path: Path) -> None:
+    page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
+    assert "label that was named 0.600, with the label that was trained in that place 0.050" in page

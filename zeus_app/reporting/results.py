@@ -46,6 +46,8 @@ def _target_part(done: Mapping[str, Any], docs: Path) -> str:
     if rows:
         lines += [_how(done), "", *_summary_table(rows), "", *_case_table(rows), ""]
         lines += _plots(done, rows, docs)
+    if done.get("exchanged"):
+        lines += [_exchanged(done["exchanged"]), ""]
     if done.get("smoke"):
         lines += ["Smoke, untrained and not scored (its truth is not a human's):", ""]
         lines += [_smoke_line(case) for case in done["smoke"]] + [""]
@@ -159,6 +161,14 @@ def _times(done: Mapping[str, Any]) -> str:
         if seconds:
             parts.append(f"{what} {np.median(seconds):.1f} s")
     return f"One study through the server, median: {'; '.join(parts)}."
+
+
+def _exchanged(found: Mapping[str, Sequence[float]]) -> str:
+    return (
+        "Asked for each label by the next one's name, nothing else changed: mean DSC with the"
+        f" label that was named {_figure(np.mean(found['named']))}, with the label that was"
+        f" trained in that place {_figure(np.mean(found['trained']))}."
+    )
 
 
 def _smoke_line(case: Mapping[str, Any]) -> str:

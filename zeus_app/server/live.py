@@ -56,6 +56,7 @@ class LiveServer:
         self.url = f"http://{launch.LOOPBACK}:{_free_port()}"
 
     def __enter__(self) -> Self:
+        began = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         port = int(self.url.rsplit(":", 1)[1])
         with self._log.open("ab") as out:
@@ -72,6 +73,7 @@ class LiveServer:
         except BaseException:
             self._end()
             raise
+        self.start_seconds = time.monotonic() - began
         return self
 
     def __exit__(

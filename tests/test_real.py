@@ -1,0 +1,28 @@
+"""The runs on real MRI: what is asked, without running them."""
+
+import pytest
+
+from zeus_app.real import PLANS, exchanged, run_real
+from zeus_app.targets import load_target
+
+
+def test_exchanged_names_go_round_and_values_stay() -> None:
+    abdomen = load_target("abdomen")
+    asked = exchanged(abdomen)
+    assert [label.spoken for label in asked.labels] == [
+        "right kidney", "left kidney", "spleen", "liver",
+    ]  # fmt: skip
+    assert [label.value for label in asked.labels] == [label.value for label in abdomen.labels]
+
+
+def test_without_real_mri_the_run_says_that_it_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ZEUS_REAL_DATA", raising=False)
+    assert run_real("abdomen") == 0
+    assert "SKIPPED" in capsys.readouterr().out
+
+
+def test_no_patient_is_both_judged_and_only_smoke() -> None:
+    for plan in PLANS.values():
+        assert not {study for fold in plan.folds for study in fold} & set(plan.smoke)
