@@ -9,7 +9,7 @@ from zeus_app.build import build_segmenter
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.pipeline import Segmenter
 from zeus_app.state import state_folder
-from zeus_app.types import LabelledStudy, Study, Volume
+from zeus_app.types import Grid, LabelledStudy, Study, Volume
 
 SHAPE = (40, 40, 2)
 AFFINE = np.diag([3.0, 3.0, 6.0, 1.0])
@@ -68,7 +68,8 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     segmenter = assembled(tmp_path, **settings)
     before = trained_parts(segmenter)
     recipe = TrainConfig(epochs=2, batch_slices=2, validation_fraction=0)
-    result = segmenter.fit([LabelledStudy("alpha", a_study, a_label)], recipe)
+    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE))
+    result = segmenter.fit([study], recipe)
     assert len(result.epochs) == 2
     after = trained_parts(segmenter)
     moved = {name for name, value in after.items() if not np.array_equal(value, before[name])}

@@ -8,6 +8,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
+from zeus_app.registry import lookup
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.train_progress import TrainProgress
 from zeus_app.server.train_request import train_config, train_defaults
@@ -44,7 +45,9 @@ class ZeusTrain(TrainTask):
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Raise InputError now for what would make a training fail later."""
-        train_config(request)
+        known = {name: name for name in self._workplace.datastore.list_images()}
+        for name in train_config(request).excluded:
+            lookup("study to exclude", name, known)
         if not self._workplace.datastore.get_labeled_images():
             raise InputError(
                 "a training without labels",
@@ -56,17 +59,21 @@ class ZeusTrain(TrainTask):
         """Train on all final labels; the best weights are served from the next inference on."""
         self.check(request)
         place = self._workplace
-        studies = [
-            LabelledStudy(
-                id=study,
-                read_study=partial(read_study, datastore.catalogue.resolve(study).files),
-                read_label=partial(datastore.final_label, study),
-            )
-            for study in datastore.get_labeled_images()
-        ]
+        studies = [_labelled(study, datastore) for study in datastore.get_labeled_images()]
         config = train_config(request)
         told = TrainProgress(place.state.training, config, show=partial(print, flush=True))
-        result = place.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
+        # With run_sync the server itself trains; no inference may see half-trained weights.
+        with place.jobs.job("training"):
+            result = place.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
 
+
+def _labelled(study: str, datastore: StudyDatastore) -> LabelledStudy:
+    asked = datastore.catalogue.resolve(study)
+    return LabelledStudy(
+        id=study,
+        read_study=partial(read_study, asked.files),
+        read_label=partial(datastore.final_label, study),
+        read_grid=partial(datastore.catalogue.grid, asked),
+    )

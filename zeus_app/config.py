@@ -85,22 +85,25 @@ class TrainConfig(_Settings):
         0.1, ge=0, description="the same weight when training ends; it falls linearly"
     )
     time_budget_s: float | None = Field(
-        None, gt=0, description="wall-clock seconds; the learning rate decays fully within them"
+        None, gt=0, description="wall-clock seconds of the training itself, what comes before it"
+        " not counted; the learning rate decays fully within them"
     )
     validation_fraction: float = Field(0.2, ge=0, lt=1, description="share of patients held back")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     foreground: float = Field(
         0.7, ge=0, le=1, description="share of drawn slices that show a label; 0: as they come"
     )
-    augmented_copies: int = Field(
-        0, ge=0, le=8, description="deformed copies of each study encoded beside the original"
-    )
     exclude: str = Field("", description="comma-separated study ids to leave out of this training")
     start: Literal["scratch", "served"] = Field(
         "scratch", description="scratch: from the pretrained parts; served: from the served weights"
     )
     resume: bool = Field(True, description="go on from the last epoch of an interrupted training")
-    seed: int = Field(0, description="seed of initialisation and sampling")
+    seed: int = Field(0, description="seed of the split and of the order of slices")
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The studies to leave out."""
+        return tuple(name.strip() for name in self.exclude.split(",") if name.strip())
 
 
 def default_state_folder(studies: Path) -> Path:

@@ -30,7 +30,7 @@ from zeus_app.reporting.values import (
     summarise,
 )
 from zeus_app.server.label_files import read_label
-from zeus_app.server.live import Answer, LiveServer, ServerError
+from zeus_app.server.live import FAILURES, Answer, LiveServer, ServerError
 from zeus_app.studies.align import align, canonical
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
@@ -88,7 +88,7 @@ def run_demo(paths: DemoPaths | None = None, recipe: Mapping[str, object] = RECI
     began = time.monotonic()
     try:
         run = _drive(paths, recipe, console)
-    except ServerError as error:
+    except FAILURES as error:
         console.print(f"demo failed: {error}", style="red", markup=False)
         return 1
     write_report(paths.report, run)

@@ -17,13 +17,13 @@ from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, ModuleInfo, Prepared, Texts
-from zeus_app.studies.align import AlignedStudy, align, canonical, to_grid
-from zeus_app.studies.labels import label_pictures
+from zeus_app.studies.align import AlignedStudy, align_for, axial_slices, to_grid
 from zeus_app.studies.slices import slice_stack, to_voxels
 from zeus_app.targets import Target
-from zeus_app.training.cases import Case, make_case
-from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.training.loop import Progress, Trainer, TrainResult
+from zeus_app.training.cases import Case
+from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
+from zeus_app.training.loop import Origin, Progress, Trainer, TrainResult
+from zeus_app.training.preparation import prepare_cases
 from zeus_app.training.splits import split_studies
 from zeus_app.types import (
     FloatArray,
@@ -85,6 +85,11 @@ class Segmenter:
         self._split_path, self._keep_folder = split_path, keep_folder
         self._initial = {k: v.clone() for k, v in model.trainable.state_dict().items()}
         self._loaded = UNTRAINED
+        self._fitted_to = {
+            **model.tower_ids,
+            "labels": ", ".join(f"{label.name} {label.value}" for label in target.labels),
+            "sequences": ", ".join(target.sequence_names),
+        }
 
     def describe(self) -> list[ModuleInfo]:
         """The modules of the paper's Table 1, as assembled."""
@@ -118,29 +123,33 @@ class Segmenter:
         with watch.stage("load weights"):
             version = self.reload()
         with watch.stage("align"):
-            aligned = self._align(study)
+            aligned = align_for(study, self.target)
             stack = slice_stack(aligned, self.target.sequence_names)
         with watch.stage("encode and instruct"):
             prepared = self.model.prepare(
                 stack, texts=texts or {}, report=report, keep_pixels=True
             )
         maps = self._decode(prepared, stack.frame, watch, report)
-        union, *own = [self._restored(indices, aligned, study) for indices in maps]
+        union, *branches = [self._restored(indices, aligned, study) for indices in maps]
+        # Those of this study's sequences; early fusion has none.
+        own = {
+            name: volume
+            for name, volume in zip(self.model.branches, branches, strict=True)
+            if name in aligned.volumes
+        }
+        sequences = self.target.sequence_names
         return Segmentation(
             study_id=study.id,
             label_map=union,
-            sequence_label_maps=self._of_branches(own, aligned),
+            sequence_label_maps=own,
             instructions=prepared.instructions,
-            used=tuple(n for n in self.target.sequence_names if n in aligned.volumes),
-            missing=tuple(n for n in self.target.sequence_names if n not in aligned.volumes),
-            agreement={
-                name: dice(volume.array, union.array)
-                for name, volume in self._of_branches(own, aligned).items()
-            },
+            used=tuple(name for name in sequences if name in aligned.volumes),
+            missing=tuple(name for name in sequences if name not in aligned.volumes),
+            agreement={name: dice(volume.array, union.array) for name, volume in own.items()},
             volumes_ml=self._volumes_ml(union),
             latencies_ms=watch.latencies_ms,
             checkpoint=version,
-            notes=self._notes(version, union),
+            notes=_notes(version, union),
         )
 
     def fit(
@@ -162,56 +171,72 @@ class Segmenter:
         Raises:
             InputError: nothing to learn from, or not enough disk space for the embeddings.
         """
-        left_out = {name.strip() for name in config.exclude.split(",")}
-        chosen = {study.id: study for study in studies if study.id not in left_out}
-        if not chosen:
-            raise InputError(
-                f"no labelled study ({len(studies)} before leaving out {config.exclude!r})",
-                expected="at least one study with a submitted label",
-                remedy="submit a label, or run `zeus import-labels`",
-            )
+        chosen = {study.id: study for study in studies if study.id not in config.excluded}
         split = split_studies(
             chosen, self._split_path, fraction=config.validation_fraction, seed=config.seed
         )
         self._check_space(list(chosen.values()))
-        cases = {}
-        for done, (study_id, study) in enumerate(chosen.items()):
-            report("preparing studies", done, len(chosen))
-            cases[study_id] = self._case(study, report)
-        self._start_from(config, [cases[name].prepared for name in split.train])
-        trainer = Trainer(
-            model=self.model,
-            train=[cases[name] for name in split.train],
-            validation=[cases[name] for name in split.validation],
-            config=config,
-            checkpoints=self.checkpoints,
-            device=self.device,
-            union=self.config.union,
-            progress=progress,
+        cases, left_out = prepare_cases(
+            chosen.values(), model=self.model, target=self.target, report=report
         )
-        result = trainer.fit()
-        self._loaded = ""  # the network holds the last epoch, which need not be the best
-        return result
+        train, validation = (
+            [cases[name] for name in names if name in cases]
+            for names in (split.train, split.validation)
+        )
+        if not train:
+            raise InputError(
+                f"no labelled study to learn from ({len(studies)} in all, leaving out"
+                f" {config.exclude!r}; {'; '.join(left_out.values()) or 'none unusable'})",
+                expected="at least one study with a submitted label",
+                remedy="submit a label, or run `zeus import-labels`",
+            )
+        try:
+            parent = self._start_from(config, train, validation)
+            return Trainer(
+                model=self.model,
+                train=train,
+                validation=validation,
+                config=config,
+                origin=Origin(
+                    fitted_to=self._fitted_to,
+                    parent=parent.version if parent else UNTRAINED,
+                    ancestors=parent.studies if parent else (),
+                    left_out=left_out,
+                ),
+                checkpoints=self.checkpoints,
+                device=self.device,
+                union=self.config.union,
+                progress=progress,
+            ).fit()
+        finally:
+            self._loaded = ""  # the network holds the last step, not what is served
 
-    def _start_from(self, config: TrainConfig, studies: Sequence[Prepared]) -> None:
+    def _start_from(
+        self, config: TrainConfig, train: Sequence[Case], validation: Sequence[Case]
+    ) -> CheckpointInfo | None:
+        """Load the weights a training starts from; returns their version, if they are one."""
         served = self.checkpoints.served() if config.start == "served" else None
+        known = {case.id for case in validation} & set(served.studies if served else ())
+        if served and known:
+            raise InputError(
+                f"start=served, but {served.version} learnt from {', '.join(sorted(known))},"
+                " which this training would be judged by",
+                expected="a version that never saw the held-back patients",
+                remedy="set start to scratch, or validation_fraction to 0",
+            )
         self._load(served.version if served else UNTRAINED)
         if served is None:
-            self.model.calibrate(studies)
+            self.model.calibrate([case.prepared for case in train])
+        return served
 
     def _load(self, version: str) -> None:
         state: Mapping[str, torch.Tensor] = (
             self._initial
             if version == UNTRAINED
-            else self.checkpoints.load(version, towers=self.model.tower_ids)
+            else self.checkpoints.load(version, fitted_to=self._fitted_to)
         )
         self.model.trainable.load_state_dict(state)
         self._loaded = version
-
-    def _align(self, study: Study) -> AlignedStudy:
-        wanted = {n: v for n, v in study.volumes.items() if n in self.target.sequence_names}
-        reference = self.target.reference_of(tuple(wanted) or tuple(study.volumes))
-        return align(Study(study.id, wanted), reference)
 
     @torch.inference_mode()
     def _decode(
@@ -254,12 +279,6 @@ class Segmenter:
         source = study.volumes[aligned.reference].grid
         return to_grid(on_grid, source, order=0, fill=0.0)
 
-    def _of_branches(
-        self, own: Sequence[Volume], aligned: AlignedStudy
-    ) -> dict[str, Volume]:
-        """The branches that are sequences of this study; early fusion has none."""
-        return {n: v for n, v in zip(self.model.branches, own, strict=True) if n in aligned.volumes}
-
     def _volumes_ml(self, union: Volume) -> dict[str, float]:
         voxel_ml = union.grid.voxel_ml
         return {
@@ -267,38 +286,12 @@ class Segmenter:
             for label in self.target.labels
         }
 
-    def _notes(self, version: str, union: Volume) -> tuple[str, ...]:
-        notes = []
-        if version == UNTRAINED:
-            notes.append("untrained model: this mask means nothing before a training")
-        if not union.array.any():
-            notes.append("empty mask: nothing was found")
-        return tuple(notes)
-
-    def _case(self, labelled: LabelledStudy, report: Report) -> Case:
-        study = labelled.read_study()
-        aligned = self._align(study)
-        stack = slice_stack(aligned, self.target.sequence_names)
-        given = labelled.read_label()
-        label = to_grid(given, aligned.grid, order=0, fill=0.0)
-        if given.array.any() and not label.array.any():
-            raise InputError(
-                f"label of {labelled.id} ({given.grid}) marks nothing inside the study"
-                f" ({aligned.grid})",
-                expected="a label that lies where the study does",
-                remedy="submit the label again on the grid of the downloaded image",
-            )
-        values = tuple(entry.value for entry in self.target.labels)
-        masks = label_pictures(label, stack.frame, values)
-        prepared = self.model.prepare(stack, texts={}, report=report, keep_pixels=False)
-        return make_case(labelled.id, prepared, masks)
-
     def _check_space(self, studies: Sequence[LabelledStudy]) -> None:
         """Refuse before hours of encoding what could not be kept to the end.
 
         The bound is generous: every slice of every wanted sequence counts as tissue.
         """
-        slices = sum(canonical(study.read_label()).array.shape[2] for study in studies)
+        slices = sum(axial_slices(study.read_grid()) for study in studies)
         needed = self.model.bytes_to_keep(slices * len(self.target.sequences))
         limit = self.config.cache_gib * (1 << 30)
         self._keep_folder.mkdir(parents=True, exist_ok=True)
@@ -313,3 +306,10 @@ class Segmenter:
             )
 
 
+def _notes(version: str, union: Volume) -> tuple[str, ...]:
+    notes = []
+    if version == UNTRAINED:
+        notes.append("untrained model: this mask means nothing before a training")
+    if not union.array.any():
+        notes.append("empty mask: nothing was found")
+    return tuple(notes)

@@ -117,11 +117,13 @@ class LabelledStudy:
     Attributes:
         read_study: reads the sequences.
         read_label: reads the label, uint8 with the target's values, on any grid of the study.
+        read_grid: reads the grid of the target's reference sequence.
     """
 
     id: str
     read_study: Callable[[], Study]
     read_label: Callable[[], Volume]
+    read_grid: Callable[[], Grid]
 
 
 @dataclass(frozen=True, eq=False)

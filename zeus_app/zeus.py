@@ -122,7 +122,7 @@ class Zeus:
             )
         features = self._features(stack, keys, requests)
         if self._mode == "embedding":
-            instructions = [self._instruction(request, request.prompt) for request in requests]
+            instructions = self._asked(requests, texts)
             values = features
         else:
             instructions = self._write(requests, features, texts, report)
@@ -224,6 +224,18 @@ class Zeus:
             if i in machine
             else self._instruction(request, own[i] or "", model="user")
             for i, request in enumerate(requests)
+        ]
+
+    def _asked(self, requests: Sequence[Request], texts: Texts) -> list[Instruction]:
+        """What the LLM was asked: in embedding mode it answers with numbers, not words."""
+        if texts:
+            raise InputError(
+                "instructions in embedding mode",
+                expected="none: the LLM's last layer is used, no text is read",
+                remedy="leave them out, or set instruction to text",
+            )
+        return [
+            self._instruction(request, request.prompt, model="template") for request in requests
         ]
 
     def _names(self, request: Request) -> tuple[str, str]:

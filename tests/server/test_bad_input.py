@@ -241,6 +241,15 @@ def test_a_training_parameter_that_makes_no_sense_is_refused(server: Server) -> 
     assert "epochs" in detail(response)
 
 
+def test_a_mistyped_name_to_exclude_is_refused_for_a_training_would_learn_from_it(
+    server: Server,
+) -> None:
+    recipe = {"exclude": "alpha, brav"}
+    response = requests.post(f"{server.url}/train/zeus", json=recipe, timeout=60)
+    assert response.status_code == 404
+    assert "unknown study to exclude 'brav'" in detail(response) and "bravo" in detail(response)
+
+
 def test_a_training_without_labels_is_refused(server: Server) -> None:
     response = requests.post(f"{server.url}/train/zeus", json={}, timeout=60)
     assert response.status_code == 400

@@ -31,7 +31,7 @@ def test_what_was_published_last_is_served(tmp_path: Path) -> None:
     served = checkpoints.served()
     assert served is not None
     assert (served.version, served.score) == (second.version, 0.9) == ("v0002", 0.9)
-    assert checkpoints.load("v0002", towers=TOWERS)["layer.weight"][0, 0] == 2
+    assert checkpoints.load("v0002", fitted_to=TOWERS)["layer.weight"][0, 0] == 2
 
 
 def test_an_older_version_can_be_served_again(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_weights_fitted_to_other_towers_are_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.publish(weights(1), a_result())
     with pytest.raises(InputError, match="image encoder: A then, B now"):
-        checkpoints.load("v0001", towers={"image encoder": "B"})
+        checkpoints.load("v0001", fitted_to={"image encoder": "B"})
 
 
 def test_a_kill_between_weights_and_their_name_leaves_the_old_version(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The loop learns, decays, stops, validates, and survives a kill."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ import torch
 
 from tests.training.conftest import TinyModel, tiny_case
 from zeus_app.config import TrainConfig
+from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.training.loop import Epoch, Trainer
+from zeus_app.training.loop import Epoch, Origin, Trainer
+
+ORIGIN = Origin(fitted_to={"image encoder": "tiny"})
 
 
 class Killed(Exception):
@@ -22,6 +26,8 @@ def a_trainer(
     model: TinyModel | None = None,
     validation: int = 1,
     kill_after: int | None = None,
+    origin: Origin = ORIGIN,
+    train: Sequence[Case] = (),
 ) -> Trainer:
     def progress(epoch: Epoch, done: int, total: int) -> None:
         if kill_after is not None and epoch.number > kill_after:
@@ -29,9 +35,10 @@ def a_trainer(
 
     return Trainer(
         model=model or TinyModel(),
-        train=[tiny_case("a", seed=1), tiny_case("b", seed=2)],
+        train=train or [tiny_case("a", seed=1), tiny_case("b", seed=2)],
         validation=[tiny_case(f"v{i}", seed=9 + i) for i in range(validation)],
         config=config,
+        origin=origin,
         checkpoints=Checkpoints(folder),
         device=torch.device("cpu"),
         union="max",
@@ -105,6 +112,21 @@ def test_another_recipe_does_not_resume_the_interrupted_one(tmp_path: Path) -> N
     assert len(result.epochs) == 40
 
 
+def test_a_corrected_label_does_not_go_on_with_what_the_old_one_taught(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        a_trainer(tmp_path, QUICK, kill_after=5).fit()
+    corrected = [tiny_case("a", seed=1), tiny_case("b", seed=2, slices=8)]
+    result = a_trainer(tmp_path, QUICK, train=corrected).fit()
+    assert len(result.epochs) == 40
+
+
+def test_a_version_knows_what_its_parent_learnt_from_and_what_was_left_out(tmp_path: Path) -> None:
+    origin = Origin({"labels": "lesion 1"}, "v0007", ("x", "a"), {"bad": "NaN"})
+    found = a_trainer(tmp_path, QUICK, origin=origin).fit().checkpoint
+    assert found.studies == ("a", "b", "x") and found.parent == "v0007"
+    assert found.fitted_to == {"labels": "lesion 1"} and found.left_out == {"bad": "NaN"}
+
+
 def test_a_killed_training_leaves_the_served_version_alone(tmp_path: Path) -> None:
     a_trainer(tmp_path, QUICK).fit()
     with pytest.raises(Killed):
@@ -122,7 +144,7 @@ def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
     assert checkpoints.serve("running") == "v0001"
     served = checkpoints.info("v0001")
     assert served.epoch == kept["run"]["best_epoch"] and served.score == kept["run"]["best_score"]
-    weights = checkpoints.load("v0001", towers=served.towers)
+    weights = checkpoints.load("v0001", fitted_to=served.fitted_to)
     for name, value in kept["run"]["best_state"].items():
         assert torch.equal(weights[name], value)
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # it still resumes

@@ -66,7 +66,17 @@ class UNetBaseline:
     def prepare(
         self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
     ) -> PreparedPixels:
-        """The pictures themselves."""
+        """The pictures themselves.
+
+        Raises:
+            InputError: texts were given, which a U-Net cannot read.
+        """
+        if texts:
+            raise InputError(
+                "instructions for a U-Net",
+                expected="none: this model reads no text",
+                remedy="leave them out, or serve model zeus",
+            )
         tissue = stack.tissue.any(axis=0, keepdims=True) if self.early else stack.tissue
         pixels = np.ascontiguousarray(stack.pixels.swapaxes(0, 1), dtype=np.float16)
         return PreparedPixels(present=tissue.T.copy(), pixels=pixels)

@@ -164,10 +164,11 @@ def _times(done: Mapping[str, Any]) -> str:
 
 
 def _exchanged(found: Mapping[str, Sequence[float]]) -> str:
+    named, trained = (float(np.mean(found[key])) for key in ("named", "trained"))
     return (
         "Asked for each label by the next one's name, nothing else changed: mean DSC with the"
-        f" label that was named {_figure(np.mean(found['named']))}, with the label that was"
-        f" trained in that place {_figure(np.mean(found['trained']))}."
+        f" label that was named {_figure(named)}, with the label that was trained in that place"
+        f" {_figure(trained)}."
     )
 
 

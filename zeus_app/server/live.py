@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import requests
 from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
 
 from zeus_app import launch
 from zeus_app.progress import Report, silent
@@ -30,6 +31,10 @@ UNDER_WAY = ("PENDING", "SUBMITTED", "RUNNING")
 
 class ServerError(Exception):
     """The server did not start, ended, or answered what it must not."""
+
+
+FAILURES = (ServerError, MONAILabelClientException, requests.RequestException)
+"""What driving a server may raise when the server, and not the driver, is at fault."""
 
 
 @dataclass(frozen=True, eq=False)

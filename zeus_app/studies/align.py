@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from zeus_app.errors import InputError
 from zeus_app.studies.background import Background, find_background
+from zeus_app.targets import Target
 from zeus_app.types import Affine, BoolArray, Grid, Study, Volume
 
 MIN_OVERLAP = 0.05
@@ -67,6 +68,17 @@ def align(study: Study, reference: str) -> AlignedStudy:
     return AlignedStudy(study.id, reference, grid, volumes, backgrounds)
 
 
+def align_for(study: Study, target: Target) -> AlignedStudy:
+    """Align the sequences that a target wants, on the reference that it prefers.
+
+    Raises:
+        InputError: as `align`, or the study has no wanted sequence.
+    """
+    wanted = {n: v for n, v in study.volumes.items() if n in target.sequence_names}
+    reference = target.reference_of(tuple(wanted) or tuple(study.volumes))
+    return align(Study(study.id, wanted), reference)
+
+
 def canonical(volume: Volume) -> Volume:
     """Permute and flip the axes to the closest RAS+ order; every voxel keeps its value and place.
 
@@ -77,6 +89,12 @@ def canonical(volume: Volume) -> Volume:
     turn = io_orientation(volume.affine_ras)
     array = np.ascontiguousarray(apply_orientation(volume.array, turn))
     return Volume(array, volume.affine_ras @ inv_ornt_aff(turn, volume.array.shape))
+
+
+def axial_slices(grid: Grid) -> int:
+    """How many axial slices a grid has, whatever its storage order."""
+    axis = list(io_orientation(grid.affine_ras)[:, 0]).index(2)
+    return grid.shape[axis]
 
 
 def to_grid(volume: Volume, grid: Grid, *, order: int, fill: float) -> Volume:

@@ -1,5 +1,6 @@
 """Prepared studies with their masks, and the order in which their slices are drawn."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ class Case:
         flat = np.unpackbits(self.packed_masks[list(slices)], axis=1)
         flat = flat[:, : int(np.prod(self.mask_shape))]
         return torch.from_numpy(flat.reshape(-1, *self.mask_shape)).bool()
+
+    @property
+    def masks_digest(self) -> str:
+        """Names the masks: another when a label was corrected."""
+        return hashlib.blake2b(self.packed_masks.tobytes(), digest_size=8).hexdigest()
 
     @property
     def seen(self) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
@@ -26,9 +27,12 @@ class CheckpointInfo:
         created: ISO 8601, UTC.
         epoch: the epoch these weights are of.
         score: mean validation DSC in [0, 1], or None without validation.
-        studies: ids this version learnt from; scoring leaves them out.
+        studies: ids this version learnt from, and those that the version it started from did;
+            scoring leaves them out.
         validation: ids it was chosen by.
-        towers: ids of the frozen towers it was fitted to.
+        fitted_to: what it belongs to, by role: frozen towers, labels, sequences.
+        parent: the version it started from, or "untrained".
+        left_out: studies that could not be learnt from -> why.
         note: how it was chosen, in words.
         settings: the TrainConfig.
         epochs: the story of the training, an `Epoch` each.
@@ -41,11 +45,16 @@ class CheckpointInfo:
     score: float | None
     studies: tuple[str, ...]
     validation: tuple[str, ...]
-    towers: Mapping[str, str]
+    fitted_to: Mapping[str, str]
+    parent: str = UNTRAINED
+    left_out: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
+
+
+_INFO = TypeAdapter(CheckpointInfo)
 
 
 class Checkpoints:
@@ -66,7 +75,7 @@ class Checkpoints:
     def versions(self) -> list[CheckpointInfo]:
         """All versions, the oldest first."""
         paths = sorted(self.folder.glob("v[0-9]*.json"))
-        infos = [CheckpointInfo(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        infos = [_INFO.validate_json(path.read_bytes()) for path in paths]
         return [info for info in infos if self._weights(info.version).exists()]
 
     def served(self) -> CheckpointInfo | None:
@@ -129,23 +138,27 @@ class Checkpoints:
         self.serve(version)
         return self.info(version)
 
-    def load(self, version: str, *, towers: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    def load(self, version: str, *, fitted_to: Mapping[str, str]) -> dict[str, torch.Tensor]:
         """The weights of a version.
 
+        Args:
+            version: its name.
+            fitted_to: what they are wanted for, by role.
+
         Raises:
-            InputError: it was fitted to other towers than the ones at hand; says which differ.
+            InputError: it was fitted to something else; says what differs.
         """
         info = self.info(version)
         differing = [
-            f"{role}: {info.towers.get(role)} then, {ours} now"
-            for role, ours in towers.items()
-            if info.towers.get(role) != ours
+            f"{role}: {info.fitted_to.get(role)} then, {ours} now"
+            for role, ours in fitted_to.items()
+            if info.fitted_to.get(role) != ours
         ]
         if differing:
             raise InputError(
-                f"checkpoint {version} was fitted to other towers ({'; '.join(differing)})",
-                expected="the towers it was trained with",
-                remedy="serve another version, train again, or restore the profile",
+                f"checkpoint {version} was fitted to something else ({'; '.join(differing)})",
+                expected="the towers, labels and sequences it was trained with",
+                remedy="serve another version, train again, or restore the profile and target",
             )
         return self.read(self._weights(version))
 

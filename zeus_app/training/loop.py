@@ -1,7 +1,7 @@
 """The training loop: the same for Zeus and for every baseline."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from zeus_app.devices import autocast
 from zeus_app.fusion import unite
 from zeus_app.protocols import Batch, Model
 from zeus_app.training.cases import Case, collate, draw_batches
-from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
+from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
 from zeus_app.training.losses import UnionLoss
 
 
@@ -34,6 +34,23 @@ class Epoch:
     score: float | None
     learning_rate: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a training's weights come from, besides its own cases.
+
+    Attributes:
+        fitted_to: what they belong to, by role: frozen towers, labels, sequences.
+        parent: the version they start from, or "untrained".
+        ancestors: ids of the studies that the parent learnt from.
+        left_out: studies that could not be learnt from -> why.
+    """
+
+    fitted_to: Mapping[str, str]
+    parent: str = UNTRAINED
+    ancestors: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class Trainer:
         model: prepared cases must come from it.
         train, validation: cases; validation may be empty, then the last epoch counts.
         config: the recipe.
+        origin: where the weights come from; goes into the checkpoint.
         checkpoints: where every epoch and the best weights go.
         device: of the trainable part.
         union: how sequences unite, in the loss and in validation.
@@ -81,13 +99,14 @@ class Trainer:
         train: Sequence[Case],
         validation: Sequence[Case],
         config: TrainConfig,
+        origin: Origin,
         checkpoints: Checkpoints,
         device: torch.device,
         union: str,
         progress: Progress,
     ) -> None:
         self.model, self.config, self.checkpoints = model, config, checkpoints
-        self.train, self.validation = train, validation
+        self.train, self.validation, self.origin = train, validation, origin
         self.device, self.union, self.progress = device, union, progress
         self.loss = UnionLoss(sequence_weight=config.sequence_loss_first, union=union)
         self.optimizer = torch.optim.Adam(
@@ -227,9 +246,11 @@ class Trainer:
             created="",
             epoch=self.run.best_epoch if validated else len(self.run.epochs),
             score=self.run.best_score if validated else None,
-            studies=tuple(case.id for case in self.train),
+            studies=tuple(sorted({case.id for case in self.train} | set(self.origin.ancestors))),
             validation=tuple(case.id for case in self.validation),
-            towers=dict(self.model.tower_ids),
+            fitted_to=dict(self.origin.fitted_to),
+            parent=self.origin.parent,
+            left_out=dict(self.origin.left_out),
             note=note,
             settings=self.config.model_dump(mode="json"),
             epochs=tuple(vars(epoch) for epoch in self.run.epochs),
@@ -240,9 +261,10 @@ class Trainer:
         """What must be equal for an interrupted training to be the same training."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "train": [case.id for case in self.train],
-            "validation": [case.id for case in self.validation],
-            "towers": dict(self.model.tower_ids),
+            "train": {case.id: case.masks_digest for case in self.train},
+            "validation": {case.id: case.masks_digest for case in self.validation},
+            "fitted_to": dict(self.origin.fitted_to),
+            "parent": self.origin.parent,
         }
 
     def _keep(self) -> None:

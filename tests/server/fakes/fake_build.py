@@ -49,7 +49,7 @@ class FakeSegmenter:
         volume = study.volumes[reference]
         mask = np.zeros(volume.array.shape, np.uint8)
         if served:
-            learnt = self.checkpoints.load(version, towers={})["threshold"]
+            learnt = self.checkpoints.load(version, fitted_to={})["threshold"]
             mask[volume.array >= float(learnt)] = 1
         label_map = Volume(mask, volume.affine_ras)
         used = tuple(name for name in self.target.sequence_names if name in study.volumes)

@@ -1,0 +1,120 @@
+"""What Segmenter.fit takes, refuses and leaves behind; the network is a U-Net, for it is quick."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from zeus_app.build import build_segmenter
+from zeus_app.config import TrainConfig, ZeusConfig
+from zeus_app.errors import InputError
+from zeus_app.pipeline import Segmenter
+from zeus_app.state import state_folder
+from zeus_app.targets import Target, load_target
+from zeus_app.types import Grid, LabelledStudy, Study, Volume
+
+SHAPE = (32, 32, 2)
+AFFINE = np.diag([4.0, 4.0, 6.0, 1.0])
+QUICK = TrainConfig(epochs=1, batch_slices=2, validation_fraction=0)
+
+
+def read_study(seed: int) -> Study:
+    noise = np.random.default_rng(seed).uniform(100, 200, SHAPE).astype(np.float32)
+    noise[:8] = 0
+    noise[12:20, 12:20] = 900
+    return Study(f"s{seed}", {"T2": Volume(noise, AFFINE)})
+
+
+def read_label() -> Volume:
+    label = np.zeros(SHAPE, np.uint8)
+    label[12:20, 12:20] = 1
+    return Volume(label, AFFINE)
+
+
+def labelled(seed: int) -> LabelledStudy:
+    return LabelledStudy(
+        f"s{seed}", lambda: read_study(seed), read_label, lambda: Grid(SHAPE, AFFINE)
+    )
+
+
+def unusable(name: str) -> LabelledStudy:
+    def fail() -> Study:
+        raise InputError("a volume of NaN", expected="numbers", remedy="export it again")
+
+    return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE))
+
+
+def a_segmenter(state: Path, target: str = "phantom") -> Segmenter:
+    config = ZeusConfig.from_conf(
+        {"target": target, "model": "unet", "fusion": "early", "device": "cpu", "state": str(state)}
+    )
+    return build_segmenter(config, state_folder(config, target="phantom", studies=state))
+
+
+def test_a_study_that_cannot_be_learnt_from_is_left_out_and_named(tmp_path: Path) -> None:
+    result = a_segmenter(tmp_path).fit([labelled(1), unusable("bad")], QUICK)
+    assert result.checkpoint.studies == ("s1",)
+    assert "a volume of NaN" in result.checkpoint.left_out["bad"]
+
+
+def test_when_no_study_can_be_learnt_from_the_reasons_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a volume of NaN"):
+        a_segmenter(tmp_path).fit([unusable("bad")], QUICK)
+
+
+def test_what_is_excluded_is_not_learnt_from(tmp_path: Path) -> None:
+    recipe = QUICK.model_copy(update={"exclude": "s2, s3"})
+    result = a_segmenter(tmp_path).fit([labelled(1), labelled(2), labelled(3)], recipe)
+    assert result.checkpoint.studies == ("s1",)
+
+
+def test_a_version_that_started_from_another_learnt_what_that_one_did(tmp_path: Path) -> None:
+    segmenter = a_segmenter(tmp_path)
+    segmenter.fit([labelled(1), labelled(2)], QUICK)
+    on = QUICK.model_copy(update={"start": "served", "exclude": "s1"})
+    second = segmenter.fit([labelled(1), labelled(2)], on).checkpoint
+    assert second.parent == "v0001" and second.studies == ("s1", "s2")
+
+
+def test_patients_that_the_served_version_knows_cannot_judge_its_successor(tmp_path: Path) -> None:
+    segmenter = a_segmenter(tmp_path)
+    three = [labelled(1), labelled(2), labelled(3)]
+    segmenter.fit(three, QUICK)
+    on = QUICK.model_copy(update={"start": "served", "validation_fraction": 0.3})
+    with pytest.raises(InputError, match="start=served, but v0001 learnt from"):
+        segmenter.fit(three, on)
+
+
+def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_path: Path) -> None:
+    segmenter = a_segmenter(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the power went")
+
+    before = segmenter.segment(read_study(1)).label_map.array
+    weights = {k: v.clone() for k, v in segmenter.model.trainable.state_dict().items()}
+    with pytest.raises(RuntimeError):
+        segmenter.fit([labelled(1), labelled(2)], QUICK, progress=fail)
+    np.testing.assert_array_equal(segmenter.segment(read_study(1)).label_map.array, before)
+    for name, value in segmenter.model.trainable.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+
+
+def test_a_checkpoint_of_other_labels_is_refused_and_says_which(tmp_path: Path) -> None:
+    a_segmenter(tmp_path).fit([labelled(1)], QUICK)
+    swapped = tmp_path / "swapped.yaml"
+    swapped.write_text(yaml_with_labels_turned(load_target("phantom")), encoding="utf-8")
+    with pytest.raises(InputError, match="labels: lesion 1, cyst 2 then, cyst 2, lesion 1 now"):
+        a_segmenter(tmp_path, str(swapped)).segment(read_study(1))
+
+
+def yaml_with_labels_turned(target: Target) -> str:
+    turned = target.model_copy(update={"labels": target.labels[::-1]})
+    return yaml.safe_dump(turned.model_dump(mode="json"))
+
+
+def test_a_u_net_refuses_instructions_it_could_not_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reads no text"):
+        a_segmenter(tmp_path).segment(read_study(1), texts={("T2", "lesion"): "bright"})
