@@ -33,6 +33,7 @@ def a_run(model: str, *cases: dict[str, Any]) -> dict[str, Any]:
         "learnt": ["p2", "p3"],
         "epochs": [epoch],
         "train_seconds": 99.0,
+        "with_preparation_seconds": 149.0,
         "cases": list(cases),
     }
 
@@ -47,6 +48,7 @@ def measured(folder: Path) -> Path:
     done = {
         "target": "ms_lesion",
         "train_s": 100,
+        "wall_s": 1200.0,
         "recipe": {"seed": 0},
         "exchanged": {"named": [0.5, 0.7], "trained": [0.0, 0.1]},
         "runs": {"Zeus|0": zeus, "U-Net|0": a_run("U-Net", a_case("p1", "after", union=0.4))},

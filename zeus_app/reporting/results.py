@@ -58,15 +58,22 @@ def _how(done: Mapping[str, Any]) -> str:
     runs = list(done["runs"].values())
     folds = {tuple(run["judged"]) for run in runs}
     learnt = sorted({len(run["learnt"]) for run in runs})
-    trained = np.mean([run["train_seconds"] for run in runs])
     recipe = ", ".join(f"{name} {value}" for name, value in done["recipe"].items())
+    names = dict.fromkeys(run["model"] for run in runs)
+    times = "; ".join(_spent(name, [run for run in runs if run["model"] == name]) for name in names)
     return (
-        f"Command: `make real TARGET={done['target']}`. {len(folds)} fold(s), "
-        f"{'/'.join(map(str, learnt))} patients to learn from in each, "
-        f"{sum(map(len, folds))} judged in all. Every model trained for the same wall-clock "
-        f"time on two cores (budget {done['train_s']:g} s, mean {trained:.0f} s). "
-        f"Recipe: {recipe}."
+        f"Command: `make real TARGET={done['target']}`, {done['wall_s'] / 60:.0f} minutes in all on"
+        f" two cores. {len(folds)} fold(s), {'/'.join(map(str, learnt))} patients to learn from in"
+        f" each, {sum(map(len, folds))} judged in all. Mean seconds a fold: {times}."
+        f" Recipe: {recipe}."
     )
+
+
+def _spent(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Training time of a model, and what starting, encoding and writing took before it."""
+    trained = np.mean([run["train_seconds"] for run in runs])
+    whole = np.mean([run["with_preparation_seconds"] for run in runs])
+    return f"{name} {trained:.0f} training after {whole - trained:.0f} of preparation"
 
 
 def _rows(done: Mapping[str, Any]) -> list[Row]:
