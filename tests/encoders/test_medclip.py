@@ -277,6 +277,13 @@ def test_a_missing_vocabulary_is_asked_for_by_name(weights: Path, tmp_path: Path
         MedClipText(path)
 
 
+def test_a_vocabulary_of_another_bert_is_refused(weights: Path, tmp_path: Path) -> None:
+    path = write(tmp_path, torch.load(weights))
+    (tmp_path / "vocab.txt").write_text("\n".join([*WORDS, "one more"]))
+    with pytest.raises(InputError, match="tokenizer of 12 words, not the 11 of the network"):
+        MedClipText(path)
+
+
 @pytest.fixture(scope="module")
 def resnet() -> Any:
     from torchvision.models import resnet50

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from zeus_app.encoders.parameters import (
+    check_vocabulary,
     digest_of,
     fill,
     read_config,
@@ -110,10 +111,11 @@ class BiomedClipText(TextTower):
         path = weights.with_name("open_clip_config.json")
         model = read_json(path).get("model_cfg", {})
         bert = read_config(BertConfig, weights.with_name("bert_config.json"), BIOMED_BERT)
+        tokenizer = _tokenizer(weights.parent, model.get("text_cfg", {}).get("context_length", 77))
+        check_vocabulary(tokenizer.tokenizer.vocab_size, bert, weights.parent)
         text = _text(model, bert, path)
         (state,) = split(read_state(weights, "text."), weights, "text.")
         fill(text, state, weights)
-        tokenizer = _tokenizer(weights.parent, model["text_cfg"].get("context_length", 77))
         super().__init__(
             text,
             name=f"biomedclip-text-{digest_of(weights)}",

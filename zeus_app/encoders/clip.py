@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from zeus_app.encoders.parameters import (
+    check_vocabulary,
     digest_of,
     load_pretrained,
     read_config,
@@ -90,7 +91,7 @@ class ClipVision(VisionTower):
         from transformers import CLIPConfig, CLIPVisionModelWithProjection
 
         with torch.device("meta"):
-            model = CLIPVisionModelWithProjection(CLIPConfig(**config).vision_config)
+            model = CLIPVisionModelWithProjection(_agreed(CLIPConfig(**config)).vision_config)
         return _Vision(model, grid=grid)
 
 
@@ -111,9 +112,10 @@ class ClipText(TextTower):
         from transformers import CLIPTextModelWithProjection
 
         config = _read_clip_config(weights).text_config
+        tokenizer = _tokenizer(weights)
+        check_vocabulary(tokenizer.vocab_size, config, weights.parent)
         state = read_state(weights, "text_model.", "text_projection.")
         model = load_pretrained(CLIPTextModelWithProjection, config, state, weights)
-        tokenizer = _tokenizer(weights)
         super().__init__(
             _Text(model),
             name=f"clip-text-{digest_of(weights)}",
@@ -136,7 +138,7 @@ class ClipText(TextTower):
         from transformers import CLIPConfig, CLIPTextModelWithProjection
 
         with torch.device("meta"):
-            return _Text(CLIPTextModelWithProjection(CLIPConfig(**config).text_config))
+            return _Text(CLIPTextModelWithProjection(_agreed(CLIPConfig(**config)).text_config))
 
 
 class _Vision(nn.Module):
@@ -170,7 +172,10 @@ class _Text(nn.Module):
 def _read_clip_config(weights: Path) -> Any:
     from transformers import CLIPConfig
 
-    config = read_config(CLIPConfig, weights.with_name("config.json"))
+    return _agreed(read_config(CLIPConfig, weights.with_name("config.json")))
+
+
+def _agreed(config: Any) -> Any:
     # CLIPModel goes by the outer number; a side that stands alone reads its own.
     config.vision_config.projection_dim = config.projection_dim
     config.text_config.projection_dim = config.projection_dim

@@ -12,6 +12,7 @@ from torch import nn
 
 from zeus_app.encoders.parameters import (
     State,
+    check_vocabulary,
     digest_of,
     fill,
     load_pretrained,
@@ -123,6 +124,7 @@ class MedClipText(TextTower):
 
         tokenizer = _tokenizer(weights.with_name("vocab.txt"))
         config = read_config(BertConfig, weights.with_name("bert_config.json"), CLINICAL_BERT)
+        check_vocabulary(tokenizer.vocab_size, config, weights.parent)
         state = read_state(weights, "text_model.")
         model, head = split(state, weights, "text_model.model.", "text_model.projection_head.")
         super().__init__(

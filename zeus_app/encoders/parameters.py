@@ -127,6 +127,7 @@ def load_pretrained(model_class: Any, config: Any, state: State, weights: Path) 
             config=config,
             state_dict=state,
             dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # to say which, instead of only that some are
             output_loading_info=True,
         )
     except Exception as error:  # transformers raises whatever it met
@@ -157,6 +158,24 @@ def read_config(config_class: Any, path: Path, default: Mapping[str, Any] | None
         return config_class(**values)
     except Exception as error:  # transformers validates with exceptions of its own
         raise unfit(path, f"is no configuration of {config_class.model_type}: {error}") from error
+
+
+def check_vocabulary(words: int, config: Any, folder: Path) -> None:
+    """Refuse a tokenizer of another network; without files, transformers makes an empty one.
+
+    Args:
+        words: how many the tokenizer knows.
+        config: of the network, with vocab_size.
+        folder: where the tokenizer was read from, for the message.
+
+    Raises:
+        InputError: the network knows more words, or fewer.
+    """
+    if words != config.vocab_size:
+        raise unfit(
+            folder,
+            f"holds a tokenizer of {words} words, not the {config.vocab_size} of the network",
+        )
 
 
 def read_json(path: Path) -> dict[str, Any]:
