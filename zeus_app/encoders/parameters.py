@@ -1,0 +1,239 @@
+"""Reading published checkpoints: only the wanted keys, never a pickle that runs code, strictly."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from zeus_app.derived import sha256_of
+from zeus_app.errors import InputError
+
+State = dict[str, torch.Tensor]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+# Files of a transformers repository that hold parameters, the preferred first.
+REPOSITORY_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+def read_state(weights: Path, *prefixes: str) -> State:
+    """Read the tensors whose keys start with one of the prefixes.
+
+    Keys that end in position_ids are left out: older versions of transformers saved these
+    constants, newer ones count them up themselves.
+
+    Args:
+        weights: a .safetensors file, a file of torch.save, the .index.json of a checkpoint in
+            several files, or the folder that holds one of `REPOSITORY_FILES`.
+        prefixes: which keys; none is all of them.
+
+    Raises:
+        InputError: the file cannot be read, or holds no such key.
+    """
+    try:
+        wanted = _read_any(_parameters_file(weights), prefixes or ("",))
+    except Exception as error:  # unpickling raises a dozen kinds
+        raise unfit(weights, f"cannot be read: {error}") from error
+    if not wanted:
+        raise unfit(weights, f"holds no key that starts with {' or '.join(prefixes)}")
+    return wanted
+
+
+def digest_of(weights: Path) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of a checkpoint; of several files, of them all.
+
+    Raises:
+        InputError: a file of the checkpoint is missing.
+    """
+    try:
+        file = _parameters_file(weights)
+        if file.suffix != ".json":
+            return sha256_of(file)[:12]
+        joined = "".join(sha256_of(shard) for shard in sorted(_shards(file)))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise unfit(weights, f"cannot be read: {error}") from error
+    return hashlib.sha256(joined.encode()).hexdigest()[:12]
+
+
+def split(state: Mapping[str, torch.Tensor], weights: Path, *prefixes: str) -> list[State]:
+    """Sort a state by the prefixes of its keys, which are taken off.
+
+    Args:
+        state: tensors by key.
+        weights: where they were read from, for the message.
+        prefixes: no prefix begins another.
+
+    Raises:
+        InputError: a key begins with none of them.
+    """
+    parts: list[State] = [
+        {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
+        for prefix in prefixes
+    ]
+    left = sorted(key for key in state if not key.startswith(prefixes))
+    if left:
+        raise unfit(weights, f"holds unknown keys: {', '.join(left)}")
+    return parts
+
+
+def fill(module: ModuleT, state: Mapping[str, torch.Tensor], weights: Path) -> ModuleT:
+    """Put a state into a module, every key in its place and none left over.
+
+    Args:
+        module: any module; what it is filled with becomes float32.
+        state: its parameters and buffers.
+        weights: where they were read from, for the message.
+
+    Raises:
+        InputError: a key is missing, unknown or of another shape.
+    """
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise unfit(weights, f"does not fit {type(module).__name__}: {error}") from error
+    return module
+
+
+def load_pretrained(model_class: Any, config: Any, state: State, weights: Path) -> Any:
+    """Build a model of transformers from a state, through its own renaming of older keys.
+
+    Args:
+        model_class: a class derived from transformers' PreTrainedModel.
+        config: its configuration.
+        state: its parameters, by the names of any version of transformers.
+        weights: where they were read from, for the message.
+
+    Returns:
+        The model, float32, on the CPU.
+
+    Raises:
+        InputError: a key is missing, unknown or of another shape.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # a server's log is no terminal
+    try:
+        model, found = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=state,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # to say which, instead of only that some are
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises whatever it met
+        raise unfit(weights, f"does not fit {model_class.__name__}: {error}") from error
+    wrong = {kind: sorted(map(str, keys)) for kind, keys in found.items() if keys}
+    if wrong:
+        raise unfit(weights, f"does not fit {model_class.__name__}: {wrong}")
+    return model
+
+
+def read_config(config_class: Any, path: Path, default: Mapping[str, Any] | None = None) -> Any:
+    """A configuration of transformers from a JSON file, else from constants.
+
+    Args:
+        config_class: a class derived from transformers' PreTrainedConfig.
+        path: the JSON file.
+        default: what to use when there is no such file; None makes the file necessary.
+
+    Raises:
+        InputError: the file is missing, or is no such configuration.
+    """
+    if default is not None and not path.is_file():
+        return config_class(**default)
+    values = read_json(path)
+    if values.get("model_type", config_class.model_type) != config_class.model_type:
+        raise unfit(path, f"configures a model of type {values['model_type']}")
+    try:
+        return config_class(**values)
+    except Exception as error:  # transformers validates with exceptions of its own
+        raise unfit(path, f"is no configuration of {config_class.model_type}: {error}") from error
+
+
+def check_vocabulary(words: int, config: Any, folder: Path) -> None:
+    """Refuse a tokenizer of another network; without files, transformers makes an empty one.
+
+    Args:
+        words: how many the tokenizer knows.
+        config: of the network, with vocab_size.
+        folder: where the tokenizer was read from, for the message.
+
+    Raises:
+        InputError: the network knows more words, or fewer.
+    """
+    if words != config.vocab_size:
+        raise unfit(
+            folder,
+            f"holds a tokenizer of {words} words, not the {config.vocab_size} of the network",
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unfit(path, f"cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise unfit(path, "holds no JSON object")
+    return values
+
+
+def unfit(path: Path, why: str) -> InputError:
+    """The error that says why a file of a checkpoint cannot be used."""
+    return InputError(
+        f"{path} {why[:300]}",
+        expected="the checkpoint as its authors publish it, its small files beside it",
+        remedy="see `zeus weights list` for where it comes from, and fetch it again",
+    )
+
+
+def _parameters_file(weights: Path) -> Path:
+    if not weights.is_dir():
+        return weights
+    for name in REPOSITORY_FILES:
+        if (weights / name).is_file():
+            return weights / name
+    raise FileNotFoundError(f"no {', '.join(REPOSITORY_FILES)} in it")
+
+
+def _shards(index: Path) -> set[Path]:
+    return {index.with_name(name) for name in read_json(index)["weight_map"].values()}
+
+
+def _read_any(file: Path, prefixes: tuple[str, ...]) -> State:
+    if file.suffix == ".json":
+        names = read_json(file)["weight_map"]
+        shards = {name for key, name in names.items() if key.startswith(prefixes)}
+        return {
+            key: value
+            for name in sorted(shards)
+            for key, value in _read_any(file.with_name(name), prefixes).items()
+        }
+    if file.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(file, framework="pt") as tensors:
+            return {key: tensors.get_tensor(key) for key in _chosen(tensors.keys(), prefixes)}
+    # Files before torch 1.6 are no zip archives, and only those can be mapped into memory.
+    mapped = zipfile.is_zipfile(file)
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    return {key: state[key] for key in _chosen(state, prefixes)}
+
+
+def _chosen(keys: Any, prefixes: tuple[str, ...]) -> list[str]:
+    return [key for key in keys if key.startswith(prefixes) and not key.endswith("position_ids")]

@@ -1,0 +1,207 @@
+"""What the frozen vision-language towers share: how pictures and texts reach their networks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from zeus_app.errors import InputError
+from zeus_app.types import FloatArray
+
+PICTURE_PX = 256
+PICTURES_AT_ONCE = 16
+TEXTS_AT_ONCE = 32
+
+# Of the pictures that CLIP was trained with; BiomedCLIP and BLIP-2 kept them.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Three = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """How grey pictures become a network's input: resized, shown as R, G and B, normalised.
+
+    The towers here were all trained on 8-bit pictures that Pillow had resized bicubically. Pillow
+    cuts overshoot off between its two passes, which other libraries do not, so Pillow it is.
+    """
+
+    px: int
+    mean: Three = CLIP_MEAN
+    std: Three = CLIP_STD
+
+    @classmethod
+    def from_settings(
+        cls, px: int, settings: Mapping[str, Any], *, mean: str, std: str
+    ) -> "PictureInput":
+        """Take the normalisation from a published setting, CLIP's where it says nothing.
+
+        Args:
+            px: side of the square the network takes.
+            settings: what a preprocessing file holds; {} when there is none.
+            mean: the key of the three means, in [0, 1].
+            std: the key of the three standard deviations.
+
+        Raises:
+            InputError: a key does not hold three numbers.
+        """
+        return cls(
+            px,
+            _three(settings.get(mean, CLIP_MEAN), mean),
+            _three(settings.get(std, CLIP_STD), std),
+        )
+
+    @property
+    def id(self) -> str:
+        """Tells this preparation from others, as part of a tower's id."""
+        return f"{self.px}px-{self.mean[0]:.4g}-{self.std[0]:.4g}"
+
+    def __call__(self, pictures: FloatArray) -> torch.Tensor:
+        """(N, 256, 256) in [0, 1] -> (N, 3, px, px) float32 on the CPU."""
+        size = (self.px, self.px)
+        levels = (np.clip(pictures, 0, 1) * 255).round().astype(np.uint8)
+        resized = [Image.fromarray(one).resize(size, Image.Resampling.BICUBIC) for one in levels]
+        grey = torch.from_numpy(np.stack([np.asarray(one) for one in resized]))[:, None] / 255
+        mean, std = (torch.tensor(three)[:, None, None] for three in (self.mean, self.std))
+        return (grey - mean) / std  # (N, 1, px, px) and (3, 1, 1): (N, 3, px, px)
+
+
+class VisionTower:
+    """A frozen network that turns pictures into feature tokens: `protocols.VisionEncoder`."""
+
+    id: str
+    dim: int
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        dim: int,
+        inputs: PictureInput,
+        device: torch.device | str,
+    ) -> None:
+        """Freeze a network and put it on its device.
+
+        Args:
+            network: (N, 3, px, px) -> (N, T, dim).
+            name: what the id begins with: the tower, its weights' hash, which tokens it gives.
+            dim: width of a token.
+            inputs: how its pictures are prepared.
+            device: where it runs; float32, on CUDA in bfloat16.
+        """
+        self._device = torch.device(device)
+        self._network = network.eval().requires_grad_(False).to(self._device)
+        self._inputs = inputs
+        self.dim = dim
+        self.id = f"{name}-{inputs.id}{_precision(self._device)}"
+
+    @torch.inference_mode()
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        """Turn pictures into tokens.
+
+        Args:
+            pictures: (N, 256, 256) float32 in [0, 1]; square, so that nothing is padded.
+
+        Returns:
+            (N, T, dim) float32, not normalised; T depends on the tower.
+
+        Raises:
+            InputError: pictures of another shape.
+        """
+        if pictures.ndim != 3 or pictures.shape[1:] != (PICTURE_PX, PICTURE_PX):
+            raise InputError(
+                f"pictures of shape {pictures.shape}",
+                expected=f"(N, {PICTURE_PX}, {PICTURE_PX})",
+                remedy="resize them before they are encoded",
+            )
+        if not len(pictures):
+            one = np.zeros((1, PICTURE_PX, PICTURE_PX), np.float32)
+            return self.encode(one)[:0]  # only the network knows T
+        found = [
+            self._tokens(pictures[first : first + PICTURES_AT_ONCE])
+            for first in range(0, len(pictures), PICTURES_AT_ONCE)
+        ]
+        return np.concatenate(found)
+
+    def _tokens(self, pictures: FloatArray) -> FloatArray:
+        with _autocast(self._device):
+            tokens = self._network(self._inputs(pictures).to(self._device))
+        array: FloatArray = tokens.float().cpu().numpy()
+        return array
+
+
+class TextTower:
+    """A frozen network that turns texts into vectors: `protocols.TextEncoder`.
+
+    Only texts of equally many tokens share a batch. Nothing is padded, so a text's vector does not
+    depend on its company, even in a network that averages over padding.
+    """
+
+    id: str
+    dim: int
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        dim: int,
+        tokenise: Callable[[str], list[int]],
+        device: torch.device | str,
+    ) -> None:
+        """Freeze a network and put it on its device.
+
+        Args:
+            network: (N, tokens) int64 -> (N, dim).
+            name: what the id begins with: the tower and its weights' hash.
+            dim: width of a vector.
+            tokenise: a text -> its token numbers, the first and last ones included, cut to
+                what the network takes.
+            device: where it runs; float32, on CUDA in bfloat16.
+        """
+        self._device = torch.device(device)
+        self._network = network.eval().requires_grad_(False).to(self._device)
+        self._tokenise = tokenise
+        self.dim = dim
+        self.id = f"{name}{_precision(self._device)}"
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """N texts, each cut to the tokens the tower takes -> (N, dim) float32, not normalised."""
+        tokens = [self._tokenise(text) for text in texts]
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        for length in sorted({len(row) for row in tokens}):
+            alike = [index for index, row in enumerate(tokens) if len(row) == length]
+            for first in range(0, len(alike), TEXTS_AT_ONCE):
+                chosen = alike[first : first + TEXTS_AT_ONCE]
+                batch = torch.tensor([tokens[index] for index in chosen], device=self._device)
+                with _autocast(self._device):
+                    vectors[chosen] = self._network(batch).float().cpu().numpy()
+        return vectors
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    # Not on a CPU: these towers run once a slice or a text, and their features are compared.
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _precision(device: torch.device) -> str:
+    return "-bf16" if device.type == "cuda" else ""
+
+
+def _three(values: Any, key: str) -> Three:
+    try:
+        first, second, third = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{key} of the pictures is {values!r}",
+            expected="three numbers, for R, G and B",
+            remedy="mend the file that says how the tower's pictures are prepared",
+        ) from error
+    return first, second, third
