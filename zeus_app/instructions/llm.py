@@ -212,7 +212,7 @@ class FrozenLlm:
 
     def _pictures(self, image_tokens: torch.Tensor | None, prompts: Sequence[str]) -> torch.Tensor:
         """(N, P, hidden) on the LLM's device in its numbers; P is 0 without an image."""
-        like = self._embed.weight
+        like: torch.Tensor = self._embed.weight
         if image_tokens is None:
             return like.new_zeros(len(prompts), 0, self.hidden)
         if len(image_tokens) != len(prompts):
