@@ -1,10 +1,15 @@
 """Where tensors live and in which precision they are multiplied."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 
 from zeus_app.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,3 +45,32 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 matrix products where the device is fast at them, float32 elsewhere."""
     return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
+
+
+def halving(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
+    """`fn(rows)`, in ever smaller parts while the device's memory does not hold them.
+
+    Args:
+        fn: rows -> one result for each; what it gives for a row must not depend on the others.
+        rows: any number.
+
+    Raises:
+        InputError: one row alone is too much.
+    """
+    if not rows:
+        return []
+    try:
+        return fn(rows)
+    except torch.OutOfMemoryError as error:
+        if len(rows) == 1:
+            raise InputError(
+                f"the device's memory does not hold one row: {str(error)[:200]}",
+                expected="room for the model and a batch of one",
+                remedy="free the device's memory, choose a lower precision or a smaller model, or"
+                " run on another device",
+            ) from error
+    # Out of the handler, whose traceback would keep the tensors of the failed attempt.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(rows) // 2
+    return halving(fn, rows[:middle]) + halving(fn, rows[middle:])

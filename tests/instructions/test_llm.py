@@ -1,13 +1,11 @@
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from zeus_app.errors import InputError
-from zeus_app.instructions import llm as llm_module
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
 from zeus_app.weights import locate
@@ -22,7 +20,7 @@ CHAT = (
 
 @pytest.fixture(scope="module")
 def llm() -> FrozenLlm:
-    return FrozenLlm(locate("smollm2-135m"), dtype=torch.float32)
+    return FrozenLlm(locate("smollm2-135m"), precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def transformers_own(llm: FrozenLlm) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     gguf = locate("smollm2-135m")
-    folder = gguf.with_name(f"{llm.id}-float16")
+    folder = gguf.with_name("SmolLM2-135M-Instruct.Q4_1-b179c9523d0e-float16")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
@@ -44,8 +42,8 @@ def test_its_hidden_size_is_smollm2s(llm: FrozenLlm) -> None:
     assert llm.hidden == 576
 
 
-def test_its_id_names_the_file_and_its_hash() -> None:
-    assert FrozenLlm.id_of(locate("smollm2-135m")) == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e"
+def test_its_id_names_the_file_its_hash_its_style_and_its_precision(llm: FrozenLlm) -> None:
+    assert llm.id == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e-chat-float32"
 
 
 def test_without_an_image_it_writes_what_transformers_generates(
@@ -111,25 +109,6 @@ def test_no_prompts_give_no_texts(llm: FrozenLlm) -> None:
 def test_fewer_image_tokens_than_prompts_are_refused(llm: FrozenLlm) -> None:
     with pytest.raises(InputError, match="one set of image tokens for each prompt"):
         llm.write(image_tokens(1, llm.hidden), [SHORT, LONG], max_tokens=8)
-
-
-def test_a_file_that_is_no_gguf_is_refused_by_name(tmp_path: Path) -> None:
-    wrong = tmp_path / "model.gguf"
-    wrong.write_bytes(b"GGUF and then nothing")
-    with pytest.raises(InputError, match=r"model\.gguf cannot be read as a GGUF model"):
-        FrozenLlm(wrong)
-
-
-def test_a_folder_without_room_for_the_unpacked_model_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: Any) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(llm_module, "derive", full)
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(InputError, match="cannot be unpacked into (.|\n)*No space left"):
-        FrozenLlm(tmp_path / "model.gguf")
 
 
 def test_importing_it_does_not_import_transformers() -> None:

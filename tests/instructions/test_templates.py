@@ -1,11 +1,24 @@
+import pytest
+from jinja2 import TemplateError
+
 from zeus_app.instructions.templates import (
+    FIXED_STYLES,
     PAPER_PROMPT,
     SYSTEM_LINE,
     ChatTemplate,
-    DoctorAssistant,
     Messages,
+    PromptStyle,
     paper_prompt,
+    without_thinking,
 )
+
+
+def shown(style: PromptStyle, question: str, *, question_first: bool = False) -> str:
+    return "{image}".join(style.around(question, question_first=question_first))
+
+
+def bracketed(messages: Messages) -> str:
+    return "".join(f"[{m['role']}]{m['content']}" for m in messages) + "[assistant]"
 
 
 def test_the_prompt_is_the_papers_word_for_word() -> None:
@@ -32,23 +45,102 @@ def test_the_system_line_is_the_papers() -> None:
     assert SYSTEM_LINE == "You are a helpful health-care virtual assistant."
 
 
-def test_the_doctor_style_puts_the_image_before_the_question() -> None:
-    before, after = DoctorAssistant().around("Where is it?")
-    assert before + "{image}" + after == (
-        "You are a helpful health-care virtual assistant."
-        "###Doctor: {image}Where is it? ###Assistant:"
-    )
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "doctor",
+            "You are a helpful health-care virtual assistant."
+            "###Doctor: {image} Where is it? ###Assistant:",
+        ),
+        ("xraygpt", "###Patient: <Img>{image}</Img> Where is it? ###Doctor: "),
+        (
+            "vicuna",
+            "A chat between a curious user and an artificial intelligence assistant. The "
+            "assistant gives helpful, detailed, and polite answers to the user's questions. "
+            "USER: {image} Where is it? ASSISTANT:",
+        ),
+        ("plain", "{image} Where is it?"),
+    ],
+)
+def test_a_style_is_word_for_word(name: str, text: str) -> None:
+    assert shown(FIXED_STYLES[name], "Where is it?") == text
 
 
-def test_the_doctor_style_stops_at_the_next_turn() -> None:
-    assert DoctorAssistant().stop == "###"
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "doctor",
+            "You are a helpful health-care virtual assistant."
+            "###Doctor: Where is it? {image} ###Assistant:",
+        ),
+        ("xraygpt", "###Patient: Where is it? <Img>{image}</Img> ###Doctor: "),
+        (
+            "vicuna",
+            "A chat between a curious user and an artificial intelligence assistant. The "
+            "assistant gives helpful, detailed, and polite answers to the user's questions. "
+            "USER: Where is it? {image} ASSISTANT:",
+        ),
+        ("plain", "Where is it? {image}"),
+    ],
+)
+def test_question_first_changes_places_and_nothing_else(name: str, text: str) -> None:
+    assert shown(FIXED_STYLES[name], "Where is it?", question_first=True) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "stop"), [("doctor", "###"), ("xraygpt", "###"), ("vicuna", "USER:"), ("plain", None)]
+)
+def test_a_style_stops_at_the_next_turn(name: str, stop: str | None) -> None:
+    assert FIXED_STYLES[name].stop == stop
 
 
 def test_the_chat_style_puts_the_image_at_the_beginning_of_the_users_message() -> None:
-    def render(messages: Messages) -> str:
-        return "".join(f"[{m['role']}]{m['content']}" for m in messages) + "[assistant]"
-
-    assert ChatTemplate(render).around("Where is it?") == (
+    assert ChatTemplate(bracketed).around("Where is it?") == (
         "[system]You are a helpful health-care virtual assistant.[user]",
         "Where is it?[assistant]",
     )
+
+
+def test_the_chat_style_can_put_the_question_first() -> None:
+    assert ChatTemplate(bracketed).around("Where is it?", question_first=True) == (
+        "[system]You are a helpful health-care virtual assistant.[user]Where is it?",
+        "[assistant]",
+    )
+
+
+def test_a_template_that_refuses_a_system_role_gets_its_line_in_the_users_turn() -> None:
+    def without_system(messages: Messages) -> str:
+        if messages[0]["role"] == "system":
+            raise TemplateError("System role not supported")
+        return bracketed(messages)
+
+    assert shown(ChatTemplate(without_system), "Where is it?") == (
+        "[user]You are a helpful health-care virtual assistant.\n\n{image}Where is it?[assistant]"
+    )
+
+
+def test_a_thought_that_the_template_opens_is_closed() -> None:
+    style = ChatTemplate(lambda messages: bracketed(messages) + "<think>\n")
+    assert shown(style, "Where is it?").endswith("[assistant]<think>\n\n</think>\n\n")
+
+
+def test_a_question_cannot_move_the_image() -> None:
+    assert shown(FIXED_STYLES["plain"], "a\N{OBJECT REPLACEMENT CHARACTER}b") == "{image} ab"
+
+
+def test_a_thought_is_removed() -> None:
+    assert without_thinking("<think>Hm. Bright.</think>\n\nA bright mass.") == "\n\nA bright mass."
+
+
+def test_a_thought_whose_beginning_stood_in_the_prompt_is_removed() -> None:
+    assert without_thinking("Hm. Bright.\n</think>A bright mass.") == "A bright mass."
+
+
+def test_a_thought_that_was_cut_short_leaves_nothing() -> None:
+    assert without_thinking("<think>Hm. Bri") == ""
+
+
+def test_an_answer_without_a_thought_stays() -> None:
+    assert without_thinking("A bright mass.") == "A bright mass."

@@ -4,78 +4,104 @@ The shipped one is SmolLM2-135M-Instruct, which is no radiologist: its texts are
 not for diagnosis.
 """
 
-import json
-import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
-from zeus_app.derived import derive, sha256_of
-from zeus_app.devices import has_fast_bfloat16
+from zeus_app.devices import halving
 from zeus_app.errors import InputError
-from zeus_app.instructions.templates import ChatTemplate, DoctorAssistant, PromptStyle
-
-logger = logging.getLogger(__name__)
-
-StyleName = Literal["chat", "doctor"]
+from zeus_app.instructions.loading import load_causal, name_and_hash
+from zeus_app.instructions.lora import LoraWeights, attach
+from zeus_app.instructions.precision import Precision, resolve
+from zeus_app.instructions.prefix import Ids, PrefixStates
+from zeus_app.instructions.prompt_tokens import PromptTokens
+from zeus_app.instructions.templates import StyleName
 
 
 class FrozenLlm:
-    """A LLaMA-family model behind `protocols.LanguageModel`.
+    """Any causal LLM of transformers behind `protocols.LanguageModel`.
 
     Prompts of a batch are padded on the left, the padding is masked and takes no position, so a
     prompt's answer does not depend on its neighbours.
+
+    Attributes:
+        id: names the weights and everything else that changes a text.
+        hidden: length of a token's embedding.
+        lora: what of the LLM learns; None with rank 0.
     """
 
-    id: str
-    hidden: int
+    sees_pictures = False  # only image tokens
 
     def __init__(
         self,
         weights: Path,
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype | None = None,
+        precision: Precision = "auto",
         prompt_style: StyleName = "chat",
+        question_first: bool = False,
+        lora_rank: int = 0,
     ) -> None:
-        """Load the model; the first time, unpack it beside the weights (20 s).
+        """Load the model; a GGUF is unpacked beside itself the first time.
 
         Args:
-            weights: a GGUF file of a LLaMA-family model.
+            weights: a GGUF file, or a folder as transformers saves a model (safetensors or
+                pytorch_model.bin, in one file or several), or a file in such a folder.
             device: where it runs.
-            dtype: None is bfloat16 where the device is fast at it (on a CPU, under half the time
-                and half the memory), else float32.
+            precision: "auto" is bfloat16 where the device is fast at it (on a CPU, under half the
+                time and half the memory), else float32. "8bit" and "4bit" need CUDA and
+                bitsandbytes.
             prompt_style: "chat" is the form the model was tuned with, "doctor" the paper's.
+            question_first: put the question before the image tokens, which makes `last_hidden` far
+                cheaper where many pictures are asked the same. The paper has the image first.
+            lora_rank: above 0, LoRA of this rank learns on the attention.
 
         Raises:
-            InputError: the file is no GGUF that can be read, or cannot be unpacked beside itself.
+            InputError: the weights cannot be loaded, not in this precision, or have no chat
+                template while the style is "chat".
         """
-        # Imported here: transformers takes seconds to import, and templates need none of it.
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.disable_progress_bar()  # a server's log is no terminal
-        self._device = torch.device(device)
-        if dtype is None:
-            dtype = torch.bfloat16 if has_fast_bfloat16(self._device) else torch.float32
-        folder = _unpacked(weights)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True
+        where = torch.device(device)
+        tokenizer, model = load_causal(weights, device=where, precision=precision)
+        # Inference mode would make LoRA's parameters unable to learn.
+        with torch.inference_mode(False):
+            self.lora: LoraWeights | None = attach(model, rank=lora_rank) if lora_rank else None
+        ends = model.generation_config.eos_token_id
+        self._tokens = PromptTokens(
+            tokenizer,
+            style=prompt_style,
+            question_first=question_first,
+            ends=ends if isinstance(ends, list) else [] if ends is None else [ends],
         )
-        self._model = model.eval().requires_grad_(False).to(self._device)
-        self._embed = self._model.get_input_embeddings()
-        self._style = self._make_style(prompt_style)
-        self.hidden = int(model.config.hidden_size)
-        self.id = self.id_of(weights)
+        self._model = model
+        self._embed = model.get_input_embeddings()
+        self._prefixes = PrefixStates(model, learning=self.lora is not None)
+        self._device = where
+        self.hidden = int(self._embed.embedding_dim)
+        self.id = self.id_of(
+            weights,
+            device=where,
+            precision=precision,
+            prompt_style=prompt_style,
+            question_first=question_first,
+            lora_rank=lora_rank,
+        )
 
     @staticmethod
-    def id_of(weights: Path) -> str:
-        """The id of the model in a weight file, without loading it."""
-        return f"{weights.stem}-{sha256_of(weights)[:12]}"
+    def id_of(
+        weights: Path,
+        *,
+        device: torch.device | str = "cpu",
+        precision: Precision = "auto",
+        prompt_style: StyleName = "chat",
+        question_first: bool = False,
+        lora_rank: int = 0,
+    ) -> str:
+        """The id of a model with these settings, without loading it."""
+        parts = [name_and_hash(weights), prompt_style, resolve(precision, torch.device(device))]
+        parts += ["question-first"] if question_first else []
+        parts += [f"lora{lora_rank}"] if lora_rank else []
+        return "-".join(parts)
 
     @torch.inference_mode()
     def write(
@@ -93,15 +119,77 @@ class FrozenLlm:
             max_tokens: longest answer.
 
         Returns:
-            N texts, white space at their ends removed; they may stop in mid-sentence.
+            N texts, without thoughts and white space at their ends; they may stop in mid-sentence.
+
+        Raises:
+            InputError: another number of image tokens, or the device's memory does not hold one
+                prompt.
         """
-        if not prompts:
-            return []
-        embeddings, mask = self._inputs(image_tokens, prompts)
+        pictures = self._pictures(image_tokens, prompts)
+
+        def some(rows: Sequence[int]) -> list[str]:
+            chosen = pictures[list(rows)]
+            return self._write(chosen, [prompts[i] for i in rows], max_tokens=max_tokens)
+
+        return halving(some, range(len(prompts)))
+
+    def last_hidden(
+        self, image_tokens: torch.Tensor | None, prompts: Sequence[str]
+    ) -> torch.Tensor:
+        """The last layer's state at the last prompt token, which has seen image and prompt.
+
+        What precedes the image tokens is computed once for each such text, and kept.
+
+        Args:
+            image_tokens: (N, P, hidden); gradients reach them and LoRA, and nothing else.
+            prompts: N questions.
+
+        Returns:
+            (N, hidden) float32, after the model's final normalisation.
+        """
+        pictures = self._pictures(image_tokens, prompts)
+        around = [self._tokens.around(prompt) for prompt in prompts]
+        groups: dict[Ids, list[int]] = {}
+        for i, (before, _) in enumerate(around):
+            groups.setdefault(before, []).append(i)
+        if not groups:
+            return pictures.new_zeros(0, self.hidden, dtype=torch.float32)
+        parts = [
+            self._last_states(before, pictures[rows], [around[i][1] for i in rows])
+            for before, rows in groups.items()
+        ]
+        order = torch.tensor([i for rows in groups.values() for i in rows], device=self._device)
+        return torch.cat(parts)[order.argsort()]
+
+    def _last_states(
+        self, before: Ids, pictures: torch.Tensor, afters: Sequence[Ids]
+    ) -> torch.Tensor:
+        """(N, hidden) for N pictures (N, P, hidden) that follow the same text."""
+        shared = before if self._prefixes.usable else ()
+        again = [before[len(shared) :]] * len(afters)
+        embeddings, mask = self._inputs(again, pictures, afters)
+        mask = torch.cat([mask.new_ones(len(mask), len(shared)), mask], dim=1)
+        out = self._model.get_decoder()(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            position_ids=_positions(mask)[:, len(shared) :],
+            past_key_values=self._prefixes.expanded(shared, len(mask)) if shared else None,
+            use_cache=bool(shared),
+        )
+        states: torch.Tensor = out.last_hidden_state[:, -1].float()  # padding is on the left
+        return states
+
+    def _write(
+        self, pictures: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
+    ) -> list[str]:
+        around = [self._tokens.around(prompt) for prompt in prompts]
+        embeddings, mask = self._inputs(
+            [before for before, _ in around], pictures, [after for _, after in around]
+        )
         positions = _positions(mask)
         cache, tokens = None, []
+        ends = torch.tensor(self._tokens.ends, dtype=torch.long, device=self._device)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=self._device)
-        end = self._tokenizer.eos_token_id
         for _ in range(max_tokens):
             out = self._model(
                 inputs_embeds=embeddings,
@@ -111,54 +199,38 @@ class FrozenLlm:
                 use_cache=True,
                 logits_to_keep=1,
             )
-            token = out.logits[:, -1].argmax(-1).masked_fill(ended, end)  # (N,)
+            token = out.logits[:, -1].argmax(-1)  # (N,)
             tokens.append(token)
-            ended = ended | (token == end)
+            ended = ended | torch.isin(token, ends)
             if bool(ended.all()):
                 break
             cache = out.past_key_values
             embeddings = self._embed(token[:, None])
             mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
             positions = positions[:, -1:] + 1
-        return [self._text(row) for row in torch.stack(tokens, dim=1).tolist()]
+        return [self._tokens.text(row) for row in torch.stack(tokens, dim=1).tolist()]
 
-    def last_hidden(
-        self, image_tokens: torch.Tensor | None, prompts: Sequence[str]
-    ) -> torch.Tensor:
-        """The last layer's state at the last prompt token, which has seen image and prompt.
-
-        Args:
-            image_tokens: (N, P, hidden); gradients reach them, and nothing else.
-            prompts: N questions.
-
-        Returns:
-            (N, hidden) float32, after the model's final normalisation.
-        """
-        embeddings, mask = self._inputs(image_tokens, prompts)
-        out = self._model.get_decoder()(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=_positions(mask),
-            use_cache=False,
-        )
-        state: torch.Tensor = out.last_hidden_state[:, -1].float()  # padding is on the left
-        return state
-
-    def _inputs(
-        self, image_tokens: torch.Tensor | None, prompts: Sequence[str]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Left-padded (N, T, hidden) embeddings and their (N, T) mask, 1 where a token is."""
-        if image_tokens is not None and len(image_tokens) != len(prompts):
+    def _pictures(self, image_tokens: torch.Tensor | None, prompts: Sequence[str]) -> torch.Tensor:
+        """(N, P, hidden) on the LLM's device in its numbers; P is 0 without an image."""
+        like: torch.Tensor = self._embed.weight
+        if image_tokens is None:
+            return like.new_zeros(len(prompts), 0, self.hidden)
+        if len(image_tokens) != len(prompts):
             raise InputError(
                 f"image tokens for {len(image_tokens)} prompts, and {len(prompts)} prompts",
                 expected="one set of image tokens for each prompt",
                 remedy="pass as many of the one as of the other",
             )
-        rows = []
-        for i, prompt in enumerate(prompts):
-            before, after = (self._embedded(text) for text in self._style.around(prompt))
-            middle = [] if image_tokens is None else [image_tokens[i].to(before)]
-            rows.append(torch.cat([before, *middle, after]))
+        return image_tokens.to(device=self._device, dtype=like.dtype)
+
+    def _inputs(
+        self, befores: Sequence[Ids], pictures: torch.Tensor, afters: Sequence[Ids]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded (N, T, hidden) embeddings and their (N, T) mask, 1 where a token is."""
+        rows = [
+            torch.cat([self._embedded(before), picture, self._embedded(after)])
+            for before, picture, after in zip(befores, pictures, afters, strict=True)
+        ]
         longest = max(len(row) for row in rows)
         pads = [longest - len(row) for row in rows]
         padded = [
@@ -169,71 +241,12 @@ class FrozenLlm:
         mask = (column >= torch.tensor(pads, device=self._device)[:, None]).long()
         return torch.stack(padded), mask
 
-    def _embedded(self, text: str) -> torch.Tensor:
-        ids = self._tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
-        embedded: torch.Tensor = self._embed(ids.to(self._device))[0]
+    def _embedded(self, ids: Ids) -> torch.Tensor:
+        tokens = torch.tensor(ids, dtype=torch.long, device=self._device)
+        embedded: torch.Tensor = self._embed(tokens)
         return embedded  # (tokens, hidden)
-
-    def _text(self, tokens: list[int]) -> str:
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        if self._style.stop:
-            text = text.split(self._style.stop)[0]
-        return text.strip()
-
-    def _make_style(self, name: StyleName) -> PromptStyle:
-        if name == "doctor":
-            return DoctorAssistant()
-        return ChatTemplate(
-            lambda messages: self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-        )
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:
     """(N, T) positions that count from the first token that is no padding."""
     return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
-def _unpacked(weights: Path) -> Path:
-    """A folder with the GGUF's parameters in half precision, its tokenizer and configuration.
-
-    A GGUF is dequantised tensor by tensor and its tokenizer rebuilt at every load, about 15 s; half
-    precision holds its 4-bit steps to 1 part in 2,000 and loads in under a second.
-    """
-    folder = weights.with_name(f"{FrozenLlm.id_of(weights)}-float16")
-
-    def unpack(into: Path) -> None:
-        from safetensors.torch import save_model
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        started = time.monotonic()
-        logger.info("unpacking %s, once", weights)
-        where: Any = {"gguf_file": weights.name, "local_files_only": True}
-        try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(weights.parent, **where)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                weights.parent, dtype=torch.float16, **where
-            )
-        except Exception as error:  # the reader of GGUF raises whatever it meets
-            raise InputError(
-                f"{weights} cannot be read as a GGUF model: {str(error)[:200]}",
-                expected="the GGUF file of a LLaMA-family model",
-                remedy="run `zeus weights get smollm2-135m`",
-            ) from error
-        tokenizer.save_pretrained(into)
-        # transformers refuses to save what it read from a GGUF, though nothing is quantised now.
-        config = model.config.to_dict()
-        config.pop("quantization_config", None)
-        (into / "config.json").write_text(json.dumps(config, indent=1, default=str))
-        save_model(model, str(into / "model.safetensors"), metadata={"format": "pt"})
-        logger.info("unpacked in %.1f s: %s", time.monotonic() - started, folder)
-
-    try:
-        return derive(folder, unpack)
-    except OSError as error:
-        raise InputError(
-            f"the LLM cannot be unpacked into {folder}: {error}",
-            expected="a weights folder that is writable the first time, with 300 MB free",
-            remedy="make room or make it writable, or set ZEUS_WEIGHTS to another folder",
-        ) from error

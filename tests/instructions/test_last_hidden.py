@@ -1,0 +1,187 @@
+"""The embedding path: what precedes the image is computed once, and nothing else changes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.instructions.tiny import byte_level_tokenizer, llama_tokenizer, save, tiny_model
+from zeus_app.instructions import prefix as prefix_module
+from zeus_app.instructions.llm import FrozenLlm
+from zeus_app.instructions.prompt_tokens import PromptTokens
+
+QUESTIONS = ["give the tumour", "analyze the given brain image please", "give the tumour"]
+HIDDEN, TOKENS = 32, 3
+KINDS = {"llama": llama_tokenizer, "qwen2": byte_level_tokenizer, "qwen3": byte_level_tokenizer}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer = KINDS[kind]()
+    return save(tmp_path_factory.mktemp(kind) / kind, tiny_model(kind, tokenizer), tokenizer)
+
+
+def load(folder: Path, **settings: Any) -> FrozenLlm:
+    return FrozenLlm(folder, precision="float32", prompt_style="doctor", **settings)
+
+
+def images(count: int = len(QUESTIONS), *, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, TOKENS, HIDDEN, generator=torch.Generator().manual_seed(seed))
+
+
+def row_by_row(
+    folder: Path, pictures: torch.Tensor, *, question_first: bool = False
+) -> torch.Tensor:
+    """Each row's whole sequence through transformers' own model: no padding, no reuse."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = PromptTokens(tokenizer, style="doctor", question_first=question_first)
+    states = []
+    for picture, question in zip(pictures, QUESTIONS, strict=True):
+        before, after = (
+            model.get_input_embeddings()(torch.tensor(ids)) for ids in words.around(question)
+        )
+        sequence = torch.cat([before, picture, after])[None]
+        out = model(inputs_embeds=sequence, output_hidden_states=True)
+        states.append(out.hidden_states[-1][0, -1])
+    return torch.stack(states)
+
+
+def gradient(states: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    (found,) = torch.autograd.grad(states.square().sum(), pictures)
+    return found
+
+
+@pytest.mark.parametrize("question_first", [False, True])
+def test_reusing_what_precedes_the_image_changes_no_state(
+    folder: Path, question_first: bool
+) -> None:
+    llm = load(folder, question_first=question_first)
+    expected = row_by_row(folder, images(), question_first=question_first)
+    assert torch.allclose(llm.last_hidden(images(), QUESTIONS), expected, atol=1e-4)
+    assert expected.std() > 0.5
+
+
+@pytest.mark.parametrize("question_first", [False, True])
+def test_reusing_what_precedes_the_image_changes_no_gradient(
+    folder: Path, question_first: bool
+) -> None:
+    llm = load(folder, question_first=question_first)
+    ours, theirs = images().requires_grad_(), images().requires_grad_()
+    found = gradient(llm.last_hidden(ours, QUESTIONS), ours)
+    expected = gradient(row_by_row(folder, theirs, question_first=question_first), theirs)
+    assert torch.allclose(found, expected, atol=1e-4, rtol=1e-4)
+    assert bool((expected.abs().sum(dim=(1, 2)) > 0).all())
+
+
+def test_an_llm_that_cannot_reuse_gives_the_same_states(folder: Path) -> None:
+    llm = load(folder)
+    llm._prefixes.usable = False
+    expected = row_by_row(folder, images())
+    assert torch.allclose(llm.last_hidden(images(), QUESTIONS), expected, atol=1e-4)
+
+
+def test_a_call_leaves_what_is_kept_as_it_was(folder: Path) -> None:
+    llm = load(folder)
+    first = llm.last_hidden(images(), QUESTIONS)
+    llm.last_hidden(images(seed=1), QUESTIONS)
+    llm.last_hidden(images(1, seed=2), QUESTIONS[:1])
+    assert torch.equal(llm.last_hidden(images(), QUESTIONS), first)
+
+
+def test_what_was_first_kept_while_inferring_serves_training(folder: Path) -> None:
+    llm = load(folder)
+    with torch.inference_mode():
+        llm.last_hidden(images(), QUESTIONS)
+    pictures = images().requires_grad_()
+    assert gradient(llm.last_hidden(pictures, QUESTIONS), pictures).abs().sum() > 0
+
+
+def test_the_same_beginning_is_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = load(folder)
+    computed = []
+    compute = llm._prefixes._compute
+    monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
+    llm.last_hidden(images(), QUESTIONS)
+    llm.last_hidden(images(seed=1), QUESTIONS)
+    assert len(computed) == 1
+
+
+def test_with_the_question_first_each_question_is_computed_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = load(folder, question_first=True)
+    computed = []
+    compute = llm._prefixes._compute
+    monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
+    llm.last_hidden(images(), QUESTIONS)
+    llm.last_hidden(images(seed=1), QUESTIONS)
+    assert len(computed) == 2  # two of the three questions are the same
+
+
+def test_only_so_many_beginnings_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_module, "KEPT", 1)
+    llm = load(folder, question_first=True)
+    llm.last_hidden(images(), QUESTIONS)
+    assert len(llm._prefixes._kept) == 1
+
+
+def test_no_gradient_reaches_what_is_kept(folder: Path) -> None:
+    llm = load(folder)
+    llm.last_hidden(images().requires_grad_(), QUESTIONS)
+    (kept,) = llm._prefixes._kept.values()
+    assert not any(layer.keys.requires_grad or layer.values.requires_grad for layer in kept.layers)
+
+
+@pytest.mark.parametrize("question_first", [False, True])
+def test_a_batch_writes_what_its_rows_get_one_by_one(folder: Path, question_first: bool) -> None:
+    llm = load(folder, question_first=question_first)
+    alone = [
+        llm.write(images()[i : i + 1], [question], max_tokens=12)[0]
+        for i, question in enumerate(QUESTIONS)
+    ]
+    assert llm.write(images(), QUESTIONS, max_tokens=12) == alone
+    assert len(set(alone)) == 3
+
+
+def test_it_writes_what_transformers_generates_from_the_same_embeddings(folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    before, after = (
+        model.get_input_embeddings()(torch.tensor(ids))
+        for ids in PromptTokens(tokenizer, style="doctor").around(QUESTIONS[0])
+    )
+    sequence = torch.cat([before, images()[0], after])[None]
+    out = model.generate(inputs_embeds=sequence, do_sample=False, max_new_tokens=12)
+    expected = tokenizer.decode(out[0], skip_special_tokens=True).split("###")[0].strip()
+    assert load(folder).write(images()[:1], QUESTIONS[:1], max_tokens=12) == [expected]
+
+
+def test_no_prompts_have_no_states(folder: Path) -> None:
+    assert load(folder).last_hidden(images(0), []).shape == (0, HIDDEN)
+
+
+def test_a_batch_too_large_for_memory_is_written_in_parts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = load(folder)
+    whole = llm.write(images(), QUESTIONS, max_tokens=4)
+    write = llm._write
+
+    def small_memory(pictures: torch.Tensor, *args: Any, **kwargs: Any) -> list[str]:
+        if len(pictures) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return write(pictures, *args, **kwargs)
+
+    monkeypatch.setattr(llm, "_write", small_memory)
+    assert llm.write(images(), QUESTIONS, max_tokens=4) == whole

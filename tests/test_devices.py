@@ -1,0 +1,52 @@
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from zeus_app.devices import halving
+from zeus_app.errors import InputError
+
+
+class SmallMemory:
+    """Doubles numbers, at most `room` at once."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.sizes: list[int] = []
+
+    def __call__(self, rows: Sequence[int]) -> list[int]:
+        self.sizes.append(len(rows))
+        if len(rows) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [2 * row for row in rows]
+
+
+def test_what_fits_is_computed_at_once() -> None:
+    memory = SmallMemory(room=5)
+    assert halving(memory, range(5)) == [0, 2, 4, 6, 8]
+    assert memory.sizes == [5]
+
+
+def test_what_does_not_fit_is_halved_and_stays_in_order() -> None:
+    memory = SmallMemory(room=2)
+    assert halving(memory, range(5)) == [0, 2, 4, 6, 8]
+    assert memory.sizes == [5, 2, 3, 1, 2]
+
+
+def test_a_single_row_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(InputError, match="does not hold one row(.|\n)*lower precision"):
+        halving(SmallMemory(room=0), range(4))
+
+
+def test_another_error_is_not_answered_by_halving() -> None:
+    def broken(rows: Sequence[int]) -> list[int]:
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        halving(broken, range(4))
+
+
+def test_nothing_is_computed_for_no_rows() -> None:
+    memory = SmallMemory(room=5)
+    assert halving(memory, []) == []
+    assert memory.sizes == []
