@@ -4,6 +4,7 @@ What a command needs is imported when it runs: PyTorch takes seconds, `zeus --he
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,15 +247,17 @@ def get_weights(
 
 def _agrees(name: str, accepted: bool) -> bool:
     """Show the licence when there is one to accept; on a terminal, ask."""
-    import sys
-
     from zeus_app.weights import licence_to_accept
 
     licence = licence_to_accept(name)
     if licence is None:
         return True
     typer.echo(f"{name}: {licence.name}. {licence.summary}", err=True)
-    return accepted or (sys.stdin.isatty() and typer.confirm("Do you accept?", err=True))
+    return accepted or (_is_terminal() and typer.confirm("Do you accept?", err=True))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @weights_app.command("verify")

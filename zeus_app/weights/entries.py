@@ -57,7 +57,7 @@ Source: TypeAlias = Wheel | Hub | Url | Manual
 
 
 class Licence(_Entry):
-    """The terms: `summary` is one line for whoever has to decide; `gated` needs an account's yes."""
+    """The terms; `summary` is one line for whoever has to decide, `gated` needs an account."""
 
     name: str
     summary: str

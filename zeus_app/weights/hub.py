@@ -40,9 +40,7 @@ def _address(weight: Weight, source: Hub, file: WeightFile) -> Address:
     from huggingface_hub.errors import GatedRepoError
     from huggingface_hub.utils import build_hf_headers
 
-    url = hf_hub_url(
-        source.hub, file.path, revision=source.revision, endpoint=constants.ENDPOINT
-    )
+    url = hf_hub_url(source.hub, file.path, revision=source.revision)
     try:
         known = get_hf_file_metadata(url)
     except GatedRepoError as error:
