@@ -215,8 +215,9 @@ class Zeus:
         """The user's own texts where there are some, the machine's elsewhere."""
         own = [texts.get(self._names(request)) for request in requests]
         open_ones = [i for i, text in enumerate(own) if text is None]
-        device = next(self.trainable.projector.parameters()).device
-        tokens = self.trainable.projector(torch.from_numpy(features[open_ones]).to(device))
+        device = next(self.trainable.decoders.parameters()).device
+        shown = torch.from_numpy(features[open_ones]).to(device)[:, None]  # (N, 1, C)
+        tokens = self.trainable.projector(shown)
         written = self._writer.write([requests[i] for i in open_ones], tokens, report=report)
         machine = dict(zip(open_ones, written, strict=True))
         return [
@@ -265,7 +266,7 @@ class Zeus:
         for k, label in enumerate(self._target.labels):
             rows = torch.cat([where[:, 1:].to(features.dtype), features[present][:, k]], dim=1)
             unique, back = torch.unique(rows, dim=0, return_inverse=True)
-            tokens = self.trainable.projector(unique[:, 1:])
+            tokens = self.trainable.projector(unique[:, None, 1:])
             prompts = [
                 self._prompt(label.spoken, self._target.sequences[int(m)].spoken)
                 for m in unique[:, 0].tolist()
