@@ -16,7 +16,7 @@ from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
-from zeus_app.protocols import Model, ModuleInfo, Prepared, Texts
+from zeus_app.protocols import Model, Prepared, Texts
 from zeus_app.studies.align import AlignedStudy, align, canonical, to_grid
 from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.slices import slice_stack, to_voxels
@@ -85,10 +85,6 @@ class Segmenter:
         self._split_path, self._keep_folder = split_path, keep_folder
         self._initial = {k: v.clone() for k, v in model.trainable.state_dict().items()}
         self._loaded = UNTRAINED
-
-    def describe(self) -> list[ModuleInfo]:
-        """The modules of the paper's Table 1, as assembled."""
-        return self.model.describe()
 
     def reload(self) -> str:
         """Load the served weights if they are not loaded yet; returns their version."""

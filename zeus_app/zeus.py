@@ -17,7 +17,7 @@ from zeus_app.instructions.generate import InstructionWriter, Request, slices_to
 from zeus_app.models.aligner import TextAligner
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared, Texts
+from zeus_app.protocols import ABSENT, Batch, Prepared, Texts
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
 
@@ -159,26 +159,6 @@ class Zeus:
         decoded = self._decode(batch["embeddings"][present], prompts[present], where[:, 1])
         logits = decoded.new_full((*present.shape, *decoded.shape[1:]), ABSENT)
         return logits.index_put((where[:, 0], where[:, 1]), decoded)
-
-    def describe(self) -> list[ModuleInfo]:
-        """Table 1 of the paper for the towers at hand; towers not loaded are not counted."""
-        net = self.trainable
-        frozen = [
-            ("F_enc", "image encoder"),
-            ("F_v", "vision feature"),
-            ("F_LLM", "LLM"),
-            ("F_t", "text encoder"),
-        ]
-        trainable = [
-            ("f_vt", "projection between vision and LLM", net.projector),
-            ("f_tt", "dimension aligner", net.aligner),
-            ("F_pred", "mask decoder", net.decoders),
-        ]
-        rows = [ModuleInfo(s, name, self.tower_ids[name], False, 0) for s, name in frozen]
-        for symbol, name, module in trainable:
-            count = sum(parameter.numel() for parameter in module.parameters())
-            rows.append(ModuleInfo(symbol, name, type(module).__name__, True, count))
-        return rows
 
     def _encode(self, stack: SliceStack, report: Report) -> Keys:
         places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
