@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from zeus_app import cli, launch
-from zeus_app.protocols import ModuleInfo
 
 runner = CliRunner()
 
@@ -117,25 +115,3 @@ def test_clearing_the_cache_leaves_labels_alone(tmp_path: Path) -> None:
     result = runner.invoke(cli.app, ["cache", "clear", "studies", "--state", str(tmp_path)])
     assert result.exit_code == 0
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]
-
-
-class _Assembled:
-    """Stands in for a Segmenter with one trained and one frozen module."""
-
-    def describe(self) -> list[ModuleInfo]:
-        return [
-            ModuleInfo("F_pred", "mask decoder", "MaskDecoder", True, 4_000_000),
-            ModuleInfo("F_enc", "image encoder", "TinyViT", False, 5_740_000),
-        ]
-
-
-def test_describe_prints_machine_readable_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_assemble", lambda config: _Assembled())
-    result = runner.invoke(cli.app, ["describe", "--json"])
-    assert [row["symbol"] for row in json.loads(result.output)] == ["F_pred", "F_enc"]
-
-
-def test_describe_adds_up_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_assemble", lambda config: _Assembled())
-    result = runner.invoke(cli.app, ["describe"], env={"COLUMNS": "120"})
-    assert "4.00 M parameters are trained" in result.output

@@ -246,12 +246,6 @@ def test_half_precision_embeddings_take_two_mebibytes_a_picture() -> None:
     assert Parts().zeus.bytes_to_keep(3) == 3 * 2 * 1024 * 1024
 
 
-def test_table_one_of_the_paper_is_described() -> None:
-    rows = {row.symbol: row.trainable for row in Parts().zeus.describe()}
-    frozen = {"F_enc": False, "F_v": False, "F_LLM": False, "F_t": False}
-    assert rows == frozen | {"f_vt": True, "f_tt": True, "F_pred": True}
-
-
 def with_instances(*spoken: str) -> Target:
     """The first labels of the target, called by these names in the prompt."""
     labels = tuple(

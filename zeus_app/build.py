@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder
+from torch import nn
 
 from zeus_app.baselines import unet
 from zeus_app.cache import Cache
@@ -19,10 +21,11 @@ from zeus_app.instructions.templates import paper_prompt
 from zeus_app.models.aligner import EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
-from zeus_app.models.projector import VisionProjector
+from zeus_app.models.projector import FixedProjector, VisionProjector
+from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline import Segmenter
 from zeus_app.profiles import Profile, load_profile
-from zeus_app.protocols import Model
+from zeus_app.protocols import Baseline, Model
 from zeus_app.registry import lookup
 from zeus_app.state import StateFolder
 from zeus_app.targets import Target, load_target
@@ -33,6 +36,15 @@ from zeus_app.zeus import Zeus
 IMAGE_ENCODERS = {"lite_medsam": LiteMedSamEncoder}
 TEXT_ENCODERS = {"minilm": MiniLmEncoder}
 LANGUAGE_MODELS = {"causal": FrozenLlm}
+PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
+    "mlp": lambda p: VisionProjector(p.vision.dim, p.llm.hidden, hidden_dim=p.vision.hidden),
+    "qformer": lambda p: QFormerProjector(p.vision.dim, p.llm.hidden),
+    "fixed": lambda p: FixedProjector(p.vision.dim, p.llm.hidden),
+}
+ALIGNERS: Mapping[str, Callable[[Profile], nn.Module]] = {
+    "text": lambda p: TextAligner(p.text_encoder.dim),
+    "embedding": lambda p: EmbeddingAligner(p.llm.hidden),
+}
 
 
 def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
@@ -63,10 +75,12 @@ def target_of(config: ZeusConfig) -> Target:
     return target.only(config.chosen_sequences) if config.chosen_sequences else target
 
 
-def build_zeus(
-    config: ZeusConfig, target: Target, device: torch.device, state: StateFolder
-) -> Zeus:
-    """Zeus with the towers of the config's profile."""
+def refuse_early_fusion(config: ZeusConfig) -> None:
+    """Zeus has no early fusion.
+
+    Raises:
+        InputError: the config asks for it.
+    """
     if config.fusion == "early":
         raise InputError(
             "model zeus with fusion early",
@@ -74,18 +88,26 @@ def build_zeus(
             " merged before the encoder leave nothing to instruct",
             remedy="set fusion to hybrid or late",
         )
+
+
+def build_zeus(
+    config: ZeusConfig, target: Target, device: torch.device, state: StateFolder
+) -> Zeus:
+    """Zeus with the towers of the config's profile."""
+    refuse_early_fusion(config)
     profile = load_profile(config.profile)
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     image_tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
     encoder = image_tower(locate(profile.image_encoder.weights), device=device)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
+    sam = partial(load_prompt_encoder_and_decoder, locate(profile.image_encoder.weights))
     scope = config.scope
     if scope == "auto":
         scope = "series" if device.type == "cpu" else "slice"
     return Zeus(
         target=target,
-        net=_net(config, profile, target),
+        net=trainable_net(config, profile, target=target, load_sam=sam),
         images=KeptImageEncoder(encoder, cache, batch=config.batch_slices),
         texts=KeptTextEncoder(text_encoder, cache),
         writer=_writer(config, profile, device, cache),
@@ -96,12 +118,17 @@ def build_zeus(
     )
 
 
-def _net(config: ZeusConfig, profile: Profile, target: Target) -> ZeusNet:
-    vision, llm = profile.vision, profile.llm
-    projector = VisionProjector(vision.dim, llm.hidden, hidden_dim=vision.hidden)
-    in_words = config.instruction == "text"
-    aligner = TextAligner(profile.text_encoder.dim) if in_words else EmbeddingAligner(llm.hidden)
-    prompts, decoder = load_prompt_encoder_and_decoder(locate(profile.image_encoder.weights))
+def trainable_net(
+    config: ZeusConfig,
+    profile: Profile,
+    *,
+    target: Target,
+    load_sam: Callable[[], tuple[PromptEncoder, MaskDecoder]],
+) -> ZeusNet:
+    """f_vt, f_tt and F_pred as the settings ask; each decoder begins as a copy of SAM's."""
+    projector = lookup("projection", profile.vision.projection, PROJECTORS)(profile)
+    aligner = lookup("instruction", config.instruction, ALIGNERS)(profile)
+    prompts, decoder = load_sam()
     names = (SHARED,) if config.fusion == "hybrid" else target.sequence_names
     decoders = {name: InstructedMaskDecoder(decoder, prompts) for name in names}
     return ZeusNet(projector, aligner, decoders)
@@ -127,7 +154,10 @@ def _baseline(
     return lambda config, target, device, state: build(config, target, device)
 
 
+BASELINES: Mapping[str, Callable[[ZeusConfig, Target, torch.device], Baseline]] = {
+    "unet": unet.build
+}
 MODELS: Mapping[str, Callable[[ZeusConfig, Target, torch.device, StateFolder], Model]] = {
     "zeus": build_zeus,
-    "unet": _baseline(unet.build),
+    **{name: _baseline(build) for name, build in BASELINES.items()},
 }

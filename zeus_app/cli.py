@@ -8,17 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.progress import Report
-
-if TYPE_CHECKING:
-    from zeus_app.config import ZeusConfig
-    from zeus_app.pipeline import Segmenter
 
 INPUT_ERROR = 2
 CANCELLED = 130
@@ -96,9 +92,9 @@ def _bars() -> Iterator[Report]:
 
 def _print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*columns, title=title)
+    table = Table(*(Column(name, overflow="fold") for name in columns), title=title)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -163,18 +159,21 @@ def describe(
     profile: Profile = None,
     model: Model = None,
     fusion: Fusion = None,
+    sequences: Annotated[str | None, typer.Option(help="the target's to look at: T1,T2")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not a table")] = False,
 ) -> None:
-    """List the modules of an assembled model: which are trained, how many parameters."""
+    """List a model's modules: which are trained, how many parameters; it needs no weights."""
     import json
     from dataclasses import asdict
-    from tempfile import TemporaryDirectory
 
+    from zeus_app.build import target_of
     from zeus_app.config import ZeusConfig
+    from zeus_app.describe import describe as modules_of
+    from zeus_app.profiles import load_profile
 
-    conf = _settings(target=target, profile=profile, model=model, fusion=fusion)
-    with TemporaryDirectory() as scratch:
-        modules = _assemble(ZeusConfig.from_conf({**conf, "state": scratch})).describe()
+    given = {"target": target, "profile": profile, "model": model, "fusion": fusion}
+    config = ZeusConfig.from_conf(_settings(**given, sequences=sequences))
+    modules = modules_of(config, load_profile(config.profile), target_of(config))
     if as_json:
         typer.echo(json.dumps([asdict(module) for module in modules], indent=2))
         return
@@ -185,20 +184,14 @@ def describe(
             module.class_name,
             "yes" if module.trainable else "frozen",
             f"{module.parameters:,}",
+            f"{module.memory_bytes / 2**20:,.1f}",
         ]
         for module in modules
     ]
+    columns = ["symbol", "module", "class", "trained", "parameters", "MiB"]
+    _print_table(f"profile {config.profile}, {config.fusion} fusion", columns, rows)
     trained = sum(module.parameters for module in modules if module.trainable)
-    columns = ["symbol", "module", "class", "trained", "parameters"]
-    _print_table(f"{trained / 1e6:.2f} M parameters are trained", columns, rows)
-
-
-def _assemble(config: "ZeusConfig") -> "Segmenter":
-    from zeus_app.build import build_segmenter, target_of
-    from zeus_app.state import state_folder
-
-    state = state_folder(config, target=target_of(config).name, studies=Path())
-    return build_segmenter(config, state)
+    typer.echo(f"{trained / 1e6:.2f} M parameters are trained ({trained:,})")
 
 
 @weights_app.command("list")

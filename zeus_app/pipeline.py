@@ -16,7 +16,7 @@ from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
-from zeus_app.protocols import Model, ModuleInfo, Prepared, Texts
+from zeus_app.protocols import Model, Prepared, Texts
 from zeus_app.studies.align import AlignedStudy, align_for, axial_slices, to_grid
 from zeus_app.studies.slices import slice_stack, to_voxels
 from zeus_app.targets import Target
@@ -90,10 +90,6 @@ class Segmenter:
             "labels": ", ".join(f"{label.name} {label.value}" for label in target.labels),
             "sequences": ", ".join(target.sequence_names),
         }
-
-    def describe(self) -> list[ModuleInfo]:
-        """The modules of the paper's Table 1, as assembled."""
-        return self.model.describe()
 
     def reload(self) -> str:
         """Load the served weights if they are not loaded yet; returns their version."""

@@ -5,7 +5,7 @@ Everything that could be swapped by a YAML file or a registry entry stands behin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import nn
@@ -73,13 +73,36 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True)
 class ModuleInfo:
-    """One row of the paper's Table 1 for an assembled model."""
+    """One row of the paper's Table 1 for an assembled model.
+
+    Attributes:
+        symbol: the paper's.
+        name: what it does.
+        class_name: the network's class.
+        trainable: whether any of it learns.
+        parameters: how many numbers; buffers are not counted.
+        memory_bytes: of parameters and buffers as they are held, without activations and caches.
+    """
 
     symbol: str
     name: str
     class_name: str
     trainable: bool
     parameters: int
+    memory_bytes: int
+
+    @classmethod
+    def of(cls, symbol: str, name: str, module: nn.Module) -> Self:
+        """The row of a network, which may lie on torch's meta device."""
+        parameters = list(module.parameters())
+        return cls(
+            symbol,
+            name,
+            type(module).__name__.lstrip("_"),
+            trainable=any(parameter.requires_grad for parameter in parameters),
+            parameters=sum(parameter.numel() for parameter in parameters),
+            memory_bytes=sum(held.nbytes for held in [*parameters, *module.buffers()]),
+        )
 
 
 class Prepared(Protocol):
@@ -136,8 +159,12 @@ class Model(Protocol):
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256) logits; ABSENT where a branch sees no tissue."""
 
+
+class Baseline(Model, Protocol):
+    """Another network to compare with: it needs no weights, so it describes itself."""
+
     def describe(self) -> list[ModuleInfo]:
-        """The modules of the paper's Table 1, frozen ones included."""
+        """One row a network."""
 
 
 ABSENT = -30.0

@@ -17,7 +17,7 @@ from zeus_app.instructions.generate import InstructionWriter, Request, slices_to
 from zeus_app.models.aligner import TextAligner
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared, Texts
+from zeus_app.protocols import ABSENT, Batch, Prepared, Texts
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
 
@@ -160,26 +160,6 @@ class Zeus:
         logits = decoded.new_full((*present.shape, *decoded.shape[1:]), ABSENT)
         return logits.index_put((where[:, 0], where[:, 1]), decoded)
 
-    def describe(self) -> list[ModuleInfo]:
-        """Table 1 of the paper for the towers at hand; towers not loaded are not counted."""
-        net = self.trainable
-        frozen = [
-            ("F_enc", "image encoder"),
-            ("F_v", "vision feature"),
-            ("F_LLM", "LLM"),
-            ("F_t", "text encoder"),
-        ]
-        trainable = [
-            ("f_vt", "projection between vision and LLM", net.projector),
-            ("f_tt", "dimension aligner", net.aligner),
-            ("F_pred", "mask decoder", net.decoders),
-        ]
-        rows = [ModuleInfo(s, name, self.tower_ids[name], False, 0) for s, name in frozen]
-        for symbol, name, module in trainable:
-            count = sum(parameter.numel() for parameter in module.parameters())
-            rows.append(ModuleInfo(symbol, name, type(module).__name__, True, count))
-        return rows
-
     def _encode(self, stack: SliceStack, report: Report) -> Keys:
         places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
         kept = self._images.keep([stack.pixels[place] for place in places], report=report)
@@ -215,8 +195,9 @@ class Zeus:
         """The user's own texts where there are some, the machine's elsewhere."""
         own = [texts.get(self._names(request)) for request in requests]
         open_ones = [i for i, text in enumerate(own) if text is None]
-        device = next(self.trainable.projector.parameters()).device
-        tokens = self.trainable.projector(torch.from_numpy(features[open_ones]).to(device))
+        device = next(self.trainable.decoders.parameters()).device
+        shown = torch.from_numpy(features[open_ones]).to(device)[:, None]  # (N, 1, C)
+        tokens = self.trainable.projector(shown)
         written = self._writer.write([requests[i] for i in open_ones], tokens, report=report)
         machine = dict(zip(open_ones, written, strict=True))
         return [
@@ -277,7 +258,7 @@ class Zeus:
         for k, label in enumerate(self._target.labels):
             rows = torch.cat([where[:, 1:].to(features.dtype), features[present][:, k]], dim=1)
             unique, back = torch.unique(rows, dim=0, return_inverse=True)
-            tokens = self.trainable.projector(unique[:, 1:])
+            tokens = self.trainable.projector(unique[:, None, 1:])
             prompts = [
                 self._prompt(label.spoken, self._target.sequences[int(m)].spoken)
                 for m in unique[:, 0].tolist()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zeus_app.models.aligner import EmbeddingAligner, TextAligner
+from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 
 DIM = 64
 LEFT, RIGHT = 0, 1
@@ -67,3 +67,15 @@ def test_calibration_is_part_of_a_checkpoint_but_not_learnt() -> None:
 @pytest.mark.parametrize("aligner", [TextAligner(8), EmbeddingAligner(8)])
 def test_any_leading_shape_is_kept(aligner: torch.nn.Module) -> None:
     assert aligner(torch.randn(2, 3, 4, 8)).shape == (2, 3, 4, 256)
+
+
+def test_text_and_embedding_together_are_the_sum_of_their_prompts() -> None:
+    vectors, groups = instructions(difference=0.5)
+    states = torch.randn(len(vectors), 8)
+    both = BothAligner(DIM, 8)
+    both.text.calibrate(vectors, groups)
+    alone = TextAligner(DIM)
+    alone.calibrate(vectors, groups)
+    alone.layers.load_state_dict(both.text.layers.state_dict())
+    expected = alone(vectors) + both.embedding.layers(states)
+    torch.testing.assert_close(both(vectors, states), expected)

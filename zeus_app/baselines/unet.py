@@ -95,7 +95,7 @@ class UNetBaseline:
     def describe(self) -> list[ModuleInfo]:
         """One row a network."""
         return [
-            ModuleInfo("U-Net", name, "UNet", True, sum(p.numel() for p in net.parameters()))
+            ModuleInfo.of("U-Net", name, net)
             for name, net in zip(self.branches, self.trainable.children(), strict=True)
         ]
 

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
 from zeus_app.types import FloatArray
 
 LONGEST_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with
+MINILM_L6 = {
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+}
+"""Where its config.json differs from BERT-base's."""
 
 
 class MiniLmEncoder:
@@ -70,3 +78,12 @@ class MiniLmEncoder:
         mask = tokens["attention_mask"][..., None].to(states.dtype)  # (N, T, 1)
         vectors: FloatArray = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
         return vectors
+
+
+def skeleton() -> nn.Module:
+    """MiniLM on torch's meta device: 22,713,216 parameters, to be counted without weights."""
+    from transformers import BertConfig, BertModel
+
+    with torch.device("meta"):
+        bert: nn.Module = BertModel(BertConfig(**MINILM_L6))
+    return bert

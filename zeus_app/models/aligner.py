@@ -80,3 +80,20 @@ class EmbeddingAligner(nn.Module):
         """(..., llm_dim) -> (..., 256)."""
         prompts: torch.Tensor = self.layers(embeddings)
         return prompts
+
+
+class BothAligner(nn.Module):
+    """Text and embedding together: the sum of the two prompts, each aligned as it is alone.
+
+    The paper offers either form; that they are added is ours.
+    """
+
+    def __init__(self, text_dim: int, llm_dim: int) -> None:
+        super().__init__()
+        self.text = TextAligner(text_dim)
+        self.embedding = EmbeddingAligner(llm_dim)
+
+    def forward(self, texts: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """(..., text_dim) text vectors and (..., llm_dim) last layers -> (..., 256)."""
+        prompts: torch.Tensor = self.text(texts) + self.embedding(embeddings)
+        return prompts

@@ -1,8 +1,8 @@
 """Profiles: sets of frozen towers. One YAML file a profile."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from zeus_app import named_yaml
 
@@ -24,20 +24,32 @@ class VisionTower(_Entry):
     Attributes:
         kind: "pooled" is the mean of F_enc's embedding over the picture.
         dim: length of the feature.
-        hidden: width of f_vt's inner layer.
+        hidden: width of f_vt's inner layer, where it is an MLP.
+        projection: f_vt: the paper's MLP, BLIP-2's Q-Former, or a fixed map that does not learn.
     """
 
     kind: str
     dim: int
     hidden: int
+    projection: Literal["mlp", "qformer", "fixed"] = "mlp"
 
 
 class LanguageTower(_Entry):
-    """F_LLM. `hidden` is its embedding size, known here so that nothing is loaded to be counted."""
+    """F_LLM.
+
+    Attributes:
+        hidden: its embedding size, known here so that nothing is loaded to be counted.
+        architecture: its config.json, for counting; empty where the weights' name says it.
+        precision: in which numbers it is held; auto is bfloat16 where the device is fast at it.
+        lora_rank: of the low-rank matrices that learn on its attention; 0 for none.
+    """
 
     kind: str
     weights: str
     hidden: int
+    architecture: dict[str, Any] = {}
+    precision: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = "auto"
+    lora_rank: int = Field(0, ge=0)
 
 
 class TextTower(_Entry):

@@ -9,6 +9,8 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.utils.async_tasks.utils import processes
 
+from zeus_app.describe import describe as modules_of
+from zeus_app.profiles import load_profile
 from zeus_app.server.datastore import FINAL
 from zeus_app.server.label_history import LabelVersion
 from zeus_app.server.train_progress import read_progress
@@ -55,8 +57,10 @@ def _add_studies(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
 
     @router.get("/describe", dependencies=[USER])
     def describe() -> list[dict[str, Any]]:
-        """The assembled model's modules: which learn, how many parameters."""
-        return [vars(module) for module in workplace().segmenter.describe()]
+        """The model's modules: which learn, how many parameters, how much memory."""
+        place = workplace()
+        profile = load_profile(place.config.profile)
+        return [vars(module) for module in modules_of(place.config, profile, place.target)]
 
 
 def _add_progress(router: APIRouter, workplace: Callable[[], Workplace]) -> None:

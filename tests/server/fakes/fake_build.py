@@ -34,9 +34,6 @@ class FakeSegmenter:
     def __init__(self, target: Any, checkpoints: Checkpoints) -> None:
         self.target, self.checkpoints = target, checkpoints
 
-    def describe(self) -> list[Any]:
-        return []
-
     def segment(self, study: Any, *, texts: Any = None, report: Any) -> Segmentation:
         reference = self.target.reference_of(tuple(study.volumes))
         align(study, reference)

@@ -1,0 +1,225 @@
+"""The rows of the paper's Table 1, against the true weight files and counts worked out by hand."""
+
+import json
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from gguf import GGUFReader
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+from zeus_app import build, cli, named_yaml, profiles
+from zeus_app.config import ZeusConfig
+from zeus_app.describe import describe
+from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.profiles import Profile, load_profile
+from zeus_app.protocols import ModuleInfo
+from zeus_app.server.routes import zeus_routes
+from zeus_app.state import state_folder
+from zeus_app.targets import load_target
+from zeus_app.weights import locate
+
+TARGET = load_target("abdomen").only(("T2-SPIR", "T1-in"))
+DECODER = 3_505_568
+ALIGNER = 384 * 256 + 256
+PROJECTION = 2 * 256 + 256 * 256 + 256 + 256 * 576 + 576
+SMOLLM2 = 134_515_008
+LAYERS, ATTENTION_SIDES = 30, (576 + 576) + 2 * (576 + 192) + (576 + 576)  # q, k and v, o
+
+
+def small(**changes: dict[str, Any]) -> Profile:
+    """Profile reference-small with other values in some of its entries."""
+    profile = load_profile("reference-small")
+    entries = {name: getattr(profile, name).model_copy(update=new) for name, new in changes.items()}
+    return profile.model_copy(update=entries)
+
+
+def rows(profile: Profile | None = None, **settings: str) -> dict[str, ModuleInfo]:
+    """Symbol -> row, of a model with one decoder."""
+    return {row.symbol: row for row in described(profile, **settings)}
+
+
+def described(profile: Profile | None = None, **settings: str) -> list[ModuleInfo]:
+    return describe(ZeusConfig(**settings), profile or small(), TARGET)  # type: ignore[arg-type]
+
+
+def trained(described_rows: list[ModuleInfo]) -> int:
+    return sum(row.parameters for row in described_rows if row.trainable)
+
+
+def test_the_papers_modules_come_in_its_order_and_three_of_them_learn() -> None:
+    assert [(row.symbol, row.trainable) for row in described()] == [
+        ("F_enc", False),
+        ("F_v", False),
+        ("f_vt", True),
+        ("F_LLM", False),
+        ("F_t", False),
+        ("f_tt", True),
+        ("F_pred", True),
+    ]
+
+
+@pytest.mark.parametrize(("fusion", "decoders"), [("hybrid", 1), ("late", 2)])
+def test_what_learns_adds_up(fusion: str, decoders: int) -> None:
+    assert trained(described(fusion=fusion)) == PROJECTION + ALIGNER + decoders * DECODER
+
+
+def test_in_late_fusion_each_sequence_has_a_decoder_of_its_own() -> None:
+    names = [row.name for row in described(fusion="late") if row.symbol == "F_pred"]
+    assert names == ["mask decoder of T2-SPIR", "mask decoder of T1-in"]
+
+
+def test_what_is_described_is_what_is_built() -> None:
+    net = build.trainable_net(
+        ZeusConfig(fusion="late"),
+        small(),
+        target=TARGET,
+        load_sam=partial(load_prompt_encoder_and_decoder, locate("lite-medsam")),
+    )
+    built = sum(parameter.numel() for parameter in net.parameters())
+    assert trained(described(fusion="late")) == built
+
+
+def test_the_image_encoder_has_the_parameters_of_its_checkpoint() -> None:
+    state = torch.load(locate("lite-medsam"), weights_only=True)
+    not_learnt = ("running_mean", "running_var", "num_batches_tracked", "attention_bias_idxs")
+    sizes = [
+        value.numel()
+        for key, value in state.items()
+        if key.startswith("image_encoder.") and not key.endswith(not_learnt)
+    ]
+    assert rows()["F_enc"].parameters == sum(sizes)
+
+
+def test_the_text_encoder_has_the_parameters_of_its_checkpoint() -> None:
+    with safe_open(locate("minilm-l6"), "pt") as state:
+        keys = [key for key in state.keys() if "position_ids" not in key]  # noqa: SIM118
+        sizes = [state.get_tensor(key).numel() for key in keys]
+    assert rows()["F_t"].parameters == sum(sizes)
+
+
+def test_the_llm_has_the_parameters_of_its_checkpoint() -> None:
+    tensors = GGUFReader(locate("smollm2-135m")).tensors
+    assert rows()["F_LLM"].parameters == sum(int(tensor.n_elements) for tensor in tensors)
+
+
+def test_the_pooled_feature_has_no_parameters_of_its_own() -> None:
+    assert rows()["F_v"].parameters == 0
+
+
+def test_no_weights_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path))
+    assert trained(described()) > 0
+
+
+@pytest.mark.parametrize("name", named_yaml.shipped(profiles.__name__))
+def test_every_shipped_profile_can_be_described(name: str) -> None:
+    assert trained(described(load_profile(name))) > 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "size"),
+    [
+        ("float32", 4 * SMOLLM2),
+        ("bfloat16", 2 * SMOLLM2),
+        ("8bit", 2 * SMOLLM2 - 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)),
+    ],
+)
+def test_an_llms_memory_follows_its_precision(precision: str, size: int) -> None:
+    assert rows(small(llm={"precision": precision}))["F_LLM"].memory_bytes == size
+
+
+def test_in_four_bits_a_linear_weight_takes_half_a_byte_and_its_share_of_a_scale() -> None:
+    linear = 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)
+    row = rows(small(llm={"precision": "4bit"}))["F_LLM"]
+    assert row.memory_bytes == linear // 2 + linear // 64 * 4 + 2 * (SMOLLM2 - linear)
+
+
+def test_a_decoders_memory_holds_its_positional_code_too() -> None:
+    buffers = 256 * 64 * 64 + 256
+    assert rows()["F_pred"].memory_bytes == 4 * (DECODER + buffers)
+
+
+def test_lora_is_a_row_that_learns() -> None:
+    row = rows(small(llm={"lora_rank": 4}))["LoRA"]
+    assert (row.trainable, row.parameters) == (True, LAYERS * 4 * ATTENTION_SIDES)
+
+
+def test_lora_leaves_the_llms_own_row_as_it_is() -> None:
+    assert rows(small(llm={"lora_rank": 4}))["F_LLM"] == rows()["F_LLM"]
+
+
+@pytest.mark.parametrize(
+    ("projection", "class_name", "learns"),
+    [
+        ("mlp", "VisionProjector", True),
+        ("qformer", "QFormerProjector", True),
+        ("fixed", "FixedProjector", False),
+    ],
+)
+def test_the_profile_chooses_the_projection(
+    projection: str, class_name: str, learns: bool
+) -> None:
+    row = rows(small(vision={"projection": projection}))["f_vt"]
+    assert (row.class_name, row.trainable) == (class_name, learns)
+
+
+def test_an_llm_of_ones_own_is_counted_from_its_config() -> None:
+    architecture = {
+        "model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 10,
+        "n_positions": 6,
+    }  # fmt: skip
+    row = rows(small(llm={"weights": "mine", "architecture": architecture}))["F_LLM"]
+    block = 2 * 16 + (8 * 24 + 24) + (8 * 8 + 8) + (8 * 32 + 32) + (32 * 8 + 8)
+    assert row.parameters == 10 * 8 + 6 * 8 + block + 16
+
+
+def test_an_unknown_tower_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="unknown text encoder 'minlm'.*'minilm'"):
+        described(small(text_encoder={"kind": "minlm"}))
+
+
+def test_early_fusion_is_refused_as_it_is_when_zeus_is_built(tmp_path: Path) -> None:
+    config = ZeusConfig(fusion="early")
+    state = state_folder(config, target=TARGET.name, studies=tmp_path)
+    with pytest.raises(InputError, match="leave nothing to instruct") as described_error:
+        describe(config, small(), TARGET)
+    with pytest.raises(InputError) as built_error:
+        build.build_zeus(config, TARGET, torch.device("cpu"), state)
+    assert str(described_error.value) == str(built_error.value)
+
+
+def test_a_baseline_describes_itself() -> None:
+    found = described(model="unet", fusion="late")
+    assert [(row.symbol, row.name) for row in found] == [("U-Net", "T2-SPIR"), ("U-Net", "T1-in")]
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="unknown model 'unett'.*'unet'"):
+        described(model="unett")
+
+
+def run_cli(*options: str) -> str:
+    arguments = ["describe", "--target", "abdomen", "--sequences", "T2-SPIR,T1-in", *options]
+    return CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "120"}).stdout
+
+
+def test_the_table_ends_with_what_is_trained() -> None:
+    total = PROJECTION + ALIGNER + 2 * DECODER
+    last = run_cli("--fusion", "late").splitlines()[-1]
+    assert last == f"7.32 M parameters are trained ({total:,})"
+
+
+def test_the_server_and_the_command_give_the_same_rows() -> None:
+    place: Any = SimpleNamespace(config=ZeusConfig(fusion="late"), target=TARGET)
+    server = FastAPI()
+    server.include_router(zeus_routes(lambda: place))
+    answer = TestClient(server).get("/zeus/describe").json()
+    assert answer == json.loads(run_cli("--fusion", "late", "--json"))
