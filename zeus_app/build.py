@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, cast
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
@@ -11,21 +12,32 @@ from zeus_app.baselines import unet
 from zeus_app.cache import Cache
 from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
-from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
+from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
+from zeus_app.encoders.blip2 import Blip2QueryEncoder
+from zeus_app.encoders.clip import ClipText, ClipVision
+from zeus_app.encoders.kept import (
+    KeptImageEncoder,
+    KeptTextEncoder,
+    KeptVisionEncoder,
+    PooledVision,
+)
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
+from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
+from zeus_app.instructions.endpoint import ChatEndpoint
 from zeus_app.instructions.generate import InstructionWriter
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
-from zeus_app.models.aligner import EmbeddingAligner, TextAligner
+from zeus_app.instructions.vision_chat import VisionChat
+from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline import Segmenter
-from zeus_app.profiles import Profile, load_profile
-from zeus_app.protocols import Baseline, Model
+from zeus_app.profiles import LanguageTower, Profile, VisionTower, load_profile
+from zeus_app.protocols import Baseline, InstructionModel, Model, TextEncoder, VisionEncoder
 from zeus_app.registry import lookup
 from zeus_app.state import StateFolder
 from zeus_app.targets import Target, load_target
@@ -34,16 +46,29 @@ from zeus_app.weights import locate
 from zeus_app.zeus import Zeus
 
 IMAGE_ENCODERS = {"lite_medsam": LiteMedSamEncoder}
-TEXT_ENCODERS = {"minilm": MiniLmEncoder}
-LANGUAGE_MODELS = {"causal": FrozenLlm}
+VISION_TOWERS: Mapping[str, Callable[..., VisionEncoder]] = {
+    "medclip_swin": MedClipVision,
+    "medclip_resnet": MedClipVision,
+    "clip": ClipVision,
+    "biomedclip": BiomedClipVision,
+    "blip2": Blip2QueryEncoder,
+}
+TEXT_ENCODERS: Mapping[str, Callable[..., TextEncoder]] = {
+    "minilm": MiniLmEncoder,
+    "medclip": MedClipText,
+    "clip": ClipText,
+    "biomedclip": BiomedClipText,
+}
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
     "mlp": lambda p: VisionProjector(p.vision.dim, p.llm.hidden, hidden_dim=p.vision.hidden),
     "qformer": lambda p: QFormerProjector(p.vision.dim, p.llm.hidden),
     "fixed": lambda p: FixedProjector(p.vision.dim, p.llm.hidden),
+    "none": lambda p: nn.Identity(),
 }
 ALIGNERS: Mapping[str, Callable[[Profile], nn.Module]] = {
     "text": lambda p: TextAligner(p.text_encoder.dim),
     "embedding": lambda p: EmbeddingAligner(p.llm.hidden),
+    "both": lambda p: BothAligner(p.text_encoder.dim, p.llm.hidden),
 }
 
 
@@ -90,27 +115,48 @@ def refuse_early_fusion(config: ZeusConfig) -> None:
         )
 
 
+def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:
+    """Embedding mode is the LLM's own last layer, with image tokens among what it reads.
+
+    Raises:
+        InputError: the profile's instructions come from elsewhere.
+    """
+    if config.instruction != "text" and profile.llm.kind != "causal":
+        raise InputError(
+            f"instruction {config.instruction} with profile {profile.name}, whose instructions"
+            f" come from a {profile.llm.kind}",
+            expected="text: only a causal LLM gives Zeus its last layer",
+            remedy="set instruction to text, or choose a profile with a causal LLM",
+        )
+
+
 def build_zeus(
     config: ZeusConfig, target: Target, device: torch.device, state: StateFolder
 ) -> Zeus:
     """Zeus with the towers of the config's profile."""
-    refuse_early_fusion(config)
     profile = load_profile(config.profile)
+    refuse_early_fusion(config)
+    refuse_embeddings_without_tokens(config, profile)
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     image_tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
     encoder = image_tower(locate(profile.image_encoder.weights), device=device)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
     sam = partial(load_prompt_encoder_and_decoder, locate(profile.image_encoder.weights))
+    images = KeptImageEncoder(encoder, cache, batch=config.batch_slices)
+    writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
     if scope == "auto":
         scope = "series" if device.type == "cpu" else "slice"
     return Zeus(
         target=target,
-        net=trainable_net(config, profile, target=target, load_sam=sam),
-        images=KeptImageEncoder(encoder, cache, batch=config.batch_slices),
+        net=trainable_net(
+            config, profile, target=target, load_sam=sam, lora=_lora(profile.llm, writer)
+        ),
+        images=images,
         texts=KeptTextEncoder(text_encoder, cache),
-        writer=_writer(config, profile, device, cache),
+        vision=_vision(profile.vision, images, device, cache),
+        writer=writer,
         prompt=paper_prompt,
         scope=scope,
         mode=config.instruction,
@@ -124,6 +170,7 @@ def trainable_net(
     *,
     target: Target,
     load_sam: Callable[[], tuple[PromptEncoder, MaskDecoder]],
+    lora: nn.Module | None = None,
 ) -> ZeusNet:
     """f_vt, f_tt and F_pred as the settings ask; each decoder begins as a copy of SAM's."""
     projector = lookup("projection", profile.vision.projection, PROJECTORS)(profile)
@@ -131,20 +178,73 @@ def trainable_net(
     prompts, decoder = load_sam()
     names = (SHARED,) if config.fusion == "hybrid" else target.sequence_names
     decoders = {name: InstructedMaskDecoder(decoder, prompts) for name in names}
-    return ZeusNet(projector, aligner, decoders)
+    return ZeusNet(projector, aligner, decoders, lora)
+
+
+def _vision(
+    tower: VisionTower, images: KeptImageEncoder, device: torch.device, cache: Cache
+) -> PooledVision | KeptVisionEncoder | None:
+    if tower.kind == "none":
+        return None
+    if tower.kind == "pooled":
+        return PooledVision(images)
+    settings = {"grid": True} if tower.grid else {}
+    make = lookup("vision tower", tower.kind, VISION_TOWERS)
+    return KeptVisionEncoder(make(locate(tower.weights), device=device, **settings), cache)
 
 
 def _writer(
-    config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
+    config: ZeusConfig, tower: LanguageTower, device: torch.device, cache: Cache
 ) -> InstructionWriter:
-    path = locate(profile.llm.weights)
-    tower = lookup("language model", profile.llm.kind, LANGUAGE_MODELS)
-    return InstructionWriter(
-        llm_id=tower.id_of(path),
-        load_llm=partial(tower, path, device=device, prompt_style=profile.prompt_style),
+    where = choose_device(config.llm_device) if config.llm_device else device
+    model_id, load = lookup("language model", tower.kind, WRITERS)(tower, where)
+    writer = InstructionWriter(
+        model_id=model_id,
+        load=load,
         store=cache,
         max_tokens=config.instruction_tokens,
+        sees_pictures=tower.kind == "vision_chat" or tower.send_pictures,
+        learnt=lambda: cast(FrozenLlm, writer.model).fingerprint() if tower.lora_rank else "",
     )
+    return writer
+
+
+def _causal(tower: LanguageTower, device: torch.device) -> tuple[str, Callable[[], FrozenLlm]]:
+    path = locate(tower.weights)
+    settings: Any = {
+        "device": device,
+        "precision": tower.precision,
+        "prompt_style": tower.prompt_style,
+        "question_first": tower.question_first,
+        "lora_rank": tower.lora_rank,
+    }
+    return FrozenLlm.id_of(path, **settings), partial(FrozenLlm, path, **settings)
+
+
+def _vision_chat(
+    tower: LanguageTower, device: torch.device
+) -> tuple[str, Callable[[], VisionChat]]:
+    path = locate(tower.weights)
+    settings: Any = {"device": device, "precision": tower.precision}
+    return VisionChat.id_of(path, **settings), partial(VisionChat, path, **settings)
+
+
+def _endpoint(
+    tower: LanguageTower, device: torch.device
+) -> tuple[str, Callable[[], ChatEndpoint]]:
+    pictures = tower.send_pictures
+    load = partial(ChatEndpoint, tower.url, tower.weights, send_pictures=pictures)
+    return ChatEndpoint.id_of(tower.weights, send_pictures=pictures), load
+
+
+def _lora(tower: LanguageTower, writer: InstructionWriter) -> nn.Module | None:
+    """What learns of the LLM; only then is the LLM loaded before it is first asked."""
+    return cast(FrozenLlm, writer.model).lora if tower.lora_rank else None
+
+
+WRITERS: Mapping[
+    str, Callable[[LanguageTower, torch.device], tuple[str, Callable[[], InstructionModel]]]
+] = {"causal": _causal, "vision_chat": _vision_chat, "endpoint": _endpoint}
 
 
 def _baseline(

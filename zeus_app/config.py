@@ -50,14 +50,16 @@ class ZeusConfig(_Settings):
     fusion: Fusion = Field("hybrid", description="hybrid: one decoder; late: one a sequence")
     union: Union = Field("max", description="how sequences unite: max, mean or vote")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a voxel counts")
-    instruction: Literal["text", "embedding"] = Field(
-        "text", description="text: discrete words; embedding: the LLM's last layer, differentiable"
+    instruction: Literal["text", "embedding", "both"] = Field(
+        "text",
+        description="text: discrete words; embedding: the LLM's last layer, differentiable; both",
     )
     scope: Literal["auto", "series", "slice"] = Field(
         "auto", description="one instruction per series or per slice; auto: series on a CPU"
     )
     instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
     device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")
+    llm_device: str = Field("", description="device of the LLM; empty: that of everything else")
     batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")

@@ -14,10 +14,14 @@ from torch import nn
 from zeus_app import build
 from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
-from zeus_app.encoders import lite_medsam, text
+from zeus_app.encoders import lite_medsam, sam, text
+from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
+from zeus_app.encoders.blip2 import Blip2QueryEncoder
+from zeus_app.encoders.clip import VIT_B16, ClipText, ClipVision
+from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.sam_parts import decoder_skeleton
-from zeus_app.instructions import loading
-from zeus_app.instructions.architectures import ARCHITECTURES
+from zeus_app.errors import InputError
+from zeus_app.instructions import loading, vision_chat
 from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
 from zeus_app.models.net import ZeusNet
@@ -25,21 +29,39 @@ from zeus_app.profiles import LanguageTower, Profile
 from zeus_app.protocols import ModuleInfo
 from zeus_app.registry import lookup
 from zeus_app.targets import Target
+from zeus_app.weights import WEIGHTS
 
 META = torch.device("meta")
 
 SKELETONS: Mapping[str, Mapping[str, Callable[[Any], nn.Module]]] = {
     "image encoder": {
         "lite_medsam": lambda tower: lite_medsam.skeleton(),
+        "sam": lambda tower: sam.skeleton(tower.size),
+        "medsam": lambda tower: sam.skeleton(tower.size),
     },
     "vision tower": {
+        "none": lambda tower: nn.Identity(),
         "pooled": lambda tower: nn.AdaptiveAvgPool2d(1),  # of the image encoder's embedding
+        "medclip_swin": lambda tower: MedClipVision.skeleton(backbone="swin", grid=tower.grid),
+        "medclip_resnet": lambda tower: MedClipVision.skeleton(
+            backbone="resnet50", grid=tower.grid
+        ),
+        "clip": lambda tower: ClipVision.skeleton(
+            _architecture(tower, VIT_B16), grid=tower.grid
+        ),
+        "biomedclip": lambda tower: BiomedClipVision.skeleton(grid=tower.grid),
+        "blip2": lambda tower: Blip2QueryEncoder.skeleton(_architecture(tower)),
     },
     "language model": {
         "causal": lambda tower: loading.skeleton(_architecture(tower)),
+        "vision_chat": lambda tower: vision_chat.skeleton(_architecture(tower)),
+        "endpoint": lambda tower: nn.Identity(),  # runs elsewhere
     },
     "text encoder": {
         "minilm": lambda tower: text.skeleton(),
+        "medclip": lambda tower: MedClipText.skeleton(),
+        "clip": lambda tower: ClipText.skeleton(_architecture(tower, VIT_B16)),
+        "biomedclip": lambda tower: BiomedClipText.skeleton(),
     },
 }
 """Role -> kind -> the frozen tower without its numbers, made from the profile's entry.
@@ -67,6 +89,7 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     if config.model in build.BASELINES:
         return build.BASELINES[config.model](config, target, META).describe()
     build.refuse_early_fusion(config)
+    build.refuse_embeddings_without_tokens(config, profile)
     with META:
         net = build.trainable_net(config, profile, target=target, load_sam=decoder_skeleton)
     return [
@@ -118,7 +141,17 @@ def _held_bytes(llm: nn.Module, precision: str) -> int:
     return int(quantised * BYTES_A_WEIGHT[precision]) + rest * torch.bfloat16.itemsize
 
 
-def _architecture(tower: LanguageTower) -> Mapping[str, Any]:
-    if tower.architecture:
-        return tower.architecture
-    return lookup("architecture of LLM", tower.weights, ARCHITECTURES)
+def _architecture(
+    tower: Any, default: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+    """The configuration of transformers behind an entry: its own, or that of its weights."""
+    own: Mapping[str, Any] | None = getattr(tower, "architecture", None)
+    registered = WEIGHTS[tower.weights].architecture if tower.weights in WEIGHTS else None
+    found = own or registered or default
+    if found is None:
+        raise InputError(
+            f"the architecture of {tower.weights!r} is not known",
+            expected="weights of the registry, or `architecture` in the profile",
+            remedy="copy its config.json into the profile's entry",
+        )
+    return found

@@ -5,7 +5,7 @@ Everything that could be swapped by a YAML file or a registry entry stands behin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
@@ -46,6 +46,15 @@ class ImageEncoder(Protocol):
         """(N, 256, 256) float32 in [0, 1] -> (N, 256, 64, 64) float16."""
 
 
+class VisionEncoder(Protocol):
+    """A frozen tower that gives an LLM features of a picture (F_v of the paper)."""
+
+    id: str
+
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        """(N, 256, 256) float32 in [0, 1] -> (N, T, dim) float32; T = 1 where it is pooled."""
+
+
 class TextEncoder(Protocol):
     """A frozen tower that turns an instruction into one vector (F_t of the paper)."""
 
@@ -56,16 +65,22 @@ class TextEncoder(Protocol):
         """N texts -> (N, dim) float32."""
 
 
-class LanguageModel(Protocol):
-    """A frozen causal LLM that takes image tokens before its prompt (F_LLM of the paper)."""
+class InstructionModel(Protocol):
+    """A frozen model that writes instructions (F_LLM of the paper, or one that sees for itself)."""
 
     id: str
-    hidden: int
 
-    def write(
-        self, image_tokens: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
-    ) -> list[str]:
-        """Greedy text for N prompts, each after its own (P, hidden) image tokens."""
+    def write(self, shown: Any, prompts: Sequence[str], *, max_tokens: int) -> list[str]:
+        """Greedy text for N prompts.
+
+        `shown` is (N, P, hidden) image tokens, or (N, 256, 256) pictures for a model that sees.
+        """
+
+
+class LanguageModel(InstructionModel, Protocol):
+    """A frozen causal LLM that takes image tokens beside its prompt."""
+
+    hidden: int
 
     def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """(N, P, hidden) tokens and N prompts -> (N, hidden), differentiable in the tokens."""

@@ -4,20 +4,25 @@ Section 3 of the paper. The towers are frozen and handed in; what learns is the 
 aligner f_tt and the mask decoder F_pred.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import torch
 
-from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
+from zeus_app.encoders.kept import (
+    KeptImageEncoder,
+    KeptTextEncoder,
+    KeptVisionEncoder,
+    PooledVision,
+)
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionWriter, Request, slices_to_describe
-from zeus_app.models.aligner import TextAligner
+from zeus_app.models.aligner import BothAligner, TextAligner
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Prepared, Texts
+from zeus_app.protocols import ABSENT, Batch, LanguageModel, Prepared, Texts
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
 
@@ -33,8 +38,9 @@ class PreparedStudy:
         present: (S, M) bool.
         instructions: every instruction used, for the reader.
         keys: of the image embeddings.
-        prompts: (S or 1, M, K, D) text vectors in text mode; (S or 1, M, C) image features in
-            embedding mode. One row serves all slices when instructions are per series.
+        prompts: "texts", (S or 1, M, K, D) vectors, unless in embedding mode; "features",
+            (S or 1, M, T, C) of the pictures, unless in text mode. One row serves all slices when
+            instructions are per series.
         images: gives the embeddings back.
         pixels: (M, S, H, W) to encode again what the store lost; None while training.
     """
@@ -42,17 +48,19 @@ class PreparedStudy:
     present: BoolArray
     instructions: tuple[Instruction, ...]
     keys: Keys
-    prompts: FloatArray
+    prompts: Mapping[str, FloatArray]
     images: KeptImageEncoder
     pixels: FloatArray | None
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """Present (B, M), embeddings (B, M, 256, 64, 64) float16, prompts (B, M, ...)."""
-        rows = [s if len(self.prompts) > 1 else 0 for s in slices]
+        """Present (B, M), embeddings (B, M, 256, 64, 64) float16, and each prompt (B, M, ...)."""
         return {
             "present": torch.from_numpy(self.present[list(slices)]),
             "embeddings": torch.from_numpy(np.stack([self._embeddings(s) for s in slices])),
-            "prompts": torch.from_numpy(self.prompts[rows]),
+            **{
+                name: torch.from_numpy(rows[list(slices) if len(rows) > 1 else [0] * len(slices)])
+                for name, rows in self.prompts.items()
+            },
         }
 
     def _embeddings(self, s: int) -> FloatArray:
@@ -72,10 +80,11 @@ class Zeus:
         net: the trainable parts.
         images: F_enc behind its store.
         texts: the instruction encoder F_t behind its store.
+        vision: F_v behind its store; None where the writer needs no features.
         writer: F_LLM behind its store.
         prompt: (instance, spoken sequence) -> the question put to the LLM.
         scope: "series" or "slice".
-        mode: "text" or "embedding".
+        mode: "text", "embedding" or "both".
         device: of the trainable parts.
     """
 
@@ -86,6 +95,7 @@ class Zeus:
         net: ZeusNet,
         images: KeptImageEncoder,
         texts: KeptTextEncoder,
+        vision: PooledVision | KeptVisionEncoder | None,
         writer: InstructionWriter,
         prompt: Callable[[str, str], str],
         scope: str,
@@ -96,12 +106,13 @@ class Zeus:
         self.trainable = net.to(device)
         self.tower_ids = {
             "image encoder": images.encoder.id,
-            "vision feature": f"pooled {images.encoder.id}",
+            "vision feature": vision.id if vision else "none",
             "LLM": writer.id,
             "text encoder": texts.encoder.id,
             "instruction": mode,
         }
-        self._target, self._images, self._texts, self._writer = target, images, texts, writer
+        self._target, self._writer = target, writer
+        self._images, self._texts, self._vision = images, texts, vision
         self._prompt, self._scope, self._mode = prompt, scope, mode
 
     def bytes_to_keep(self, pictures: int) -> int:
@@ -120,41 +131,44 @@ class Zeus:
                 expected="at least one axial slice with something above the background",
                 remedy="check that the volumes are not empty",
             )
-        features = self._features(stack, keys, requests)
+        features = self._features(stack, requests)
+        prompts = {}
         if self._mode == "embedding":
             instructions = self._asked(requests, texts)
-            values = features
         else:
-            instructions = self._write(requests, features, texts, report)
-            spoken = map(self._spoken, requests, instructions)
-            values = self._texts.encode(list(spoken))
+            instructions = self._write(stack, requests, features, texts=texts, report=report)
+            prompts["texts"] = self._texts_of(requests, instructions, len(keys[0]))
+        if self._mode != "text":
+            prompts["features"] = self._placed(requests, features, len(keys[0]))
         return PreparedStudy(
             present=stack.tissue.T.copy(),
             instructions=tuple(instructions),
             keys=keys,
-            prompts=self._prompts(requests, values, slices=stack.tissue.shape[1]),
+            prompts=prompts,
             images=self._images,
             pixels=stack.pixels if keep_pixels else None,
         )
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         """Measure what the instructions of these studies share."""
+        if self._mode == "embedding":
+            return
         aligner = self.trainable.aligner
-        if isinstance(aligner, TextAligner):
-            ours = cast(Sequence[PreparedStudy], studies)
-            prompts = np.concatenate([study.prompts for study in ours])  # (N, M, K, D)
-            written = prompts.any(axis=-1)  # a slice without tissue has no instruction
-            groups = np.arange(written[0].size).reshape(written.shape[1:])
-            device = aligner.center.device
-            aligner.calibrate(
-                torch.from_numpy(prompts[written]).to(device),
-                torch.from_numpy(np.broadcast_to(groups, written.shape)[written]).to(device),
-            )
+        aligner = cast(TextAligner, aligner.text if isinstance(aligner, BothAligner) else aligner)
+        ours = cast(Sequence[PreparedStudy], studies)
+        texts = np.concatenate([study.prompts["texts"] for study in ours])  # (N, M, K, D)
+        written = texts.any(axis=-1)  # a slice without tissue has no instruction
+        groups = np.arange(written[0].size).reshape(written.shape[1:])
+        device = aligner.center.device
+        aligner.calibrate(
+            torch.from_numpy(texts[written]).to(device),
+            torch.from_numpy(np.broadcast_to(groups, written.shape)[written]).to(device),
+        )
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256); only what shows tissue is decoded."""
         present = batch["present"]
-        prompts = self._aligned(batch["prompts"], present)  # (B, M, K, 256)
+        prompts = self._aligned(batch)  # (B, M, K, 256)
         where = present.nonzero()  # (N, 2)
         decoded = self._decode(batch["embeddings"][present], prompts[present], where[:, 1])
         logits = decoded.new_full((*present.shape, *decoded.shape[1:]), ABSENT)
@@ -175,30 +189,31 @@ class Zeus:
             for k, label in enumerate(self._target.labels)
         ]
 
-    def _features(
-        self, stack: SliceStack, keys: Keys, requests: Sequence[Request]
-    ) -> FloatArray:
-        """(N, C): the pooled image embedding of the slice each request is about."""
-        places = {(request.branch, request.slice_index) for request in requests}
-        pooled = {
-            (m, s): self._images.get(keys[m][s], stack.pixels[m, s]).mean(
-                axis=(1, 2), dtype=np.float32
-            )
-            for m, s in places
-        }
-        return np.stack([pooled[request.branch, request.slice_index] for request in requests])
+    def _features(self, stack: SliceStack, requests: Sequence[Request]) -> FloatArray:
+        """(N, T, C), of the slice each request is about; nothing for a writer that needs none."""
+        if self._vision is None:
+            return np.zeros((len(requests), 0, 0), np.float32)
+        places = list({(request.branch, request.slice_index) for request in requests})
+        found = self._vision.encode([stack.pixels[place] for place in places])
+        rows = {place: row for row, place in enumerate(places)}
+        return found[[rows[request.branch, request.slice_index] for request in requests]]
 
     @torch.inference_mode()
     def _write(
-        self, requests: Sequence[Request], features: FloatArray, texts: Texts, report: Report
+        self,
+        stack: SliceStack,
+        requests: Sequence[Request],
+        features: FloatArray,
+        *,
+        texts: Texts,
+        report: Report,
     ) -> list[Instruction]:
         """The user's own texts where there are some, the machine's elsewhere."""
         own = [texts.get(self._names(request)) for request in requests]
         open_ones = [i for i, text in enumerate(own) if text is None]
-        device = next(self.trainable.decoders.parameters()).device
-        shown = torch.from_numpy(features[open_ones]).to(device)[:, None]  # (N, 1, C)
-        tokens = self.trainable.projector(shown)
-        written = self._writer.write([requests[i] for i in open_ones], tokens, report=report)
+        asked = [requests[i] for i in open_ones]
+        shown = self._shown(stack, asked, features[open_ones])
+        written = self._writer.write(asked, shown, report=report) if asked else []
         machine = dict(zip(open_ones, written, strict=True))
         return [
             self._instruction(request, machine[i])
@@ -206,6 +221,23 @@ class Zeus:
             else self._instruction(request, own[i] or "", model="user")
             for i, request in enumerate(requests)
         ]
+
+    def _shown(
+        self, stack: SliceStack, requests: Sequence[Request], features: FloatArray
+    ) -> torch.Tensor | FloatArray:
+        """What the writer looks at: slices, image tokens, or nothing at all."""
+        if self._writer.sees_pictures:
+            pictures: FloatArray = np.stack(
+                [stack.pixels[one.branch, one.slice_index] for one in requests]
+            )
+            return pictures
+        if self._vision is None:
+            return features
+        tokens: torch.Tensor = self.trainable.projector(self._on_device(features))
+        return tokens
+
+    def _on_device(self, features: FloatArray) -> torch.Tensor:
+        return torch.from_numpy(features).to(next(self.trainable.decoders.parameters()).device)
 
     def _asked(self, requests: Sequence[Request], texts: Texts) -> list[Instruction]:
         """What the LLM was asked: in embedding mode it answers with numbers, not words."""
@@ -232,43 +264,59 @@ class Zeus:
         label = self._target.labels[request.label].spoken
         return f"{label} in {self._target.sequences[request.branch].spoken}: {instruction.text}"
 
-    def _prompts(
-        self, requests: Sequence[Request], values: FloatArray, *, slices: int
+    def _texts_of(
+        self, requests: Sequence[Request], instructions: Sequence[Instruction], slices: int
     ) -> FloatArray:
-        """(S or 1, M, K, D), zeros where there is no instruction."""
-        rows = slices if self._scope == "slice" else 1
-        shape = (rows, len(self.branches), len(self._target.labels), values.shape[1])
-        prompts = np.zeros(shape, np.float32)
-        for request, value in zip(requests, values, strict=True):
-            row = request.slice_index if self._scope == "slice" else 0
-            prompts[row, request.branch, request.label] = value
-        return prompts
+        """(S or 1, M, K, D) vectors of the instructions, zeros where there is none."""
+        vectors = self._texts.encode(list(map(self._spoken, requests, instructions)))
+        placed = np.zeros(
+            (*self._rows(slices), len(self._target.labels), vectors.shape[1]), np.float32
+        )
+        for request, vector in zip(requests, vectors, strict=True):
+            placed[self._row(request), request.branch, request.label] = vector
+        return placed
 
-    def _aligned(self, prompts: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """(B, M, K, D) -> (B, M, K, 256)."""
-        if self._mode == "embedding":
-            prompts = self._last_layer(prompts, present)
-        aligned: torch.Tensor = self.trainable.aligner(prompts)
+    def _placed(
+        self, requests: Sequence[Request], features: FloatArray, slices: int
+    ) -> FloatArray:
+        """(S or 1, M, T, C) features, zeros where there is no instruction."""
+        placed = np.zeros((*self._rows(slices), *features.shape[1:]), np.float32)
+        for request, feature in zip(requests, features, strict=True):
+            placed[self._row(request), request.branch] = feature
+        return placed
+
+    def _rows(self, slices: int) -> tuple[int, int]:
+        return slices if self._scope == "slice" else 1, len(self.branches)
+
+    def _row(self, request: Request) -> int:
+        return request.slice_index if self._scope == "slice" else 0
+
+    def _aligned(self, batch: Batch) -> torch.Tensor:
+        """(B, M, K, 256) sparse prompts."""
+        aligner = self.trainable.aligner
+        if self._mode == "text":
+            aligned: torch.Tensor = aligner(batch["texts"])
+            return aligned
+        states = self._last_layer(batch["features"], batch["present"])
+        aligned = aligner(states) if self._mode == "embedding" else aligner(batch["texts"], states)
         return aligned
 
     def _last_layer(self, features: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """The LLM's last layer (B, M, K, hidden), computed once for equal pictures."""
+        llm = cast(LanguageModel, self._writer.model)
         where = present.nonzero()
-        hidden = features.new_zeros((*features.shape[:3], self._writer.llm.hidden))
-        for k, label in enumerate(self._target.labels):
-            rows = torch.cat([where[:, 1:].to(features.dtype), features[present][:, k]], dim=1)
-            unique, back = torch.unique(rows, dim=0, return_inverse=True)
-            tokens = self.trainable.projector(unique[:, None, 1:])
-            prompts = [
-                self._prompt(label.spoken, self._target.sequences[int(m)].spoken)
-                for m in unique[:, 0].tolist()
-            ]
-            last = self._writer.llm.last_hidden(tokens, prompts)[back]
-            hidden = hidden.index_put(
-                (where[:, 0], where[:, 1], torch.tensor(k, device=where.device)),
-                last.to(hidden.dtype),
-            )
-        return hidden
+        shown = features[present]  # (N, T, C)
+        rows = torch.cat([where[:, 1:].to(shown.dtype), shown.flatten(1)], dim=1)
+        unique, back = torch.unique(rows, dim=0, return_inverse=True)
+        tokens = self.trainable.projector(unique[:, 1:].unflatten(1, shown.shape[1:]))
+        spoken = [self._target.sequences[int(m)].spoken for m in unique[:, 0].tolist()]
+        states = [
+            llm.last_hidden(tokens, [self._prompt(label.spoken, name) for name in spoken])
+            for label in self._target.labels
+        ]
+        found = torch.stack(states, dim=1).to(features)[back]  # (N, K, hidden)
+        hidden = features.new_zeros((*present.shape, *found.shape[1:]))
+        return hidden.index_put((where[:, 0], where[:, 1]), found)
 
     def _decode(
         self, embeddings: torch.Tensor, prompts: torch.Tensor, branches: torch.Tensor

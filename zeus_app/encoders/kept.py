@@ -8,7 +8,7 @@ import numpy as np
 
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import ImageEncoder, Store, TextEncoder
+from zeus_app.protocols import ImageEncoder, Store, TextEncoder, VisionEncoder
 from zeus_app.types import FloatArray
 
 
@@ -28,8 +28,7 @@ class KeptImageEncoder:
 
     def key(self, picture: FloatArray) -> str:
         """The picture's name in the store: its very pixels and the tower say it all."""
-        digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16)
-        return f"image-{self.encoder.id}-{digest.hexdigest()}"
+        return f"image-{self.encoder.id}-{_digest(picture)}"
 
     def keep(self, pictures: Sequence[FloatArray], *, report: Report) -> list[str]:
         """Make sure each (256, 256) picture's embedding is in the store; return the keys."""
@@ -63,6 +62,40 @@ class KeptImageEncoder:
         return cast(FloatArray, embedding)
 
 
+class PooledVision:
+    """F_v where a profile has no tower of its own for it: the mean of F_enc's embedding."""
+
+    def __init__(self, images: KeptImageEncoder) -> None:
+        self.id = f"pooled {images.encoder.id}"
+        self._images = images
+
+    def encode(self, pictures: Sequence[FloatArray]) -> FloatArray:
+        """N pictures of (256, 256) -> (N, 1, 256) float32."""
+        embeddings = [self._images.get(self._images.key(one), one) for one in pictures]
+        return np.stack([one.mean(axis=(1, 2), dtype=np.float32)[None] for one in embeddings])
+
+
+class KeptVisionEncoder:
+    """A vision-language tower whose features are kept by the content of the picture."""
+
+    def __init__(self, encoder: VisionEncoder, store: Store) -> None:
+        self.id = encoder.id
+        self._encoder = encoder
+        self._store = store
+
+    def encode(self, pictures: Sequence[FloatArray]) -> FloatArray:
+        """N pictures of (256, 256) -> (N, T, dim) float32; equal ones are encoded once."""
+        keys = [f"vision-{self.id}-{_digest(one)}" for one in pictures]
+        known = {key: self._store.get(key) for key in keys}
+        missing = {key: one for key, one in zip(keys, pictures, strict=True) if known[key] is None}
+        if missing:
+            features = self._encoder.encode(np.stack(list(missing.values())))
+            for key, feature in zip(missing, features, strict=True):
+                known[key] = feature
+                self._store.put(key, feature)
+        return np.stack([cast(FloatArray, known[key]) for key in keys])
+
+
 class KeptTextEncoder:
     """A text encoder whose vectors are kept by the text."""
 
@@ -85,3 +118,8 @@ class KeptTextEncoder:
     def _key(self, text: str) -> str:
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         return f"prompt-{self.encoder.id}-{digest}"
+
+
+def _digest(picture: FloatArray) -> str:
+    pixels = np.ascontiguousarray(picture).tobytes()
+    return hashlib.blake2b(pixels, digest_size=16).hexdigest()

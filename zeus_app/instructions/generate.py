@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from zeus_app.progress import Report
-from zeus_app.protocols import LanguageModel, Store
-from zeus_app.types import BoolArray
+from zeus_app.protocols import InstructionModel, Store
+from zeus_app.types import BoolArray, FloatArray
 
 BATCH = 8
 
@@ -48,48 +48,61 @@ def slices_to_describe(tissue: BoolArray, *, scope: str) -> list[list[int]]:
 
 
 class InstructionWriter:
-    """The frozen LLM behind a store: no text is written twice.
+    """A frozen model behind a store: no text is written twice.
 
     Args:
-        llm_id: names the LLM's weights, for keys; known before the LLM is loaded.
-        load_llm: makes the LLM; called only when a text is missing.
+        model_id: names the model's weights and settings, for keys; known before it is loaded.
+        load: makes the model; called only when a text is missing.
         store: keeps texts between runs.
         max_tokens: the longest instruction.
+        sees_pictures: the model is shown slices, not image tokens.
+        learnt: names what of the model has learnt (LoRA); a text is kept under it too.
     """
 
     def __init__(
-        self, *, llm_id: str, load_llm: Callable[[], LanguageModel], store: Store, max_tokens: int
+        self,
+        *,
+        model_id: str,
+        load: Callable[[], InstructionModel],
+        store: Store,
+        max_tokens: int,
+        sees_pictures: bool = False,
+        learnt: Callable[[], str] = str,
     ) -> None:
-        self.id = llm_id
-        self._load_llm = load_llm
+        self.id = model_id
+        self.sees_pictures = sees_pictures
+        self._load, self._learnt = load, learnt
         self._store = store
         self._max_tokens = max_tokens
 
     @cached_property
-    def llm(self) -> LanguageModel:
-        """The LLM, loaded at first need: with every text kept it is never needed."""
-        return self._load_llm()
+    def model(self) -> InstructionModel:
+        """The model, loaded at first need: with every text kept it is never needed."""
+        return self._load()
 
     def write(
-        self, requests: Sequence[Request], image_tokens: torch.Tensor, *, report: Report
+        self, requests: Sequence[Request], shown: torch.Tensor | FloatArray, *, report: Report
     ) -> list[str]:
         """The texts for `requests`.
 
         Args:
             requests: N of them.
-            image_tokens: (N, P, hidden), what the projection made of each one's picture.
+            shown: (N, P, hidden), what the projection made of each one's picture; or (N, H, W) the
+                pictures, for a model that sees them.
             report: told about each batch.
         """
-        pairs = zip(requests, image_tokens, strict=True)
-        keys = [self._key(request, tokens) for request, tokens in pairs]
+        learnt = self._learnt()
+        keys = [
+            self._key(request, one, learnt) for request, one in zip(requests, shown, strict=True)
+        ]
         texts = {key: self._store.get_text(key) for key in keys}
         missing = [i for i, key in enumerate(keys) if texts[key] is None]
         missing = list({keys[i]: i for i in missing}.values())
         for start in range(0, len(missing), BATCH):
             report("instructions", start, len(missing))
             rows = missing[start : start + BATCH]
-            written = self.llm.write(
-                image_tokens[rows],
+            written = self.model.write(
+                shown[rows],
                 [requests[i].prompt for i in rows],
                 max_tokens=self._max_tokens,
             )
@@ -98,8 +111,9 @@ class InstructionWriter:
                 self._store.put_text(keys[i], text)
         return [texts[key] or "" for key in keys]
 
-    def _key(self, request: Request, tokens: torch.Tensor) -> str:
+    def _key(self, request: Request, shown: torch.Tensor | FloatArray, learnt: str) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{self.id}|{self._max_tokens}|{request.prompt}|".encode())
-        digest.update(tokens.detach().float().cpu().numpy().tobytes())
+        digest.update(f"{self.id}|{learnt}|{self._max_tokens}|{request.prompt}|".encode())
+        values = torch.as_tensor(shown).detach().float().cpu().numpy()
+        digest.update(values.tobytes())
         return f"text-{digest.hexdigest()}"

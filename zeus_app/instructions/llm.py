@@ -103,6 +103,10 @@ class FrozenLlm:
         parts += [f"lora{lora_rank}"] if lora_rank else []
         return "-".join(parts)
 
+    def fingerprint(self) -> str:
+        """Names what has been learnt: another after every step of LoRA's; empty without LoRA."""
+        return self.lora.fingerprint() if self.lora else ""
+
     @torch.inference_mode()
     def write(
         self,

@@ -135,18 +135,29 @@ def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
     Raises:
         InputError: transformers knows no such causal LLM.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    return meta_model(architecture, AutoModelForCausalLM)
+
+
+def meta_model(architecture: Mapping[str, Any], model_class: Any) -> nn.Module:  # noqa: ANN401
+    """A model of one of transformers' Auto classes on the meta device.
+
+    Raises:
+        InputError: transformers knows no such model of that class.
+    """
+    from transformers import AutoConfig
 
     settings = dict(architecture)
     model_type = str(settings.pop("model_type", ""))
     try:
         config = AutoConfig.for_model(model_type, **settings)
         with torch.device("meta"):
-            model: nn.Module = AutoModelForCausalLM.from_config(config)
+            model: nn.Module = model_class.from_config(config)
     except Exception as error:  # a wrong value fails wherever the model's code first meets it
         raise InputError(
             f"model_type {model_type!r} with {settings}: {str(error)[:200]}",
-            expected="the config.json of a causal LLM that transformers knows",
+            expected=f"the config.json of a model that transformers' {model_class.__name__} knows",
             remedy="copy it from the model's repository",
         ) from error
     return model.eval().requires_grad_(False)

@@ -4,15 +4,16 @@ No trainable projection stands between picture and text here: the model has its 
 Zeus learns from these texts but what reads them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from zeus_app.devices import halving
 from zeus_app.errors import InputError
-from zeus_app.instructions.loading import folder_of, load_frozen, name_and_hash
+from zeus_app.instructions.loading import folder_of, load_frozen, meta_model, name_and_hash
 from zeus_app.instructions.pictures import as_image
 from zeus_app.instructions.precision import Precision, load_options, resolve
 from zeus_app.instructions.templates import (
@@ -163,3 +164,14 @@ def _parts(content: str) -> list[dict[str, str]]:
     parts = [{"type": "text", "text": before}] if before else []
     parts += [{"type": "image"}] if image else []
     return parts + ([{"type": "text", "text": after}] if after else [])
+
+
+def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
+    """The model on torch's meta device, without its numbers, to count parameters.
+
+    Args:
+        architecture: what a config.json of transformers says; `model_type` is required.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    return meta_model(architecture, AutoModelForImageTextToText)

@@ -17,6 +17,7 @@ class ZeusNet(nn.Module):
         projector: f_vt, image feature -> LLM token.
         aligner: f_tt, instruction embedding -> sparse prompt.
         decoders: F_pred; one under "shared" (hybrid fusion), or one a sequence (late fusion).
+        lora: what of the LLM learns, where a profile lets it.
     """
 
     def __init__(
@@ -24,12 +25,14 @@ class ZeusNet(nn.Module):
         projector: nn.Module,
         aligner: nn.Module,
         decoders: Mapping[str, InstructedMaskDecoder],
+        lora: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.projector = projector
         self.aligner = aligner
         # A list, because sequence names may hold dots that module names may not.
         self.decoders = nn.ModuleList(decoders.values())
+        self.lora = lora
         self._index = {name: index for index, name in enumerate(decoders)}
 
     def decoder_index(self, sequence: str) -> int:

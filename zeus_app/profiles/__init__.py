@@ -12,44 +12,67 @@ class _Entry(BaseModel):
 
 
 class ImageTower(_Entry):
-    """F_enc: the image encoder, and the weights the mask decoder starts from."""
+    """F_enc: the image encoder, and the weights the mask decoder starts from.
+
+    Attributes:
+        kind: "lite_medsam", "sam", or "medsam", which is SAM with a normalisation of its own.
+        weights: name of a weight or path of a file.
+        size: of SAM: vit_b, vit_l or vit_h; the weights must be of it.
+    """
 
     kind: str
     weights: str
+    size: str = "vit_b"
 
 
 class VisionTower(_Entry):
-    """F_v: what the LLM is shown, and the width of the projection f_vt.
+    """F_v: what the LLM is shown, and the projection f_vt behind it.
 
     Attributes:
-        kind: "pooled" is the mean of F_enc's embedding over the picture.
-        dim: length of the feature.
+        kind: "pooled" is the mean of F_enc's embedding over the picture; "none" where what writes
+            the instructions looks at the slice itself, or at nothing.
+        dim: length of a feature.
+        weights: name of a weight or path of a file; none for "pooled" and "none".
+        grid: a feature for each patch, before the tower's own projection, instead of one.
+        projection: f_vt: the paper's MLP, BLIP-2's Q-Former, a fixed map that does not learn, or
+            none where there is no feature to project.
         hidden: width of f_vt's inner layer, where it is an MLP.
-        projection: f_vt: the paper's MLP, BLIP-2's Q-Former, or a fixed map that does not learn.
     """
 
     kind: str
-    dim: int
-    hidden: int
-    projection: Literal["mlp", "qformer", "fixed"] = "mlp"
+    dim: int = 0
+    weights: str = ""
+    grid: bool = False
+    projection: Literal["mlp", "qformer", "fixed", "none"] = "mlp"
+    hidden: int = 0
 
 
 class LanguageTower(_Entry):
-    """F_LLM.
+    """F_LLM, or another writer of instructions.
 
     Attributes:
+        kind: "causal" reads image tokens; "vision_chat" sees the slice; "endpoint" is a server.
+        weights: name of a weight or path; the model's name on its server, for an endpoint.
         hidden: its embedding size, known here so that nothing is loaded to be counted.
-        architecture: its config.json, for counting; empty where the weights' name says it.
+        architecture: its config.json, for counting; empty where the weights' registry has it.
         precision: in which numbers it is held; auto is bfloat16 where the device is fast at it.
+        prompt_style: "chat" is the form it was tuned with, "doctor" the paper's.
+        question_first: the question before the image; cheaper, and not the paper's order.
         lora_rank: of the low-rank matrices that learn on its attention; 0 for none.
+        url: of an endpoint.
+        send_pictures: whether an endpoint is sent the slices themselves.
     """
 
     kind: str
     weights: str
-    hidden: int
+    hidden: int = 0
     architecture: dict[str, Any] = {}
     precision: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = "auto"
+    prompt_style: Literal["chat", "doctor", "xraygpt", "vicuna", "plain"] = "chat"
+    question_first: bool = False
     lora_rank: int = Field(0, ge=0)
+    url: str = ""
+    send_pictures: bool = False
 
 
 class TextTower(_Entry):
@@ -64,11 +87,11 @@ class Profile(_Entry):
     """The frozen towers of one assembly."""
 
     name: str
+    about: str = ""
     image_encoder: ImageTower
     vision: VisionTower
     llm: LanguageTower
     text_encoder: TextTower
-    prompt_style: Literal["chat", "doctor"]
 
 
 def load_profile(name_or_path: str) -> Profile:
