@@ -50,7 +50,7 @@ class Manual(_Entry):
     manual: str
 
     def __str__(self) -> str:
-        return "by hand"
+        return "its authors, by hand"
 
 
 Source: TypeAlias = Wheel | Hub | Url | Manual
@@ -145,9 +145,9 @@ class Weight(_Entry):
         return file.source or self.source
 
     def describe(self, file: WeightFile | None = None) -> str:
-        """One line on where it (or one file) comes from, how big it is, and under which licence."""
+        """One line: where it (or one file) comes from, how big all is, and under which licence."""
         source = self.source_of(file) if file else self.source
-        return f"{source}, {self.size_text}, {self.licence.name}"
+        return f"{source}, {self.size_text} in all, {self.licence.name}"
 
 
 class _Registry(MutableMapping[str, Weight]):

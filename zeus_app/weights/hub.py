@@ -36,9 +36,8 @@ def fetch_from_hub(weight: Weight, source: Hub, files: list[WeightFile], count: 
 def _address(weight: Weight, source: Hub, file: WeightFile) -> Address:
     """Address, size and hash of a file; the hub states the SHA-256 of its large files only."""
     import httpx2
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_url
     from huggingface_hub.errors import GatedRepoError
-    from huggingface_hub.utils import build_hf_headers
 
     url = hf_hub_url(source.hub, file.path, revision=source.revision)
     try:
@@ -65,4 +64,6 @@ def _address(weight: Weight, source: Hub, file: WeightFile) -> Address:
             expected=f"SHA-256 {file.sha256}",
             remedy="check HF_ENDPOINT; the hub itself keeps a file of one commit as it is",
         )
-    return Address(url, known.size, file.sha256 or stated, build_hf_headers())
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return Address(url, known.size, file.sha256 or stated, headers)
