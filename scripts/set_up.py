@@ -100,7 +100,10 @@ class Checkout:
                 "weights",
                 "fetch the frozen towers' weights and check their hashes",
                 0.25,
-                (self.root / "zeus_app" / "weights.py", os.environ.get("ZEUS_WEIGHTS", "")),
+                (
+                    *sorted((self.root / "zeus_app" / "weights").glob("*.yaml")),
+                    os.environ.get("ZEUS_WEIGHTS", ""),
+                ),
                 Path(os.environ.get("ZEUS_WEIGHTS") or self.venv / "share" / "zeus" / "weights"),
                 self.get_weights,
             ),

@@ -57,6 +57,7 @@ def trained_parts(segmenter: Segmenter) -> dict[str, np.ndarray]:
         ({"fusion": "late"}, {"aligner", "decoders.0", "decoders.1"}),
         ({"fusion": "late", "scope": "slice"}, {"aligner", "decoders.0", "decoders.1"}),
         ({"instruction": "embedding"}, {"aligner", "decoders.0", "projector"}),
+        ({"instruction": "both"}, {"aligner", "decoders.0", "projector"}),
         ({"instruction": "embedding", "fusion": "late"},
          {"aligner", "decoders.0", "decoders.1", "projector"}),
     ],

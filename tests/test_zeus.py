@@ -7,11 +7,11 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
-from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder
+from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder, PooledVision
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionWriter
-from zeus_app.models.aligner import EmbeddingAligner, TextAligner
+from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import VisionProjector
@@ -65,11 +65,13 @@ class EchoLlm:
 
     def __init__(self) -> None:
         self.written = 0
+        self.shown: list[tuple[int, ...]] = []
 
     def write(
         self, image_tokens: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
     ) -> list[str]:
         self.written += len(prompts)
+        self.shown.append(tuple(image_tokens.shape[1:]))
         return [f"echo: {prompt}" for prompt in prompts]
 
     def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
@@ -93,12 +95,18 @@ class Parts:
         fusion: str = "hybrid",
         target: Target = TARGET,
         sam: tuple[PromptEncoder, MaskDecoder] | None = None,
+        writer_sees: str = "tokens",
     ) -> None:
         torch.manual_seed(0)
         prompts, decoder = sam or random_sam()
         names = (SHARED,) if fusion == "hybrid" else target.sequence_names
-        aligner = TextAligner(TEXT_DIM) if mode == "text" else EmbeddingAligner(LLM_DIM)
+        aligner = {
+            "text": TextAligner(TEXT_DIM),
+            "embedding": EmbeddingAligner(LLM_DIM),
+            "both": BothAligner(TEXT_DIM, LLM_DIM),
+        }[mode]
         self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
+        images = KeptImageEncoder(self.images, self.store, batch=2)
         self.zeus = Zeus(
             target=target,
             net=ZeusNet(
@@ -106,10 +114,15 @@ class Parts:
                 aligner,
                 {name: InstructedMaskDecoder(decoder, prompts) for name in names},
             ),
-            images=KeptImageEncoder(self.images, self.store, batch=2),
+            images=images,
             texts=KeptTextEncoder(LetterTexts(), self.store),
+            vision=PooledVision(images) if writer_sees == "tokens" else None,
             writer=InstructionWriter(
-                llm_id="echo", load_llm=lambda: self.llm, store=self.store, max_tokens=9
+                model_id="echo",
+                load=lambda: self.llm,
+                store=self.store,
+                max_tokens=9,
+                sees_pictures=writer_sees == "pictures",
             ),
             prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
             scope=scope,
@@ -222,6 +235,34 @@ def test_in_text_mode_gradients_reach_the_aligner_and_the_decoder_but_not_the_pr
 
 def test_in_embedding_mode_gradients_reach_everything_trainable() -> None:
     assert gradients("embedding") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_with_text_and_embedding_together_gradients_reach_everything_trainable() -> None:
+    assert gradients("both") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_text_and_embedding_together_write_texts_that_a_user_may_replace() -> None:
+    parts = Parts(mode="both")
+    prepared = prepare(parts, {("T1-in", "liver"): "look below"})
+    assert {"look below"} == {i.text for i in prepared.instructions if i.model == "user"}
+    assert set(prepared.prompts) == {"texts", "features"}
+
+
+def test_in_embedding_mode_a_users_text_is_refused_for_nothing_would_read_it() -> None:
+    with pytest.raises(InputError, match="embedding mode"):
+        prepare(Parts(mode="embedding"), {("T1-in", "liver"): "look below"})
+
+
+def test_a_writer_that_sees_is_shown_the_slices_themselves() -> None:
+    parts = Parts(writer_sees="pictures")
+    prepare(parts)
+    assert set(parts.llm.shown) == {(256, 256)}
+
+
+def test_a_writer_that_sees_nothing_is_asked_each_question_once() -> None:
+    parts = Parts(writer_sees="nothing", scope="slice")
+    prepare(parts)
+    assert parts.llm.written == 2 * len(TARGET.labels)  # sequences x labels, not slices
 
 
 def test_while_training_a_lost_embedding_is_an_error_that_says_what_to_do() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
@@ -12,6 +13,7 @@ from zeus_app.baselines import unet
 from zeus_app.cache import Cache
 from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
+from zeus_app.encoders import lite_medsam, sam
 from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
 from zeus_app.encoders.blip2 import Blip2QueryEncoder
 from zeus_app.encoders.clip import ClipText, ClipVision
@@ -21,8 +23,9 @@ from zeus_app.encoders.kept import (
     KeptVisionEncoder,
     PooledVision,
 )
-from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
+from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
 from zeus_app.encoders.medclip import MedClipText, MedClipVision
+from zeus_app.encoders.sam import SamEncoder
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
 from zeus_app.instructions.endpoint import ChatEndpoint
@@ -37,7 +40,14 @@ from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline import Segmenter
 from zeus_app.profiles import LanguageTower, Profile, VisionTower, load_profile
-from zeus_app.protocols import Baseline, InstructionModel, Model, TextEncoder, VisionEncoder
+from zeus_app.protocols import (
+    Baseline,
+    ImageEncoder,
+    InstructionModel,
+    Model,
+    TextEncoder,
+    VisionEncoder,
+)
 from zeus_app.registry import lookup
 from zeus_app.state import StateFolder
 from zeus_app.targets import Target, load_target
@@ -45,7 +55,21 @@ from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.weights import locate
 from zeus_app.zeus import Zeus
 
-IMAGE_ENCODERS = {"lite_medsam": LiteMedSamEncoder}
+
+class ImageKind(NamedTuple):
+    """How one family of image encoders is loaded, and the mask decoder that belongs to it."""
+
+    encoder: Callable[..., ImageEncoder]  # (path, *, device)
+    decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
+
+
+IMAGE_ENCODERS: Mapping[str, ImageKind] = {
+    "lite_medsam": ImageKind(LiteMedSamEncoder, lite_medsam.load_prompt_encoder_and_decoder),
+    "sam": ImageKind(SamEncoder, sam.load_prompt_encoder_and_decoder),
+    "medsam": ImageKind(
+        partial(SamEncoder, normalisation="medsam"), sam.load_prompt_encoder_and_decoder
+    ),
+}
 VISION_TOWERS: Mapping[str, Callable[..., VisionEncoder]] = {
     "medclip_swin": MedClipVision,
     "medclip_resnet": MedClipVision,
@@ -140,9 +164,10 @@ def build_zeus(
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     image_tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
-    encoder = image_tower(locate(profile.image_encoder.weights), device=device)
+    image_weights = locate(profile.image_encoder.weights)
+    encoder = image_tower.encoder(image_weights, device=device)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    sam = partial(load_prompt_encoder_and_decoder, locate(profile.image_encoder.weights))
+    load_sam = partial(image_tower.decoder_start, image_weights)
     images = KeptImageEncoder(encoder, cache, batch=config.batch_slices)
     writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
@@ -151,7 +176,7 @@ def build_zeus(
     return Zeus(
         target=target,
         net=trainable_net(
-            config, profile, target=target, load_sam=sam, lora=_lora(profile.llm, writer)
+            config, profile, target=target, load_sam=load_sam, lora=_lora(profile.llm, writer)
         ),
         images=images,
         texts=KeptTextEncoder(text_encoder, cache),
