@@ -68,7 +68,7 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     segmenter = assembled(tmp_path, **settings)
     before = trained_parts(segmenter)
     recipe = TrainConfig(epochs=2, batch_slices=2, validation_fraction=0)
-    result = segmenter.fit([LabelledStudy("alpha", a_study, a_label)], recipe)
+    result = segmenter.fit([LabelledStudy("alpha", a_study, a_label, patient="alpha")], recipe)
     assert len(result.epochs) == 2
     after = trained_parts(segmenter)
     moved = {name for name, value in after.items() if not np.array_equal(value, before[name])}

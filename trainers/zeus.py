@@ -61,6 +61,7 @@ class ZeusTrain(TrainTask):
                 id=study,
                 read_study=partial(read_study, datastore.catalogue.resolve(study).files),
                 read_label=partial(datastore.final_label, study),
+                patient=datastore.catalogue.resolve(study).files.patient,
             )
             for study in datastore.get_labeled_images()
         ]

@@ -28,8 +28,8 @@ def answered(label_map: Volume) -> Segmentation:
 
 
 def asked(sequence: str, *, whole: bool) -> Asked:
-    files = StudyFiles("s", {name: NiftiSource(Path(f"{name}.nii")) for name in ("T2", "ADC")})
-    return Asked(files, sequence, whole=whole, guest=False)
+    sources = {name: NiftiSource(Path(f"{name}.nii")) for name in ("T2", "ADC")}
+    return Asked(StudyFiles("s", sources, patient="s"), sequence, whole=whole, guest=False)
 
 
 def labels_on(on: Grid) -> Volume:
