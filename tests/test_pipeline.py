@@ -194,9 +194,8 @@ def test_the_pictures_show_the_patient_from_below_with_the_front_at_the_top(
 def test_the_mask_is_exact_on_grids_of_any_shape(
     on: Grid, codes: str, angles: tuple[float, float, float]
 ) -> None:
-    turned = grid(on.shape, on.spacing_mm, angles_rad=angles,
-                  centre_mm=centres_mm(on).mean(axis=(0, 1, 2)))  # fmt: skip
-    stored = in_order(turned, codes)
+    centre = centres_mm(on).mean(axis=(0, 1, 2))
+    stored = in_order(grid(on.shape, on.spacing_mm, angles_rad=angles, centre_mm=centre), codes)
     assert_mask(segmented(T2=stairs(stored)).label_map, stored, inside(stored, STAIRS))
 
 
