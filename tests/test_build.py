@@ -69,7 +69,7 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     segmenter = assembled(tmp_path, **settings)
     before = trained_parts(segmenter)
     recipe = TrainConfig(epochs=2, batch_slices=2, validation_fraction=0)
-    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE))
+    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha")
     result = segmenter.fit([study], recipe)
     assert len(result.epochs) == 2
     after = trained_parts(segmenter)

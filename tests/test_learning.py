@@ -35,7 +35,7 @@ def read_label() -> Volume:
 
 def labelled(seed: int) -> LabelledStudy:
     return LabelledStudy(
-        f"s{seed}", lambda: read_study(seed), read_label, lambda: Grid(SHAPE, AFFINE)
+        f"s{seed}", lambda: read_study(seed), read_label, lambda: Grid(SHAPE, AFFINE), f"s{seed}"
     )
 
 
@@ -43,7 +43,7 @@ def unusable(name: str) -> LabelledStudy:
     def fail() -> Study:
         raise InputError("a volume of NaN", expected="numbers", remedy="export it again")
 
-    return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE))
+    return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE), name)
 
 
 def a_segmenter(state: Path, target: str = "phantom") -> Segmenter:

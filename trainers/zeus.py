@@ -76,4 +76,5 @@ def _labelled(study: str, datastore: StudyDatastore) -> LabelledStudy:
         read_study=partial(read_study, asked.files),
         read_label=partial(datastore.final_label, study),
         read_grid=partial(datastore.catalogue.grid, asked),
+        patient=asked.files.patient,
     )

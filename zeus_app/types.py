@@ -87,10 +87,11 @@ class VolumeSource(Protocol):
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """A study that was found but not read: its id and where each sequence lies."""
+    """A study that was found but not read: its id, where each sequence lies, and whose it is."""
 
     id: str
     sources: Mapping[str, VolumeSource]  # sequence name -> source
+    patient: str  # the same for all studies of one patient
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,14 @@ class LabelledStudy:
         read_study: reads the sequences.
         read_label: reads the label, uint8 with the target's values, on any grid of the study.
         read_grid: reads the grid of the target's reference sequence.
+        patient: whose study it is; all studies of one patient fall on one side of a split.
     """
 
     id: str
     read_study: Callable[[], Study]
     read_label: Callable[[], Volume]
     read_grid: Callable[[], Grid]
+    patient: str
 
 
 @dataclass(frozen=True, eq=False)

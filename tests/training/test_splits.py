@@ -1,53 +1,108 @@
 """Who is held back is decided once."""
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from zeus_app.training.splits import join_split, patient_of, split_studies
+import pytest
+
+from zeus_app.errors import InputError
+from zeus_app.training.splits import join_split, split_studies
+from zeus_app.types import LabelledStudy
+
+
+def never() -> None:
+    raise AssertionError("a split reads no study")
+
+
+def of_patients(patients: Mapping[str, str]) -> dict[str, LabelledStudy]:
+    """Study id -> patient, as labelled studies."""
+    return {name: LabelledStudy(name, never, never, patient=p) for name, p in patients.items()}
+
+
+def single(patients: Iterable[str]) -> dict[str, LabelledStudy]:
+    """One study a patient."""
+    return of_patients({name: name for name in patients})
 
 
 def test_two_patients_are_too_few_to_hold_one_back(tmp_path: Path) -> None:
-    split = split_studies(["a", "b"], tmp_path / "splits.json", fraction=0.5, seed=0)
+    split = split_studies(single("ab"), tmp_path / "splits.json", fraction=0.5, seed=0)
     assert split.train == ("a", "b")
     assert split.validation == ()
 
 
+def test_two_patients_with_several_studies_are_too_few_too(tmp_path: Path) -> None:
+    studies = of_patients({"anna_2019": "anna", "anna_2020": "anna", "bob": "bob"})
+    split = split_studies(studies, tmp_path / "splits.json", fraction=0.5, seed=0)
+    assert split.validation == ()
+
+
 def test_of_three_patients_one_is_held_back(tmp_path: Path) -> None:
-    split = split_studies(["a", "b", "c"], tmp_path / "splits.json", fraction=0.2, seed=0)
+    split = split_studies(single("abc"), tmp_path / "splits.json", fraction=0.2, seed=0)
     assert (len(split.train), len(split.validation)) == (2, 1)
+
+
+def test_whatever_the_share_one_patient_is_left_to_learn_from(tmp_path: Path) -> None:
+    split = split_studies(single("abc"), tmp_path / "splits.json", fraction=0.99, seed=0)
+    assert (len(split.train), len(split.validation)) == (1, 2)
 
 
 def test_a_patient_never_changes_sides_as_others_join(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     known = [f"p{i}" for i in range(3)]
-    first = split_studies(known, path, fraction=0.3, seed=0)
+    first = split_studies(single(known), path, fraction=0.3, seed=0)
     for count in range(4, 20):
         known.append(f"p{count}")
-        later = split_studies(known, path, fraction=0.3, seed=count)
+        later = split_studies(single(known), path, fraction=0.3, seed=count)
         assert set(first.train) <= set(later.train)
         assert set(first.validation) <= set(later.validation)
         first = later
     assert len(first.validation) == 6  # 0.3 of 20 patients
 
 
-def test_sessions_of_one_patient_stay_on_one_side(tmp_path: Path) -> None:
-    studies = [f"sub-{i}_ses-{j}" for i in range(4) for j in range(3)]
-    split = split_studies(studies, tmp_path / "splits.json", fraction=0.25, seed=1)
-    held_back = {patient_of(study) for study in split.validation}
-    assert len(held_back) == 1
-    assert held_back.isdisjoint(patient_of(study) for study in split.train)
+@pytest.mark.parametrize("seed", range(5))
+def test_all_studies_of_a_patient_fall_on_one_side(tmp_path: Path, seed: int) -> None:
+    patients = {f"{name}_{year}": name for name in ("anna", "bob", "eve") for year in (2019, 2020)}
+    studies = of_patients(patients)
+    split = split_studies(studies, tmp_path / "splits.json", fraction=0.3, seed=seed)
+    (held_back,) = {patients[study] for study in split.validation}
+    assert set(split.validation) == {f"{held_back}_2019", f"{held_back}_2020"}
+    assert len(split.train) == 4
+
+
+def test_a_new_study_of_a_known_patient_joins_its_side(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    known = {"anna_2019": "anna", "bob": "bob", "eve": "eve"}
+    path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
+    joined = {**known, "anna_2020": "anna", "bob_again": "bob"}
+    split = split_studies(of_patients(joined), path, fraction=0.2, seed=3)
+    assert split.validation == ("anna_2019", "anna_2020")
+    assert split.train == ("bob", "bob_again", "eve")
 
 
 def test_a_study_that_is_left_out_keeps_its_side_for_later(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
-    whole = split_studies("abcde", path, fraction=0.2, seed=0)
+    whole = split_studies(single("abcde"), path, fraction=0.2, seed=0)
     held_back = whole.validation[0]
-    without = split_studies(whole.train, path, fraction=0.2, seed=5)
+    without = split_studies(single(whole.train), path, fraction=0.2, seed=5)
     assert set(without.train) <= set(whole.train)
-    assert split_studies("abcde", path, fraction=0.2, seed=9).validation[0] == held_back
+    again = split_studies(single("abcde"), path, fraction=0.2, seed=9)
+    assert again.validation[0] == held_back
+
+
+def test_held_back_patients_are_never_learnt_from_even_when_they_alone_are_left(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
+    studies = of_patients({"anna_2019": "anna", "anna_2020": "anna"})
+    with pytest.raises(InputError, match="only held-back patients are left: anna"):
+        split_studies(studies, path, fraction=0.2, seed=0)
 
 
 def test_no_validation_when_none_is_asked_for(tmp_path: Path) -> None:
-    assert split_studies("abcdef", tmp_path / "s.json", fraction=0, seed=0).validation == ()
+    split = split_studies(single("abcdef"), tmp_path / "s.json", fraction=0, seed=0)
+    assert split.validation == ()
 
 
 def test_new_patients_are_drawn_by_the_seed() -> None:

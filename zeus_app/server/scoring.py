@@ -36,7 +36,7 @@ class DiceScoring(ScoringMethod):
         left_out: dict[str, str] = {}
         for study in datastore.get_labeled_images():
             original = datastore.originals.find(study)
-            reason = self._why_not(study, original)
+            reason = self._why_not(study, original, datastore)
             if original is None or reason:
                 left_out[study] = reason
                 continue
@@ -46,7 +46,9 @@ class DiceScoring(ScoringMethod):
         logger.info("scored %d studies, mean DSC %s, left out %s", len(scores), mean, left_out)
         return {"studies": scores, "left_out": left_out, "mean_dice": mean}
 
-    def _why_not(self, study: str, original: Original | None) -> str:
+    def _why_not(
+        self, study: str, original: Original | None, datastore: StudyDatastore
+    ) -> str:
         if original is None:
             return "Zeus has not answered to it"
         if original.checkpoint == UNTRAINED:
@@ -54,8 +56,14 @@ class DiceScoring(ScoringMethod):
         known = {info.version: info for info in self._checkpoints.versions()}
         if original.checkpoint not in known:
             return f"checkpoint {original.checkpoint} is gone: what it learnt from is unknown"
-        learnt = study in known[original.checkpoint].studies
-        return f"checkpoint {original.checkpoint} learnt from it" if learnt else ""
+        learnt = known[original.checkpoint].studies
+        if study in learnt:
+            return f"checkpoint {original.checkpoint} learnt from it"
+        files = datastore.catalogue.studies
+        patients = {files[one].patient for one in learnt if one in files}
+        if files[study].patient in patients:
+            return f"checkpoint {original.checkpoint} learnt from another study of its patient"
+        return ""
 
     def _score(
         self, study: str, original: Original, datastore: StudyDatastore

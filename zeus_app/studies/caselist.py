@@ -8,6 +8,7 @@ cases.json, cases.yaml or cases.yml, paths relative to the list:
         ADC: {path: scans/18.nii.gz, channel: 2}    # a channel of a 4-D file
         HBV: series/0042/                           # a folder with one DICOM series
       label: masks/anna.nii.gz                      # optional; used by an explicit import alone
+      patient: anna                                 # optional; for several studies of a patient
 """
 
 from pathlib import Path
@@ -47,7 +48,7 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusabl
     try:
         if not isinstance(case, dict) or not case.get("id"):
             raise ValueError("an entry without id")
-        unknown = set(case) - {"id", "sequences", "label"}
+        unknown = set(case) - {"id", "sequences", "label", "patient"}
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
         wanted = case.get("sequences")
@@ -62,7 +63,8 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusabl
         label = path.parent / str(case["label"]) if case.get("label") else None
     except (ValueError, TypeError, KeyError, InputError) as error:
         return Unusable(name, path.parent, (path,), f"{path.name}, {name}: {error}")
-    return Found(name, path.parent, sources, label=label)
+    patient = str(case.get("patient") or name)
+    return Found(name, path.parent, sources, label=label, patient=patient)
 
 
 def _sequence(key: str, names: Names) -> str:

@@ -21,6 +21,7 @@ from zeus_app.studies.sources import DicomSeriesSource
 
 SOURCE_FOLDERS = words("dicom dicoms dicom_anon dcm raw orig original source")
 _CHAOS = frozenset({"t1dual", "t2spir"})
+_NOBODY = words("anonymous anonymized anonymised anon unknown none")  # one Patient ID for all
 _HIGH_B_S_PER_MM2 = 500.0
 _CALCULATED = re.compile(r"calc\w*[\s_-]*b[\s_-]*val", re.IGNORECASE)
 
@@ -85,6 +86,13 @@ def _chaos_folder(path: Path) -> Path | None:
     return next((p.parent for p in path.parents if p.name.lower() in _CHAOS), None)
 
 
+def _patient(name: str, header: SliceHeader) -> str:
+    """Whose examination of this name it is; empty where the Patient ID names nobody."""
+    if _chaos_folder(header.path):
+        return name  # a folder there is a patient, whatever was left of the Patient IDs
+    return "" if header.patient_id.lower() in _NOBODY else header.patient_id
+
+
 def _study_key(header: SliceHeader) -> str:
     chaos = _chaos_folder(header.path)
     return str(chaos or header.patient_id + header.study_uid or header.path.parent)
@@ -136,7 +144,7 @@ def _examination(
     if reasons:
         chosen = [s.headers[0].path.parent for each in wanted.values() for s in each]
         return Unusable(name, folder, tuple(dict.fromkeys(chosen)) or (folder,), " ".join(reasons))
-    return Found(name, folder, sources)
+    return Found(name, folder, sources, patient=_patient(name, headers[0]))
 
 
 def _series(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:

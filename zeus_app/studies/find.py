@@ -25,6 +25,7 @@ from zeus_app.studies.folders import check_sources, read_folder
 from zeus_app.studies.found import Found, Unusable, files_of, is_volume
 from zeus_app.studies.msd import is_msd, read_msd
 from zeus_app.studies.naming import MASK_FOLDERS, Names, safe_id, words
+from zeus_app.studies.patients import patient_of
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles, StudyProblem
 
@@ -71,7 +72,8 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
     for study_id, one in scan(root, target, skip=skip):
         if isinstance(one, Found):
             order = [name for name in target.sequence_names if name in one.sources]
-            studies[study_id] = StudyFiles(study_id, {name: one.sources[name] for name in order})
+            sources = {name: one.sources[name] for name in order}
+            studies[study_id] = StudyFiles(study_id, sources, patient_of(one, study_id, root))
         else:
             problems.append(StudyProblem(study_id, one.files, one.reason))
     return Catalog(studies, tuple(problems))

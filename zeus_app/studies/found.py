@@ -19,6 +19,7 @@ class Found:
         sources: sequence name -> source.
         label: its mask, where the layout itself says so (labelsTr, a case list).
         prefix: of its files' names, where the folder holds several studies; else empty.
+        patient: whose study it is, where the layout itself says so; else empty.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Found:
     sources: Mapping[str, VolumeSource]
     label: Path | None = None
     prefix: str = ""
+    patient: str = ""
 
 
 @dataclass(frozen=True)

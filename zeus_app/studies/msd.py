@@ -46,7 +46,7 @@ def read_msd(folder: Path, name: str, names: Names) -> list[Found | Unusable]:
             whole = f"{name}_{case}" if name else case
             label = next((p for p in (folder / labels).glob(f"{_plain(case)}.*")), None)
             if sources:
-                found.append(Found(whole, folder, sources, label=label))
+                found.append(Found(whole, folder, sources, label=label, patient=whole))
             else:
                 reason = f"none of its channels is among {', '.join(channels.values())}"
                 found.append(Unusable(whole, folder, (folder / images,), reason))

@@ -7,6 +7,7 @@ from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.found import stem
 from zeus_app.studies.naming import Names, split_name
+from zeus_app.studies.patients import patient_by_name
 from zeus_app.studies.sources import source_of
 from zeus_app.targets import Target
 from zeus_app.types import Study, StudyFiles
@@ -38,7 +39,8 @@ def read_one_file(path: Path, target: Target, study_id: str) -> StudyFiles:
         )
     hits = Names.of(target).hits(split_name(stem(path)))
     nameless = target.reference_of(target.sequence_names)
-    return StudyFiles(study_id, {hits[-1].sequence if hits else nameless: source_of(path)})
+    sources = {hits[-1].sequence if hits else nameless: source_of(path)}
+    return StudyFiles(study_id, sources, patient_by_name(study_id))
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:

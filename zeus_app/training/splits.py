@@ -2,12 +2,13 @@
 
 import json
 import random
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zeus_app.errors import InputError
 from zeus_app.files import write_text_atomically
+from zeus_app.types import LabelledStudy
 
 FEWEST_PATIENTS = 3
 """Below this nobody is held back: one patient says nothing about the next."""
@@ -21,11 +22,6 @@ class Split:
     validation: tuple[str, ...]
 
 
-def patient_of(study_id: str) -> str:
-    """The patient a study belongs to: BIDS sessions (`sub-01_ses-2`) share one."""
-    return re.split(r"[_-]ses[-_]", study_id, maxsplit=1)[0]
-
-
 def join_split(
     known: Mapping[str, str], patients: Iterable[str], *, fraction: float, seed: int
 ) -> dict[str, str]:
@@ -34,7 +30,8 @@ def join_split(
     Args:
         known: patient -> "train" or "validation".
         patients: all patients with labels now.
-        fraction: share to hold back; at least one patient of three or more when above 0.
+        fraction: share to hold back; when above 0, at least one patient of three or more, and
+            never all.
         seed: of the order in which new patients are drawn.
 
     Returns:
@@ -45,7 +42,7 @@ def join_split(
     random.Random(seed).shuffle(new)
     total = len(sides) + len(new)
     enough = fraction > 0 and total >= FEWEST_PATIENTS
-    wanted = max(1, round(fraction * total)) if enough else 0
+    wanted = min(max(1, round(fraction * total)), total - 1) if enough else 0
     for patient in new:
         held_back = sum(side == "validation" for side in sides.values())
         sides[patient] = "validation" if held_back < wanted else "train"
@@ -53,22 +50,36 @@ def join_split(
 
 
 def split_studies(
-    study_ids: Iterable[str], path: Path, *, fraction: float, seed: int
+    studies: Mapping[str, LabelledStudy], path: Path, *, fraction: float, seed: int
 ) -> Split:
     """Split studies by patient, through the file that remembers who is on which side.
 
     Patients are written down only once there are enough of them to hold one back, so that the
     first two labels of a new project do not fix everybody's side.
+
+    Args:
+        studies: id -> study.
+        path: the file, JSON; made when there is none.
+        fraction: share of patients to hold back.
+        seed: of the order in which new patients are drawn.
+
+    Raises:
+        InputError: every study is of a patient who is held back.
     """
-    ids = sorted(study_ids)
+    patients = {name: studies[name].patient for name in sorted(studies)}
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    sides = join_split(known, map(patient_of, ids), fraction=fraction, seed=seed)
+    sides = join_split(known, patients.values(), fraction=fraction, seed=seed)
     if "validation" in sides.values() and sides != known:
         write_text_atomically(path, json.dumps(sides, indent=1, sort_keys=True))
-    held_back = {study for study in ids if sides[patient_of(study)] == "validation"}
-    if len(held_back) == len(ids):  # everybody else was excluded: learn from whom there is
-        return Split(train=tuple(ids), validation=())
-    return Split(
-        train=tuple(study for study in ids if study not in held_back),
-        validation=tuple(sorted(held_back)),
+    train = tuple(name for name, patient in patients.items() if sides[patient] == "train")
+    if patients and not train:
+        raise _nobody_to_learn_from(set(patients.values()))
+    return Split(train, tuple(name for name in patients if name not in train))
+
+
+def _nobody_to_learn_from(patients: Collection[str]) -> InputError:
+    return InputError(
+        f"only held-back patients are left: {', '.join(sorted(patients))}",
+        expected="a labelled study of at least one patient to learn from",
+        remedy="submit labels of other patients, or leave fewer studies out with exclude",
     )
