@@ -149,7 +149,7 @@ class FrozenLlm:
             prompts: N questions.
 
         Returns:
-            (N, hidden) float32, after the model's final normalisation.
+            (N, hidden) float32 where the image tokens are, after the model's final normalisation.
         """
         pictures = self._pictures(image_tokens, prompts)
         around = [self._tokens.around(prompt) for prompt in prompts]
@@ -163,7 +163,8 @@ class FrozenLlm:
             for before, rows in groups.items()
         ]
         order = torch.tensor([i for rows in groups.values() for i in rows], device=self._device)
-        return torch.cat(parts)[order.argsort()]
+        states = torch.cat(parts)[order.argsort()]
+        return states if image_tokens is None else states.to(image_tokens.device)
 
     def _last_states(
         self, before: Ids, pictures: torch.Tensor, afters: Sequence[Ids]

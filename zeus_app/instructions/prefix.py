@@ -50,8 +50,8 @@ class PrefixStates:
         if self._learning:
             return self._compute(ids)
         if ids not in self._kept:
-            # Not inference mode, though nothing is learnt: what is made in it can never take part
-            # in a computation with gradients.
+            # Not inference mode, though nothing is learnt: what is made in it may not be saved for
+            # a gradient, and a later call may want one.
             with torch.inference_mode(False), torch.no_grad():
                 self._kept[ids] = self._compute(ids)
         self._kept.move_to_end(ids)
