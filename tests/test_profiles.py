@@ -81,7 +81,10 @@ def test_absent_weights_are_named_with_their_origin_size_licence_and_command(
     monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path))
     config = ZeusConfig(profile="paper", target="brain_tumour", state=weights_folder() / "state")
     state = state_folder(config, target="brain_tumour", studies=weights_folder())
-    words = r"sam_vit_b_01ec64\.pth is missing.*375\.0 MB in all, Apache-2\.0.*zeus weights get sam-vit-b"
+    words = (
+        r"sam_vit_b_01ec64\.pth is missing.*375\.0 MB in all, Apache-2\.0"
+        r".*zeus weights get sam-vit-b"
+    )
     with pytest.raises(InputError, match=re.compile(words, re.DOTALL)):
         build.build_segmenter(config, state)
 
