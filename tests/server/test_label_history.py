@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.label_files import read_label
-from zeus_app.server.label_history import LabelHistory, folder_name
+from zeus_app.server.label_history import FINAL, ORIGINAL, LabelHistory, folder_name
 from zeus_app.types import Volume
 
 
@@ -16,6 +17,10 @@ def label(value: int) -> Volume:
 @pytest.fixture
 def history(tmp_path: Path) -> LabelHistory:
     return LabelHistory(tmp_path)
+
+
+def test_the_tags_are_monai_label_s_own() -> None:
+    assert (DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value) == (FINAL, ORIGINAL)
 
 
 def test_the_newest_version_counts(history: LabelHistory) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.studies.made import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels, read_label
+from zeus_app.studies.imports import ImportedLabel, import_labels, read_foreign_mask
 from zeus_app.targets import Target, load_target
 from zeus_app.types import StudyProblem
 
@@ -48,14 +48,14 @@ def test_finding_studies_imports_nothing(tmp_path: Path) -> None:
 
 def test_every_foreign_value_becomes_the_label_it_means(tmp_path: Path) -> None:
     path = mask(tmp_path / "OTMultiClass.nii.gz", 0, 1, 2, 3, 4, dtype=np.float32)
-    label = read_label(path, BRAIN)
+    label = read_foreign_mask(path, BRAIN)
     assert label.array.dtype == np.uint8
     assert label.array.flat[:6].tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_labels_stored_as_imprecise_floats_are_rounded(tmp_path: Path) -> None:
     path = mask(tmp_path / "label.nii.gz", 0.0001, 2.9999, 4.0, dtype=np.float32)
-    assert read_label(path, ABDOMEN).array.flat[:3].tolist() == [0, 3, 4]
+    assert read_foreign_mask(path, ABDOMEN).array.flat[:3].tolist() == [0, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_values_without_a_meaning_are_refused(
 ) -> None:
     path = mask(tmp_path / "label.nii.gz", *values, dtype=np.float32)
     with pytest.raises(InputError, match=said):
-        read_label(path, ABDOMEN)
+        read_foreign_mask(path, ABDOMEN)
 
 
 def test_a_bad_mask_is_a_problem_and_hides_no_other(tmp_path: Path) -> None:

@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
 from zeus_app.server.catalogue import Catalogue
 from zeus_app.server.label_files import read_label
-from zeus_app.server.label_history import LabelHistory, LabelVersion, folder_name
+from zeus_app.server.label_history import (
+    FINAL,
+    ORIGINAL,
+    LabelHistory,
+    LabelVersion,
+    folder_name,
+)
 from zeus_app.server.originals import Originals
 from zeus_app.state import StateFolder
 from zeus_app.studies.align import canonical, to_grid
@@ -26,8 +32,6 @@ from zeus_app.studies.labels import check_label
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Volume
 
-FINAL = DefaultLabelTag.FINAL.value
-ORIGINAL = DefaultLabelTag.ORIGINAL.value
 Info = dict[str, Any]
 
 

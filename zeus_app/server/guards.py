@@ -67,7 +67,6 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         session_id: str = "",
         params: Annotated[str, Form()] = "{}",
         file: Annotated[UploadFile | None, File()] = None,
-        label: Annotated[UploadFile | None, File()] = None,
         output: ResultType | None = None,
     ) -> Any:
         """Segment a study, a session's, or a file sent along; others are answered meanwhile."""

@@ -20,6 +20,8 @@ from zeus_app.files import write_atomically, write_text_atomically
 from zeus_app.server.label_files import write_volume
 from zeus_app.types import Volume
 
+FINAL, ORIGINAL = "final", "original"
+"""MONAI Label's tags (DefaultLabelTag), spelt out: importing them takes seconds."""
 REMOVED = ".removed"
 _FILE = re.compile(r"v(\d{4,})(\.nii\.gz|\.removed)")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

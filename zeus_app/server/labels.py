@@ -5,12 +5,10 @@ from pathlib import Path
 
 from zeus_app.build import target_of
 from zeus_app.config import ZeusConfig
-from zeus_app.server.label_history import LabelHistory
+from zeus_app.server.label_history import FINAL, LabelHistory
 from zeus_app.state import state_folder
 from zeus_app.studies.imports import import_labels
 from zeus_app.types import StudyProblem
-
-FINAL = "final"
 
 
 def import_into_store(

@@ -8,8 +8,9 @@ import numpy as np
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from zeus_app.metrics import dice, iou, miou, miou_with_background
-from zeus_app.server.datastore import FINAL, StudyDatastore
+from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.label_files import read_label
+from zeus_app.server.label_history import FINAL
 from zeus_app.server.originals import Original
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target

@@ -72,12 +72,12 @@ def import_labels(
         try:
             path = _choose(files, one, names, pattern, root)
             if path is not None:
-                yield ImportedLabel(study_id, read_label(path, target), path)
+                yield ImportedLabel(study_id, read_foreign_mask(path, target), path)
         except InputError as error:
             yield StudyProblem(study_id, tuple(files), str(error))
 
 
-def read_label(path: Path, target: Target) -> Volume:
+def read_foreign_mask(path: Path, target: Target) -> Volume:
     """Read a mask and give it the target's values, uint8, on its own grid.
 
     Raises:
