@@ -165,6 +165,17 @@ def test_a_truncated_label_is_refused(server: Server, tmp_path: Path) -> None:
     assert submit(server, "alpha", label).status_code == 400
 
 
+def test_a_label_damaged_on_its_way_is_refused(server: Server, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
+    content = bytearray(label.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # inside the compressed stream
+    label.write_bytes(content)
+    response = submit(server, "alpha", label)
+    assert response.status_code == 400
+    assert "cannot be read" in detail(response)
+
+
 def test_a_label_of_an_unknown_study_is_not_found(server: Server, tmp_path: Path) -> None:
     assert submit(server, "nobody", lesion_file(tmp_path / "label.nii.gz")).status_code == 404
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 from monailabel.client import MONAILabelClient
 
-from tests.server.conftest import LESION, SHAPE, affine, lesion_file, save
+from tests.server.conftest import LESION, SHAPE, affine, head, lesion_file, save
 from tests.server.running import Server
 
 
@@ -110,6 +110,14 @@ def test_a_label_in_another_storage_order_of_the_same_voxels_is_turned(
     nib.save(turned, tmp_path / "l.nii.gz")
     client.save_label("bravo", str(tmp_path / "l.nii.gz"))
     assert np.argwhere(label_of(client)).tolist() == [[2, 3, 4]]
+
+
+def test_a_label_of_a_2_d_image_is_2_d_as_well(client: MONAILabelClient, tmp_path: Path) -> None:
+    client.upload_image(str(save(tmp_path / "t2.nii.gz", head(50)[:, :, 3], affine())), "thin")
+    label = np.zeros(SHAPE[:2], np.uint8)
+    label[2, 3] = 1
+    client.save_label("thin", str(save(tmp_path / "l.nii.gz", label, affine())))
+    assert np.argwhere(label_of(client, "thin")).tolist() == [[2, 3, 0]]
 
 
 def test_studies_are_never_written_to(server: Server) -> None:

@@ -18,7 +18,11 @@ from zeus_app.errors import InputError
 from zeus_app.studies.dicom import LPS_TO_RAS, read_header, stack_slices
 from zeus_app.types import Affine, FloatArray, Volume, VolumeSource
 
-_UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
+# What nibabel, gzip and SimpleITK (RuntimeError) raise for files that are damaged anywhere.
+_UNREADABLE = (
+    ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
 _COPY_AGAIN = "copy the file again from its origin, or take it out of the studies folder"
 _SPLIT = (
     "split it into 3-D files, or name its channels: in cases.json, or in a dataset.json beside "
@@ -211,7 +215,7 @@ def _check_length(path: Path, needed: int) -> None:
 
 def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     """The shape as (X, Y, Z)."""
-    if 0 in shape or len(shape) < 2:
+    if len(shape) < 2 or min(shape) < 1:
         raise InputError(
             f"{path}: shape {tuple(shape)}", expected="an image with voxels", remedy=_COPY_AGAIN
         )
@@ -233,7 +237,7 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
 
 def _channel_count(shape: tuple[int, ...], path: Path, channel: int) -> None:
     channels = shape[3] if len(shape) == 4 else 1
-    if len(shape) not in (3, 4) or 0 in shape or channel >= channels:
+    if len(shape) not in (3, 4) or min(shape) < 1 or channel >= channels:
         raise InputError(
             f"{path}: shape {tuple(shape)}, no channel {channel} in it",
             expected=f"(X, Y, Z, C) with C above {channel}",
@@ -274,7 +278,7 @@ def _guarded(read: Callable[[], Any], path: Path) -> Any:
     """Run a foreign reader; whatever it trips over becomes an InputError that names the file."""
     try:
         return read()
-    except (*_UNREADABLE, RuntimeError) as error:  # SimpleITK raises RuntimeError
+    except _UNREADABLE as error:
         what = str(error).strip().splitlines()
         raise InputError(
             f"{path} cannot be read: {what[-1] if what else type(error).__name__}",
