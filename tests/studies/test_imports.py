@@ -170,7 +170,32 @@ def test_a_label_that_a_case_list_names_in_vain_is_a_problem(tmp_path: Path) -> 
 
 def test_a_mask_beside_dicom_belongs_to_the_examination(tmp_path: Path) -> None:
     dicom_series(tmp_path / "p" / "dicom", "t2_tra")
-    mask(tmp_path / "p" / "gland.nii.gz", 1)
+    affine = np.diag([-1.5, -2.0, 3.0, 1.0])  # the series' columns run to L, its rows to P
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((5, 4, 3), np.uint8), affine)
+    assert imported(tmp_path, PROSTATE) == {"p": "gland.nii.gz"}
+
+
+def test_a_mask_of_another_grid_is_left_out_with_both_grids(tmp_path: Path) -> None:
+    study(tmp_path / "p", "p_t2w")
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((10, 10, 3), np.uint8))
+    said = imported(tmp_path, PROSTATE)["p"]
+    assert "10×10×3 voxels" in said and "T2: 4×4×3 voxels" in said and "resample it" in said
+
+
+@pytest.mark.parametrize(("shift", "taken"), [(4.0, False), (0.5, False), (0.05, True)])
+def test_a_mask_must_lie_where_its_image_does(tmp_path: Path, shift: float, taken: bool) -> None:
+    study(tmp_path / "p", "p_t2w")
+    affine = np.eye(4)
+    affine[0, 3] = shift  # mm; voxels are 1 mm
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((4, 4, 3), np.uint8), affine)
+    assert (imported(tmp_path, PROSTATE)["p"] == "gland.nii.gz") is taken
+
+
+def test_a_mask_may_lie_on_any_sequence_s_grid_in_any_storage_order(tmp_path: Path) -> None:
+    study(tmp_path / "p", "p_t2w")
+    nifti(tmp_path / "p" / "p_adc.nii.gz", ramp(2, 2, 3), np.diag([2.0, 2, 1, 1]))
+    flipped = np.array([[-2.0, 0, 0, 2], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((2, 2, 3), np.uint8), flipped)
     assert imported(tmp_path, PROSTATE) == {"p": "gland.nii.gz"}
 
 
