@@ -184,8 +184,10 @@ class StudyDatastore(Datastore):
         return study
 
     def remove_image(self, image_id: str) -> None:
-        """Take an upload and its labels out of the lists; the files are kept."""
+        """Take an upload, its labels and Zeus's answers out of the lists; the files are kept."""
         study = self.catalogue.remove(image_id)
+        for folder in self._state.learnt.parent.glob(f"*/{self._state.originals.name}"):
+            Originals(folder).remove(study)  # whichever model answered
         for tag in self.history.tags():
             if self.history.newest(study, tag):
                 self.history.remove(study, tag)
