@@ -187,3 +187,24 @@ def test_the_server_answers_after_monai_label_s_own_reload(
     requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
     assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
     assert requests.get(f"{server.url}/zeus/progress", timeout=60).ok
+
+
+def test_a_studies_folder_that_was_emptied_is_served_empty_and_stays(
+    server: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    moved = [path.rename(tmp_path / path.name) for path in server.studies.iterdir()]
+    try:
+        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+        listed = requests.get(f"{server.url}/zeus/studies", timeout=60).json()
+        assert "alpha" not in listed["studies"]
+        assert server.studies.is_dir()
+        server.studies.rmdir()
+        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+        gone = requests.get(f"{server.url}/zeus/studies", timeout=60)
+        assert gone.status_code == 400 and "does not exist" in gone.json()["detail"]
+    finally:
+        server.studies.mkdir(exist_ok=True)
+        for path in moved:
+            path.rename(server.studies / path.name)
+    requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+    assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
