@@ -156,7 +156,14 @@ def test_an_upload_is_listed_inferred_and_survives_its_removal_from_the_list(
     assert client.infer("zeus", "sent in", {})[1]["used"] == ["T2"]
     requests.delete(f"{server.url}/datastore/image", params={"id": "sent in"}, timeout=60)
     assert "sent in" not in client.datastore()["objects"]
-    assert len(list(server.state.rglob("removed/*-sent in.nii.gz"))) == 1
+    assert len(list(server.state.rglob("removed/*-sent in~T2.nii.gz"))) == 1
+
+
+def test_an_upload_is_the_sequence_that_its_file_s_name_tells(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.upload_image(str(save(tmp_path / "anna_flair.nii.gz", head(44), affine())), "anna")
+    assert client.infer("zeus", "anna", {})[1]["used"] == ["FLAIR"]
 
 
 def test_saving_the_answer_under_a_tag_of_the_client_s_is_possible(

@@ -36,9 +36,14 @@ def read_one_file(path: Path, target: Target, study_id: str) -> StudyFiles:
         raise InputError(
             f"{path} does not exist", expected="an image file", remedy="upload it again"
         )
-    hits = Names.of(target).hits(split_name(stem(path)))
-    nameless = target.reference_of(target.sequence_names)
-    return StudyFiles(study_id, {hits[-1].sequence if hits else nameless: source_of(path)})
+    sequence = sequence_told(stem(path), target) or target.reference_of(target.sequence_names)
+    return StudyFiles(study_id, {sequence: source_of(path)})
+
+
+def sequence_told(name: str, target: Target) -> str | None:
+    """The sequence that a file's name spells; None when it spells none."""
+    hits = Names.of(target).hits(split_name(name))
+    return hits[-1].sequence if hits else None
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
