@@ -182,6 +182,7 @@ def test_many_studies_can_be_segmented_at_once_on_a_cpu(server: Server) -> None:
 
 
 def test_a_study_that_cannot_be_used_does_not_end_a_batch(server: Server) -> None:
+    requests.get(f"{server.url}/zeus/studies?refresh=true", timeout=60)
     address = f"{server.url}/batch/infer/zeus?images=unlabeled&run_sync=true"
     answers = requests.post(address, json={}, timeout=120).json()
     assert "NaN" in answers["nan"]["error"]

@@ -139,8 +139,37 @@ class Catalogue:
         files = asked.source.files
         key = (asked.study, asked.sequence, *((path, os.stat(path).st_mtime_ns) for path in files))
         if key not in self._grids:
-            self._grids[key] = asked.source.load().grid
+            with self._told_unusable(asked):
+                self._grids[key] = asked.source.load().grid
         return self._grids[key]
+
+    def read(self, asked: Asked) -> Study:
+        """Every sequence of a study.
+
+        Raises:
+            InputError: one cannot be used; the study is a problem until the next `refresh`.
+        """
+        with self._told_unusable(asked):
+            return read_study(asked.files)
+
+    @contextmanager
+    def _told_unusable(self, asked: Asked) -> Iterator[None]:
+        """What only voxels tell (NaN, a constant) takes a study off the list, with the reason."""
+        try:
+            yield
+        except InputError as error:
+            if not asked.guest:
+                self._take_off(asked, str(error))
+            raise
+
+    def _take_off(self, asked: Asked, reason: str) -> None:
+        logger.warning("study %s left out: %s", asked.study, reason)
+        with self._lock:
+            left = {name: files for name, files in self._studies.items() if name != asked.study}
+            if len(left) < len(self._studies):
+                files = files_of(asked.files.sources)
+                self._problems = (*self._problems, StudyProblem(asked.study, files, reason))
+            self._studies = left
 
     def volume_file(self, asked: Asked) -> Path:
         """A NIfTI file for the client: the original, or a copy of what lies in no such file."""
@@ -151,7 +180,8 @@ class Catalogue:
         copy = self._state.volumes / name
         newest = max(os.stat(path).st_mtime for path in source.files)
         if not copy.exists() or copy.stat().st_mtime < newest:
-            write_atomically(copy, partial(write_volume, volume=source.load()))
+            with self._told_unusable(asked):
+                write_atomically(copy, partial(write_volume, volume=source.load()))
         return copy
 
     @contextmanager

@@ -165,7 +165,15 @@ def _add_next_and_score(router: APIRouter, app: Callable[[], GuardedApp]) -> Non
         """The next study to label; an empty object when all are labelled."""
         _known(strategy, "strategy", app())
         request = _refuse_overwriting(params or {}, {"strategy": strategy})
-        return activelearning.sample(strategy, request, None)
+        studies = app().workplace.datastore.catalogue
+        while True:
+            offered = len(studies.studies)
+            try:
+                return activelearning.sample(strategy, request, None)
+            except InputError:
+                if len(studies.studies) == offered:
+                    raise
+                # The one chosen turned out unusable and is off the list: choose again.
 
     @router.post("/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR])
     def score(method: str, params: Params = None, run_sync: bool = False) -> Any:
