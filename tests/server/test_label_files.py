@@ -85,6 +85,16 @@ def test_a_label_file_with_one_byte_wrong_is_read_or_refused_and_nothing_else(
     assert refused > 0
 
 
+def test_a_label_whose_packed_voxels_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "label.nii.gz"
+    write_label(path, blob(), names=NAMES)
+    whole = path.read_bytes()
+    for at in range(len(whole) // 2, len(whole), STRIDE):  # voxels, checksum and length
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(InputError):
+            read_label(path)
+
+
 def test_a_file_that_is_no_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l.nrrd").write_bytes(b"no")
     with pytest.raises(InputError, match="cannot be read"):

@@ -1,5 +1,7 @@
 """Label maps as the files that clients send and want: NIfTI, NRRD, and Slicer's .seg.nrrd."""
 
+import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,15 +38,24 @@ def read_label(path: Path) -> Volume:
     Raises:
         InputError: the file is damaged, or holds more than one 3-D label map.
     """
-    extension_of(path.name)
     try:
+        if extension_of(path.name) == ".nii.gz":
+            _check_sum(path)
         return read_voxels(path)
-    except InputError as bad:
+    except (InputError, OSError, EOFError, zlib.error) as bad:
+        came = bad.came if isinstance(bad, InputError) else f"{path} cannot be read: {bad}"
         raise InputError(
-            bad.came.replace(str(path), f"label file {path.name}"),
-            expected="one whole 3-D label map, a value per class",
+            came.replace(str(path), f"label file {path.name}"),
+            expected=f"one whole 3-D label map, a value per class, in {', '.join(EXTENSIONS)}",
             remedy="merge layers into one label map, save it again and send it once more",
         ) from bad
+
+
+def _check_sum(path: Path) -> None:
+    """Unpack to the very end, where gzip keeps its checksum: nibabel stops before it."""
+    with gzip.open(path) as packed:
+        while packed.read(1 << 22):
+            pass
 
 
 def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti1Image:
