@@ -100,6 +100,14 @@ def test_downloading_what_cannot_be_used_takes_it_off_the_list_as_well(studies: 
     assert "aaa_still" not in store.list_images()
 
 
+def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
+    store = opened(studies)
+    (studies / "alpha" / "alpha_t2.nii.gz").unlink()
+    with pytest.raises(InputError, match="alpha_t2.nii.gz is gone"):
+        store.get_image_info("alpha")
+    assert store.list_images() == []
+
+
 def test_a_refresh_tries_again(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)

@@ -136,12 +136,12 @@ class Catalogue:
 
     def grid(self, asked: Asked) -> Grid:
         """The grid the client sees; read once a file version."""
-        files = asked.source.files
-        key = (asked.study, asked.sequence, *((path, os.stat(path).st_mtime_ns) for path in files))
-        if key not in self._grids:
-            with self._told_unusable(asked):
+        with self._told_unusable(asked):
+            versions = ((path, os.stat(path).st_mtime_ns) for path in asked.source.files)
+            key = (asked.study, asked.sequence, *versions)
+            if key not in self._grids:
                 self._grids[key] = asked.source.load().grid
-        return self._grids[key]
+            return self._grids[key]
 
     def read(self, asked: Asked) -> Study:
         """Every sequence of a study.
@@ -157,9 +157,16 @@ class Catalogue:
         """What only voxels tell (NaN, a constant) takes a study off the list, with the reason."""
         try:
             yield
+        except FileNotFoundError as error:
+            gone = InputError(
+                f"{error.filename} is gone",
+                expected="the file that was found when studies were listed",
+                remedy="bring it back, and refresh with GET /zeus/studies?refresh=true",
+            )
+            self._take_off(asked, str(gone))
+            raise gone from error
         except InputError as error:
-            if not asked.guest:
-                self._take_off(asked, str(error))
+            self._take_off(asked, str(error))
             raise
 
     def _take_off(self, asked: Asked, reason: str) -> None:
@@ -173,15 +180,18 @@ class Catalogue:
 
     def volume_file(self, asked: Asked) -> Path:
         """A NIfTI file for the client: the original, or a copy of what lies in no such file."""
+        with self._told_unusable(asked):
+            return self._nifti_of(asked)
+
+    def _nifti_of(self, asked: Asked) -> Path:
         source = asked.source
+        newest = max(os.stat(path).st_mtime for path in source.files)
         if isinstance(source, NiftiSource):
             return source.path
         name = f"{folder_name(asked.study)}_{folder_name(asked.sequence)}.nii.gz"
         copy = self._state.volumes / name
-        newest = max(os.stat(path).st_mtime for path in source.files)
         if not copy.exists() or copy.stat().st_mtime < newest:
-            with self._told_unusable(asked):
-                write_atomically(copy, partial(write_volume, volume=source.load()))
+            write_atomically(copy, partial(write_volume, volume=source.load()))
         return copy
 
     @contextmanager

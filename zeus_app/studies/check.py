@@ -20,8 +20,10 @@ def check_headers(found: Found, target: Target) -> Found | Unusable:
             grids[sequence] = source.grid()
         except InputError as error:
             reasons.append(f"{sequence}: {error}")
-    if not reasons:
-        reasons = _strays(grids, target.reference_of(tuple(grids)))
+    try:
+        reasons = reasons or _strays(grids, target.reference_of(tuple(grids)))
+    except InputError as error:  # an affine too flat to look anything up on
+        reasons = [str(error)]
     if not reasons:
         return found
     return Unusable(found.name, found.folder, files_of(found.sources), " ".join(reasons))
