@@ -27,7 +27,7 @@ from zeus_app.state import StateFolder
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.found import VOLUME_SUFFIXES, files_of, is_volume, stem
 from zeus_app.studies.read import read_one_file, read_study, sequence_told
-from zeus_app.studies.sources import NiftiSource, source_of
+from zeus_app.studies.sources import NiftiSource
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 
@@ -214,7 +214,8 @@ class Catalogue:
         if not mark:  # kept before sequences were noted
             return read_one_file(path, self._target, study)
         names = {folder_name(sequence): sequence for sequence in self._target.sequence_names}
-        return StudyFiles(study, {lookup("sequence", noted, names): source_of(path)})
+        sequence = lookup("sequence", noted, names)
+        return read_one_file(path, self._target, study, sequence=sequence)
 
     def add(self, image_id: str, file: Path) -> str:
         """Keep an uploaded file as a study of one sequence.
