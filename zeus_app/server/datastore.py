@@ -288,4 +288,3 @@ class StudyDatastore(Datastore):
                 remedy="submit one with PUT /datastore/label",
             )
         return version
-
