@@ -130,14 +130,14 @@ def _examination(
         elif problem or spoiled:
             reasons.append(f"{sequence}: {problem or spoiled}")
         else:
-            chosen = best[0].headers
-            paths = tuple(header.path for header in chosen)
-            sources[sequence] = DicomSeriesSource(paths, stack_slices(chosen).grid)
+            slices = best[0].headers
+            paths = tuple(header.path for header in slices)
+            sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
     if not wanted:
         reasons.append(f"none of its series is a sequence the target wants: {_listed(series)}")
     if reasons:
-        places = [s.headers[0].path.parent for each in wanted.values() for s in each]
-        return Unusable(name, folder, tuple(dict.fromkeys(places)) or (folder,), " ".join(reasons))
+        chosen = [s.headers[0].path.parent for each in wanted.values() for s in each]
+        return Unusable(name, folder, tuple(dict.fromkeys(chosen)) or (folder,), " ".join(reasons))
     return Found(name, folder, sources)
 
 
