@@ -10,7 +10,6 @@ from zeus_app.server.answer import answer_params, read_format, read_texts, write
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
-from zeus_app.studies.read import read_study
 from zeus_app.types import Segmentation, Volume
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class ZeusInfer(InferTask):
         form, texts = read_format(request), read_texts(request, place.target)
         with place.jobs.job(asked.study) as report:
             report("reading", 0, 1)
-            study = read_study(asked.files)
+            study = place.datastore.catalogue.read(asked)
             segmentation = place.segmenter.segment(study, texts=texts, report=report)
             params = answer_params(segmentation, place.config, place.target)
             if not asked.guest:

@@ -38,7 +38,7 @@ class Step:
     Attributes:
         name: also the stamp's name.
         what: one line for the user.
-        disk_gib: what it leaves on the disk, as measured with `du`.
+        disk_gib: what it leaves on the disk, as measured with `du`, its first use included.
         depends_on: files and words; when their content changes, the step is done again.
         made: what must be there afterwards.
         run: does it.
@@ -99,7 +99,7 @@ class Checkout:
             Step(
                 "weights",
                 "fetch the frozen towers' weights and check their hashes",
-                0.25,
+                0.5,  # half of it at the first use: the LLM unpacked, the encoder for OpenVINO
                 (
                     *sorted((self.root / "zeus_app" / "weights").glob("*.yaml")),
                     os.environ.get("ZEUS_WEIGHTS", ""),
@@ -225,6 +225,9 @@ class Checkout:
                 shutil.rmtree(folder)
         if self.samples.exists():
             print(f"clean: kept {self.samples}; set-up did not make what is in it")
+        weights = os.environ.get("ZEUS_WEIGHTS")
+        if weights and Path(weights).exists():
+            print(f"clean: kept the weights in {weights}, which ZEUS_WEIGHTS names")
 
 
 def key_of(step: Step) -> str:

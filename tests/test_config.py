@@ -74,11 +74,21 @@ def test_state_lies_apart_from_the_studies(
 
 def test_two_studies_folders_have_two_states(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert default_state_folder(Path("/a/mri")) == Path("/data/zeus/a-mri")
-    assert default_state_folder(Path("/b/mri")) == Path("/data/zeus/b-mri")
+    one, other = default_state_folder(Path("/a/mri")), default_state_folder(Path("/b/mri"))
+    assert one.parent == other.parent == Path("/data/zeus")
+    assert one.name.startswith("a-mri-") and other.name.startswith("b-mri-")
+
+
+def test_folders_whose_names_run_together_have_two_states() -> None:
+    assert default_state_folder(Path("/data/a-b")) != default_state_folder(Path("/data/a/b"))
+
+
+def test_a_studies_folder_has_the_same_state_every_time() -> None:
+    # First 8 digits of what `printf /mri | sha256sum` prints.
+    assert default_state_folder(Path("/mri")).name == "mri-0455611a"
 
 
 def test_without_xdg_the_state_lies_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/ada"))
-    assert default_state_folder(Path("/mri")) == Path("/home/ada/.local/share/zeus/mri")
+    assert default_state_folder(Path("/mri")).parent == Path("/home/ada/.local/share/zeus")

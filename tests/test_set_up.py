@@ -211,6 +211,15 @@ def test_clean_keeps_a_folder_that_set_up_did_not_make(phantoms: Checkout) -> No
     assert files_below(phantoms.samples) == {"own.nii.gz"}
 
 
+def test_clean_says_that_weights_in_a_folder_of_the_user_s_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
+    Checkout(tmp_path / "checkout").clean()
+    assert f"kept the weights in {tmp_path / 'weights'}" in capsys.readouterr().out
+
+
 def test_clean_where_nothing_was_made_does_nothing(tmp_path: Path) -> None:
     Checkout(tmp_path).clean()
     assert list(tmp_path.iterdir()) == []

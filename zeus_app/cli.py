@@ -141,15 +141,21 @@ def import_labels(
     target: TargetName,
     state: State = None,
     pattern: Annotated[str | None, typer.Option(help="glob that picks among masks")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="import even where a label was corrected since")
+    ] = False,
 ) -> None:
-    """Take masks that lie among the studies as labels; Zeus never does so unasked."""
+    """Take masks that lie among the studies as labels; Zeus never does so unasked.
+
+    A label that was corrected after its import is kept.
+    """
     from zeus_app.config import ZeusConfig
     from zeus_app.launch import check_studies_folder
     from zeus_app.server.labels import import_into_store
 
     folder = check_studies_folder(Path(studies))
     config = ZeusConfig.from_conf(_settings(target=target, state=state))
-    for study_id, source in import_into_store(folder, config, pattern=pattern):
+    for study_id, source in import_into_store(folder, config, pattern=pattern, replace=replace):
         typer.echo(f"{study_id}: {source}")
 
 

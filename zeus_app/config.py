@@ -1,5 +1,6 @@
 """Every setting of Zeus in two frozen values: what is assembled, and how it is trained."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,5 +112,7 @@ class TrainConfig(_Settings):
 def default_state_folder(studies: Path) -> Path:
     """Where state goes unless told: never inside the studies, which may be read-only."""
     home = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    place = str(studies.resolve()).strip("/").replace("/", "-") or "root"
-    return home / "zeus" / place
+    path = str(studies.resolve())
+    place = path.strip("/").replace("/", "-") or "root"
+    mark = hashlib.sha256(path.encode()).hexdigest()[:8]  # /data/a-b is not /data/a/b
+    return home / "zeus" / f"{place}-{mark}"

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
+from tests.studies.made import dicom_series
 
 SHAPE = (24, 20, 6)
 SPACING_MM = (1.0, 1.0, 3.0)
@@ -55,6 +57,15 @@ def make_bad_studies(folder: Path) -> None:
     save(folder / "fived" / "fived_t2.nii.gz", np.ones((4, 4, 4, 1, 3), np.float32), affine())
     whole = save(folder / "truncated" / "truncated_t2.nii.gz", head(2), affine())
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    save(folder / "line" / "line_t2.nii.gz", np.ones(24, np.float32), affine())
+    dicom = dicom_series(folder / "aaa_still" / "t2", "t2_tra")  # comes first in the list
+    for path in dicom.iterdir():
+        data = pydicom.dcmread(path)
+        data.PixelData = bytes(len(data.PixelData))
+        pydicom.dcmwrite(path, data, write_like_original=False)
+    channels = np.stack([head(1), nan], axis=-1)  # a Decathlon archive; FLAIR holds NaN
+    save(folder / "msd" / "imagesTr" / "case.nii.gz", channels, affine())
+    (folder / "msd" / "dataset.json").write_text('{"modality": {"0": "T2", "1": "FLAIR"}}')
     away = affine()
     away[:3, 3] += 5000
     save(folder / "apart" / "apart_t2.nii.gz", head(3), affine())

@@ -1,5 +1,6 @@
 """Starting and ending a real server on the loopback."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -48,6 +49,14 @@ def environment(*, fake: bool = True) -> dict[str, str]:
     }
 
 
+def obey_file_modes() -> None:
+    """Give up, where tests run as root, the right to write to what is read-only (Linux).
+
+    prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE), see capabilities(7); whoever has it not keeps none.
+    """
+    ctypes.CDLL(None).prctl(24, 1)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -62,6 +71,7 @@ def start(studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True
         process = subprocess.Popen(
             command(studies, port, {**conf, "state": str(state)}),
             stdout=out, stderr=subprocess.STDOUT, env=environment(fake=fake), cwd=state,
+            preexec_fn=obey_file_modes,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", process, log, state, studies)
     deadline = time.monotonic() + START_TIMEOUT_S

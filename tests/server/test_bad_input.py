@@ -6,10 +6,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+import torch
 from monailabel.client import MONAILabelClient
 
 from tests.server.conftest import SHAPE, affine, lesion_file, save
 from tests.server.running import Server
+from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
+
+
+@pytest.fixture(scope="module", autouse=True)
+def treasures(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
+    """A label and a checkpoint from before all this: their files and what is in them."""
+    label = lesion_file(tmp_path_factory.mktemp("kept") / "label.nii.gz")
+    with label.open("rb") as file:
+        requests.put(
+            f"{server.url}/datastore/label", params={"image": "slow", "tag": "kept"},
+            files={"label": (label.name, file)}, timeout=60,
+        ).raise_for_status()  # fmt: skip
+    state = server.state / "phantom"
+    checkpoints = Checkpoints(state / "reference-small-zeus-hybrid" / "checkpoints")
+    info = CheckpointInfo("", "", 1, None, ("slow",), (), {})
+    checkpoints.publish({"threshold": torch.tensor(500.0)}, info)
+    checkpoints.serve("untrained")
+    files = [*(state / "labels" / "kept" / "slow").iterdir(), *checkpoints.folder.iterdir()]
+    assert len(files) >= 5
+    return {path: path.read_bytes() for path in files}
 
 
 def infer(server: Server, image: str, /, **params: object) -> requests.Response:
@@ -73,9 +94,11 @@ def test_a_path_on_the_server_is_no_image(server: Server) -> None:
     assert infer(server, str(path)).status_code == 404
 
 
-def test_a_whole_slide_on_the_server_is_not_opened(server: Server) -> None:
-    address = f"{server.url}/infer/wsi/zeus?image=/srv/slide.svs"
-    assert requests.post(address, json={}, timeout=60).status_code == 400
+@pytest.mark.parametrize("route", ["wsi", "wsi_v2"])
+def test_a_whole_slide_on_the_server_is_not_opened(server: Server, route: str) -> None:
+    response = requests.post(f"{server.url}/infer/{route}/zeus?image=/srv/slide.svs", timeout=60)
+    assert response.status_code == 400
+    assert "whole-slide" in detail(response)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +110,51 @@ def test_params_may_not_say_another_image_or_model(
     response = infer(server, "alpha", **params)
     assert response.status_code == 400
     assert "take" in detail(response) and "out of params" in detail(response)
+
+
+@pytest.mark.parametrize(
+    ("address", "params"),
+    [
+        ("train/zeus", {"model": "other"}),
+        ("train/zeus", {"image": "bravo"}),
+        ("batch/infer/zeus", {"model": "other"}),
+        ("batch/infer/zeus", {"images": "labeled"}),
+        ("scoring/dice", {"method": "other"}),
+        ("scoring/dice", {"model": "other"}),
+        ("activelearning/first", {"strategy": "random"}),
+        ("activelearning/first", {"image": "bravo"}),
+    ],
+)
+def test_params_may_not_say_something_else_than_the_address(
+    server: Server, address: str, params: dict[str, str]
+) -> None:
+    response = requests.post(f"{server.url}/{address}", json=params, timeout=60)
+    assert response.status_code == 400
+    assert "out of params" in detail(response)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+@pytest.mark.parametrize(
+    ("address", "form", "file"),
+    [
+        ("datastore/label?image=alpha", "params", "label"),
+        ("datastore/image?image=new", "params", "file"),
+        ("datastore/?image=new", "params", "file"),
+        ("datastore/image/info?image=alpha", "info", None),
+        ("datastore/label/info?label=slow&tag=kept", "info", None),
+        ("datastore/updatelabelinfo?label=slow&tag=kept", "params", None),
+    ],
+)
+def test_a_form_that_is_no_json_object_is_refused(
+    server: Server, tmp_path: Path, address: str, form: str, file: str | None, text: str
+) -> None:
+    content = lesion_file(tmp_path / "t2.nii.gz").read_bytes()
+    response = requests.put(
+        f"{server.url}/{address}", data={form: text},
+        files={file: ("t2.nii.gz", content)} if file else None, timeout=60,
+    )  # fmt: skip
+    assert response.status_code == 400
+    assert "JSON object" in detail(response)
 
 
 @pytest.mark.parametrize("params", ["{", "[]", "3"])
@@ -106,6 +174,9 @@ def test_params_that_are_no_json_object_are_refused(server: Server, params: str)
         ("truncated", "cannot be read"),
         ("fived", "5-D"),
         ("apart", "share 0.0%"),
+        ("line", "shape (24,)"),
+        ("aaa_still", "every voxel has the value 0"),
+        ("msd_case", "NaN"),
     ],
 )
 def test_a_study_that_cannot_be_used_is_refused_with_the_reason(
@@ -121,6 +192,26 @@ def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server)
     found = {problem["study"]: problem["files"] for problem in problems}
     assert found["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
     assert "truncated left out" in server.log_text()
+
+
+def test_what_only_voxels_tell_takes_a_study_off_the_list_until_a_refresh(server: Server) -> None:
+    address = f"{server.url}/zeus/studies"
+    assert "nan" in requests.get(f"{address}?refresh=true", timeout=60).json()["studies"]
+    infer(server, "nan")
+    listed = requests.get(address, timeout=60).json()
+    assert "nan" not in listed["studies"]
+    (problem,) = [one for one in listed["problems"] if one["study"] == "nan"]
+    assert "NaN" in problem["reason"]
+    assert problem["files"] == [str(server.studies / "nan" / "nan_t2.nii.gz")]
+    assert "nan" in requests.get(f"{address}?refresh=true", timeout=60).json()["studies"]
+
+
+def test_next_passes_over_a_study_that_turns_out_unusable(
+    server: Server, client: MONAILabelClient
+) -> None:
+    requests.get(f"{server.url}/zeus/studies?refresh=true", timeout=60)
+    assert min(client.datastore()["objects"]) == "aaa_still"
+    assert client.next_sample("first", {})["id"] == "alpha"
 
 
 def test_a_file_sent_along_that_cannot_be_read_is_refused(
@@ -163,6 +254,17 @@ def test_a_truncated_label_is_refused(server: Server, tmp_path: Path) -> None:
     label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
     label.write_bytes(label.read_bytes()[:-200])
     assert submit(server, "alpha", label).status_code == 400
+
+
+def test_a_label_damaged_on_its_way_is_refused(server: Server, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
+    content = bytearray(label.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # inside the compressed stream
+    label.write_bytes(content)
+    response = submit(server, "alpha", label)
+    assert response.status_code == 400
+    assert "cannot be read" in detail(response)
 
 
 def test_a_label_of_an_unknown_study_is_not_found(server: Server, tmp_path: Path) -> None:
@@ -285,6 +387,10 @@ def test_dicom_seg_of_a_folder_of_studies_is_refused(server: Server) -> None:
         f"{server.url}/infer/zeus", params={"image": "alpha", "output": "dicom_seg"}, timeout=60
     )
     assert response.status_code == 400
+
+
+def test_after_all_this_nothing_is_lost(treasures: dict[Path, bytes]) -> None:
+    assert {path: path.read_bytes() for path in treasures} == treasures
 
 
 def test_after_all_this_the_server_answers_as_before(client: MONAILabelClient) -> None:

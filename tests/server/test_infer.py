@@ -156,7 +156,14 @@ def test_an_upload_is_listed_inferred_and_survives_its_removal_from_the_list(
     assert client.infer("zeus", "sent in", {})[1]["used"] == ["T2"]
     requests.delete(f"{server.url}/datastore/image", params={"id": "sent in"}, timeout=60)
     assert "sent in" not in client.datastore()["objects"]
-    assert len(list(server.state.rglob("removed/*-sent in.nii.gz"))) == 1
+    assert len(list(server.state.rglob("removed/*-sent in~T2.nii.gz"))) == 1
+
+
+def test_an_upload_is_the_sequence_that_its_file_s_name_tells(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.upload_image(str(save(tmp_path / "anna_flair.nii.gz", head(44), affine())), "anna")
+    assert client.infer("zeus", "anna", {})[1]["used"] == ["FLAIR"]
 
 
 def test_saving_the_answer_under_a_tag_of_the_client_s_is_possible(
@@ -175,6 +182,7 @@ def test_many_studies_can_be_segmented_at_once_on_a_cpu(server: Server) -> None:
 
 
 def test_a_study_that_cannot_be_used_does_not_end_a_batch(server: Server) -> None:
+    requests.get(f"{server.url}/zeus/studies?refresh=true", timeout=60)
     address = f"{server.url}/batch/infer/zeus?images=unlabeled&run_sync=true"
     answers = requests.post(address, json={}, timeout=120).json()
     assert "NaN" in answers["nan"]["error"]
@@ -187,3 +195,24 @@ def test_the_server_answers_after_monai_label_s_own_reload(
     requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
     assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
     assert requests.get(f"{server.url}/zeus/progress", timeout=60).ok
+
+
+def test_a_studies_folder_that_was_emptied_is_served_empty_and_stays(
+    server: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    moved = [path.rename(tmp_path / path.name) for path in server.studies.iterdir()]
+    try:
+        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+        listed = requests.get(f"{server.url}/zeus/studies", timeout=60).json()
+        assert "alpha" not in listed["studies"]
+        assert server.studies.is_dir()
+        server.studies.rmdir()
+        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+        gone = requests.get(f"{server.url}/zeus/studies", timeout=60)
+        assert gone.status_code == 400 and "does not exist" in gone.json()["detail"]
+    finally:
+        server.studies.mkdir(exist_ok=True)
+        for path in moved:
+            path.rename(server.studies / path.name)
+    requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+    assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"

@@ -1,12 +1,17 @@
+import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
 import pytest
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.label_files import read_label
-from zeus_app.server.label_history import LabelHistory, folder_name
+from zeus_app.server.label_history import FINAL, ORIGINAL, LabelHistory, folder_name
 from zeus_app.types import Volume
+
+SAVES = 20
 
 
 def label(value: int) -> Volume:
@@ -16,6 +21,10 @@ def label(value: int) -> Volume:
 @pytest.fixture
 def history(tmp_path: Path) -> LabelHistory:
     return LabelHistory(tmp_path)
+
+
+def test_the_tags_are_monai_label_s_own() -> None:
+    assert (DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value) == (FINAL, ORIGINAL)
 
 
 def test_the_newest_version_counts(history: LabelHistory) -> None:
@@ -34,6 +43,35 @@ def test_a_version_left_unfinished_by_a_crash_does_not_count(
     (tmp_path / "final" / "a" / ".writing-x.nii.gz").write_bytes(b"half")
     newest = history.newest("a", "final")
     assert newest is not None and newest.number == 1
+
+
+def save_many(folder: Path, start: Barrier, value: int) -> None:
+    history = LabelHistory(folder)
+    start.wait()
+    for _ in range(SAVES):
+        history.save("a", "final", label(value), {"by": value})
+
+
+def test_two_processes_never_take_the_same_number(history: LabelHistory, tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("fork")
+    start = processes.Barrier(2)
+    writers = [processes.Process(target=save_many, args=(tmp_path, start, n)) for n in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    versions = history.versions("a", "final")
+    assert len(versions) == 2 * SAVES
+    assert all(read_label(one.path).array.max() == one.info["by"] for one in versions)
+
+
+def test_a_number_that_another_process_has_just_taken_is_left_to_it(
+    history: LabelHistory, tmp_path: Path
+) -> None:
+    history.save("a", "final", label(1), {})
+    (tmp_path / "final" / "a" / "v0002.json").write_text('{"by": "the other"}')
+    assert history.save("a", "final", label(2), {}).number == 3
+    assert "the other" in (tmp_path / "final" / "a" / "v0002.json").read_text()
 
 
 def test_tags_do_not_mix(history: LabelHistory) -> None:

@@ -9,7 +9,7 @@ import pytest
 import requests
 from monailabel.client import MONAILabelClient
 
-from tests.server.conftest import LESION, SHAPE, affine, lesion_file, save
+from tests.server.conftest import LESION, SHAPE, affine, head, lesion_file, save
 from tests.server.running import Server
 
 
@@ -96,7 +96,15 @@ def test_a_label_drawn_on_a_sequence_is_checked_against_that_sequence(
     flair[4, 4, 3] = 1
     path = save(tmp_path / "l.nii.gz", flair, affine((2.0, 2.0, 3.0), FLIP))
     client.save_label("bravo/FLAIR", str(path))
-    assert label_of(client).shape == (12, 10, 6)
+    assert np.argwhere(label_of(client, "bravo/FLAIR")).tolist() == [[4, 4, 3]]
+
+
+def test_a_label_drawn_on_a_sequence_is_handed_out_on_the_image_asked_about(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "l.nii.gz", np.ones((12, 10, 6), np.uint8), affine((2, 2, 3), FLIP))
+    client.save_label("bravo/FLAIR", str(path))
+    assert label_of(client).shape == SHAPE
 
 
 def test_a_label_in_another_storage_order_of_the_same_voxels_is_turned(
@@ -110,6 +118,32 @@ def test_a_label_in_another_storage_order_of_the_same_voxels_is_turned(
     nib.save(turned, tmp_path / "l.nii.gz")
     client.save_label("bravo", str(tmp_path / "l.nii.gz"))
     assert np.argwhere(label_of(client)).tolist() == [[2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    "order", [[[0, -1], [1, 1], [2, 1]], [[1, 1], [0, 1], [2, 1]]], ids=["flipped", "swapped"]
+)
+def test_a_turned_label_of_a_square_image_is_turned_back(
+    client: MONAILabelClient, tmp_path: Path, order: list[list[int]]
+) -> None:
+    if "square" not in client.datastore()["objects"]:
+        square = save(tmp_path / "t2.nii.gz", head(51, (24, 24, 6)), affine())
+        client.upload_image(str(square), "square")
+    label = np.zeros((24, 24, 6), np.uint8)
+    label[2:5, 3, 4], label[2, 7, 4] = 1, 2
+    turned = nib.Nifti1Image(label, affine()).as_reoriented(np.array(order))
+    assert turned.shape == (24, 24, 6)
+    nib.save(turned, tmp_path / "l.nii.gz")
+    client.save_label("square", str(tmp_path / "l.nii.gz"))
+    np.testing.assert_array_equal(label_of(client, "square"), label)
+
+
+def test_a_label_of_a_2_d_image_is_2_d_as_well(client: MONAILabelClient, tmp_path: Path) -> None:
+    client.upload_image(str(save(tmp_path / "t2.nii.gz", head(50)[:, :, 3], affine())), "thin")
+    label = np.zeros(SHAPE[:2], np.uint8)
+    label[2, 3] = 1
+    client.save_label("thin", str(save(tmp_path / "l.nii.gz", label, affine())))
+    assert np.argwhere(label_of(client, "thin")).tolist() == [[2, 3, 0]]
 
 
 def test_studies_are_never_written_to(server: Server) -> None:

@@ -116,15 +116,16 @@ def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(
     assert requests.get(info, timeout=60).json()["score"]["dice"] == 0.5
 
 
-def test_scoring_leaves_out_what_the_checkpoint_learnt_from(
+def test_scoring_leaves_out_answers_to_what_the_checkpoint_learnt_from(
     server: Server, client: MONAILabelClient, trained: dict[str, object], tmp_path: Path
 ) -> None:
     client.infer("zeus", "alpha", {})
     client.infer("zeus", "charlie", {})
     client.save_label("charlie", str(lesion_file(tmp_path / "c.nii.gz")))
     result = requests.post(f"{server.url}/scoring/dice?run_sync=true", timeout=60).json()
-    assert result["left_out"] == {"alpha": "checkpoint v0001 learnt from it"}
     assert result["studies"]["charlie"]["dice"] == 1.0
+    # v0001 learnt from alpha: of its two answers the untrained one counts still.
+    assert result["studies"]["alpha"]["checkpoint"] == "untrained"
 
 
 def test_scoring_runs_as_a_task_on_request(server: Server, client: MONAILabelClient) -> None:

@@ -1,14 +1,20 @@
 """What is wrong with a command line is said before the server answers anything."""
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from monailabel.client import MONAILabelClient
 
 from tests.server import running
+from tests.server.conftest import lesion_file
 from zeus_app.errors import InputError
 from zeus_app.server import workplace
 from zeus_app.server.workplace import open_workplace, refuse_missing
@@ -79,11 +85,48 @@ def test_an_empty_folder_that_was_there_before_the_server_is_served(
     assert tmp_path.is_dir()
 
 
-def test_a_read_only_studies_folder_is_served(studies: Path, tmp_path: Path) -> None:
-    before = {path: os.stat(path).st_mtime_ns for path in studies.rglob("*")}
-    opened = open_workplace(str(studies), {"state": str(tmp_path / "state")})
-    assert "alpha" in opened.datastore.list_images()
-    assert {path: os.stat(path).st_mtime_ns for path in studies.rglob("*")} == before
+def test_a_folder_that_is_found_empty_later_is_served(tmp_path: Path) -> None:
+    refuse_missing(tmp_path, first=False)  # younger than this process, and a user's own
+    assert tmp_path.is_dir()
+
+
+def tree(folder: Path) -> dict[Path, tuple[int, str]]:
+    """Everything below: when it changed, and the hash of its content."""
+    return {
+        path: (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in (folder, *sorted(folder.rglob("*")))
+    }
+
+
+@pytest.fixture
+def read_only(server: running.Server) -> Iterator[running.Server]:
+    """The server, which may not write below its studies folder; skips aloud where it might."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    effective = re.search(r"CapEff:\s*(\w+)", status)
+    if os.geteuid() == 0 and (effective is None or int(effective[1], 16) & 0b10):
+        pytest.skip("the server runs as root and may write to what is read-only")
+    modes = {path: path.stat().st_mode for path in (server.studies, *server.studies.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    yield server
+    for path, mode in modes.items():
+        path.chmod(mode)
+
+
+def test_a_read_only_studies_folder_is_served_and_stays_as_it_is(
+    read_only: running.Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    studies = read_only.studies
+    before = tree(studies)
+    client.infer("zeus", "charlie", {})
+    client.save_label("charlie", str(lesion_file(tmp_path / "l.nii.gz")))
+    assert "final" in client.datastore()["objects"]["charlie"]["labels"]
+    requests.get(f"{read_only.url}/zeus/studies?refresh=true", timeout=60).raise_for_status()
+    requests.delete(f"{read_only.url}/datastore/label?id=charlie&tag=final", timeout=60)
+    assert tree(studies) == before
 
 
 @pytest.mark.slow

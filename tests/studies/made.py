@@ -22,10 +22,15 @@ def ramp(*shape: int) -> npt.NDArray[np.int16]:
     return np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
 
 
-def nifti(path: Path, array: npt.NDArray[np.generic] | None = None) -> Path:
+def nifti(
+    path: Path,
+    array: npt.NDArray[np.generic] | None = None,
+    affine: npt.NDArray[np.float64] | None = None,
+) -> Path:
     """A NIfTI file of 1 mm voxels, 4×4×3 unless told."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(ramp(4, 4, 3) if array is None else array, np.eye(4)), path)
+    voxels = ramp(4, 4, 3) if array is None else array
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
     return path
 
 

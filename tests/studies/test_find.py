@@ -239,3 +239,36 @@ def test_five_hundred_studies_are_found_within_seconds(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert len(find_studies(tmp_path, BRAIN).studies) == 500
     assert time.perf_counter() - start < 20
+
+
+def test_sequences_that_share_no_space_are_a_problem_before_a_voxel_is_read(
+    tmp_path: Path,
+) -> None:
+    study(tmp_path / "p", "p_t2w")
+    away = np.eye(4)
+    away[2, 3] = 500  # mm
+    nifti(tmp_path / "p" / "p_adc.nii.gz", ramp(4, 4, 3), away)
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert catalog.studies == {}
+    assert "ADC" in reasons(catalog)["p"] and "share 0.0% of the smaller" in reasons(catalog)["p"]
+
+
+def test_an_affine_too_flat_to_compare_is_a_problem_and_hides_no_other_study(
+    tmp_path: Path,
+) -> None:
+    study(tmp_path / "p", "p_t2w")
+    flat = np.eye(4)
+    flat[:3, 2] = [1, 0, 1e-4]  # the third axis all but along the first
+    nifti(tmp_path / "p" / "p_adc.nii.gz", ramp(4, 4, 3), flat)
+    study(tmp_path / "q", "q_t2w")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert list(catalog.studies) == ["q"]
+    assert "three axes point in different directions" in reasons(catalog)["p"]
+
+
+def test_one_slice_inside_a_whole_head_shares_its_space(tmp_path: Path) -> None:
+    nifti(tmp_path / "p" / "p_t2w.nii.gz", ramp(100, 100, 100))
+    inside = np.diag([5.0, 5, 1, 1])
+    inside[:3, 3] = [20, 20, 77]
+    nifti(tmp_path / "p" / "p_adc.nii.gz", ramp(8, 8, 1), inside)
+    assert sequences(find_studies(tmp_path, PROSTATE)) == {"p": {"T2", "ADC"}}

@@ -7,7 +7,7 @@ import pytest
 from tests.studies.made import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels, read_label
+from zeus_app.studies.imports import ImportedLabel, import_labels, read_foreign_mask
 from zeus_app.targets import Target, load_target
 from zeus_app.types import StudyProblem
 
@@ -48,14 +48,14 @@ def test_finding_studies_imports_nothing(tmp_path: Path) -> None:
 
 def test_every_foreign_value_becomes_the_label_it_means(tmp_path: Path) -> None:
     path = mask(tmp_path / "OTMultiClass.nii.gz", 0, 1, 2, 3, 4, dtype=np.float32)
-    label = read_label(path, BRAIN)
+    label = read_foreign_mask(path, BRAIN)
     assert label.array.dtype == np.uint8
     assert label.array.flat[:6].tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_labels_stored_as_imprecise_floats_are_rounded(tmp_path: Path) -> None:
     path = mask(tmp_path / "label.nii.gz", 0.0001, 2.9999, 4.0, dtype=np.float32)
-    assert read_label(path, ABDOMEN).array.flat[:3].tolist() == [0, 3, 4]
+    assert read_foreign_mask(path, ABDOMEN).array.flat[:3].tolist() == [0, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_values_without_a_meaning_are_refused(
 ) -> None:
     path = mask(tmp_path / "label.nii.gz", *values, dtype=np.float32)
     with pytest.raises(InputError, match=said):
-        read_label(path, ABDOMEN)
+        read_foreign_mask(path, ABDOMEN)
 
 
 def test_a_bad_mask_is_a_problem_and_hides_no_other(tmp_path: Path) -> None:
@@ -170,7 +170,32 @@ def test_a_label_that_a_case_list_names_in_vain_is_a_problem(tmp_path: Path) -> 
 
 def test_a_mask_beside_dicom_belongs_to_the_examination(tmp_path: Path) -> None:
     dicom_series(tmp_path / "p" / "dicom", "t2_tra")
-    mask(tmp_path / "p" / "gland.nii.gz", 1)
+    affine = np.diag([-1.5, -2.0, 3.0, 1.0])  # the series' columns run to L, its rows to P
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((5, 4, 3), np.uint8), affine)
+    assert imported(tmp_path, PROSTATE) == {"p": "gland.nii.gz"}
+
+
+def test_a_mask_of_another_grid_is_left_out_with_both_grids(tmp_path: Path) -> None:
+    study(tmp_path / "p", "p_t2w")
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((10, 10, 3), np.uint8))
+    said = imported(tmp_path, PROSTATE)["p"]
+    assert "10×10×3 voxels" in said and "T2: 4×4×3 voxels" in said and "resample it" in said
+
+
+@pytest.mark.parametrize(("shift", "taken"), [(4.0, False), (0.5, False), (0.05, True)])
+def test_a_mask_must_lie_where_its_image_does(tmp_path: Path, shift: float, taken: bool) -> None:
+    study(tmp_path / "p", "p_t2w")
+    affine = np.eye(4)
+    affine[0, 3] = shift  # mm; voxels are 1 mm
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((4, 4, 3), np.uint8), affine)
+    assert (imported(tmp_path, PROSTATE)["p"] == "gland.nii.gz") is taken
+
+
+def test_a_mask_may_lie_on_any_sequence_s_grid_in_any_storage_order(tmp_path: Path) -> None:
+    study(tmp_path / "p", "p_t2w")
+    nifti(tmp_path / "p" / "p_adc.nii.gz", ramp(2, 2, 3), np.diag([2.0, 2, 1, 1]))
+    flipped = np.array([[-2.0, 0, 0, 2], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    nifti(tmp_path / "p" / "gland.nii.gz", np.ones((2, 2, 3), np.uint8), flipped)
     assert imported(tmp_path, PROSTATE) == {"p": "gland.nii.gz"}
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from zeus_app.errors import InputError
 from zeus_app.studies.align import canonical
-from zeus_app.studies.labels import check_label, label_pictures
+from zeus_app.studies.labels import check_label, in_order_of, label_pictures
 from zeus_app.studies.slices import make_frame, to_voxels
 from zeus_app.types import Affine, BoolArray, Grid, Volume
 
@@ -221,6 +221,49 @@ def test_a_flipped_label_is_refused_with_both_orientations() -> None:
 def test_a_label_without_a_place_is_refused() -> None:
     with pytest.raises(InputError, match="axes unknown"):
         check_label(label(affine_ras=np.full((4, 4), np.nan)), label().grid, (1,))
+
+
+def corner() -> tuple[Volume, nibabel.Nifti1Image]:
+    """An asymmetric mark on a square 24×24×6 grid, as a label and as nibabel's image of it."""
+    affine_ras = np.diag([2.0, 2.0, 3.0, 1.0])
+    affine_ras[:3, 3] = [-10, -12, 5]
+    array = np.zeros((24, 24, 6), np.uint8)
+    array[2:5, 3, 4], array[2, 7, 4] = 1, 2
+    return Volume(array, affine_ras), nibabel.Nifti1Image(array, affine_ras)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [[0, -1], [1, 1], [2, 1]],  # x flipped
+        [[1, 1], [0, 1], [2, 1]],  # x and y swapped
+        [[1, -1], [0, 1], [2, -1]],  # swapped, and two flipped
+        [[2, 1], [0, -1], [1, 1]],  # slices first
+    ],
+)
+def test_a_label_in_another_storage_order_is_turned_voxel_for_voxel(order: list[list[int]]) -> None:
+    drawn, image = corner()
+    turned = image.as_reoriented(np.array(order))
+    stored = Volume(np.asarray(turned.dataobj), turned.affine)
+    assert not stored.grid.matches(drawn.grid)
+    back = in_order_of(stored, drawn.grid)
+    np.testing.assert_array_equal(back.array, drawn.array)
+    check_label(back, drawn.grid, (1, 2))
+
+
+def test_a_turned_label_whose_affine_was_rounded_is_turned_all_the_same() -> None:
+    drawn, image = corner()
+    turned = image.as_reoriented(np.array([[1, -1], [0, 1], [2, 1]]))
+    affine_ras = turned.affine.copy()
+    affine_ras[:3, 3] += 0.1  # a twentieth of a voxel
+    back = in_order_of(Volume(np.asarray(turned.dataobj), affine_ras), drawn.grid)
+    np.testing.assert_array_equal(back.array, drawn.array)
+
+
+def test_a_label_that_lies_elsewhere_is_not_turned() -> None:
+    drawn, _ = corner()
+    elsewhere = Volume(drawn.array, np.diag([-1.0, 1, 1, 1]) @ drawn.affine_ras)
+    assert in_order_of(elsewhere, drawn.grid) is elsewhere
 
 
 def test_an_affine_rounded_by_another_program_is_accepted() -> None:

@@ -4,6 +4,7 @@ An id is a study, or `study/sequence`. Besides the studies of the folder there a
 stay, and guests: files of a session or of a single request, known only while it runs.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -24,13 +25,15 @@ from zeus_app.server.label_files import write_volume
 from zeus_app.server.label_history import folder_name
 from zeus_app.state import StateFolder
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.found import VOLUME_SUFFIXES, is_volume, stem
-from zeus_app.studies.read import read_one_file
+from zeus_app.studies.found import VOLUME_SUFFIXES, files_of, is_volume, stem
+from zeus_app.studies.read import read_one_file, read_study, sequence_told
 from zeus_app.studies.sources import NiftiSource
 from zeus_app.targets import Target
-from zeus_app.types import Grid, StudyFiles, StudyProblem, VolumeSource
+from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 
+logger = logging.getLogger(__name__)
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,127}")
+_SEQUENCE_MARK = "~"  # in an upload's file name, between its id, which has none, and its sequence
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ class Catalogue:
         found = find_studies(self._folder, self._target, skip=(self._state.root,))
         studies, problems = dict(found.studies), list(found.problems)
         for path in sorted(self._state.uploads.glob("*")):
-            study = stem(path)
+            study = stem(path).partition(_SEQUENCE_MARK)[0]
             if not is_volume(path) or path.is_dir() or study in studies:
                 continue
             try:
-                studies[study] = read_one_file(path, self._target, study)
+                studies[study] = self._uploaded(path, study)
             except InputError as error:
                 problems.append(StudyProblem(study, (path,), str(error)))
         self._studies, self._problems = studies, tuple(problems)
@@ -133,20 +136,60 @@ class Catalogue:
 
     def grid(self, asked: Asked) -> Grid:
         """The grid the client sees; read once a file version."""
-        files = asked.source.files
-        key = (asked.study, asked.sequence, *((path, os.stat(path).st_mtime_ns) for path in files))
-        if key not in self._grids:
-            self._grids[key] = asked.source.load().grid
-        return self._grids[key]
+        with self._told_unusable(asked):
+            versions = ((path, os.stat(path).st_mtime_ns) for path in asked.source.files)
+            key = (asked.study, asked.sequence, *versions)
+            if key not in self._grids:
+                self._grids[key] = asked.source.load().grid
+            return self._grids[key]
+
+    def read(self, asked: Asked) -> Study:
+        """Every sequence of a study.
+
+        Raises:
+            InputError: one cannot be used; the study is a problem until the next `refresh`.
+        """
+        with self._told_unusable(asked):
+            return read_study(asked.files)
+
+    @contextmanager
+    def _told_unusable(self, asked: Asked) -> Iterator[None]:
+        """What only voxels tell (NaN, a constant) takes a study off the list, with the reason."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            gone = InputError(
+                f"{error.filename} is gone",
+                expected="the file that was found when studies were listed",
+                remedy="bring it back, and refresh with GET /zeus/studies?refresh=true",
+            )
+            self._take_off(asked, str(gone))
+            raise gone from error
+        except InputError as error:
+            self._take_off(asked, str(error))
+            raise
+
+    def _take_off(self, asked: Asked, reason: str) -> None:
+        logger.warning("study %s left out: %s", asked.study, reason)
+        with self._lock:
+            left = {name: files for name, files in self._studies.items() if name != asked.study}
+            if len(left) < len(self._studies):
+                files = files_of(asked.files.sources)
+                self._problems = (*self._problems, StudyProblem(asked.study, files, reason))
+            self._studies = left
 
     def volume_file(self, asked: Asked) -> Path:
         """A NIfTI file for the client: the original, or a copy of what lies in no such file."""
+        with self._told_unusable(asked):
+            return self._nifti_of(asked)
+
+    def _nifti_of(self, asked: Asked) -> Path:
         source = asked.source
+        newest = max(os.stat(path).st_mtime for path in source.files)
         if isinstance(source, NiftiSource):
             return source.path
         name = f"{folder_name(asked.study)}_{folder_name(asked.sequence)}.nii.gz"
         copy = self._state.volumes / name
-        newest = max(os.stat(path).st_mtime for path in source.files)
         if not copy.exists() or copy.stat().st_mtime < newest:
             write_atomically(copy, partial(write_volume, volume=source.load()))
         return copy
@@ -165,8 +208,19 @@ class Catalogue:
         finally:
             del self._guests[name]
 
+    def _uploaded(self, path: Path, study: str) -> StudyFiles:
+        """The study of an upload; its sequence is the one noted in its file's name."""
+        _, mark, noted = stem(path).partition(_SEQUENCE_MARK)
+        if not mark:  # kept before sequences were noted
+            return read_one_file(path, self._target, study)
+        names = {folder_name(sequence): sequence for sequence in self._target.sequence_names}
+        sequence = lookup("sequence", noted, names)
+        return read_one_file(path, self._target, study, sequence=sequence)
+
     def add(self, image_id: str, file: Path) -> str:
         """Keep an uploaded file as a study of one sequence.
+
+        Which one the file's own name tells, else the id, else it is taken for the main one.
 
         Raises:
             InputError: unsafe or taken name, or a file that cannot be used.
@@ -190,12 +244,18 @@ class Catalogue:
                 raise InputError(
                     f"image id {name!r} is taken", expected="a new id", remedy="choose another"
                 )
-            return self._take_in(name, file, self._state.uploads / f"{name}{_ending(file)}")
+            sequence = (
+                sequence_told(stem(file), self._target)
+                or sequence_told(name, self._target)
+                or self._target.reference_of(self._target.sequence_names)
+            )
+            kept = f"{name}{_SEQUENCE_MARK}{folder_name(sequence)}{_ending(file)}"
+            return self._take_in(name, file, self._state.uploads / kept)
 
     def _take_in(self, name: str, file: Path, place: Path) -> str:
         write_atomically(place, partial(shutil.copyfile, file))
         try:
-            study = read_one_file(place, self._target, name)
+            study = self._uploaded(place, name)
             for source in study.sources.values():
                 source.load()
         except InputError:

@@ -8,26 +8,31 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
 from zeus_app.server.catalogue import Catalogue
-from zeus_app.server.label_files import read_label
-from zeus_app.server.label_history import LabelHistory, LabelVersion, folder_name
+from zeus_app.server.label_files import read_label, write_volume
+from zeus_app.server.label_history import (
+    FINAL,
+    ORIGINAL,
+    LabelHistory,
+    LabelVersion,
+    folder_name,
+)
 from zeus_app.server.originals import Originals
 from zeus_app.state import StateFolder
-from zeus_app.studies.align import canonical, to_grid
-from zeus_app.studies.labels import check_label
+from zeus_app.studies.align import to_grid
+from zeus_app.studies.labels import check_label, in_order_of
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Volume
 
-FINAL = DefaultLabelTag.FINAL.value
-ORIGINAL = DefaultLabelTag.ORIGINAL.value
 Info = dict[str, Any]
 
 
@@ -95,7 +100,7 @@ class StudyDatastore(Datastore):
         return {"name": self._name, "description": self._description, "objects": objects}
 
     def datalist(self) -> list[Info]:
-        """Reference volume and final label of every labelled study."""
+        """Reference volume and final label of every labelled study, on one grid."""
         return [
             {"image": self.get_image_uri(image), "label": self.get_label_uri(image, FINAL)}
             for image in self.get_labeled_images()
@@ -179,8 +184,10 @@ class StudyDatastore(Datastore):
         return study
 
     def remove_image(self, image_id: str) -> None:
-        """Take an upload and its labels out of the lists; the files are kept."""
+        """Take an upload, its labels and Zeus's answers out of the lists; the files are kept."""
         study = self.catalogue.remove(image_id)
+        for folder in self._state.learnt.parent.glob(f"*/{self._state.originals.name}"):
+            Originals(folder).remove(study)  # whichever model answered
         for tag in self.history.tags():
             if self.history.newest(study, tag):
                 self.history.remove(study, tag)
@@ -211,8 +218,7 @@ class StudyDatastore(Datastore):
 
     def _checked(self, label: Volume, grid: Grid) -> Volume:
         values = tuple(one.value for one in self._target.labels)
-        if label.array.shape != grid.shape and _same_place(label.grid, grid):
-            label = to_grid(label, grid, order=0, fill=0)  # another storage order of the same grid
+        label = in_order_of(label, grid)
         check_label(label, grid, values)
         return Volume(label.array.astype(np.uint8), grid.affine_ras)
 
@@ -234,8 +240,18 @@ class StudyDatastore(Datastore):
         return io.BytesIO(Path(self.get_label_uri(label_id, label_tag)).read_bytes())
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """The file of the version that counts."""
-        return str(self._existing(label_id, label_tag).path)
+        """The version that counts, on the grid of the image that the id names."""
+        asked = self.catalogue.resolve(label_id)
+        path, grid = self._existing(label_id, label_tag).path, self.catalogue.grid(asked)
+        label = read_label(path)
+        if label.grid.matches(grid):
+            return str(path)
+        drawn = Volume(label.array.astype(np.uint8), label.affine_ras)
+        name = "_".join(map(folder_name, (asked.study, asked.sequence, label_tag)))
+        copy = self._state.volumes / "labels" / f"{name}.nii.gz"
+        moved = to_grid(drawn, grid, order=0, fill=0)
+        write_atomically(copy, partial(write_volume, volume=moved))
+        return str(copy)
 
     def get_label_info(self, label_id: str, label_tag: str) -> Info:
         """What is known of the version that counts."""
@@ -272,12 +288,3 @@ class StudyDatastore(Datastore):
                 remedy="submit one with PUT /datastore/label",
             )
         return version
-
-
-def _same_place(label: Grid, image: Grid) -> bool:
-    empty = [Volume(np.empty(grid.shape, np.bool_), grid.affine_ras) for grid in (label, image)]
-    first, second = (canonical(volume).grid for volume in empty)
-    return first.matches(second, tolerance_mm=0.1 * min(image.spacing_mm))
-
-
-

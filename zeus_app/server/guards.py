@@ -4,7 +4,6 @@ Stock routes are `async def` around synchronous work: one long request blocks al
 plain functions, which FastAPI runs in threads, and they refuse bad requests before work begins.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.registry import lookup
+from zeus_app.server.forms import json_object
 from zeus_app.server.routes import ADMIN, ANNOTATOR, USER
 from zeus_app.server.workplace import Workplace
 
@@ -67,13 +67,12 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         session_id: str = "",
         params: Annotated[str, Form()] = "{}",
         file: Annotated[UploadFile | None, File()] = None,
-        label: Annotated[UploadFile | None, File()] = None,
         output: ResultType | None = None,
     ) -> Any:
         """Segment a study, a session's, or a file sent along; others are answered meanwhile."""
         here = app()
         lookup("model", model, here.tasks("model"))
-        request = _own_params(params, {"model": model, "image": image})
+        request = _refuse_overwriting(json_object(params), {"model": model, "image": image})
         if output == ResultType.dicom_seg:
             raise InputError(
                 "output=dicom_seg", expected="image, json or all", remedy="ask for image"
@@ -83,8 +82,9 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         return send_response(here.datastore(), result, output, background_tasks)
 
     @router.post("/infer/wsi/{model}", tags=["Infer"], include_in_schema=False)
+    @router.post("/infer/wsi_v2/{model}", tags=["Infer"], include_in_schema=False)
     def infer_slide(model: str) -> None:
-        """Refuse slides: the stock route opens any path on the server."""
+        """Refuse slides: the stock routes open any path on the server."""
         raise InputError(
             "a whole-slide inference", expected="an MR study", remedy=f"use POST /infer/{model}"
         )
@@ -165,7 +165,15 @@ def _add_next_and_score(router: APIRouter, app: Callable[[], GuardedApp]) -> Non
         """The next study to label; an empty object when all are labelled."""
         _known(strategy, "strategy", app())
         request = _refuse_overwriting(params or {}, {"strategy": strategy})
-        return activelearning.sample(strategy, request, None)
+        studies = app().workplace.datastore.catalogue
+        while True:
+            offered = len(studies.studies)
+            try:
+                return activelearning.sample(strategy, request, None)
+            except InputError:
+                if len(studies.studies) == offered:
+                    raise
+                # The one chosen turned out unusable and is off the list: choose again.
 
     @router.post("/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR])
     def score(method: str, params: Params = None, run_sync: bool = False) -> Any:
@@ -181,18 +189,6 @@ def _known(name: str, kind: str, app: GuardedApp) -> None:
         lookup(kind, name, app.tasks(kind))
     except UnknownNameError as error:
         raise InputError(error.came, expected=error.expected, remedy=error.remedy) from error
-
-
-def _own_params(params: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        read = json.loads(params or "{}")
-    except ValueError as error:
-        raise InputError(
-            f"params {params[:80]!r}", expected="a JSON object", remedy=f"correct it: {error}"
-        ) from error
-    if not isinstance(read, dict):
-        raise InputError(f"params {params[:80]!r}", expected="a JSON object", remedy="send one")
-    return _refuse_overwriting(read, request)
 
 
 def _refuse_overwriting(params: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from zeus_app.errors import InputError
 from zeus_app.registry import lookup
-from zeus_app.server.datastore import ORIGINAL, StudyDatastore
+from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.label_history import ORIGINAL
 
 Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.server.guards import GuardedApp, guarded_routes
 from zeus_app.server.routes import zeus_routes
+from zeus_app.server.uploads import upload_routes
 
 CANCELLED = 409
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
     before = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().workplace))
     server.include_router(guarded_routes(app))
+    server.include_router(upload_routes(app))
     ours = server.router.routes[before:]
     del server.router.routes[before:]
     server.router.routes[:0] = ours  # the first match answers

@@ -1,10 +1,12 @@
 """Submitted labels on disk: every version is kept, the newest counts, nothing is ever deleted.
 
-A study's labels of one tag are files v0001.nii.gz, v0002.nii.gz, ... with a JSON beside each.
+A study's labels of one tag are files v0001.nii.gz, v0002.nii.gz, ... with a JSON beside each,
+which claims the number: a server and `zeus import-labels` may write at the same time.
 Removing a label adds v0003.removed; restoring version 1 adds v0004 with its voxels.
 """
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -20,6 +22,8 @@ from zeus_app.files import write_atomically, write_text_atomically
 from zeus_app.server.label_files import write_volume
 from zeus_app.types import Volume
 
+FINAL, ORIGINAL = "final", "original"
+"""MONAI Label's tags (DefaultLabelTag), spelt out: importing them takes seconds."""
 REMOVED = ".removed"
 _FILE = re.compile(r"v(\d{4,})(\.nii\.gz|\.removed)")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -75,20 +79,15 @@ class LabelHistory:
         self, study: str, tag: str, label: Volume, info: Mapping[str, Any]
     ) -> LabelVersion:
         """Add a version. `label` is uint8 and was checked."""
-        with self._lock:
-            path = self._next(study, tag, ".nii.gz")
-            # The note first: a label that counts always has one.
-            _write_info(path, {**info, "ts": int(time.time())})
-            write_atomically(path, lambda temporary: write_volume(temporary, label))
+        path = self._claim(study, tag, ".nii.gz", info)
+        write_atomically(path, lambda temporary: write_volume(temporary, label))
         return LabelVersion(_number(path), path, _read_info(path))
 
     def remove(self, study: str, tag: str) -> None:
         """End a label; its versions stay. Raises UnknownNameError when there is none."""
         if self.newest(study, tag) is None:
             raise _no_label(study, tag)
-        with self._lock:
-            path = self._next(study, tag, REMOVED)
-            write_text_atomically(path, "")
+        write_text_atomically(self._claim(study, tag, REMOVED, {}), "")
 
     def restore(self, study: str, tag: str, number: int) -> LabelVersion:
         """Add a copy of an older version, which thereby counts again."""
@@ -100,10 +99,8 @@ class LabelHistory:
                 remedy="list the versions with GET /zeus/labels/{study}",
             )
         old = versions[number]
-        with self._lock:
-            path = self._next(study, tag, ".nii.gz")
-            _write_info(path, {**old.info, "ts": int(time.time()), "restored_from": number})
-            write_atomically(path, lambda temporary: shutil.copyfile(old.path, temporary))
+        path = self._claim(study, tag, ".nii.gz", {**old.info, "restored_from": number})
+        write_atomically(path, lambda temporary: shutil.copyfile(old.path, temporary))
         return LabelVersion(_number(path), path, _read_info(path))
 
     def note(self, study: str, tag: str, info: Mapping[str, Any]) -> None:
@@ -123,9 +120,27 @@ class LabelHistory:
             )
         return self._folder / tag / folder_name(study)
 
-    def _next(self, study: str, tag: str, ending: str) -> Path:
-        numbers = [version.number for version in self.versions(study, tag)]
-        return self._home(study, tag) / f"v{max(numbers, default=0) + 1:04d}{ending}"
+    def _claim(self, study: str, tag: str, ending: str, info: Mapping[str, Any]) -> Path:
+        """Take the next number, which no other process can have then, by writing its note.
+
+        The note comes first: a label that counts always has one, and a number whose label was
+        never written stays free of meaning.
+        """
+        home = self._home(study, tag)
+        home.mkdir(parents=True, exist_ok=True)
+        number = max((version.number for version in self.versions(study, tag)), default=0) + 1
+        text = json.dumps({**info, "ts": int(time.time())}, indent=1, default=str)
+        while True:
+            path = home / f"v{number:04d}{ending}"
+            try:
+                with _info_path(path).open("x", encoding="utf-8") as note:
+                    note.write(text)
+                    note.flush()
+                    os.fsync(note.fileno())
+            except FileExistsError:
+                number += 1
+                continue
+            return path
 
 
 def folder_name(study: str) -> str:

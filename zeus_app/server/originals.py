@@ -1,6 +1,7 @@
 """Zeus's own answers, kept with the checkpoint that made them, for scoring and for review."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,8 @@ from zeus_app.server.label_files import write_volume
 from zeus_app.server.label_history import folder_name
 from zeus_app.types import Segmentation
 
+_NOTE, _UNION, _SEQUENCES = "answer.json", "union.nii.gz", "sequences"
+
 
 @dataclass(frozen=True)
 class Original:
@@ -20,7 +23,8 @@ class Original:
 
     Attributes:
         path: the union's .nii.gz, on the source grid of the reference sequence.
-        params: what went to the client beside the mask; `checkpoint` among it.
+        params: what went to the client beside the mask, `checkpoint` among it, and `answered`,
+            seconds since 1970.
     """
 
     path: Path
@@ -33,36 +37,40 @@ class Original:
 
 
 class Originals:
-    """The newest answer to each study: <study>.nii.gz, <study>.json, <study>/<sequence>.nii.gz."""
+    """The newest answer of each checkpoint to each study.
+
+    <study>/<checkpoint>/ holds answer.json, union.nii.gz and sequences/<sequence>.nii.gz. Files in
+    the layout of before, one answer a study, are not looked at.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, segmentation: Segmentation, params: Mapping[str, Any]) -> None:
-        """Replace the answer to a study.
-
-        The JSON goes first and comes last: a mask is never taken for another checkpoint's.
-        """
-        name = folder_name(segmentation.study_id)
-        note = self._folder / f"{name}.json"
-        note.unlink(missing_ok=True)
-        masks = {f"{name}.nii.gz": segmentation.label_map}
+        """Replace what the same checkpoint answered to the study before; the JSON comes last."""
+        home = self._folder / folder_name(segmentation.study_id) / segmentation.checkpoint
+        write_atomically(home / _UNION, partial(write_volume, volume=segmentation.label_map))
         for sequence, label_map in segmentation.sequence_label_maps.items():
-            masks[f"{name}/{folder_name(sequence)}.nii.gz"] = label_map
-        for place, mask in masks.items():
-            write_atomically(self._folder / place, partial(write_volume, volume=mask))
-        write_text_atomically(note, json.dumps(params, indent=1))
+            place = home / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
+            write_atomically(place, partial(write_volume, volume=label_map))
+        kept = {**params, "answered": time.time()}
+        write_text_atomically(home / _NOTE, json.dumps(kept, indent=1))
+
+    def answers(self, study: str) -> list[Original]:
+        """Every checkpoint's answer to a study, the newest first."""
+        notes = (self._folder / folder_name(study)).glob(f"*/{_NOTE}")
+        found = [
+            Original(note.with_name(_UNION), json.loads(note.read_text(encoding="utf-8")))
+            for note in notes
+        ]
+        return sorted(found, key=lambda one: float(one.params["answered"]), reverse=True)
 
     def find(self, study: str) -> Original | None:
         """The newest answer to a study, if there is one."""
-        note = self._folder / f"{folder_name(study)}.json"
-        path = note.with_name(f"{folder_name(study)}.nii.gz")
-        if not note.exists() or not path.exists():
-            return None
-        return Original(path, json.loads(note.read_text(encoding="utf-8")))
+        return next(iter(self.answers(study)), None)
 
     def mask(self, study: str, sequence: str = "") -> Path:
-        """The file of the union, or of one sequence's own branch.
+        """The file of the newest answer's union, or of one sequence's own branch.
 
         Raises:
             UnknownNameError: the study was not inferred, or its answer did not use the sequence.
@@ -76,7 +84,7 @@ class Originals:
             )
         path = original.path
         if sequence:
-            path = self._folder / folder_name(study) / f"{folder_name(sequence)}.nii.gz"
+            path = path.parent / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
         if sequence not in ("", *original.params["used"]) or not path.exists():
             raise UnknownNameError(
                 f"the answer to study {study!r} has no mask of sequence {sequence!r}",
@@ -84,3 +92,9 @@ class Originals:
                 remedy="choose one of these",
             )
         return path
+
+    def remove(self, study: str) -> None:
+        """Put the answers to a study aside, so that they count for no other of the same id."""
+        home = self._folder / folder_name(study)
+        if home.is_dir():
+            home.rename(home.with_name(f".removed-{time.time_ns()}-{home.name}"))

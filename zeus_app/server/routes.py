@@ -11,8 +11,7 @@ from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.describe import describe as modules_of
 from zeus_app.profiles import load_profile
-from zeus_app.server.datastore import FINAL
-from zeus_app.server.label_history import LabelVersion
+from zeus_app.server.label_history import FINAL, LabelVersion
 from zeus_app.server.train_progress import read_progress
 from zeus_app.server.workplace import Workplace
 from zeus_app.types import StudyFiles

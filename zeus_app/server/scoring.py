@@ -8,8 +8,9 @@ import numpy as np
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from zeus_app.metrics import dice, iou, miou, miou_with_background
-from zeus_app.server.datastore import FINAL, StudyDatastore
+from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.label_files import read_label
+from zeus_app.server.label_history import FINAL
 from zeus_app.server.originals import Original
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
@@ -27,7 +28,7 @@ class DiceScoring(ScoringMethod):
         self._checkpoints = checkpoints
 
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
-        """Score every labelled study that Zeus answered to, and note it beside its final label.
+        """Score Zeus's newest fair answer to every labelled study, and note it beside the label.
 
         Returns:
             studies: study -> its scores; left_out: study -> why; mean_dice over the studies.
@@ -35,22 +36,19 @@ class DiceScoring(ScoringMethod):
         scores: dict[str, dict[str, Any]] = {}
         left_out: dict[str, str] = {}
         for study in datastore.get_labeled_images():
-            original = datastore.originals.find(study)
-            reason = self._why_not(study, original, datastore)
-            if original is None or reason:
-                left_out[study] = reason
+            answers = datastore.originals.answers(study)
+            reasons = [self._why_not(study, answer, datastore) for answer in answers]
+            if "" not in reasons:
+                left_out[study] = reasons[0] if reasons else "Zeus has not answered to it"
                 continue
-            scores[study] = self._score(study, original, datastore)
+            scores[study] = self._score(study, answers[reasons.index("")], datastore)
             datastore.update_label_info(study, FINAL, {"score": scores[study]})
         mean = float(np.mean([one["dice"] for one in scores.values()])) if scores else None
         logger.info("scored %d studies, mean DSC %s, left out %s", len(scores), mean, left_out)
         return {"studies": scores, "left_out": left_out, "mean_dice": mean}
 
-    def _why_not(
-        self, study: str, original: Original | None, datastore: StudyDatastore
-    ) -> str:
-        if original is None:
-            return "Zeus has not answered to it"
+    def _why_not(self, study: str, original: Original, datastore: StudyDatastore) -> str:
+        """Why an answer says nothing of how well Zeus does; empty when it is fair."""
         if original.checkpoint == UNTRAINED:
             return ""
         known = {info.version: info for info in self._checkpoints.versions()}

@@ -1,6 +1,7 @@
 """Starting: what is wrong is said in one line before the server answers anything."""
 
 import logging
+import threading
 from collections.abc import Mapping
 
 from monailabel.interfaces.utils.app import app_instance
@@ -10,6 +11,7 @@ from zeus_app.server.install import install
 from zeus_app.server.workplace import Workplace, open_workplace
 
 logger = logging.getLogger(__name__)
+_serving = threading.Event()  # this process's server answers; POST /reload makes the app anew
 
 
 def open_or_exit(studies: str, conf: Mapping[str, str]) -> Workplace:
@@ -17,10 +19,13 @@ def open_or_exit(studies: str, conf: Mapping[str, str]) -> Workplace:
 
     Raises:
         SystemExit: with that message.
+        InputError: the same in a server that was reloaded: the request fails, the server goes on.
     """
     try:
-        return open_workplace(studies, conf)
+        return open_workplace(studies, conf, first=not _serving.is_set())
     except InputError as error:
+        if _serving.is_set():
+            raise
         raise refusal(error) from error
 
 
@@ -39,6 +44,7 @@ def serve(workplace: Workplace) -> None:
     except InputError as error:
         raise refusal(error) from error
     install(server, app_instance)
+    _serving.set()
 
 
 def refusal(error: InputError) -> SystemExit:

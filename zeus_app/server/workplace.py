@@ -68,8 +68,8 @@ class Workplace:
             logger.warning("Zeus: study %s left out: %s (%s)", problem.id, problem.reason, files)
 
 
-def open_workplace(studies: str, conf: Mapping[str, str]) -> Workplace:
-    """Read the command line of a server.
+def open_workplace(studies: str, conf: Mapping[str, str], *, first: bool = True) -> Workplace:
+    """Read the command line of a server; not for the first time after a POST /reload.
 
     Raises:
         InputError: an unknown target or setting, or a studies folder that is none.
@@ -82,16 +82,17 @@ def open_workplace(studies: str, conf: Mapping[str, str]) -> Workplace:
             f"studies at {studies}", expected="a folder", remedy="copy the studies into a folder"
         )
     folder = Path(studies)
-    refuse_missing(folder)
+    refuse_missing(folder, first=first)
     state = state_folder(config, target=target.name, studies=folder)
     return Workplace(config, target, state, folder)
 
 
-def refuse_missing(folder: Path) -> None:
+def refuse_missing(folder: Path, *, first: bool = True) -> None:
     """Refuse a studies folder that does not exist.
 
     `monailabel start_server` makes a missing folder before it asks the app; an empty folder that is
-    younger than this process is such a one, and is taken away again.
+    younger than this process is such a one when it starts, and is taken away again. A folder found
+    empty later was emptied by its owner, and is served.
 
     Raises:
         InputError: the folder is missing, or was until start_server made it.
@@ -99,7 +100,7 @@ def refuse_missing(folder: Path) -> None:
     if folder.is_dir():
         if any(folder.iterdir()):
             return
-        if folder.stat().st_ctime <= psutil.Process().create_time() + _CLOCK_SLACK_S:
+        if not first or folder.stat().st_ctime <= psutil.Process().create_time() + _CLOCK_SLACK_S:
             logger.warning("Zeus: the studies folder %s is empty", folder)
             return
         folder.rmdir()

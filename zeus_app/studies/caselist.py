@@ -20,8 +20,7 @@ from zeus_app.errors import InputError
 from zeus_app.studies.dicom import is_dicom
 from zeus_app.studies.found import Found, Unusable
 from zeus_app.studies.naming import Names, split_name
-from zeus_app.studies.sources import DicomSeriesSource, NiftiChannelSource, source_of
-from zeus_app.types import VolumeSource
+from zeus_app.studies.sources import DicomSeriesSource, NiftiChannelSource, Source, source_of
 
 LIST_NAMES = ("cases.json", "cases.yaml", "cases.yml")
 
@@ -54,7 +53,7 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusabl
         wanted = case.get("sequences")
         if not isinstance(wanted, dict) or not wanted:
             raise ValueError("no sequences; expected {name: path}")
-        sources: dict[str, VolumeSource] = {}
+        sources: dict[str, Source] = {}
         for key, value in wanted.items():
             sequence = _sequence(str(key), names)
             if sequence in sources:
@@ -76,7 +75,7 @@ def _sequence(key: str, names: Names) -> str:
     return hits[0].sequence
 
 
-def _source(value: Any, base: Path) -> VolumeSource:
+def _source(value: Any, base: Path) -> Source:
     """The source for a path, {path, channel}, or a folder with a DICOM series."""
     if isinstance(value, dict):
         return NiftiChannelSource(base / str(value["path"]), int(value["channel"]))

@@ -12,7 +12,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from zeus_app.errors import InputError
-from zeus_app.types import Affine
+from zeus_app.types import Affine, Grid
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -62,10 +62,10 @@ class SliceHeader:
 
 @dataclass(frozen=True, eq=False)
 class SliceStacking:
-    """The files of a series in the order of their positions, and the affine of the volume."""
+    """The files of a series in the order of their positions, and the grid of the volume."""
 
     paths: tuple[Path, ...]
-    affine_ras: Affine  # (column index, row index, slice index) -> RAS mm
+    grid: Grid  # (columns, rows, slices)
 
 
 def is_dicom(path: Path) -> bool:
@@ -205,7 +205,9 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
     order = np.argsort(spots, kind="stable")
     _check_gaps(spots[order], folder)
     ordered = [headers[i] for i in order]
-    return SliceStacking(tuple(h.path for h in ordered), LPS_TO_RAS @ _affine_lps(ordered, normal))
+    rows, columns = first.shape
+    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
+    return SliceStacking(tuple(header.path for header in ordered), grid)
 
 
 def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:

@@ -138,7 +138,9 @@ def _examination(
         elif problem or spoiled:
             reasons.append(f"{sequence}: {problem or spoiled}")
         else:
-            sources[sequence] = DicomSeriesSource(tuple(h.path for h in best[0].headers))
+            slices = best[0].headers
+            paths = tuple(header.path for header in slices)
+            sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
     if not wanted:
         reasons.append(f"none of its series is a sequence the target wants: {_listed(series)}")
     if reasons:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from zeus_app.errors import InputError
 from zeus_app.studies.caselist import case_list, read_case_list
+from zeus_app.studies.check import check_headers
 from zeus_app.studies.dicom import is_dicom
 from zeus_app.studies.examinations import SOURCE_FOLDERS, read_examinations
-from zeus_app.studies.folders import check_sources, read_folder
+from zeus_app.studies.folders import read_folder
 from zeus_app.studies.found import Found, Unusable, files_of, is_volume
 from zeus_app.studies.msd import is_msd, read_msd
 from zeus_app.studies.naming import MASK_FOLDERS, Names, safe_id, words
@@ -97,7 +98,7 @@ def scan(
         walk = Walk(root, names, frozenset(path.resolve() for path in skip))
         _visit(walk, root, inside_study=False)
         found = walk.found + read_examinations(root, walk.dicom, names)
-    found = [check_sources(one) if isinstance(one, Found) else one for one in found]
+    found = [check_headers(one, target) if isinstance(one, Found) else one for one in found]
     return sorted(_with_ids(_without_false_alarms(found)), key=lambda pair: pair[0])
 
 

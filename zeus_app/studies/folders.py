@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeus_app.errors import InputError
-from zeus_app.studies.found import Found, Unusable, files_of, owner_of, stem
+from zeus_app.studies.found import Found, Unusable, owner_of, stem
 from zeus_app.studies.naming import Hit, Names, Piece, is_mask_word, split_name, words
 from zeus_app.studies.sources import source_of
 
@@ -177,18 +176,3 @@ def _nothing(name: str, folder: Path, files: list[Path], names: Names) -> Unusab
     )
     only_masks = all(names.is_mask(split_name(stem(path))) for path in files)
     return Unusable(name, folder, tuple(files), reason, only_masks=only_masks)
-
-
-def check_sources(found: Found) -> Found | Unusable:
-    """Look at every file's header; voxels stay unread."""
-    reasons = []
-    for sequence, source in found.sources.items():
-        check = getattr(source, "check", None)
-        try:
-            if check is not None:
-                check()
-        except InputError as error:
-            reasons.append(f"{sequence}: {error}")
-    if not reasons:
-        return found
-    return Unusable(found.name, found.folder, files_of(found.sources), " ".join(reasons))

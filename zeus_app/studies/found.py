@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zeus_app.studies.sources import Source
 from zeus_app.types import VolumeSource
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
@@ -24,7 +25,7 @@ class Found:
 
     name: str
     folder: Path
-    sources: Mapping[str, VolumeSource]
+    sources: Mapping[str, Source]
     label: Path | None = None
     prefix: str = ""
     patient: str = ""

@@ -2,7 +2,8 @@
 
 Never by themselves: a mask may be of something else, or a machine's. A mask belongs to a study
 when it lies in the study's folder (or in one named labels, masks ... in or beside it), starts with
-the study's prefix where several share the folder, and its name holds a mask alias of the target.
+the study's prefix where several share the folder, its name holds a mask alias of the target, and
+its voxels lie where those of one of the study's sequences do.
 Names that say a machine drew it (`ai`, `pred`, `nnunet` ...) count only if a pattern asks for them.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from zeus_app.errors import InputError
 from zeus_app.studies.find import scan
 from zeus_app.studies.found import Found, files_of, is_volume, owner_of, stem
+from zeus_app.studies.labels import place_of, same_place
 from zeus_app.studies.naming import (
     MASK_FOLDERS,
     Names,
@@ -26,7 +28,7 @@ from zeus_app.studies.naming import (
 )
 from zeus_app.studies.sources import read_voxels
 from zeus_app.targets import Target
-from zeus_app.types import StudyProblem, Volume
+from zeus_app.types import Grid, StudyProblem, Volume
 
 _ROUNDING = 0.01  # how far from a whole number a stored label value may lie
 
@@ -72,12 +74,14 @@ def import_labels(
         try:
             path = _choose(files, one, names, pattern, root)
             if path is not None:
-                yield ImportedLabel(study_id, read_label(path, target), path)
+                volume = read_foreign_mask(path, target)
+                _check_place(volume.grid, path, one)
+                yield ImportedLabel(study_id, volume, path)
         except InputError as error:
             yield StudyProblem(study_id, tuple(files), str(error))
 
 
-def read_label(path: Path, target: Target) -> Volume:
+def read_foreign_mask(path: Path, target: Target) -> Volume:
     """Read a mask and give it the target's values, uint8, on its own grid.
 
     Raises:
@@ -104,6 +108,18 @@ def read_label(path: Path, target: Target) -> Volume:
             remedy="check that this is the right mask, or add import_values in the target's YAML",
         )
     return Volume(translated, volume.affine_ras)
+
+
+def _check_place(mask: Grid, path: Path, study: Found) -> None:
+    """Refuse a mask that lies on the grid of none of the study's sequences."""
+    grids = {sequence: source.grid() for sequence, source in study.sources.items()}
+    if any(same_place(mask, grid) for grid in grids.values()):
+        return
+    raise InputError(
+        f"{path} lies on no grid of its study: {place_of(mask)}",
+        expected="; ".join(f"{sequence}: {place_of(grid)}" for sequence, grid in grids.items()),
+        remedy="check that the mask belongs to this study, or resample it onto one of its images",
+    )
 
 
 def _beside(study: Found, root: Path, prefixes: Collection[str]) -> list[Path]:

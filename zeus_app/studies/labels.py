@@ -6,6 +6,7 @@ from nibabel.orientations import aff2axcodes
 from scipy import ndimage
 
 from zeus_app.errors import InputError
+from zeus_app.studies.align import canonical, to_grid
 from zeus_app.studies.slices import inner_part, nearest_indices, to_pictures, to_pixels
 from zeus_app.types import BoolArray, FloatArray, Grid, LabelArray, SliceFrame, Volume
 
@@ -36,11 +37,10 @@ def check_label(label: Volume, expected: Grid, values: tuple[int, ...]) -> None:
             expected=f"the image's shape, {_shape(expected.shape)}",
             remedy="draw the label on this image, or resample it onto the image",
         )
-    tolerance_mm = PLACE_TOLERANCE_VOXELS * min(expected.spacing_mm)
-    if not label.grid.matches(expected, tolerance_mm=tolerance_mm):
+    if not label.grid.matches(expected, tolerance_mm=_tolerance_mm(expected)):
         raise InputError(
-            f"a label that lies elsewhere than its image: {_place(label.grid)}",
-            expected=f"the image's grid, {_place(expected)}",
+            f"a label that lies elsewhere than its image: {place_of(label.grid)}",
+            expected=f"the image's grid, {place_of(expected)}",
             remedy="save the label with the image's own geometry, or resample it onto the image",
         )
     known = np.isin(label.array, (0, *values))
@@ -54,6 +54,31 @@ def check_label(label: Volume, expected: Grid, values: tuple[int, ...]) -> None:
             remedy="rename the segments to the target's labels, or import it with "
             "`zeus import-labels`, which maps foreign values",
         )
+
+
+def in_order_of(label: Volume, image: Grid) -> Volume:
+    """The label in the storage order of an image at the same place, voxel for voxel.
+
+    One that lies elsewhere is given back as it came; `check_label` refuses it.
+    """
+    if label.grid.matches(image, tolerance_mm=_tolerance_mm(image)):
+        return label
+    if not same_place(label.grid, image):
+        return label
+    return to_grid(label, image, order=0, fill=0)
+
+
+def same_place(label: Grid, image: Grid) -> bool:
+    """Whether both put the same voxels at the same place, in whatever storage order."""
+    return _canonical(label).matches(_canonical(image), tolerance_mm=_tolerance_mm(image))
+
+
+def _canonical(grid: Grid) -> Grid:
+    return canonical(Volume(np.broadcast_to(np.False_, grid.shape), grid.affine_ras)).grid
+
+
+def _tolerance_mm(image: Grid) -> float:
+    return PLACE_TOLERANCE_VOXELS * min(image.spacing_mm)
 
 
 def label_pictures(label: Volume, frame: SliceFrame, values: tuple[int, ...]) -> LabelArray:
@@ -137,7 +162,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in shape)
 
 
-def _place(grid: Grid) -> str:
+def place_of(grid: Grid) -> str:
     """A grid with what two grids of one shape, spacing and origin may still differ in."""
     last = grid.affine_ras @ [*(n - 1 for n in grid.shape), 1]
     placed = np.isfinite(grid.affine_ras).all()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from zeus_app.studies.found import Found, Unusable, is_volume, stem
 from zeus_app.studies.naming import Names, split_name
-from zeus_app.studies.sources import NiftiChannelSource, source_of
-from zeus_app.types import VolumeSource
+from zeus_app.studies.sources import NiftiChannelSource, Source, source_of
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 _IMAGES = {"imagesTr": "labelsTr", "imagesTs": "labelsTs"}
@@ -67,10 +66,10 @@ def _channels(description: Path, names: Names) -> dict[int, str]:
     return channels
 
 
-def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, VolumeSource]]:
+def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, Source]]:
     """Case -> its sources; one file a channel where every file is numbered so."""
     parts = {path: _CHANNEL.match(stem(path)) for path in files}
-    cases: dict[str, dict[str, VolumeSource]] = defaultdict(dict)
+    cases: dict[str, dict[str, Source]] = defaultdict(dict)
     numbered = all(parts.values())
     for path, part in parts.items():
         if not numbered or part is None:

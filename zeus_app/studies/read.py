@@ -22,11 +22,13 @@ def read_study(files: StudyFiles) -> Study:
     return Study(files.id, {name: source.load() for name, source in files.sources.items()})
 
 
-def read_one_file(path: Path, target: Target, study_id: str) -> StudyFiles:
+def read_one_file(
+    path: Path, target: Target, study_id: str, *, sequence: str = ""
+) -> StudyFiles:
     """Make a study of an upload: one file, or a session's folder of files.
 
-    A single file whose name tells no sequence is taken for the target's preferred reference:
-    somebody who sends one nameless image means the main one.
+    A single file is of the sequence given, else of the one its name tells, else it is taken for the
+    target's preferred reference: somebody who sends one nameless image means the main one.
 
     Raises:
         InputError: it does not exist, or the folder does not hold exactly one study.
@@ -37,10 +39,16 @@ def read_one_file(path: Path, target: Target, study_id: str) -> StudyFiles:
         raise InputError(
             f"{path} does not exist", expected="an image file", remedy="upload it again"
         )
-    hits = Names.of(target).hits(split_name(stem(path)))
+    told = sequence or sequence_told(stem(path), target)
     nameless = target.reference_of(target.sequence_names)
-    sources = {hits[-1].sequence if hits else nameless: source_of(path)}
+    sources = {told or nameless: source_of(path)}
     return StudyFiles(study_id, sources, patient_by_name(study_id))
+
+
+def sequence_told(name: str, target: Target) -> str | None:
+    """The sequence that a file's name spells; None when it spells none."""
+    hits = Names.of(target).hits(split_name(name))
+    return hits[-1].sequence if hits else None
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
