@@ -8,7 +8,7 @@ import pytest
 from zeus_app.errors import InputError
 from zeus_app.reporting.curves import training_curve
 from zeus_app.reporting.pictures import png_bytes
-from zeus_app.reporting.plots import means_by_label, spread_by_method
+from zeus_app.reporting.plots import spread_by_method
 from zeus_app.reporting.values import CurvePoint
 
 POINTS = (CurvePoint(1, 0.9), CurvePoint(2, 0.6, 0.4), CurvePoint(3, 0.5), CurvePoint(4, 0.4, 0.7))
@@ -48,17 +48,9 @@ def test_each_method_has_its_box_and_a_dot_a_case():
     ]
 
 
-def test_each_label_has_a_bar_a_method_that_knows_it():
-    scores = {"Zeus": {"liver": 0.9, "spleen": 0.8}, "U-Net": {"liver": 0.7}}
-    axes = means_by_label(scores, title="abdomen").axes[0]
-    assert [bar.get_height() for bar in axes.patches] == [0.9, 0.8, 0.7]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["liver", "spleen"]
-
-
-@pytest.mark.parametrize("draw", [spread_by_method, means_by_label])
-def test_a_comparison_of_no_methods_is_refused(draw):
+def test_a_comparison_of_no_methods_is_refused():
     with pytest.raises(InputError, match="no method"):
-        draw({}, title="nothing")
+        spread_by_method({}, title="nothing")
 
 
 def test_a_score_that_is_not_finite_is_refused_by_its_methods_name():

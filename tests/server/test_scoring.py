@@ -30,7 +30,7 @@ def scored(tmp_path: Path) -> dict[str, object]:
     version = checkpoints.publish({"weight": torch.zeros(1)}, info).version
     datastore = SimpleNamespace(
         get_labeled_images=lambda: list(PATIENTS),
-        originals=SimpleNamespace(find=lambda study: Original(path, {"checkpoint": version})),
+        originals=SimpleNamespace(answers=lambda study: [Original(path, {"checkpoint": version})]),
         catalogue=SimpleNamespace(
             studies={name: StudyFiles(name, {}, patient) for name, patient in PATIENTS.items()}
         ),

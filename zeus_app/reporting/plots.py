@@ -46,37 +46,6 @@ def spread_by_method(
     return figure
 
 
-def means_by_label(
-    scores: Mapping[str, Mapping[str, float]], *, title: str, score_name: str = "mean DSC"
-) -> Figure:
-    """A group of bars a label, one bar a method.
-
-    Args:
-        scores: method -> label -> mean score in [0, 1]; a label a method lacks has no bar.
-        title: over the plot.
-        score_name: of the value axis.
-
-    Raises:
-        InputError: there is no method, one without a label, or a score that is not finite.
-    """
-    _check({method: list(of_label.values()) for method, of_label in scores.items()})
-    labels = list(dict.fromkeys(label for of_label in scores.values() for label in of_label))
-    width = 0.8 / len(scores)
-    figure = blank_figure(2.4 + len(labels) * max(1.0, 0.45 * len(scores)), 3.4)
-    axes = figure.subplots()
-    for place, (method, of_label) in enumerate(scores.items()):
-        centres = [
-            labels.index(label) + (place - (len(scores) - 1) / 2) * width for label in of_label
-        ]
-        colour = METHOD_COLOURS[place % len(METHOD_COLOURS)]
-        bars = axes.bar(centres, list(of_label.values()), 0.92 * width, label=method, color=colour)
-        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
-    axes.set_xticks(range(len(labels)), [_wrapped(label) for label in labels])
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    _finish(axes, title, score_name)
-    return figure
-
-
 def _check(scores: Mapping[str, Sequence[float]]) -> None:
     empty = [method for method, values in scores.items() if not len(values)]
     wrong = [m for m, values in scores.items() if not all(math.isfinite(v) for v in values)]
