@@ -6,7 +6,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from zeus_app.server.answer import answer_params, read_format, read_texts, write_answer
+from zeus_app.server.answer import answer_params, read_format, read_guidance, write_answer
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
@@ -44,11 +44,11 @@ class ZeusInfer(InferTask):
         """
         place = self._workplace
         asked = place.datastore.catalogue.resolve(request["image"])
-        form, texts = read_format(request), read_texts(request, place.target)
+        form, guidance = read_format(request), read_guidance(request, place.target)
         with place.jobs.job(asked.study) as report:
             report("reading", 0, 1)
             study = place.datastore.catalogue.read(asked)
-            segmentation = place.segmenter.segment(study, texts=texts, report=report)
+            segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
             params = answer_params(segmentation, place.config, place.target)
             if not asked.guest:
                 place.datastore.originals.keep(segmentation, params)

@@ -55,7 +55,7 @@ def trained_parts(segmenter: Segmenter) -> dict[str, np.ndarray]:
     [
         ({"fusion": "hybrid"}, {"aligner", "decoders.0"}),
         ({"fusion": "late"}, {"aligner", "decoders.0", "decoders.1"}),
-        ({"fusion": "late", "scope": "slice"}, {"aligner", "decoders.0", "decoders.1"}),
+        ({"fusion": "late", "scope": "all"}, {"aligner", "decoders.0", "decoders.1"}),
         ({"instruction": "embedding"}, {"aligner", "decoders.0", "projector"}),
         ({"instruction": "both"}, {"aligner", "decoders.0", "projector"}),
         ({"instruction": "embedding", "fusion": "late"},

@@ -13,7 +13,7 @@ from zeus_app.errors import InputError
 from zeus_app.pipeline import Segmenter
 from zeus_app.state import state_folder
 from zeus_app.targets import Target, load_target
-from zeus_app.types import Grid, LabelledStudy, Study, Volume
+from zeus_app.types import Grid, Guidance, LabelledStudy, Study, Volume
 
 SHAPE = (32, 32, 2)
 AFFINE = np.diag([4.0, 4.0, 6.0, 1.0])
@@ -117,4 +117,6 @@ def yaml_with_labels_turned(target: Target) -> str:
 
 def test_a_u_net_refuses_instructions_it_could_not_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="reads no text"):
-        a_segmenter(tmp_path).segment(read_study(1), texts={("T2", "lesion"): "bright"})
+        a_segmenter(tmp_path).segment(
+            read_study(1), guidance=Guidance({("T2", "lesion"): "bright"})
+        )

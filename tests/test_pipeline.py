@@ -26,13 +26,22 @@ from tests.painted import STORAGE_ORDERS, Box, centres_mm, grid, in_order, insid
 from zeus_app.config import ZeusConfig
 from zeus_app.pipeline import Segmenter
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Texts
+from zeus_app.protocols import ABSENT, Batch
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
 from zeus_app.targets import Label, Target
 from zeus_app.targets import Sequence as Wanted
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.types import BoolArray, Grid, Instruction, Segmentation, SliceStack, Study, Volume
+from zeus_app.types import (
+    BoolArray,
+    Grid,
+    Guidance,
+    Instruction,
+    Segmentation,
+    SliceStack,
+    Study,
+    Volume,
+)
 
 VALUE = 7
 SURE = 20.0  # logit
@@ -83,7 +92,7 @@ class BrightIsObject:
         self.seen: SliceStack
 
     def prepare(
-        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> Pictures:
         self.seen = stack
         return Pictures(stack)

@@ -18,7 +18,7 @@ from zeus_app.models.projector import VisionProjector
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
 from zeus_app.targets import Target, load_target
-from zeus_app.types import FloatArray, Grid, SliceFrame, SliceStack
+from zeus_app.types import FloatArray, Grid, Guidance, SliceFrame, SliceStack
 from zeus_app.weights import locate
 from zeus_app.zeus import Zeus
 
@@ -142,8 +142,17 @@ def a_stack(*, slices: int = 3) -> SliceStack:
     return SliceStack(TARGET.sequence_names, pixels, tissue, frame)
 
 
-def prepare(parts: Parts, texts: dict[tuple[str, str], str] | None = None, *, keep: bool = True):
-    return parts.zeus.prepare(a_stack(), texts=texts or {}, report=silent, keep_pixels=keep)
+def prepare(
+    parts: Parts,
+    texts: dict[tuple[str, str], str] | None = None,
+    *,
+    keep: bool = True,
+    scope: str = "",
+    slices: int = 3,
+):
+    guidance = Guidance(texts or {}, scope)
+    stack = a_stack(slices=slices)
+    return parts.zeus.prepare(stack, guidance=guidance, report=silent, keep_pixels=keep)
 
 
 def test_slices_without_tissue_are_never_encoded() -> None:
@@ -160,7 +169,7 @@ def test_nothing_is_encoded_or_written_twice() -> None:
     assert (parts.images.seen, parts.llm.written) == (seen, written)
 
 
-@pytest.mark.parametrize(("scope", "count"), [("series", 2 * 4), ("slice", (3 + 1) * 4)])
+@pytest.mark.parametrize(("scope", "count"), [("series", 2 * 4), ("all", (3 + 1) * 4)])
 def test_there_is_an_instruction_for_each_series_or_slice_and_label(scope: str, count: int) -> None:
     instructions = prepare(Parts(scope=scope)).instructions
     assert len(instructions) == count
@@ -172,6 +181,33 @@ def test_an_instruction_answers_the_papers_question_about_its_sequence_and_label
     assert (first.sequence, first.label, first.model) == ("T2-SPIR", "liver", "echo")
     assert first.text == "echo: segment liver in MRI-T2-SPIR"
     assert first.notice == "machine-made, not for diagnosis"
+
+
+def test_key_slices_lie_at_the_quarters_and_the_others_take_the_nearest_one_s_text() -> None:
+    parts = Parts()
+    prepared = prepare(parts, scope="key", slices=9)
+    described = {i.slice_index for i in prepared.instructions if i.sequence == "T2-SPIR"}
+    assert described == {2, 4, 6}
+    texts = prepared.prompts["texts"][:, 0, 0]  # (9, D)
+    for s, nearest in enumerate([2, 2, 2, 2, 4, 4, 6, 6, 6]):
+        assert (texts[s] == texts[nearest]).all()
+
+
+def test_a_sequence_without_tissue_on_a_slice_has_no_prompt_there() -> None:
+    texts = prepare(Parts(), scope="all").prompts["texts"]  # T1-in shows tissue on the last slice
+    assert texts.any(axis=(2, 3)).tolist() == [[True, False], [True, False], [True, True]]
+
+
+def test_without_instructions_the_llm_is_never_asked_and_the_names_remain() -> None:
+    parts = Parts()
+    prepared = prepare(parts, scope="none")
+    assert parts.llm.written == 0
+    assert {i.model for i in prepared.instructions} == {"template"}
+    assert "liver in MRI-T2-SPIR" in {i.text for i in prepared.instructions}
+
+
+def test_a_request_s_scope_wins_over_the_configured_one() -> None:
+    assert prepare(Parts(scope="all"), scope="series").prompts["texts"].shape[0] == 1
 
 
 def test_a_users_own_text_replaces_the_machines() -> None:
@@ -260,7 +296,7 @@ def test_a_writer_that_sees_is_shown_the_slices_themselves() -> None:
 
 
 def test_a_writer_that_sees_nothing_is_asked_each_question_once() -> None:
-    parts = Parts(writer_sees="nothing", scope="slice")
+    parts = Parts(writer_sees="nothing", scope="all")
     prepare(parts)
     assert parts.llm.written == 2 * len(TARGET.labels)  # sequences x labels, not slices
 
@@ -327,14 +363,14 @@ def test_swapping_the_instance_names_moves_a_trained_models_masks() -> None:
     masks = upper_and_lower_half()
     sam = load_prompt_encoder_and_decoder(locate("lite-medsam"))
     parts = Parts(target=with_instances("liver", "kidney"), sam=sam)
-    prepared = parts.zeus.prepare(stack, texts={}, report=silent, keep_pixels=True)
+    prepared = parts.zeus.prepare(stack, guidance=Guidance(), report=silent, keep_pixels=True)
     parts.zeus.calibrate([prepared])
     batch = with_halves_that_differ(prepared.batch([0]))
     learn(parts, batch, masks)
 
     swapped = Parts(target=with_instances("kidney", "liver"), sam=sam)
     swapped.zeus.trainable.load_state_dict(parts.zeus.trainable.state_dict())
-    asked = swapped.zeus.prepare(stack, texts={}, report=silent, keep_pixels=True)
+    asked = swapped.zeus.prepare(stack, guidance=Guidance(), report=silent, keep_pixels=True)
     swapped_batch = with_halves_that_differ(asked.batch([0]))
     with torch.inference_mode():
         as_learnt = parts.zeus.logits(batch)[:, 0] > 0

@@ -9,12 +9,14 @@ from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
 from zeus_app.registry import lookup
+from zeus_app.server.answer import INSTRUCTIONS, read_texts
 from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.label_history import FINAL
 from zeus_app.server.train_progress import TrainProgress
 from zeus_app.server.train_request import train_config, train_defaults
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.read import read_study
-from zeus_app.types import LabelledStudy
+from zeus_app.types import Guidance, LabelledStudy
 
 
 class ZeusTrain(TrainTask):
@@ -59,7 +61,7 @@ class ZeusTrain(TrainTask):
         """Train on all final labels; the best weights are served from the next inference on."""
         self.check(request)
         place = self._workplace
-        studies = [_labelled(study, datastore) for study in datastore.get_labeled_images()]
+        studies = [self._labelled(study, datastore) for study in datastore.get_labeled_images()]
         config = train_config(request)
         told = TrainProgress(place.state.training, config, show=partial(print, flush=True))
         # With run_sync the server itself trains; no inference may see half-trained weights.
@@ -68,13 +70,14 @@ class ZeusTrain(TrainTask):
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
 
-
-def _labelled(study: str, datastore: StudyDatastore) -> LabelledStudy:
-    asked = datastore.catalogue.resolve(study)
-    return LabelledStudy(
-        id=study,
-        read_study=partial(read_study, asked.files),
-        read_label=partial(datastore.final_label, study),
-        read_grid=partial(datastore.catalogue.grid, asked),
-        patient=asked.files.patient,
-    )
+    def _labelled(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
+        asked = datastore.catalogue.resolve(study)
+        told = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
+        return LabelledStudy(
+            id=study,
+            read_study=partial(read_study, asked.files),
+            read_label=partial(datastore.final_label, study),
+            read_grid=partial(datastore.catalogue.grid, asked),
+            patient=asked.files.patient,
+            guidance=Guidance(read_texts(told, self._workplace.target)),
+        )

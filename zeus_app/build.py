@@ -172,12 +172,15 @@ def build_zeus(
     writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
     if scope == "auto":
-        scope = "series" if device.type == "cpu" else "slice"
+        scope = "series" if device.type == "cpu" else "all"
+    lora = _lora(profile.llm, writer)
+    net = trainable_net(config, profile, target=target, load_sam=load_sam, lora=lora)
+    if config.compile:
+        for decoder in net.decoders:
+            decoder.compile()  # in place, so that parameters keep their names
     return Zeus(
         target=target,
-        net=trainable_net(
-            config, profile, target=target, load_sam=load_sam, lora=_lora(profile.llm, writer)
-        ),
+        net=net,
         images=images,
         texts=KeptTextEncoder(text_encoder, cache),
         vision=_vision(profile.vision, images, device, cache),

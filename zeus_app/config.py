@@ -55,12 +55,15 @@ class ZeusConfig(_Settings):
         "text",
         description="text: discrete words; embedding: the LLM's last layer, differentiable; both",
     )
-    scope: Literal["auto", "series", "slice"] = Field(
-        "auto", description="one instruction per series or per slice; auto: series on a CPU"
+    scope: Literal["auto", "none", "series", "key", "all"] = Field(
+        "auto",
+        description="which slices get an instruction of their own: none (no LLM, the label's name"
+        " alone), one a series, three key slices, or all; auto: series on a CPU, else all",
     )
     instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
     device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")
     llm_device: str = Field("", description="device of the LLM; empty: that of everything else")
+    compile: bool = Field(False, description="torch.compile the mask decoder; minutes at first")
     batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")

@@ -63,14 +63,30 @@ def halving(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
         return fn(rows)
     except torch.OutOfMemoryError as error:
         if len(rows) == 1:
-            raise InputError(
-                f"the device's memory does not hold one row: {str(error)[:200]}",
-                expected="room for the model and a batch of one",
-                remedy="free the device's memory, choose a lower precision or a smaller model, or"
-                " run on another device",
-            ) from error
-    # Out of the handler, whose traceback would keep the tensors of the failed attempt.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+            raise out_of_memory(error) from error
+    release_memory()  # out of the handler, whose traceback would keep the failed attempt's tensors
     middle = len(rows) // 2
     return halving(fn, rows[:middle]) + halving(fn, rows[middle:])
+
+
+def out_of_memory(error: torch.OutOfMemoryError) -> InputError:
+    """What is said when not even a batch of one fits."""
+    return InputError(
+        f"the device's memory does not hold one row: {str(error)[:200]}",
+        expected="room for the model and a batch of one",
+        remedy="free the device's memory, choose a lower precision or a smaller model, or"
+        " run on another device",
+    )
+
+
+def release_memory() -> None:
+    """Give back what a failed attempt left in CUDA's own store."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device; to CUDA through pinned memory, so that the copy runs beside work."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -11,12 +12,12 @@ import numpy as np
 import torch
 
 from zeus_app.config import TrainConfig, ZeusConfig
-from zeus_app.devices import autocast
+from zeus_app.devices import autocast, halving, moved
 from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
-from zeus_app.protocols import Model, Prepared, Texts
+from zeus_app.protocols import Model, Prepared
 from zeus_app.studies.align import AlignedStudy, align_for, axial_slices, to_grid
 from zeus_app.studies.slices import slice_stack, to_voxels
 from zeus_app.targets import Target
@@ -27,6 +28,7 @@ from zeus_app.training.preparation import prepare_cases
 from zeus_app.training.splits import split_studies
 from zeus_app.types import (
     FloatArray,
+    Guidance,
     LabelArray,
     LabelledStudy,
     Segmentation,
@@ -100,13 +102,13 @@ class Segmenter:
         return version
 
     def segment(
-        self, study: Study, *, texts: Texts | None = None, report: Report = silent
+        self, study: Study, *, guidance: Guidance | None = None, report: Report = silent
     ) -> Segmentation:
         """Segment one study.
 
         Args:
             study: its sequences, as stored.
-            texts: instructions of the user's own, (sequence, label) -> text.
+            guidance: what the user wishes of the instructions.
             report: told about each batch; may raise CancelledError.
 
         Returns:
@@ -123,7 +125,7 @@ class Segmenter:
             stack = slice_stack(aligned, self.target.sequence_names)
         with watch.stage("encode and instruct"):
             prepared = self.model.prepare(
-                stack, texts=texts or {}, report=report, keep_pixels=True
+                stack, guidance=guidance or Guidance(), report=report, keep_pixels=True
             )
         maps = self._decode(prepared, stack.frame, watch, report)
         union, *branches = [self._restored(indices, aligned, study) for indices in maps]
@@ -247,18 +249,18 @@ class Segmenter:
             report("decoding", start, len(seen))
             rows = seen[start : start + self.config.batch_slices]
             with watch.stage("decode"):
-                probabilities = self._probabilities(prepared, rows)
+                found = halving(partial(self._probabilities, prepared), rows)
             with watch.stage("unite"):
-                for index, pictures in enumerate(probabilities):
+                for index, pictures in enumerate(np.stack(found, axis=2)):  # (K, B, 256, 256)
                     voxels = torch.from_numpy(to_voxels(pictures, frame))  # (K, X, Y, B)
                     labels = label_indices(voxels, threshold=self.config.threshold)
                     maps[index][..., rows] = labels.numpy()
         report("decoding", len(seen), len(seen))
         return maps
 
-    def _probabilities(self, prepared: Prepared, rows: list[int]) -> list[FloatArray]:
-        """(K, B, 256, 256) of the union, then of each branch."""
-        batch = {name: value.to(self.device) for name, value in prepared.batch(rows).items()}
+    def _probabilities(self, prepared: Prepared, rows: Sequence[int]) -> list[FloatArray]:
+        """(1 + M, K, 256, 256) of each slice: of the union, then of each branch."""
+        batch = {name: moved(value, self.device) for name, value in prepared.batch(rows).items()}
         with autocast(self.device):
             logits = self.model.logits(batch).float()
         present = batch["present"]
@@ -266,7 +268,7 @@ class Segmenter:
         both += [
             unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])
         ]
-        return [part.transpose(0, 1).cpu().numpy() for part in both]
+        return list(torch.stack(both, dim=1).cpu().numpy())
 
     def _restored(self, indices: LabelArray, aligned: AlignedStudy, study: Study) -> Volume:
         """Label indices on the canonical grid -> the target's values on the source grid."""

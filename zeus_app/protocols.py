@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from zeus_app.progress import Report
-from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
+from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
 
 Batch = dict[str, torch.Tensor]
-Texts = Mapping[tuple[str, str], str]
-"""A user's own instructions: (sequence, label) -> text. They replace the machine's."""
 
 
 class Store(Protocol):
@@ -150,6 +148,10 @@ class Model(Protocol):
         """What the optimiser sees and a checkpoint holds."""
 
     @property
+    def reads_text(self) -> bool:
+        """Whether a user's own text can mean anything to it."""
+
+    @property
     def tower_ids(self) -> Mapping[str, str]:
         """The frozen towers the trainable part was fitted to, by role."""
 
@@ -157,13 +159,13 @@ class Model(Protocol):
         """Disk space that this many prepared pictures need."""
 
     def prepare(
-        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> Prepared:
         """Run the frozen towers over a study, through the caches.
 
         Args:
             stack: the study's pictures.
-            texts: instructions of the user's own.
+            guidance: what the user wishes of the instructions.
             report: told about each batch.
             keep_pixels: whether what a cache cannot hold may be computed again later.
         """

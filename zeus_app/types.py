@@ -120,6 +120,7 @@ class LabelledStudy:
         read_label: reads the label, uint8 with the target's values, on any grid of the study.
         read_grid: reads the grid of the target's reference sequence.
         patient: whose study it is; all studies of one patient fall on one side of a split.
+        guidance: the user's own texts, which the label was drawn with.
     """
 
     id: str
@@ -127,6 +128,7 @@ class LabelledStudy:
     read_label: Callable[[], Volume]
     read_grid: Callable[[], Grid]
     patient: str
+    guidance: "Guidance" = field(default_factory=lambda: Guidance())
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +184,19 @@ class Instruction:
     def notice(self) -> str:
         """The words that must stand beside a machine's text; empty for a user's own."""
         return "" if self.model == "user" else MACHINE_MADE
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a user wishes of a study's instructions.
+
+    Attributes:
+        texts: (sequence, label) -> a text of the user's own, which replaces the machine's.
+        scope: how many slices get a text: "none", "series", "key" or "all"; empty: as configured.
+    """
+
+    texts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    scope: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,24 @@ from zeus_app.encoders.kept import (
     PooledVision,
 )
 from zeus_app.errors import InputError
-from zeus_app.instructions.generate import InstructionWriter, Request, slices_to_describe
+from zeus_app.instructions.generate import (
+    InstructionWriter,
+    Request,
+    nearest,
+    slices_to_describe,
+)
 from zeus_app.models.aligner import BothAligner, TextAligner
 from zeus_app.models.net import ZeusNet
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, LanguageModel, Prepared, Texts
+from zeus_app.protocols import ABSENT, Batch, LanguageModel, Prepared
 from zeus_app.targets import Target
-from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
+from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
+
+TEMPLATE = "template"
+"""The writer of what is no model's and no user's text."""
+
+Written = tuple[str, str]
+"""(text, who wrote it)."""
 
 Keys = tuple[tuple[str, ...], ...]
 """keys[m][s] names an embedding in the store; "" where there is no tissue."""
@@ -83,7 +94,7 @@ class Zeus:
         vision: F_v behind its store; None where the writer needs no features.
         writer: F_LLM behind its store.
         prompt: (instance, spoken sequence) -> the question put to the LLM.
-        scope: "series" or "slice".
+        scope: which slices get an instruction: "none", "series", "key" or "all".
         mode: "text", "embedding" or "both".
         device: of the trainable parts.
     """
@@ -119,12 +130,18 @@ class Zeus:
         """Half-precision embeddings of 256×64×64."""
         return pictures * 256 * 64 * 64 * 2
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether words reach the decoder."""
+        return self._mode != "embedding"
+
     def prepare(
-        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> PreparedStudy:
         """Encode every slice with tissue and write every instruction, unless they are kept."""
+        scope = guidance.scope or self._scope
         keys = self._encode(stack, report)
-        requests = self._requests(stack.tissue)
+        requests = self._requests(stack.tissue, scope)
         if not requests:
             raise InputError(
                 "a study in which no slice shows tissue",
@@ -132,14 +149,23 @@ class Zeus:
                 remedy="check that the volumes are not empty",
             )
         features = self._features(stack, requests)
-        prompts = {}
+        by_slice = scope in ("key", "all")
         if self._mode == "embedding":
-            instructions = self._asked(requests, texts)
+            texts = self._asked(requests, guidance)
         else:
-            instructions = self._write(stack, requests, features, texts=texts, report=report)
-            prompts["texts"] = self._texts_of(requests, instructions, len(keys[0]))
+            texts = self._texts_for(stack, requests, features, guidance, scope, report=report)
+        instructions = [
+            self._instruction(request, text, writer, by_slice=by_slice)
+            for request, (text, writer) in zip(requests, texts, strict=True)
+        ]
+        prompts = {}
+        if self._mode != "embedding":
+            spoken = map(self._spoken, requests, instructions)
+            vectors = self._texts.encode(list(spoken))
+            prompts["texts"] = self._placed(requests, vectors, stack.tissue, by_slice=by_slice)
         if self._mode != "text":
-            prompts["features"] = self._placed(requests, features, len(keys[0]))
+            placed = self._placed(requests, features, stack.tissue, by_slice=by_slice)
+            prompts["features"] = placed[:, :, 0]  # the same for every label
         return PreparedStudy(
             present=stack.tissue.T.copy(),
             instructions=tuple(instructions),
@@ -181,10 +207,10 @@ class Zeus:
         sequences, slices = stack.tissue.shape
         return tuple(tuple(keys.get((m, s), "") for s in range(slices)) for m in range(sequences))
 
-    def _requests(self, tissue: BoolArray) -> list[Request]:
+    def _requests(self, tissue: BoolArray, scope: str) -> list[Request]:
         return [
             Request(m, k, s, self._prompt(label.spoken, self._target.sequences[m].spoken))
-            for m, slices in enumerate(slices_to_describe(tissue, scope=self._scope))
+            for m, slices in enumerate(slices_to_describe(tissue, scope=scope))
             for s in slices
             for k, label in enumerate(self._target.labels)
         ]
@@ -199,28 +225,27 @@ class Zeus:
         return found[[rows[request.branch, request.slice_index] for request in requests]]
 
     @torch.inference_mode()
-    def _write(
+    def _texts_for(
         self,
         stack: SliceStack,
         requests: Sequence[Request],
         features: FloatArray,
+        guidance: Guidance,
+        scope: str,
         *,
-        texts: Texts,
         report: Report,
-    ) -> list[Instruction]:
-        """The user's own texts where there are some, the machine's elsewhere."""
-        own = [texts.get(self._names(request)) for request in requests]
-        open_ones = [i for i, text in enumerate(own) if text is None]
+    ) -> list[Written]:
+        """The user's own texts where there are some; the machine's elsewhere, unless unwanted."""
+        own = [guidance.texts.get(self._names(request)) for request in requests]
+        texts = [(text, "user") if text else ("", TEMPLATE) for text in own]
+        open_ones = [i for i, text in enumerate(own) if not text]
+        if scope == "none" or not open_ones:
+            return texts
         asked = [requests[i] for i in open_ones]
         shown = self._shown(stack, asked, features[open_ones])
-        written = self._writer.write(asked, shown, report=report) if asked else []
-        machine = dict(zip(open_ones, written, strict=True))
-        return [
-            self._instruction(request, machine[i])
-            if i in machine
-            else self._instruction(request, own[i] or "", model="user")
-            for i, request in enumerate(requests)
-        ]
+        for i, text in zip(open_ones, self._writer.write(asked, shown, report=report), strict=True):
+            texts[i] = (text, self._writer.id)
+        return texts
 
     def _shown(
         self, stack: SliceStack, requests: Sequence[Request], features: FloatArray
@@ -239,57 +264,58 @@ class Zeus:
     def _on_device(self, features: FloatArray) -> torch.Tensor:
         return torch.from_numpy(features).to(next(self.trainable.decoders.parameters()).device)
 
-    def _asked(self, requests: Sequence[Request], texts: Texts) -> list[Instruction]:
+    def _asked(self, requests: Sequence[Request], guidance: Guidance) -> list[Written]:
         """What the LLM was asked: in embedding mode it answers with numbers, not words."""
-        if texts:
+        if guidance.texts:
             raise InputError(
                 "instructions in embedding mode",
                 expected="none: the LLM's last layer is used, no text is read",
                 remedy="leave them out, or set instruction to text",
             )
-        return [
-            self._instruction(request, request.prompt, model="template") for request in requests
-        ]
+        return [(request.prompt, TEMPLATE) for request in requests]
 
     def _names(self, request: Request) -> tuple[str, str]:
         return self.branches[request.branch], self._target.label_names[request.label]
 
-    def _instruction(self, request: Request, text: str, *, model: str = "") -> Instruction:
+    def _instruction(
+        self, request: Request, text: str, writer: str, *, by_slice: bool
+    ) -> Instruction:
         sequence, label = self._names(request)
-        index = request.slice_index if self._scope == "slice" else None
-        return Instruction(sequence, label, index, text, model or self._writer.id)
+        index = request.slice_index if by_slice else None
+        return Instruction(sequence, label, index, text or self._heading(request), writer)
+
+    def _heading(self, request: Request) -> str:
+        label = self._target.labels[request.label].spoken
+        return f"{label} in {self._target.sequences[request.branch].spoken}"
 
     def _spoken(self, request: Request, instruction: Instruction) -> str:
         """What is encoded: the instruction under its heading, for small LLMs lose the subject."""
-        label = self._target.labels[request.label].spoken
-        return f"{label} in {self._target.sequences[request.branch].spoken}: {instruction.text}"
-
-    def _texts_of(
-        self, requests: Sequence[Request], instructions: Sequence[Instruction], slices: int
-    ) -> FloatArray:
-        """(S or 1, M, K, D) vectors of the instructions, zeros where there is none."""
-        vectors = self._texts.encode(list(map(self._spoken, requests, instructions)))
-        placed = np.zeros(
-            (*self._rows(slices), len(self._target.labels), vectors.shape[1]), np.float32
-        )
-        for request, vector in zip(requests, vectors, strict=True):
-            placed[self._row(request), request.branch, request.label] = vector
-        return placed
+        heading = self._heading(request)
+        return heading if instruction.text == heading else f"{heading}: {instruction.text}"
 
     def _placed(
-        self, requests: Sequence[Request], features: FloatArray, slices: int
+        self,
+        requests: Sequence[Request],
+        values: FloatArray,
+        tissue: BoolArray,
+        *,
+        by_slice: bool,
     ) -> FloatArray:
-        """(S or 1, M, T, C) features, zeros where there is no instruction."""
-        placed = np.zeros((*self._rows(slices), *features.shape[1:]), np.float32)
-        for request, feature in zip(requests, features, strict=True):
-            placed[self._row(request), request.branch] = feature
+        """(S or 1, M, K, ...): each slice with tissue has the values of the nearest described."""
+        sequences, slices = tissue.shape
+        rows = slices if by_slice else 1
+        shape = (rows, sequences, len(self._target.labels), *values.shape[1:])
+        placed = np.zeros(shape, np.float32)
+        for m in range(sequences):
+            mine = [i for i, request in enumerate(requests) if request.branch == m]
+            if not mine:
+                continue
+            described = sorted({requests[i].slice_index for i in mine})
+            closest = np.array(nearest(described, slices)) if by_slice else np.zeros(1, int)
+            for i in mine:
+                at = closest == described.index(requests[i].slice_index)
+                placed[at & (tissue[m] if by_slice else True), m, requests[i].label] = values[i]
         return placed
-
-    def _rows(self, slices: int) -> tuple[int, int]:
-        return slices if self._scope == "slice" else 1, len(self.branches)
-
-    def _row(self, request: Request) -> int:
-        return request.slice_index if self._scope == "slice" else 0
 
     def _aligned(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256) sparse prompts."""

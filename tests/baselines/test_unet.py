@@ -10,7 +10,7 @@ from zeus_app.errors import InputError
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
 from zeus_app.targets import load_target
-from zeus_app.types import Grid, SliceFrame, SliceStack
+from zeus_app.types import Grid, Guidance, SliceFrame, SliceStack
 
 CPU = torch.device("cpu")
 TARGET = load_target("prostate")  # three sequences, one label
@@ -28,7 +28,7 @@ def a_stack() -> SliceStack:
 @pytest.mark.parametrize(("fusion", "branches"), [("early", 1), ("late", 3)])
 def test_it_answers_every_branch_and_label(fusion: str, branches: int) -> None:
     model = build(ZeusConfig(model="unet", fusion=fusion), TARGET, CPU)
-    prepared = model.prepare(a_stack(), texts={}, report=silent, keep_pixels=True)
+    prepared = model.prepare(a_stack(), guidance=Guidance(), report=silent, keep_pixels=True)
     with torch.inference_mode():
         logits = model.logits(prepared.batch([0, 1]))
     assert logits.shape == (2, branches, 1, 256, 256)
@@ -36,7 +36,7 @@ def test_it_answers_every_branch_and_label(fusion: str, branches: int) -> None:
 
 def test_late_fusion_leaves_out_what_a_sequence_does_not_show() -> None:
     model = build(ZeusConfig(model="unet", fusion="late"), TARGET, CPU)
-    prepared = model.prepare(a_stack(), texts={}, report=silent, keep_pixels=True)
+    prepared = model.prepare(a_stack(), guidance=Guidance(), report=silent, keep_pixels=True)
     assert prepared.present.tolist() == [[True, False, False], [True, True, False]]
     with torch.inference_mode():
         logits = model.logits(prepared.batch([0]))

@@ -371,6 +371,7 @@ def test_an_unknown_checkpoint_is_not_found(server: Server) -> None:
         {"instructions": {"T2/tumour": "x"}},
         {"instructions": {"T2/lesion": " "}},
         {"instructions": "x"},
+        {"scope": "some"},
         {"result_extension": ".jpg"},
         {"result_dtype": "complex64"},
         {"threshold": 0.3},

@@ -7,7 +7,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.server.conftest import SHAPE, affine, head, make_bad_studies, make_study, save
+from tests.server.conftest import (
+    SHAPE,
+    affine,
+    head,
+    lesion_file,
+    make_bad_studies,
+    make_study,
+    save,
+)
 from zeus_app.errors import InputError
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.originals import Originals
@@ -177,3 +185,34 @@ def test_the_newest_answer_is_shown_whichever_checkpoint_gave_it(tmp_path: Path)
     newest = originals.find("a")
     assert newest is not None and newest.checkpoint == "v0001"
     assert [one.checkpoint for one in originals.answers("a")] == ["v0001", "v0002"]
+
+
+OWN = {"sequence": "T2", "label": "lesion", "text": "bright and round", "model": "user"}
+MACHINE = {"sequence": "FLAIR", "label": "lesion", "text": "a brain", "model": "an LLM"}
+
+
+def texts_beside_label(store: StudyDatastore, info: dict[str, object], folder: Path) -> object:
+    store.save_label("alpha", str(lesion_file(folder / "l.nii.gz")), "final", info)
+    return store.get_label_info("alpha", "final")["instructions"]
+
+
+def test_a_users_own_text_that_an_answer_was_made_with_is_stored_with_its_correction(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    store.originals.keep(answer("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"})
+    assert texts_beside_label(store, {}, tmp_path) == {"T2/lesion": "bright and round"}
+
+
+def test_a_text_sent_with_the_label_wins(studies: Path, tmp_path: Path) -> None:
+    store = opened(studies)
+    store.originals.keep(answer("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
+    sent = {"FLAIR/cyst": "dark"}
+    assert texts_beside_label(store, {"instructions": sent}, tmp_path) == sent
+
+
+def test_a_text_for_an_unknown_sequence_is_refused_with_the_label(
+    studies: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="ADC/lesion"):
+        texts_beside_label(opened(studies), {"instructions": {"ADC/lesion": "x"}}, tmp_path)

@@ -8,6 +8,7 @@ import torch
 
 from tests.training.conftest import TinyModel, tiny_case
 from zeus_app.config import TrainConfig
+from zeus_app.errors import InputError
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer
@@ -148,6 +149,31 @@ def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
     for name, value in kept["run"]["best_state"].items():
         assert torch.equal(weights[name], value)
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # it still resumes
+
+
+class Cramped(TinyModel):
+    """A model on a device that holds `room` slices at once."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if torch.is_grad_enabled() and len(batch["present"]) > self.room:
+            raise torch.OutOfMemoryError("4 GiB wanted")
+        return super().logits(batch)
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_learnt_from_in_parts(tmp_path: Path) -> None:
+    trainer = a_trainer(tmp_path, QUICK, model=Cramped(room=1))
+    result = trainer.fit()
+    assert trainer.at_once == 1
+    assert result.epochs[-1].loss < result.epochs[0].loss / 2
+
+
+def test_when_not_even_one_slice_fits_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not hold one row: 4 GiB wanted"):
+        a_trainer(tmp_path, QUICK, model=Cramped(room=0)).fit()
 
 
 def test_equal_seeds_train_equally(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from torch import nn
 from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared, Texts
+from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared
 from zeus_app.targets import Target
-from zeus_app.types import BoolArray, FloatArray, Instruction, SliceStack
+from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
 
 CHANNELS = (32, 64, 128, 256, 512)
 
@@ -50,6 +50,7 @@ class UNetBaseline:
     """
 
     tower_ids: Mapping[str, str] = {}
+    reads_text = False
 
     def __init__(self, *, target: Target, fusion: str, device: torch.device) -> None:
         sequences = target.sequence_names
@@ -64,14 +65,14 @@ class UNetBaseline:
         return 0
 
     def prepare(
-        self, stack: SliceStack, *, texts: Texts, report: Report, keep_pixels: bool
+        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> PreparedPixels:
         """The pictures themselves.
 
         Raises:
             InputError: texts were given, which a U-Net cannot read.
         """
-        if texts:
+        if guidance.texts:
             raise InputError(
                 "instructions for a U-Net",
                 expected="none: this model reads no text",

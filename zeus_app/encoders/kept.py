@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from zeus_app.devices import halving
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import ImageEncoder, Store, TextEncoder, VisionEncoder
@@ -37,7 +38,9 @@ class KeptImageEncoder:
         for start in range(0, len(missing), self._batch):
             report("encoding", start, len(missing))
             rows = missing[start : start + self._batch]
-            embeddings = self.encoder.encode(np.stack([pictures[i] for i in rows]))
+            embeddings = halving(
+                lambda some: list(self.encoder.encode(np.stack([pictures[i] for i in some]))), rows
+            )
             for i, embedding in zip(rows, embeddings, strict=True):
                 self._store.put(keys[i], embedding)
         return keys

@@ -13,6 +13,8 @@ from zeus_app.protocols import InstructionModel, Store
 from zeus_app.types import BoolArray, FloatArray
 
 BATCH = 8
+KEY_SHARES = (0.25, 0.5, 0.75)
+"""Where key slices lie among a sequence's slices with tissue."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,24 @@ def slices_to_describe(tissue: BoolArray, *, scope: str) -> list[list[int]]:
 
     Args:
         tissue: (M, S).
-        scope: "slice": every slice with tissue; "series": the middle one of them stands for all.
+        scope: "all": every slice with tissue; "key": three of them, at their quarters; "series" and
+            "none": the middle one stands for all.
 
     Returns:
         M lists of slice indices; empty for a sequence without tissue.
     """
     shown = [[int(s) for s in np.flatnonzero(row)] for row in tissue]
-    if scope == "slice":
+    if scope == "all":
         return shown
-    return [row[len(row) // 2 : len(row) // 2 + 1] for row in shown]
+    shares = KEY_SHARES if scope == "key" else (0.5,)
+    picked = [{row[int(len(row) * share)] for share in shares} if row else set() for row in shown]
+    return [sorted(rows) for rows in picked]
+
+
+def nearest(described: Sequence[int], slices: int) -> list[int]:
+    """For each of so many slices, the position in `described` of the one closest to it."""
+    away = np.abs(np.subtract.outer(np.arange(slices), np.asarray(described)))
+    return [int(row) for row in away.argmin(axis=1)]
 
 
 class InstructionWriter:

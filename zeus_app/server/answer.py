@@ -11,9 +11,12 @@ from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.server.label_files import DTYPES, extension_of, write_label
 from zeus_app.targets import Target
-from zeus_app.types import Segmentation, Volume
+from zeus_app.types import Guidance, Segmentation, Volume
 
-_SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "scope", "instruction")
+_SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "instruction")
+_SCOPES = ("none", "series", "key", "all")
+INSTRUCTIONS = "instructions"
+"""The key of a user's own texts, in requests and beside labels."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,35 @@ def read_format(request: Mapping[str, Any]) -> AnswerFormat:
     return AnswerFormat(extension_of(f"result.{wanted.lstrip('.')}"), dtype)
 
 
-def read_texts(request: Mapping[str, Any], target: Target) -> dict[tuple[str, str], str]:
-    """Read a user's own instructions: {"instructions": {"FLAIR/lesion": "text"}}.
+def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
+    """Read what a user wishes of the instructions.
+
+    {"scope": "none" | "series" | "key" | "all", "instructions": {"FLAIR/lesion": "text"}}
 
     Raises:
-        InputError: not such a mapping, or an unknown sequence or label.
+        InputError: a scope, sequence or label that is not known, or no text.
     """
     for key in _SET_AT_START:
         if key in request:
             raise InputError(
                 f"request parameter {key!r}",
-                expected="result_extension, result_dtype or instructions",
+                expected="result_extension, result_dtype, scope or instructions",
                 remedy=f"start the server with --conf {key} VALUE",
             )
-    given = request.get("instructions") or {}
+    scope = request.get("scope") or ""
+    if scope and scope not in _SCOPES:
+        raise InputError(
+            f"scope {scope!r}", expected=", ".join(_SCOPES), remedy="choose one of these"
+        )
+    return Guidance(read_texts(request.get(INSTRUCTIONS) or {}, target), scope)
+
+
+def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
+    """Read a user's own texts: {"FLAIR/lesion": "text"}.
+
+    Raises:
+        InputError: not such a mapping, or an unknown sequence or label.
+    """
     expected = "a mapping of sequence/label to text, such as " + ", ".join(
         f"{target.sequences[0].name}/{label.name}" for label in target.labels
     )

@@ -17,6 +17,7 @@ from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
+from zeus_app.server.answer import INSTRUCTIONS, read_texts
 from zeus_app.server.catalogue import Catalogue
 from zeus_app.server.label_files import read_label, write_volume
 from zeus_app.server.label_history import (
@@ -213,8 +214,22 @@ class StudyDatastore(Datastore):
         asked = self.catalogue.resolve(image_id)
         label = self._checked(read_label(Path(label_filename)), self.catalogue.grid(asked))
         info = {**(label_info or {}), "name": f"{asked.study}.nii.gz", "sequence": asked.sequence}
+        info[INSTRUCTIONS] = self._own_texts(asked.study, info)
         self.history.save(asked.study, label_tag, label, info)
         return asked.study
+
+    def _own_texts(self, study: str, info: Info) -> dict[str, str]:
+        """The user's own texts behind a label: sent with it, else those of the answer corrected."""
+        told = info.get(INSTRUCTIONS)
+        if told is not None:
+            texts = read_texts(told, self._target)
+            return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
+        answer = self.originals.find(study)
+        return {
+            f"{one['sequence']}/{one['label']}": one["text"]
+            for one in (answer.params.get(INSTRUCTIONS, ()) if answer else ())
+            if one["model"] == "user"
+        }
 
     def _checked(self, label: Volume, grid: Grid) -> Volume:
         values = tuple(one.value for one in self._target.labels)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zeus_app.config import TrainConfig
-from zeus_app.devices import autocast
+from zeus_app.devices import autocast, moved, out_of_memory, release_memory
 from zeus_app.fusion import unite
 from zeus_app.protocols import Batch, Model
 from zeus_app.training.cases import Case, collate, draw_batches
@@ -114,6 +114,7 @@ class Trainer:
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
+        self.at_once = config.batch_slices
         self.run = _Run()
         self.elapsed_before = 0.0
         self.started = time.monotonic()
@@ -159,18 +160,39 @@ class Trainer:
         self.progress(self.run.epochs[-1], len(batches), len(batches))
 
     def _step(self, picks: Sequence[tuple[int, int]]) -> float:
+        """One step of the optimiser; in parts from the day on that the memory does not hold one."""
+        while True:
+            try:
+                return self._step_in_parts(picks)
+            except torch.OutOfMemoryError as error:
+                if self.at_once == 1:
+                    raise out_of_memory(error) from error
+                self.at_once = max(1, min(self.at_once, len(picks)) // 2)
+            release_memory()
+
+    def _step_in_parts(self, picks: Sequence[tuple[int, int]]) -> float:
+        """Gradients of the parts add up to the whole's, but that Dice is counted in each part."""
+        self.optimizer.zero_grad(set_to_none=True)
+        union = 0.0
+        for start in range(0, len(picks), self.at_once):
+            part = picks[start : start + self.at_once]
+            share = len(part) / len(picks)
+            loss, own = self._loss_of(part)
+            torch.autograd.backward(loss * share)
+            union += float(own.detach()) * share
+        self.optimizer.step()
+        return union
+
+    def _loss_of(self, picks: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
         batch, masks = collate(self.train, picks)
         batch = self._to_device(batch)
         with autocast(self.device):
             logits = self.model.logits(batch)
-        loss, union = self.loss(logits, batch["present"], masks.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return float(union.detach())
+        loss, union = self.loss(logits, batch["present"], moved(masks, self.device))
+        return loss, union
 
     def _to_device(self, batch: Batch) -> Batch:
-        return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        return {name: moved(value, self.device) for name, value in batch.items()}
 
     def _follow_schedule(self, epoch_share: float) -> None:
         """Set the learning rate and the sequences' weight for where the training is."""

@@ -11,7 +11,7 @@ from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Target
 from zeus_app.training.cases import Case, make_case
-from zeus_app.types import LabelledStudy
+from zeus_app.types import Guidance, LabelledStudy
 
 logger = logging.getLogger(__name__)
 
@@ -52,5 +52,6 @@ def _case(labelled: LabelledStudy, model: Model, target: Target, report: Report)
         )
     values = tuple(entry.value for entry in target.labels)
     masks = label_pictures(label, stack.frame, values)
-    prepared = model.prepare(stack, texts={}, report=report, keep_pixels=False)
+    guidance = labelled.guidance if model.reads_text else Guidance()
+    prepared = model.prepare(stack, guidance=guidance, report=report, keep_pixels=False)
     return make_case(labelled.id, prepared, masks)

@@ -34,7 +34,8 @@ class FakeSegmenter:
     def __init__(self, target: Any, checkpoints: Checkpoints) -> None:
         self.target, self.checkpoints = target, checkpoints
 
-    def segment(self, study: Any, *, texts: Any = None, report: Any) -> Segmentation:
+    def segment(self, study: Any, *, guidance: Any = None, report: Any) -> Segmentation:
+        texts = guidance.texts if guidance else {}
         reference = self.target.reference_of(tuple(study.volumes))
         align(study, reference)
         steps = int(os.environ.get("FAKE_STEPS", "100")) if study.id == SLOW_STUDY else 1
@@ -55,8 +56,8 @@ class FakeSegmenter:
             label_map=label_map,
             sequence_label_maps={name: label_map for name in used},
             instructions=tuple(
-                Instruction(name, label, None, (texts or {}).get((name, label), "look for it"),
-                            "user" if (name, label) in (texts or {}) else "fake-llm")
+                Instruction(name, label, None, texts.get((name, label), "look for it"),
+                            "user" if (name, label) in texts else "fake-llm")
                 for name in used
                 for label in self.target.label_names
             ),

@@ -1,0 +1,43 @@
+"""What a training tells a model of each study."""
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import TinyPrepared
+from zeus_app.progress import silent
+from zeus_app.targets import load_target
+from zeus_app.training.preparation import prepare_cases
+from zeus_app.types import Grid, Guidance, LabelledStudy, SliceStack, Study, Volume
+
+OWN = Guidance({("T2", "lesion"): "bright and round"})
+SHAPE = (32, 32, 2)
+
+
+class Listener:
+    """A model that remembers what it was told."""
+
+    def __init__(self, *, reads_text: bool) -> None:
+        self.reads_text = reads_text
+        self.told: list[Guidance] = []
+
+    def prepare(self, stack: SliceStack, *, guidance: Guidance, **_: object) -> TinyPrepared:
+        self.told.append(guidance)
+        return TinyPrepared(stack.tissue.T, stack.pixels.swapaxes(0, 1))
+
+
+def a_study() -> LabelledStudy:
+    noise = np.random.default_rng(0).uniform(100, 200, SHAPE).astype(np.float32)
+    noise[:8] = 0
+    label = np.zeros(SHAPE, np.uint8)
+    label[12:20, 12:20] = 1
+    return LabelledStudy(
+        "a", lambda: Study("a", {"T2": Volume(noise, np.eye(4))}),
+        lambda: Volume(label, np.eye(4)), lambda: Grid(SHAPE, np.eye(4)), "a", OWN,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("reads_text", "told"), [(True, OWN), (False, Guidance())])
+def test_the_users_own_texts_reach_a_model_that_reads(reads_text: bool, told: Guidance) -> None:
+    model = Listener(reads_text=reads_text)
+    prepare_cases([a_study()], model=model, target=load_target("phantom"), report=silent)
+    assert model.told == [told]
