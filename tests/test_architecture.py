@@ -17,7 +17,7 @@ LEAVES = {
     "baselines", "cache", "encoders", "fusion", "instructions", "metrics", "models",
     "profiles", "reporting", "studies",
 }  # fmt: skip
-ASSEMBLY = {"build", "describe", "launch", "pipeline", "server", "training", "zeus"}
+ASSEMBLY = {"build", "describe", "instruct", "launch", "pipeline", "server", "training", "zeus"}
 ENTRANCES = {"cli", "demo", "real"}
 LEVELS = {
     **dict.fromkeys(BASE, 0),

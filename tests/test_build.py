@@ -9,6 +9,8 @@ from zeus_app.build import build_segmenter
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.pipeline import Segmenter
 from zeus_app.state import state_folder
+from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.training.loop import Epoch
 from zeus_app.types import Grid, LabelledStudy, Study, Volume
 
 SHAPE = (40, 40, 2)
@@ -82,3 +84,42 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     assert answer.checkpoint == "v0001"
     assert answer.label_map.array.shape == SHAPE
     assert {one.sequence for one in answer.instructions} == {"T2", "FLAIR"}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_the_projection_learns_first_and_the_texts_are_then_written_with_it(
+    tmp_path: Path,
+) -> None:
+    segmenter = assembled(tmp_path)
+    before = trained_parts(segmenter)
+    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha")
+    recipe = TrainConfig(epochs=4, batch_slices=2, validation_fraction=0, projection_share=0.5)
+
+    def kill_in_the_second_part(epoch: Epoch, done: int, total: int) -> None:
+        if segmenter.checkpoints.resume_path.exists():
+            raise Killed
+
+    with pytest.raises(Killed):
+        segmenter.fit([study], recipe, progress=kill_in_the_second_part)
+    result = segmenter.fit([study], recipe)
+    projections = Checkpoints(segmenter.checkpoints.folder / "projection")
+    (first,) = projections.versions()  # gone on with, not learnt again
+    assert (first.epoch, len(result.epochs)) == (2, 2)
+
+    learnt = projections.load(first.version, fitted_to={})
+    segmenter.reload()
+    after = trained_parts(segmenter)
+    for name in [name for name in after if name.startswith("projector.")]:
+        np.testing.assert_array_equal(after[name], learnt[name].numpy())
+    assert any(
+        not np.array_equal(after[name], before[name])
+        for name in after
+        if name.startswith("projector.")
+    )
+    assert [one.model for one in segmenter.segment(a_study()).instructions] == [
+        segmenter.model.tower_ids["LLM"]
+    ] * 4

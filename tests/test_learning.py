@@ -13,6 +13,7 @@ from zeus_app.errors import InputError
 from zeus_app.pipeline import Segmenter
 from zeus_app.state import state_folder
 from zeus_app.targets import Target, load_target
+from zeus_app.training.fit import part_of
 from zeus_app.types import Grid, Guidance, LabelledStudy, Study, Volume
 
 SHAPE = (32, 32, 2)
@@ -120,3 +121,16 @@ def test_a_u_net_refuses_instructions_it_could_not_read(tmp_path: Path) -> None:
         a_segmenter(tmp_path).segment(
             read_study(1), guidance=Guidance({("T2", "lesion"): "bright"})
         )
+
+
+def test_a_model_without_a_projection_cannot_learn_one_first(tmp_path: Path) -> None:
+    recipe = QUICK.model_copy(update={"projection_share": 0.5})
+    with pytest.raises(InputError, match="projection_share for a UNetBaseline"):
+        a_segmenter(tmp_path).fit([labelled(1)], recipe)
+
+
+def test_a_part_of_a_recipe_has_its_share_of_epochs_and_time() -> None:
+    whole = TrainConfig(epochs=10, time_budget_s=60, learning_rate=0.25)
+    part = part_of(whole, 0.3)
+    assert (part.epochs, part.time_budget_s, part.learning_rate) == (3, 18, 0.25)
+    assert part_of(TrainConfig(epochs=1), 0.1).epochs == 1

@@ -10,6 +10,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransfor
 from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder, PooledVision
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
+from zeus_app.instruct import Instructor
 from zeus_app.instructions.generate import InstructionWriter
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
@@ -108,24 +109,27 @@ class Parts:
         self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
         images = KeptImageEncoder(self.images, self.store, batch=2)
         self.zeus = Zeus(
-            target=target,
+            branches=target.sequence_names,
             net=ZeusNet(
                 VisionProjector(256, LLM_DIM, hidden_dim=4),
                 aligner,
                 {name: InstructedMaskDecoder(decoder, prompts) for name in names},
             ),
             images=images,
-            texts=KeptTextEncoder(LetterTexts(), self.store),
-            vision=PooledVision(images) if writer_sees == "tokens" else None,
-            writer=InstructionWriter(
-                model_id="echo",
-                load=lambda: self.llm,
-                store=self.store,
-                max_tokens=9,
-                sees_pictures=writer_sees == "pictures",
+            instructor=Instructor(
+                target=target,
+                texts=KeptTextEncoder(LetterTexts(), self.store),
+                vision=PooledVision(images) if writer_sees == "tokens" else None,
+                writer=InstructionWriter(
+                    model_id="echo",
+                    load=lambda: self.llm,
+                    store=self.store,
+                    max_tokens=9,
+                    sees_pictures=writer_sees == "pictures",
+                ),
+                prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
+                scope=scope,
             ),
-            prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
-            scope=scope,
             mode=mode,
             device=torch.device("cpu"),
         )

@@ -28,6 +28,7 @@ from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.sam import SamEncoder
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
+from zeus_app.instruct import Instructor
 from zeus_app.instructions.endpoint import ChatEndpoint
 from zeus_app.instructions.generate import InstructionWriter
 from zeus_app.instructions.llm import FrozenLlm
@@ -179,14 +180,17 @@ def build_zeus(
         for decoder in net.decoders:
             decoder.compile()  # in place, so that parameters keep their names
     return Zeus(
-        target=target,
+        branches=target.sequence_names,
         net=net,
         images=images,
-        texts=KeptTextEncoder(text_encoder, cache),
-        vision=_vision(profile.vision, images, device, cache),
-        writer=writer,
-        prompt=paper_prompt,
-        scope=scope,
+        instructor=Instructor(
+            target=target,
+            texts=KeptTextEncoder(text_encoder, cache),
+            vision=_vision(profile.vision, images, device, cache),
+            writer=writer,
+            prompt=paper_prompt,
+            scope=scope,
+        ),
         mode=config.instruction,
         device=device,
     )

@@ -99,6 +99,13 @@ class TrainConfig(_Settings):
     foreground: float = Field(
         0.7, ge=0, le=1, description="share of drawn slices that show a label; 0: as they come"
     )
+    projection_share: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="share of the training in which f_vt learns first, through the LLM's last"
+        " layer; the texts are then written with it. 0: f_vt stays as it began (text mode)",
+    )
     exclude: str = Field("", description="comma-separated study ids to leave out of this training")
     start: Literal["scratch", "served"] = Field(
         "scratch", description="scratch: from the pretrained parts; served: from the served weights"

@@ -1,6 +1,5 @@
 """The way of a study, from its files to its segmentation. The one place that knows the order."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,19 +12,17 @@ import torch
 
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.devices import autocast, halving, moved
-from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, Prepared
-from zeus_app.studies.align import AlignedStudy, align_for, axial_slices, to_grid
+from zeus_app.studies.align import AlignedStudy, align_for, to_grid
 from zeus_app.studies.slices import slice_stack, to_voxels
 from zeus_app.targets import Target
-from zeus_app.training.cases import Case
-from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
-from zeus_app.training.loop import Origin, Progress, Trainer, TrainResult
-from zeus_app.training.preparation import prepare_cases
-from zeus_app.training.splits import split_studies
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+from zeus_app.training.fit import Fitter
+from zeus_app.training.loop import Progress, TrainResult
+from zeus_app.training.preparation import check_space
 from zeus_app.types import (
     FloatArray,
     Guidance,
@@ -36,9 +33,6 @@ from zeus_app.types import (
     Study,
     Volume,
 )
-
-SPARE_BYTES = 1 << 30
-"""Disk space that training leaves free for everybody else."""
 
 
 @dataclass
@@ -170,62 +164,29 @@ class Segmenter:
             InputError: nothing to learn from, or not enough disk space for the embeddings.
         """
         chosen = {study.id: study for study in studies if study.id not in config.excluded}
-        split = split_studies(
-            chosen, self._split_path, fraction=config.validation_fraction, seed=config.seed
+        check_space(
+            list(chosen.values()),
+            model=self.model,
+            sequences=len(self.target.sequences),
+            folder=self._keep_folder,
+            limit_gib=self.config.cache_gib,
         )
-        self._check_space(list(chosen.values()))
-        cases, left_out = prepare_cases(
-            chosen.values(), model=self.model, target=self.target, report=report
+        fitter = Fitter(
+            model=self.model,
+            target=self.target,
+            checkpoints=self.checkpoints,
+            load=self._load,
+            fitted_to=self._fitted_to,
+            split_path=self._split_path,
+            device=self.device,
+            union=self.config.union,
+            report=report,
+            progress=progress,
         )
-        train, validation = (
-            [cases[name] for name in names if name in cases]
-            for names in (split.train, split.validation)
-        )
-        if not train:
-            raise InputError(
-                f"no labelled study to learn from ({len(studies)} in all, leaving out"
-                f" {config.exclude!r}; {'; '.join(left_out.values()) or 'none unusable'})",
-                expected="at least one study with a submitted label",
-                remedy="submit a label, or run `zeus import-labels`",
-            )
         try:
-            parent = self._start_from(config, train, validation)
-            return Trainer(
-                model=self.model,
-                train=train,
-                validation=validation,
-                config=config,
-                origin=Origin(
-                    fitted_to=self._fitted_to,
-                    parent=parent.version if parent else UNTRAINED,
-                    ancestors=parent.studies if parent else (),
-                    left_out=left_out,
-                ),
-                checkpoints=self.checkpoints,
-                device=self.device,
-                union=self.config.union,
-                progress=progress,
-            ).fit()
+            return fitter.fit(chosen, config)
         finally:
             self._loaded = ""  # the network holds the last step, not what is served
-
-    def _start_from(
-        self, config: TrainConfig, train: Sequence[Case], validation: Sequence[Case]
-    ) -> CheckpointInfo | None:
-        """Load the weights a training starts from; returns their version, if they are one."""
-        served = self.checkpoints.served() if config.start == "served" else None
-        known = {case.id for case in validation} & set(served.studies if served else ())
-        if served and known:
-            raise InputError(
-                f"start=served, but {served.version} learnt from {', '.join(sorted(known))},"
-                " which this training would be judged by",
-                expected="a version that never saw the held-back patients",
-                remedy="set start to scratch, or validation_fraction to 0",
-            )
-        self._load(served.version if served else UNTRAINED)
-        if served is None:
-            self.model.calibrate([case.prepared for case in train])
-        return served
 
     def _load(self, version: str) -> None:
         state: Mapping[str, torch.Tensor] = (
@@ -283,25 +244,6 @@ class Segmenter:
             label.name: float((union.array == label.value).sum() * voxel_ml)
             for label in self.target.labels
         }
-
-    def _check_space(self, studies: Sequence[LabelledStudy]) -> None:
-        """Refuse before hours of encoding what could not be kept to the end.
-
-        The bound is generous: every slice of every wanted sequence counts as tissue.
-        """
-        slices = sum(axial_slices(study.read_grid()) for study in studies)
-        needed = self.model.bytes_to_keep(slices * len(self.target.sequences))
-        limit = self.config.cache_gib * (1 << 30)
-        self._keep_folder.mkdir(parents=True, exist_ok=True)
-        kept = sum(path.stat().st_size for path in self._keep_folder.rglob("*") if path.is_file())
-        free = shutil.disk_usage(self._keep_folder).free + kept - SPARE_BYTES
-        if needed > min(limit, free):
-            raise InputError(
-                f"training needs up to {needed / (1 << 30):.1f} GiB of image embeddings",
-                expected=f"at most {min(limit, free) / (1 << 30):.1f} GiB"
-                f" (cache_gib {self.config.cache_gib:g}, free disk {free / (1 << 30):.1f})",
-                remedy="raise cache_gib, free disk space, or leave studies out with exclude",
-            )
 
 
 def _notes(version: str, union: Volume) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ Everything that could be swapped by a YAML file or a registry entry stands behin
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
@@ -186,3 +187,14 @@ class Baseline(Model, Protocol):
 
 ABSENT = -30.0
 """Logit of a branch that sees no tissue: probability 1e-13, and finite in float16."""
+
+
+@runtime_checkable
+class LearnsProjection(Protocol):
+    """A model that shows pictures to an LLM through a projection (f_vt of the paper)."""
+
+    def through_last_layer(self) -> AbstractContextManager[None]:
+        """For a while, read the LLM's last layer and not its words: there gradients reach f_vt."""
+
+    def take_projection(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take f_vt, and nothing else, out of weights that learnt so."""

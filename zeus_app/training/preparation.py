@@ -1,17 +1,23 @@
 """From labelled studies to cases: what a training, and only a training, does before it begins."""
 
 import logging
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import Model
-from zeus_app.studies.align import align_for, to_grid
+from zeus_app.studies.align import align_for, axial_slices, to_grid
 from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Target
 from zeus_app.training.cases import Case, make_case
 from zeus_app.types import Guidance, LabelledStudy
+
+GIB = 1 << 30
+SPARE_BYTES = GIB
+"""Disk space that training leaves free for everybody else."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +42,43 @@ def prepare_cases(
             logger.warning("%s is not learnt from: %s", study.id, error)
             left_out[study.id] = str(error)
     return cases, left_out
+
+
+def check_space(
+    studies: Sequence[LabelledStudy],
+    *,
+    model: Model,
+    sequences: int,
+    folder: Path,
+    limit_gib: float,
+) -> None:
+    """Refuse before hours of encoding what could not be kept to the end.
+
+    The bound is generous: every slice of every wanted sequence counts as tissue.
+
+    Args:
+        studies: to be encoded.
+        model: knows what a slice takes.
+        sequences: how many the target wants.
+        folder: of the kept embeddings; made if it is not there.
+        limit_gib: what may be kept in it.
+
+    Raises:
+        InputError: they do not fit; says how much room there is.
+    """
+    slices = sum(axial_slices(study.read_grid()) for study in studies)
+    needed = model.bytes_to_keep(slices * sequences)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free + kept - SPARE_BYTES
+    limit = min(limit_gib * GIB, free)
+    if needed > limit:
+        raise InputError(
+            f"training needs up to {needed / GIB:.1f} GiB of image embeddings",
+            expected=f"at most {limit / GIB:.1f} GiB"
+            f" (cache_gib {limit_gib:g}, free disk {free / GIB:.1f})",
+            remedy="raise cache_gib, free disk space, or leave studies out with exclude",
+        )
 
 
 def _case(labelled: LabelledStudy, model: Model, target: Target, report: Report) -> Case:
