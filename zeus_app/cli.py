@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from zeus_app.errors import CancelledError, InputError
-from zeus_app.progress import Report
+from zeus_app.progress import Report, bars
 
 INPUT_ERROR = 2
 CANCELLED = 130
@@ -77,17 +77,10 @@ def _pairs(settings: list[str]) -> dict[str, str]:
 def _bars() -> Iterator[Report]:
     """A Report that draws one bar a stage on the terminal."""
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as progress:
-        bars: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in bars:
-                bars[stage] = progress.add_task(stage, total=total)
-            progress.update(bars[stage], completed=done, total=total)
-
-        yield report
+        yield bars(progress)
 
 
 def _print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -166,6 +159,7 @@ def describe(
     model: Model = None,
     fusion: Fusion = None,
     sequences: Annotated[str | None, typer.Option(help="the target's to look at: T1,T2")] = None,
+    instruction: Annotated[str | None, typer.Option(help="text, embedding or both")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not a table")] = False,
 ) -> None:
     """List a model's modules: which are trained, how many parameters; it needs no weights."""
@@ -178,7 +172,7 @@ def describe(
     from zeus_app.profiles import load_profile
 
     given = {"target": target, "profile": profile, "model": model, "fusion": fusion}
-    config = ZeusConfig.from_conf(_settings(**given, sequences=sequences))
+    config = ZeusConfig.from_conf(_settings(**given, sequences=sequences, instruction=instruction))
     modules = modules_of(config, load_profile(config.profile), target_of(config))
     if as_json:
         typer.echo(json.dumps([asdict(module) for module in modules], indent=2))

@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from zeus_app.launch import CHECKOUT
 from zeus_app.metrics import dice
-from zeus_app.progress import Report
+from zeus_app.progress import bars
 from zeus_app.reporting.page import write_report
 from zeus_app.reporting.pictures import save_png, study_figure
 from zeus_app.reporting.values import (
@@ -199,18 +199,7 @@ def _train(
     server: LiveServer, recipe: Mapping[str, object], console: Console
 ) -> dict[str, Any]:
     with Progress(console=console) as progress:
-        return server.train(recipe, report=_bars(progress))
-
-
-def _bars(progress: Progress) -> Report:
-    bars: dict[str, Any] = {}
-
-    def report(stage: str, done: int, total: int) -> None:
-        if stage not in bars:
-            bars[stage] = progress.add_task(stage, total=total)
-        progress.update(bars[stage], completed=done, total=total)
-
-    return report
+        return server.train(recipe, report=bars(progress))
 
 
 def _check_versions(

@@ -1,6 +1,9 @@
 """How long work tells where it is, and learns that it is no longer wanted."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Report(Protocol):
@@ -16,3 +19,15 @@ class Report(Protocol):
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report nothing; the default where nobody watches."""
+
+
+def bars(progress: "Progress") -> Report:
+    """A Report that draws one bar a stage on the terminal."""
+    drawn: dict[str, Any] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in drawn:
+            drawn[stage] = progress.add_task(stage, total=total)
+        progress.update(drawn[stage], completed=done, total=total)
+
+    return report

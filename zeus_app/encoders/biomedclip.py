@@ -21,7 +21,7 @@ from zeus_app.encoders.parameters import (
     split,
     unfit,
 )
-from zeus_app.encoders.tower import PictureInput, TextTower, VisionTower
+from zeus_app.encoders.tower import BERT_BASE, PictureInput, TextTower, VisionTower
 
 # open_clip_config.json of the published repository
 MODEL: dict[str, Any] = {
@@ -42,15 +42,7 @@ MODEL: dict[str, Any] = {
     },
 }
 # config.json of microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract: BERT-base, uncased
-BIOMED_BERT: dict[str, Any] = {
-    "vocab_size": 30_522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "layer_norm_eps": 1e-12,
-}
+BIOMED_BERT: dict[str, Any] = {"vocab_size": 30_522, **BERT_BASE}
 
 
 class BiomedClipVision(VisionTower):

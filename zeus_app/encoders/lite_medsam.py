@@ -13,10 +13,10 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
 from zeus_app.derived import sha256_of
+from zeus_app.encoders.pictures import PICTURE_PX
 from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
 from zeus_app.encoders.sam_parts import (
     EMBEDDING_PX,
-    PICTURE_PX,
     build_prompt_encoder_and_decoder,
     embed,
 )

@@ -20,7 +20,7 @@ from zeus_app.encoders.parameters import (
     read_state,
     split,
 )
-from zeus_app.encoders.tower import PictureInput, TextTower, VisionTower
+from zeus_app.encoders.tower import BERT_BASE, PictureInput, TextTower, VisionTower
 from zeus_app.errors import InputError
 
 Backbone = Literal["swin", "resnet50"]
@@ -43,15 +43,7 @@ SWIN_TINY: dict[str, Any] = {
     "layer_norm_eps": 1e-5,
 }
 # config.json of emilyalsentzer/Bio_ClinicalBERT: BERT-base, with the vocabulary of the cased one
-CLINICAL_BERT: dict[str, Any] = {
-    "vocab_size": 28_996,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "layer_norm_eps": 1e-12,
-}
+CLINICAL_BERT: dict[str, Any] = {"vocab_size": 28_996, **BERT_BASE}
 
 
 class MedClipVision(VisionTower):

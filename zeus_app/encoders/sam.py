@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from zeus_app.derived import sha256_of
+from zeus_app.encoders.pictures import PICTURE_PX
 from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
 from zeus_app.encoders.sam_checkpoint import (
     SIZES,
@@ -26,7 +27,6 @@ from zeus_app.encoders.sam_checkpoint import (
 )
 from zeus_app.encoders.sam_parts import (
     EMBEDDING_CHANNELS,
-    PICTURE_PX,
     build_prompt_encoder_and_decoder,
     embed,
 )

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
+from zeus_app.encoders.pictures import PICTURE_PX, check_pictures
 from zeus_app.encoders.runtime import Runtime
-from zeus_app.errors import InputError
 from zeus_app.types import FloatArray
 
-PICTURE_PX = 256
 EMBEDDING_CHANNELS = 256
 EMBEDDING_PX = 64
 
@@ -63,12 +62,7 @@ def embed(runtime: Runtime, pictures: FloatArray, *, name: str) -> FloatArray:
     Raises:
         InputError: pictures of another size.
     """
-    if pictures.ndim != 3 or pictures.shape[1:] != (PICTURE_PX, PICTURE_PX):
-        raise InputError(
-            f"pictures of shape {pictures.shape}",
-            expected=f"(N, {PICTURE_PX}, {PICTURE_PX}), the only size {name} takes",
-            remedy="resize them before they are encoded",
-        )
+    check_pictures(pictures, name=name)
     embeddings = np.empty(
         (len(pictures), EMBEDDING_CHANNELS, EMBEDDING_PX, EMBEDDING_PX), np.float16
     )

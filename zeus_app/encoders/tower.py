@@ -9,16 +9,26 @@ import torch
 from PIL import Image
 from torch import nn
 
+from zeus_app.encoders.pictures import PICTURE_PX, check_pictures
 from zeus_app.errors import InputError
 from zeus_app.types import FloatArray
 
-PICTURE_PX = 256
 PICTURES_AT_ONCE = 16
 TEXTS_AT_ONCE = 32
 
 # Of the pictures that CLIP was trained with; BiomedCLIP and BLIP-2 kept them.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# BERT-base; the vocabulary is each one's own.
+BERT_BASE: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "layer_norm_eps": 1e-12,
+}
 
 Three = tuple[float, float, float]
 
@@ -114,12 +124,7 @@ class VisionTower:
         Raises:
             InputError: pictures of another shape.
         """
-        if pictures.ndim != 3 or pictures.shape[1:] != (PICTURE_PX, PICTURE_PX):
-            raise InputError(
-                f"pictures of shape {pictures.shape}",
-                expected=f"(N, {PICTURE_PX}, {PICTURE_PX})",
-                remedy="resize them before they are encoded",
-            )
+        check_pictures(pictures, name=type(self).__name__)
         if not len(pictures):
             one = np.zeros((1, PICTURE_PX, PICTURE_PX), np.float32)
             return self.encode(one)[:0]  # only the network knows T

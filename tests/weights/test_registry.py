@@ -13,6 +13,8 @@ from zeus_app.weights.entries import Hub, Manual, Url, Wheel
 
 EVERY = sorted(WEIGHTS)
 WITH_ARCHITECTURE = [name for name in EVERY if WEIGHTS[name].architecture]
+# What their files hold was worked out from the count (13B, Rad), or is 4 bits a number: no witness.
+NO_WITNESS = {"vicuna-13b-v1.5", "vicuna-rad-7b", "smollm2-135m"}
 BYTES_OF = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -113,10 +115,10 @@ def test_vicuna_rad_is_fetched_by_hand_and_is_not_for_commerce() -> None:
     assert weight.licence.non_commercial
 
 
-@pytest.mark.parametrize("name", WITH_ARCHITECTURE)
+@pytest.mark.parametrize("name", sorted(set(WITH_ARCHITECTURE) - NO_WITNESS))
 def test_the_architecture_has_as_many_parameters_as_the_files_hold(name: str) -> None:
     """Independent of each other: the one counts modules, the other the published bytes."""
-    torch = pytest.importorskip("torch")
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     weight = WEIGHTS[name]
@@ -128,9 +130,6 @@ def test_the_architecture_has_as_many_parameters_as_the_files_hold(name: str) ->
     count = sum(parameter.numel() for parameter in model.parameters())
     if name == "qwen3-0.6b":  # its file holds the tied output layer a second time
         count += config.vocab_size * config.hidden_size
-    if name == "smollm2-135m":  # the 4-bit file of the same network
-        assert count == 134_515_008  # as the hub's page of SmolLM2-135M counts
-        return
     dtype = next((d for d in BYTES_OF if weight.role.endswith(d)), "bfloat16")
     parts = [f for f in weight.files if re.search(r"\.(bin|safetensors)$", f.path)]
     held = sum(file.expected_bytes for file in parts) / BYTES_OF[dtype]
