@@ -64,9 +64,7 @@ def test_every_setting_says_what_it_means(settings: type[ZeusConfig] | type[Trai
     assert [name for name, field in settings.model_fields.items() if not field.description] == []
 
 
-def test_state_lies_apart_from_the_studies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_state_lies_apart_from_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     studies = tmp_path / "studies"
     assert not default_state_folder(studies).is_relative_to(studies)

@@ -164,9 +164,7 @@ def test_lora_leaves_the_llms_own_row_as_it_is() -> None:
         ("fixed", "FixedProjector", False),
     ],
 )
-def test_the_profile_chooses_the_projection(
-    projection: str, class_name: str, learns: bool
-) -> None:
+def test_the_profile_chooses_the_projection(projection: str, class_name: str, learns: bool) -> None:
     row = rows(small(vision={"projection": projection}))["f_vt"]
     assert (row.class_name, row.trainable) == (class_name, learns)
 

@@ -23,9 +23,7 @@ def test_a_file_is_no_studies_folder(tmp_path: Path) -> None:
         launch.check_studies_folder(file)
 
 
-def test_a_studies_folder_becomes_absolute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_studies_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mri").mkdir()
     assert launch.check_studies_folder(Path("mri")) == (tmp_path / "mri").resolve()

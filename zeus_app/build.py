@@ -261,9 +261,7 @@ def _vision_chat(
     return VisionChat.id_of(path, **settings), partial(VisionChat, path, **settings)
 
 
-def _endpoint(
-    tower: LanguageTower, device: torch.device
-) -> tuple[str, Callable[[], ChatEndpoint]]:
+def _endpoint(tower: LanguageTower, device: torch.device) -> tuple[str, Callable[[], ChatEndpoint]]:
     pictures = tower.send_pictures
     load = partial(ChatEndpoint, tower.url, tower.weights, send_pictures=pictures)
     return ChatEndpoint.id_of(tower.weights, send_pictures=pictures), load

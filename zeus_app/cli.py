@@ -118,7 +118,11 @@ def serve(
         )
     folder = launch.check_studies_folder(Path(studies))
     conf = _settings(
-        target=target, profile=profile, model=model, fusion=fusion, state=state,
+        target=target,
+        profile=profile,
+        model=model,
+        fusion=fusion,
+        state=state,
         **_pairs(settings or []),
     )
     launch.check_port(host, port)

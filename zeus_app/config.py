@@ -81,6 +81,9 @@ class TrainConfig(_Settings):
     epochs: int = Field(300, ge=1, description="passes over the training slices")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's initial step size")
     poly_power: float = Field(0.9, ge=0, description="decay (1 - progress)^power")
+    warm_up: float = Field(
+        0, ge=0, lt=1, description="share of the training over which the step size rises from 0"
+    )
     weight_decay: float = Field(5e-4, ge=0, description="l2 penalty")
     batch_slices: int = Field(10, ge=1, description="slices a step, each with all its sequences")
     early_stop: int = Field(75, ge=1, description="epochs without lower training loss")
@@ -90,9 +93,18 @@ class TrainConfig(_Settings):
     sequence_loss: float = Field(
         0.1, ge=0, description="the same weight when training ends; it falls linearly"
     )
+    balance: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="least share of the BCE's weight that the voxels of a label have; for lesions"
+        " of a few voxels 0.05, with which they are drawn rather too large",
+    )
     time_budget_s: float | None = Field(
-        None, gt=0, description="wall-clock seconds of the training itself, what comes before it"
-        " not counted; the learning rate decays fully within them"
+        None,
+        gt=0,
+        description="wall-clock seconds of the training itself, what comes before it"
+        " not counted; the learning rate decays fully within them",
     )
     validation_fraction: float = Field(0.2, ge=0, lt=1, description="share of patients held back")
     validate_every: int = Field(1, ge=1, description="epochs between validations")

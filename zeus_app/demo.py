@@ -184,9 +184,7 @@ def _look_around(server: LiveServer, expected: int) -> None:
         raise ServerError(f"next sample is no study: {sample}")
 
 
-def _segment_all(
-    server: LiveServer, studies: Sequence[str], console: Console
-) -> dict[str, Answer]:
+def _segment_all(server: LiveServer, studies: Sequence[str], console: Console) -> dict[str, Answer]:
     answers = {}
     for study in studies:
         answers[study] = server.infer(study)
@@ -195,9 +193,7 @@ def _segment_all(
     return answers
 
 
-def _train(
-    server: LiveServer, recipe: Mapping[str, object], console: Console
-) -> dict[str, Any]:
+def _train(server: LiveServer, recipe: Mapping[str, object], console: Console) -> dict[str, Any]:
     with Progress(console=console) as progress:
         return server.train(recipe, report=bars(progress))
 

@@ -46,9 +46,7 @@ SKELETONS: Mapping[str, Mapping[str, Callable[[Any], nn.Module]]] = {
         "medclip_resnet": lambda tower: MedClipVision.skeleton(
             backbone="resnet50", grid=tower.grid
         ),
-        "clip": lambda tower: ClipVision.skeleton(
-            _architecture(tower, VIT_B16), grid=tower.grid
-        ),
+        "clip": lambda tower: ClipVision.skeleton(_architecture(tower, VIT_B16), grid=tower.grid),
         "biomedclip": lambda tower: BiomedClipVision.skeleton(grid=tower.grid),
         "blip2": lambda tower: Blip2QueryEncoder.skeleton(_architecture(tower)),
     },
@@ -141,9 +139,7 @@ def _held_bytes(llm: nn.Module, precision: str) -> int:
     return int(quantised * BYTES_A_WEIGHT[precision]) + rest * torch.bfloat16.itemsize
 
 
-def _architecture(
-    tower: Any, default: Mapping[str, Any] | None = None
-) -> Mapping[str, Any]:
+def _architecture(tower: Any, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The configuration of transformers behind an entry: its own, or that of its weights."""
     own: Mapping[str, Any] | None = getattr(tower, "architecture", None)
     registered = WEIGHTS[tower.weights].architecture if tower.weights in WEIGHTS else None

@@ -226,9 +226,7 @@ class Segmenter:
             logits = self.model.logits(batch).float()
         present = batch["present"]
         both = [unite(logits, present, union=self.config.union)]
-        both += [
-            unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])
-        ]
+        both += [unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])]
         return list(torch.stack(both, dim=1).cpu().numpy())
 
     def _restored(self, indices: LabelArray, aligned: AlignedStudy, study: Study) -> Volume:

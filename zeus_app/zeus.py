@@ -171,9 +171,7 @@ class Zeus:
 
     def _project(self, features: FloatArray) -> torch.Tensor:
         """(N, T, C) features -> (N, P, hidden) image tokens."""
-        tokens: torch.Tensor = self.trainable.projector(
-            torch.from_numpy(features).to(self._device)
-        )
+        tokens: torch.Tensor = self.trainable.projector(torch.from_numpy(features).to(self._device))
         return tokens
 
     def _encode(self, stack: SliceStack, report: Report) -> Keys:

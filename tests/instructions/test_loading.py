@@ -10,6 +10,7 @@ from tests.instructions.tiny import (
     save,
     save_bin,
     save_gguf,
+    save_sentencepiece,
     tiny_model,
 )
 from zeus_app.errors import InputError
@@ -66,6 +67,20 @@ def test_a_pickle_that_would_run_code_is_refused(folder: Path) -> None:
     torch.save({"lm_head.weight": Runs()}, folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="cannot be loaded as a causal LLM"):
         load_causal(folder, device=CPU, precision="float32")
+
+
+def test_vicunas_tokenizer_model_is_read_as_sentencepiece_reads_it(
+    tmp_path: Path, model: Any
+) -> None:
+    import sentencepiece
+
+    folder = save_sentencepiece(tmp_path / "vicuna", model)
+    words, _ = load_causal(folder, device=CPU, precision="float32")
+    original = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    for text in (*QUESTIONS, "###Doctor: Ödem <Img>"):
+        assert words(text).input_ids == [original.bos_id(), *original.encode(text)]
+    vicuna = FrozenLlm(folder, precision="float32", prompt_style="doctor")
+    assert vicuna.last_hidden(None, QUESTIONS).isfinite().all()
 
 
 def test_a_gguf_in_16_bit_gives_the_same_last_layer_within_its_rounding(

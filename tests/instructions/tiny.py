@@ -1,5 +1,6 @@
 """Tiny LLMs with random weights, written in the formats in which real ones are published."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,28 @@ def save_bin(folder: Path, model: Any, tokenizer: Any) -> Path:
     save(folder, model, tokenizer)
     (folder / "model.safetensors").unlink()
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return folder
+
+
+def save_sentencepiece(folder: Path, model: Any) -> Path:
+    """As Vicuna's repository has it: a tokenizer.model of SentencePiece, and no tokenizer.json."""
+    import sentencepiece
+
+    model.save_pretrained(folder)
+    with (folder / "tokenizer.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([TEXT] * 3),
+            model_writer=file,
+            vocab_size=model.config.vocab_size,
+            model_type="bpe",
+            byte_fallback=True,
+            hard_vocab_limit=False,
+            pad_id=-1,
+            minloglevel=2,
+        )
+    said = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "legacy": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**said, **names}))
     return folder
 
 

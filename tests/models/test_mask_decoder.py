@@ -44,9 +44,7 @@ def test_without_an_instruction_it_is_sams_transformer_with_one_mask_token(
 
 @pytest.mark.parametrize("labels", [1, 4, 7])
 @torch.inference_mode()
-def test_any_number_of_labels_comes_from_one_pass(
-    ours: InstructedMaskDecoder, labels: int
-) -> None:
+def test_any_number_of_labels_comes_from_one_pass(ours: InstructedMaskDecoder, labels: int) -> None:
     masks = ours(torch.zeros(2, 256, 64, 64), torch.randn(2, labels, 256))
     assert masks.shape == (2, labels, 256, 256)
 

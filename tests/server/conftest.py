@@ -90,9 +90,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(
-    studies: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[running.Server]:
+def server(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
     """One server for all modules that train nothing."""
     yield from serving(studies, tmp_path_factory.mktemp("state"))
 

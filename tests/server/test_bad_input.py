@@ -104,9 +104,7 @@ def test_a_whole_slide_on_the_server_is_not_opened(server: Server, route: str) -
 @pytest.mark.parametrize(
     "params", [{"image": "bravo"}, {"model": "other"}, {"image": "/etc/passwd"}]
 )
-def test_params_may_not_say_another_image_or_model(
-    server: Server, params: dict[str, str]
-) -> None:
+def test_params_may_not_say_another_image_or_model(server: Server, params: dict[str, str]) -> None:
     response = infer(server, "alpha", **params)
     assert response.status_code == 400
     assert "take" in detail(response) and "out of params" in detail(response)
@@ -214,9 +212,7 @@ def test_next_passes_over_a_study_that_turns_out_unusable(
     assert client.next_sample("first", {})["id"] == "alpha"
 
 
-def test_a_file_sent_along_that_cannot_be_read_is_refused(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_file_sent_along_that_cannot_be_read_is_refused(server: Server, tmp_path: Path) -> None:
     broken = tmp_path / "t2.nii.gz"
     broken.write_bytes(b"no nifti")
     with broken.open("rb") as file:
@@ -239,9 +235,7 @@ def test_a_label_that_lies_elsewhere_is_refused(server: Server, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("value", [3, 256 + 1])
-def test_a_label_of_an_unknown_class_is_refused(
-    server: Server, tmp_path: Path, value: int
-) -> None:
+def test_a_label_of_an_unknown_class_is_refused(server: Server, tmp_path: Path, value: int) -> None:
     array = np.zeros(SHAPE, np.int16)
     array[3, 3, 3] = value
     response = submit(server, "alpha", save(tmp_path / "label.nii.gz", array, affine()))

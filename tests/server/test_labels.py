@@ -33,9 +33,7 @@ def label_of(client: MONAILabelClient, study: str = "bravo") -> np.ndarray:
 FLIP = (-1, -1, 1)  # how bravo is stored
 
 
-def test_a_submitted_label_completes_its_study(
-    client: MONAILabelClient, tmp_path: Path
-) -> None:
+def test_a_submitted_label_completes_its_study(client: MONAILabelClient, tmp_path: Path) -> None:
     before = client.info()["datastore"]["completed"]
     client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP)))
     assert client.info()["datastore"]["completed"] == before + 1

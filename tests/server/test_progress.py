@@ -33,9 +33,9 @@ class Inference:
 
 
 def progress(server: Server) -> list[dict[str, Any]]:
-    running: list[dict[str, Any]] = requests.get(
-        f"{server.url}/zeus/progress", timeout=10
-    ).json()["inference"]
+    running: list[dict[str, Any]] = requests.get(f"{server.url}/zeus/progress", timeout=10).json()[
+        "inference"
+    ]
     return running
 
 
@@ -78,9 +78,7 @@ def test_a_cancelled_inference_ends_soon_with_a_409(server: Server, slow: Infere
     assert progress(server) == []
 
 
-def test_an_inference_that_waits_its_turn_can_be_cancelled(
-    server: Server, slow: Inference
-) -> None:
+def test_an_inference_that_waits_its_turn_can_be_cancelled(server: Server, slow: Inference) -> None:
     wait_until_it_encodes(server)
     waiting = Inference(server, "alpha")
     time.sleep(0.5)

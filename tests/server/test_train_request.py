@@ -50,9 +50,7 @@ def test_an_epoch_is_one_line_with_loss_score_and_what_is_left(tmp_path: Path) -
     config = TrainConfig(epochs=10)
     line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, 0.75, 1e-3, 20.0))
     # 2 epochs took 20 s, so 8 more take 80 s.
-    assert line == (
-        "Zeus: epoch 2/10, loss 0.2500, validation DSC 0.7500, at most 80 s left"
-    )
+    assert line == ("Zeus: epoch 2/10, loss 0.2500, validation DSC 0.7500, at most 80 s left")
 
 
 def test_a_time_budget_shortens_what_is_left(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ def test_without_a_foreground_share_an_epoch_is_every_slice_once() -> None:
 def test_the_foreground_share_holds_on_average(share: float) -> None:
     case = tiny_case("a", slices=2000)  # its first half shows the label
     rng = np.random.default_rng(0)
-    drawn = [s for batch in draw_batches([case], size=10, foreground=share, rng=rng)
-             for _, s in batch]
+    drawn = [
+        s for batch in draw_batches([case], size=10, foreground=share, rng=rng) for _, s in batch
+    ]
     assert np.mean(np.array(drawn) < 1000) == pytest.approx(share, abs=0.04)
 
 

@@ -1,6 +1,7 @@
 """The loop learns, decays, stops, validates, and survives a kill."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tests.training.conftest import TinyModel, tiny_case
 from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
+from zeus_app.training import loop
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer
@@ -78,6 +80,14 @@ def test_the_learning_rate_follows_the_papers_polynomial(tmp_path: Path) -> None
     assert [epoch.learning_rate for epoch in result.epochs] == pytest.approx(expected)
 
 
+def test_the_learning_rate_rises_first_where_a_warm_up_is_asked_for(tmp_path: Path) -> None:
+    config = QUICK.model_copy(update={"epochs": 10, "batch_slices": 12, "warm_up": 0.4})
+    rates = [epoch.learning_rate for epoch in a_trainer(tmp_path, config).fit().epochs]
+    decay = [0.5 * (1 - epoch / 10) ** 0.9 for epoch in range(10)]
+    rise = [0, 0.25, 0.5, 0.75, *[1] * 6]
+    assert rates == pytest.approx([a * b for a, b in zip(decay, rise, strict=True)])
+
+
 def test_it_stops_when_the_training_loss_no_longer_falls(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"learning_rate": 1e-30, "early_stop": 3, "foreground": 0.0})
     result = a_trainer(tmp_path, config).fit()
@@ -85,8 +95,12 @@ def test_it_stops_when_the_training_loss_no_longer_falls(tmp_path: Path) -> None
     assert len(result.epochs) < 40
 
 
-def test_a_spent_budget_ends_the_training_after_full_decay(tmp_path: Path) -> None:
-    config = QUICK.model_copy(update={"epochs": 100_000, "time_budget_s": 1.0})
+def test_a_spent_budget_ends_the_training_after_full_decay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(step=0.01)  # a busy machine must not decide
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    config = QUICK.model_copy(update={"epochs": 100_000, "time_budget_s": 10.0})
     result = a_trainer(tmp_path, config).fit()
     assert "time budget" in result.stopped_because
     assert result.epochs[-1].learning_rate < 0.05 * 0.5

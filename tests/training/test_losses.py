@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from zeus_app.training.losses import UnionLoss
+from zeus_app.training.losses import UnionLoss, positive_weight
 
 SURE = 12.0
 TRUTH = torch.tensor([[[[1, 1], [0, 0]]]])
@@ -53,3 +53,24 @@ def test_an_absent_sequence_is_not_punished() -> None:
     wrong = logits.clone()
     wrong[:, 1] = SURE
     assert loss(wrong, only_first, TRUTH)[0].item() == loss(logits, only_first, TRUTH)[0].item()
+
+
+def test_the_few_voxels_of_a_label_get_the_share_of_the_weight_that_is_asked_for() -> None:
+    masks = torch.zeros(2, 3, 10, 10)
+    masks[0, 0, 0, :4] = 1  # 4 of 200 voxels
+    masks[:, 1, :5] = 1  # half of them
+    weights = positive_weight(masks, 0.1).flatten().tolist()
+    assert weights[0] * 4 / (weights[0] * 4 + 196) == pytest.approx(0.1)
+    assert weights[1] == 1  # has more than its share already
+    assert weights[2] >= 1  # a label that no slice shows
+
+
+def test_balance_makes_a_missed_lesion_cost_more_than_a_false_one() -> None:
+    small = torch.zeros(1, 1, 16, 16)
+    small[..., 3, 3] = 1
+    missed = torch.full((1, 1, 1, 16, 16), -SURE)
+    plain = UnionLoss(sequence_weight=0, union="max")(missed, BOTH[:, :1], small)[0].item()
+    asked = UnionLoss(sequence_weight=0, union="max", balance=0.05)
+    assert asked(missed, BOTH[:, :1], small)[0].item() - 1 == pytest.approx(
+        (plain - 1) * 0.05 / 0.95 * 255, rel=1e-3
+    )

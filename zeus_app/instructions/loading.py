@@ -110,8 +110,7 @@ def load_frozen(
         raise InputError(
             f"{folder} cannot be loaded as a {kind}: {str(error)[:300]}",
             expected=f"the files of a {kind} as transformers saves it, tokenizer included",
-            remedy="check that all its files are there; a tokenizer.model without tokenizer.json"
-            " needs `pip install sentencepiece`",
+            remedy="check that all its files are there",
         ) from error
     missing = sorted(info["missing_keys"])
     if missing:

@@ -91,9 +91,7 @@ def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
     return texts
 
 
-def answer_params(
-    segmentation: Segmentation, config: ZeusConfig, target: Target
-) -> dict[str, Any]:
+def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target) -> dict[str, Any]:
     """Everything a client should know of an answer, ready for JSON."""
     return {
         "label_names": {label.name: label.value for label in target.labels},

@@ -16,8 +16,13 @@ from zeus_app.studies.sources import read_voxels
 from zeus_app.types import Affine, Volume
 
 EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
-DTYPES = {"uint8": np.uint8, "uint16": np.uint16, "int16": np.int16, "int32": np.int32,
-          "float32": np.float32}
+DTYPES = {
+    "uint8": np.uint8,
+    "uint16": np.uint16,
+    "int16": np.int16,
+    "int32": np.int32,
+    "float32": np.float32,
+}
 
 
 def extension_of(name: str) -> str:
@@ -90,8 +95,12 @@ def write_label(
     image = _sitk_image(array, label.affine_ras)
     if extension == ".seg.nrrd":
         for number, (name, value) in enumerate(names.items()):
-            for key, text in (("ID", f"Segment_{value}"), ("Name", name), ("Layer", "0"),
-                              ("LabelValue", str(value))):
+            for key, text in (
+                ("ID", f"Segment_{value}"),
+                ("Name", name),
+                ("Layer", "0"),
+                ("LabelValue", str(value)),
+            ):
                 image.SetMetaData(f"Segment{number}_{key}", text)
     sitk.WriteImage(image, str(path), useCompression=True)
 

@@ -75,9 +75,7 @@ class LabelHistory:
         versions = self.versions(study, tag)
         return versions[-1] if versions and not versions[-1].removed else None
 
-    def save(
-        self, study: str, tag: str, label: Volume, info: Mapping[str, Any]
-    ) -> LabelVersion:
+    def save(self, study: str, tag: str, label: Volume, info: Mapping[str, Any]) -> LabelVersion:
         """Add a version. `label` is uint8 and was checked."""
         path = self._claim(study, tag, ".nii.gz", info)
         write_atomically(path, lambda temporary: write_volume(temporary, label))

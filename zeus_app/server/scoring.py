@@ -63,9 +63,7 @@ class DiceScoring(ScoringMethod):
             return f"checkpoint {original.checkpoint} learnt from another study of its patient"
         return ""
 
-    def _score(
-        self, study: str, original: Original, datastore: StudyDatastore
-    ) -> dict[str, Any]:
+    def _score(self, study: str, original: Original, datastore: StudyDatastore) -> dict[str, Any]:
         truth = datastore.final_label(study)
         answer = to_grid(read_label(original.path), truth.grid, order=0, fill=0).array
         by_label = {

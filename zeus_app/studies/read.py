@@ -22,9 +22,7 @@ def read_study(files: StudyFiles) -> Study:
     return Study(files.id, {name: source.load() for name, source in files.sources.items()})
 
 
-def read_one_file(
-    path: Path, target: Target, study_id: str, *, sequence: str = ""
-) -> StudyFiles:
+def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = "") -> StudyFiles:
     """Make a study of an upload: one file, or a session's folder of files.
 
     A single file is of the sequence given, else of the one its name tells, else it is taken for the

@@ -179,4 +179,3 @@ class Checkpoints:
         """Read what `save` wrote, running no code from the file."""
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
-

@@ -68,9 +68,7 @@ class Fitter:
         train, validation, left_out = self._cases(studies, split)
         if parent is None:
             self.model.calibrate([case.prepared for case in train])
-        origin = Origin(
-            self.fitted_to, version, parent.studies if parent else (), left_out
-        )
+        origin = Origin(self.fitted_to, version, parent.studies if parent else (), left_out)
         return self._trainer(train, validation, config, origin, self.checkpoints).fit()
 
     def _parent(self, config: TrainConfig, split: Split) -> CheckpointInfo | None:

@@ -10,10 +10,10 @@ import torch
 
 from zeus_app.config import TrainConfig
 from zeus_app.devices import autocast, moved, out_of_memory, release_memory
-from zeus_app.fusion import unite
 from zeus_app.protocols import Batch, Model
 from zeus_app.training.cases import Case, collate, draw_batches
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
+from zeus_app.training.judge import volume_dsc
 from zeus_app.training.losses import UnionLoss
 
 
@@ -108,7 +108,9 @@ class Trainer:
         self.model, self.config, self.checkpoints = model, config, checkpoints
         self.train, self.validation, self.origin = train, validation, origin
         self.device, self.union, self.progress = device, union, progress
-        self.loss = UnionLoss(sequence_weight=config.sequence_loss_first, union=union)
+        self.loss = UnionLoss(
+            sequence_weight=config.sequence_loss_first, union=union, balance=config.balance
+        )
         self.optimizer = torch.optim.Adam(
             model.trainable.parameters(),
             lr=config.learning_rate,
@@ -196,11 +198,14 @@ class Trainer:
 
     def _follow_schedule(self, epoch_share: float) -> None:
         """Set the learning rate and the sequences' weight for where the training is."""
+        config = self.config
         progress = min(1.0, max(epoch_share, self._budget_share()))
-        rate = self.config.learning_rate * (1 - progress) ** self.config.poly_power
+        rate = config.learning_rate * (1 - progress) ** config.poly_power
+        if progress < config.warm_up:
+            rate *= progress / config.warm_up
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        first, last = self.config.sequence_loss_first, self.config.sequence_loss
+        first, last = config.sequence_loss_first, config.sequence_loss
         self.loss.sequence_weight = first + (last - first) * progress
 
     def _rate(self) -> float:
@@ -222,26 +227,20 @@ class Trainer:
             self.run.best_score, self.run.best_epoch = score, epoch.number
             self.run.best_state = _copy_of(self.model.trainable.state_dict())
 
-    @torch.inference_mode()
     def _validate(self) -> float:
-        """Mean over patients of the mean DSC over the labels they show, per volume at 256 px."""
+        """Mean DSC over patients."""
         self.model.trainable.eval()
-        return float(np.mean([self._case_score(case) for case in self.validation]))
-
-    def _case_score(self, case: Case) -> float:
-        labels = case.mask_shape[0]
-        overlap, total = np.zeros(labels), np.zeros(labels)
-        for start in range(0, len(case.seen), self.config.batch_slices):
-            picks = case.seen[start : start + self.config.batch_slices]
-            batch = self._to_device(case.prepared.batch(picks))
-            with autocast(self.device):
-                logits = self.model.logits(batch)
-            found = unite(logits, batch["present"], union=self.union) > 0.5
-            truth = case.masks(picks).to(self.device)
-            overlap += (found & truth).sum(dim=(0, 2, 3)).cpu().numpy()
-            total += (found.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))).cpu().numpy()
-        shown = total > 0
-        return float(np.mean(2 * overlap[shown] / total[shown])) if shown.any() else 1.0
+        scores = [
+            volume_dsc(
+                self.model,
+                case,
+                device=self.device,
+                union=self.union,
+                batch_slices=self.config.batch_slices,
+            )
+            for case in self.validation
+        ]
+        return float(np.mean(scores))
 
     def _why_to_stop(self) -> str | None:
         done = len(self.run.epochs)

@@ -19,11 +19,14 @@ class UnionLoss(nn.Module):
         sequence_weight: weight of the mean of the sequences' own losses; may change as training
             goes on.
         union: how sequences unite.
+        balance: the least share of the BCE's weight that the voxels of a label have: of a few
+            voxels in a slice BCE learns nothing but that there are few.
     """
 
-    def __init__(self, *, sequence_weight: float, union: str) -> None:
+    def __init__(self, *, sequence_weight: float, union: str, balance: float = 0) -> None:
         super().__init__()
         self.sequence_weight = sequence_weight
+        self.balance = balance
         self.union = union
         # Over the batch: a slice without the label would make its own Dice pure noise.
         self.dice = DiceLoss(sigmoid=True, batch=True)
@@ -52,4 +55,21 @@ class UnionLoss(nn.Module):
 
     def _mask_loss(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         dice: torch.Tensor = self.dice(logits, masks)
-        return dice + F.binary_cross_entropy_with_logits(logits, masks)
+        weight = positive_weight(masks, self.balance) if self.balance else None
+        return dice + F.binary_cross_entropy_with_logits(logits, masks, pos_weight=weight)
+
+
+def positive_weight(masks: torch.Tensor, balance: float) -> torch.Tensor:
+    """What a voxel of a label must weigh for all of them to have at least this share of the weight.
+
+    Args:
+        masks: (B, K, H, W) in {0, 1}.
+        balance: in [0, 1).
+
+    Returns:
+        (K, 1, 1), at least 1.
+    """
+    own = masks.sum(dim=(0, 2, 3))
+    others = masks[:, 0].numel() - own
+    weight = balance / (1 - balance) * others / own.clamp(min=1)
+    return weight.clamp(min=1)[:, None, None]

@@ -56,8 +56,13 @@ class FakeSegmenter:
             label_map=label_map,
             sequence_label_maps={name: label_map for name in used},
             instructions=tuple(
-                Instruction(name, label, None, texts.get((name, label), "look for it"),
-                            "user" if (name, label) in texts else "fake-llm")
+                Instruction(
+                    name,
+                    label,
+                    None,
+                    texts.get((name, label), "look for it"),
+                    "user" if (name, label) in texts else "fake-llm",
+                )
                 for name in used
                 for label in self.target.label_names
             ),

@@ -1,0 +1,118 @@
+"""What an instruction costs a training step: as words, which are kept, and as the LLM's last layer.
+
+    python -m benchmarks.instruction_cost
+
+One step is a forward and a backward pass of everything trainable for a batch of slices, each with
+its own picture shown to the LLM (`scope: all`). Sample studies, `reference-small`. Results:
+benchmarks/results/instruction_cost.json, and the table in docs/instructions.md.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import yaml
+from rich.console import Console
+
+from benchmarks.pages import RESULTS, replace_between_marks, table
+from zeus_app.build import build_segmenter
+from zeus_app.config import ZeusConfig
+from zeus_app.devices import autocast
+from zeus_app.files import write_text_atomically
+from zeus_app.launch import CHECKOUT
+from zeus_app.pipeline import Segmenter
+from zeus_app.progress import silent
+from zeus_app.protocols import Batch
+from zeus_app.state import state_folder
+from zeus_app.studies.align import align_for
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.read import read_study
+from zeus_app.studies.slices import slice_stack
+from zeus_app.training.losses import UnionLoss
+from zeus_app.types import Guidance
+
+STUDIES = CHECKOUT / "sample_data" / "phantoms" / "studies"
+BATCH = 4
+STEPS = 5
+
+WAYS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "text, kept": ("text", {}),
+    "last layer, float32": ("embedding", {"precision": "float32"}),
+    "last layer, bfloat16": ("embedding", {"precision": "bfloat16"}),
+    "last layer, bfloat16, question first": (
+        "embedding",
+        {"precision": "bfloat16", "question_first": True},
+    ),
+}
+"""Name -> (mode, what differs in the profile's LLM)."""
+
+
+def build(mode: str, llm: Mapping[str, object], scratch: Path) -> Segmenter:
+    """reference-small with another LLM setting; embeddings and texts are shared by all ways."""
+    profile = scratch / "profile.yaml"
+    profile.write_text(yaml.safe_dump({"extends": "reference-small", "llm": dict(llm)}))
+    config = ZeusConfig.model_validate(
+        {"instruction": mode, "profile": str(profile), "state": scratch / "state"}
+    )
+    return build_segmenter(config, state_folder(config, target="phantom", studies=STUDIES))
+
+
+def a_batch(segmenter: Segmenter) -> Batch:
+    """The middle slices of the first sample study."""
+    study = next(iter(find_studies(STUDIES, segmenter.target).studies.values()))
+    aligned = align_for(read_study(study), segmenter.target)
+    stack = slice_stack(aligned, segmenter.target.sequence_names)
+    scope = "" if segmenter.config.instruction == "text" else "all"
+    prepared = segmenter.model.prepare(
+        stack, guidance=Guidance(scope=scope), report=silent, keep_pixels=False
+    )
+    middle = len(prepared.present) // 2
+    return prepared.batch(range(middle - BATCH // 2, middle + BATCH // 2))
+
+
+def seconds_a_step(segmenter: Segmenter, batch: Batch) -> float:
+    """Median over steps, after one that warms up."""
+    labels = len(segmenter.target.labels)
+    masks = torch.zeros(BATCH, labels, 256, 256)
+    masks[..., 96:160, 96:160] = 1
+    loss = UnionLoss(sequence_weight=0.1, union="max")
+    segmenter.model.trainable.train()
+    taken = []
+    for _ in range(STEPS + 1):
+        began = time.perf_counter()
+        with autocast(segmenter.device):
+            logits = segmenter.model.logits(batch)
+        torch.autograd.backward(loss(logits, batch["present"], masks)[0])
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken[1:])
+
+
+def main() -> None:
+    """Measure, and write results and page."""
+    console = Console(highlight=False)
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, (mode, llm) in WAYS.items():
+            segmenter = build(mode, llm, Path(scratch))
+            found[name] = seconds_a_step(segmenter, a_batch(segmenter))
+            console.print(f"{name}: {found[name]:.2f} s a step")
+    text = found["text, kept"]
+    results = {
+        "batch_slices": BATCH,
+        "steps": STEPS,
+        "threads": torch.get_num_threads(),
+        "seconds": found,
+        "over_text": {name: seconds / text for name, seconds in found.items()},
+    }
+    write_text_atomically(RESULTS / "instruction_cost.json", json.dumps(results, indent=1) + "\n")
+    rows = [[name, f"{seconds:.2f}", f"{seconds / text:.2f}"] for name, seconds in found.items()]
+    lines = table(["instruction", "seconds a step", "over text"], rows)
+    replace_between_marks(CHECKOUT / "docs" / "instructions.md", "cost", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""What an instruction is worth: DSC on real MRI with it, with a fixed text, a wrong one, and none.
+
+    ZEUS_REAL_DATA=<dir> python -m benchmarks.instructions [abdomen] [brain_tumour]
+
+For each target four models learn from the same patients for the same time. Nothing differs between
+them but the vectors that the aligner f_tt is given. The one that learnt with the instructions is
+then also asked with each of the others' vectors. Results: benchmarks/results/instructions.json, and
+the table in docs/instructions.md.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.pages import RESULTS, replace_between_marks, table
+from zeus_app.build import build_segmenter
+from zeus_app.config import TrainConfig, ZeusConfig
+from zeus_app.files import write_text_atomically
+from zeus_app.launch import CHECKOUT
+from zeus_app.pipeline import Segmenter
+from zeus_app.progress import bars
+from zeus_app.real import PLANS, RECIPE
+from zeus_app.state import state_folder
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.imports import ImportedLabel, import_labels
+from zeus_app.studies.read import read_study
+from zeus_app.training.cases import Case
+from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.training.judge import volume_dsc
+from zeus_app.training.loop import Origin, Trainer
+from zeus_app.training.preparation import prepare_cases
+from zeus_app.types import FloatArray, Guidance, LabelledStudy
+from zeus_app.zeus import PreparedStudy
+
+Cases = Mapping[str, Case]
+T = TypeVar("T")
+
+PAGE = CHECKOUT / "docs" / "instructions.md"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """One target's measurement.
+
+    Attributes:
+        judged: in each fold, the studies that are not learnt from.
+        train_s: wall-clock training time of each model.
+    """
+
+    judged: tuple[tuple[str, ...], ...]
+    train_s: float
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "abdomen": Question(PLANS["abdomen"].folds, train_s=180),
+    "brain_tumour": Question(PLANS["brain_tumour"].folds[1:3], train_s=90),
+}
+
+
+def with_texts(cases: Cases, change: Callable[[FloatArray], FloatArray]) -> dict[str, Case]:
+    """The same cases with other text vectors, (S or 1, M, K, D) each."""
+    changed = {}
+    for name, case in cases.items():
+        prepared = cast(PreparedStudy, case.prepared)
+        prompts = {**prepared.prompts, "texts": change(prepared.prompts["texts"])}
+        changed[name] = replace(case, prepared=replace(prepared, prompts=prompts))
+    return changed
+
+
+def shuffled(cases: Cases) -> dict[str, Case]:
+    """Every instruction given to a label, sequence and study drawn by lot."""
+    texts = [cast(PreparedStudy, case.prepared).prompts["texts"] for case in cases.values()]
+    pool = np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in texts])
+    pool = pool[pool.any(axis=1)]
+    rng = np.random.default_rng(SEED)
+    return with_texts(cases, lambda rows: pool[rng.integers(len(pool), size=rows.shape[:-1])])
+
+
+def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
+    """The studies that a human labelled."""
+    target = segmenter.target
+    known = find_studies(folder, target).studies
+    machines = PLANS[target.name].smoke
+    return [
+        LabelledStudy(
+            id=found.study_id,
+            read_study=partial(read_study, known[found.study_id]),
+            read_label=partial(_given, found.volume),
+            read_grid=partial(_given, found.volume.grid),
+            patient=known[found.study_id].patient,
+        )
+        for found in import_labels(folder, target)
+        if isinstance(found, ImportedLabel) and found.study_id not in machines
+    ]
+
+
+def _given(value: T) -> T:
+    return value
+
+
+def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict[str, Cases]:
+    """The studies, prepared for each way of instructing."""
+
+    def prepared(guidance: Guidance) -> Cases:
+        guided = [replace(study, guidance=guidance) for study in studies]
+        with Progress() as progress:
+            return prepare_cases(
+                guided, model=segmenter.model, target=segmenter.target, report=bars(progress)
+            )[0]
+
+    written = prepared(Guidance())
+    return {
+        "instruction": written,
+        "fixed text": prepared(Guidance(scope="none")),
+        "shuffled": shuffled(written),
+        "none": with_texts(written, np.zeros_like),
+    }
+
+
+def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: float) -> None:
+    """Train on what is not judged, from where every model of the measurement begins."""
+    learnt = [case for name, case in cases.items() if name not in judged]
+    segmenter.model.calibrate([case.prepared for case in learnt])
+    config = TrainConfig.model_validate({**RECIPE, "seed": SEED, "time_budget_s": seconds})
+    with tempfile.TemporaryDirectory() as scratch, Progress() as progress:
+        bar = progress.add_task("training", total=seconds)
+        Trainer(
+            model=segmenter.model,
+            train=learnt,
+            validation=[],
+            config=config,
+            origin=Origin(segmenter.model.tower_ids),
+            checkpoints=Checkpoints(Path(scratch)),
+            device=segmenter.device,
+            union=segmenter.config.union,
+            progress=lambda epoch, done, of: progress.update(bar, completed=epoch.seconds),
+        ).fit()
+
+
+def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[float]:
+    """DSC of each judged study."""
+    segmenter.model.trainable.eval()
+    config = segmenter.config
+    return [
+        volume_dsc(
+            segmenter.model,
+            cases[name],
+            device=segmenter.device,
+            union=config.union,
+            batch_slices=config.batch_slices,
+        )
+        for name in judged
+    ]
+
+
+def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
+    """One row for each way to learn and to ask: {"learnt", "asked", "dsc": one a judged study}."""
+    question, plan = QUESTIONS[name], PLANS[name]
+    state = CHECKOUT / "reports" / "real" / name / "state"  # shares what `make real` has encoded
+    config = ZeusConfig(target=name, sequences=plan.sequences, state=state)
+    segmenter = build_segmenter(config, state_folder(config, target=name, studies=data))
+    studies = labelled_studies(segmenter, data)
+    ways = cases_by_way(segmenter, studies)
+    net = segmenter.model.trainable
+    beginning = {key: value.clone() for key, value in net.state_dict().items()}
+    found: dict[tuple[str, str], list[float]] = {}
+    for judged in question.judged:
+        for learnt, cases in ways.items():
+            net.load_state_dict(beginning)
+            train(segmenter, cases, judged, question.train_s)
+            for put in ways if learnt == "instruction" else (learnt,):
+                scores = asked(segmenter, ways[put], judged)
+                found.setdefault((learnt, put), []).extend(scores)
+                console.print(f"{name}: learnt with {learnt}, asked with {put}: {scores}")
+    return [
+        {"learnt": learnt, "asked": put, "dsc": scores} for (learnt, put), scores in found.items()
+    ]
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The tables, in Markdown."""
+    parts = []
+    for name, done in results.items():
+        rows = [
+            [row["learnt"], row["asked"], f"{np.mean(row['dsc']):.3f}", f"{np.min(row['dsc']):.3f}"]
+            for row in done["rows"]
+        ]
+        parts += [
+            f"**{name}**: {len(done['rows'][0]['dsc'])} studies judged, {done['train_s']:g} s of"
+            " training for each model and fold, mean DSC per volume at 256 px.",
+            "",
+            *table(["learnt with", "asked with", "mean DSC", "worst DSC"], rows),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure, and write results and page."""
+    console = Console(highlight=False)
+    if not os.environ.get("ZEUS_REAL_DATA"):
+        console.print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
+        return
+    path = RESULTS / "instructions.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name in names or QUESTIONS:
+        rows = measure(name, Path(os.environ["ZEUS_REAL_DATA"]) / name, console)
+        results[name] = {"train_s": QUESTIONS[name].train_s, "seed": SEED, "rows": rows}
+        write_text_atomically(path, json.dumps(results, indent=1) + "\n")
+    replace_between_marks(PAGE, "worth", page(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
