@@ -17,7 +17,9 @@ LEAVES = {
     "baselines", "cache", "encoders", "fusion", "instructions", "metrics", "models",
     "profiles", "reporting", "studies",
 }  # fmt: skip
-ASSEMBLY = {"build", "describe", "instruct", "launch", "pipeline", "server", "training", "zeus"}
+ASSEMBLY = {
+    "build", "clicks", "describe", "instruct", "launch", "pipeline", "server", "training", "zeus",
+}  # fmt: skip
 ENTRANCES = {"cli", "demo", "real"}
 LEVELS = {
     **dict.fromkeys(BASE, 0),

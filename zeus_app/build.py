@@ -11,6 +11,8 @@ from torch import nn
 
 from zeus_app.baselines import unet
 from zeus_app.cache import Cache
+from zeus_app.clicks.decoder import StockDecoder
+from zeus_app.clicks.segment import ClickSegmenter
 from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
 from zeus_app.encoders import lite_medsam, sam
@@ -163,19 +165,17 @@ def build_zeus(
     refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
-    image_tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
-    image_weights = locate(profile.image_encoder.weights)
-    encoder = image_tower.encoder(image_weights, device=device)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    load_sam = partial(image_tower.decoder_start, image_weights)
-    images = KeptImageEncoder(encoder, cache, batch=config.batch_slices)
+    images = _images(config, profile, device, cache)
     writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
     if scope == "auto":
         scope = "series" if device.type == "cpu" else "all"
     lora = _lora(profile.llm, writer)
-    net = trainable_net(config, profile, target=target, load_sam=load_sam, lora=lora)
+    net = trainable_net(
+        config, profile, target=target, load_sam=partial(sam_parts, profile), lora=lora
+    )
     if config.compile:
         for decoder in net.decoders:
             decoder.compile()  # in place, so that parameters keep their names
@@ -194,6 +194,37 @@ def build_zeus(
         mode=config.instruction,
         device=device,
     )
+
+
+def build_images(config: ZeusConfig, state: StateFolder) -> KeptImageEncoder:
+    """The profile's image encoder alone, behind the cache that all of Zeus shares."""
+    cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
+    return _images(config, load_profile(config.profile), choose_device(config.device), cache)
+
+
+def build_clicks(config: ZeusConfig, state: StateFolder) -> ClickSegmenter:
+    """What answers clicks: the profile's image encoder with SAM's own decoder, untrained."""
+    profile = load_profile(config.profile)
+    return ClickSegmenter(
+        images=build_images(config, state),
+        decoder=StockDecoder(*sam_parts(profile)),
+        threshold=config.threshold,
+        device=choose_device(config.device),
+    )
+
+
+def _images(
+    config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
+) -> KeptImageEncoder:
+    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
+    encoder = tower.encoder(locate(profile.image_encoder.weights), device=device)
+    return KeptImageEncoder(encoder, cache, batch=config.batch_slices)
+
+
+def sam_parts(profile: Profile) -> tuple[PromptEncoder, MaskDecoder]:
+    """The pretrained prompt encoder and mask decoder that belong to a profile's image encoder."""
+    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
+    return tower.decoder_start(locate(profile.image_encoder.weights))
 
 
 def trainable_net(

@@ -67,6 +67,9 @@ class ZeusConfig(_Settings):
     batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
+    open_mib: int = Field(
+        1024, ge=0, description="pictures of the studies in work kept in memory, MiB"
+    )
     seed: int = Field(0, description="seed of every random draw")
 
     @property

@@ -4,6 +4,7 @@
     <root>/<target>/splits.json                      who is learnt from and who is held back
     <root>/<target>/uploads/                         images that clients sent
     <root>/<target>/volumes/                         NIfTI copies of what lies in no file of its own
+    <root>/<target>/clicks/                          what each user clicked in each study
     <root>/<target>/info/                            what clients noted about an image
     <root>/<target>/<profile>-<model>-<fusion>/      checkpoints, and Zeus's own answers; where
                                                      chosen, -embedding and sequences' names follow
@@ -59,6 +60,11 @@ class StateFolder:
     def volumes(self) -> Path:
         """NIfTI copies of DICOM series and of channels, for downloads."""
         return self._by_target / "volumes"
+
+    @property
+    def clicks(self) -> Path:
+        """What each user clicked, scribbled and uploaded to start from."""
+        return self._by_target / "clicks"
 
     @property
     def info(self) -> Path:

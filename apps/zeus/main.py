@@ -5,8 +5,10 @@ from typing import Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.tasks.activelearning.first import First
 
+from infer.clicks import ClickInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
 from zeus_app.server.datastore import StudyDatastore
@@ -43,9 +45,15 @@ class ZeusApp(MONAILabelApp):
         """Studies, not files."""
         return self.workplace.datastore
 
-    def init_infers(self) -> dict[str, ZeusInfer]:
-        """One task, named after the model."""
-        return {self.workplace.config.model: ZeusInfer(self.workplace)}
+    def init_infers(self) -> dict[str, InferTask]:
+        """The model by its name, and what answers clicks."""
+        place = self.workplace
+        return {
+            place.config.model: ZeusInfer(place),
+            "clicks": ClickInfer(place, InferType.DEEPGROW, dimension=2),
+            "clicks_3d": ClickInfer(place, InferType.DEEPGROW, dimension=3),
+            "edit": ClickInfer(place, InferType.DEEPEDIT, dimension=3),
+        }
 
     def init_trainers(self) -> dict[str, ZeusTrain]:
         """One task, named after the model."""

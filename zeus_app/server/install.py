@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from zeus_app.errors import CancelledError, InputError
+from zeus_app.server.click_routes import click_routes
 from zeus_app.server.guards import GuardedApp, guarded_routes
 from zeus_app.server.routes import zeus_routes
 from zeus_app.server.uploads import upload_routes
@@ -24,6 +25,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
     """
     before = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().workplace))
+    server.include_router(click_routes(lambda: app().workplace))
     server.include_router(guarded_routes(app))
     server.include_router(upload_routes(app))
     ours = server.router.routes[before:]

@@ -3,19 +3,26 @@
 import logging
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from zeus_app.build import build_segmenter, target_of
+from zeus_app.build import build_clicks, build_segmenter, target_of
+from zeus_app.clicks.opened import OpenStudies
+from zeus_app.clicks.segment import ClickSegmenter
 from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.pipeline import Segmenter
+from zeus_app.server.catalogue import Asked
+from zeus_app.server.click_history import ClickHistory
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.progress import Jobs
 from zeus_app.state import StateFolder, state_folder
+from zeus_app.studies.found import files_of
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.types import SliceStack
 
 _MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
@@ -30,6 +37,7 @@ class Workplace:
         datastore: the studies and their labels.
         checkpoints: the versions of the weights.
         jobs: running inferences.
+        click_history: what each user clicked.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -39,8 +47,11 @@ class Workplace:
         self.datastore = StudyDatastore(folder, target, state)
         self.checkpoints = Checkpoints(state.checkpoints)
         self.jobs = Jobs()
+        self.click_history = ClickHistory(state.clicks)
+        self._open = OpenStudies(target, limit_bytes=config.open_mib * (1 << 20))
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
+        self._clicks: ClickSegmenter | None = None
 
     @property
     def segmenter(self) -> Segmenter:
@@ -49,6 +60,20 @@ class Workplace:
             if self._segmenter is None:
                 self._segmenter = build_segmenter(self.config, self.state)
             return self._segmenter
+
+    @property
+    def clicks(self) -> ClickSegmenter:
+        """What answers clicks, built at the first one."""
+        with self._lock:
+            if self._clicks is None:
+                self._clicks = build_clicks(self.config, self.state)
+            return self._clicks
+
+    def opened(self, asked: Asked) -> SliceStack:
+        """A study's pictures, read at the first click and kept while it is worked on."""
+        files = files_of(asked.files.sources)
+        key = (asked.study, *((path, path.stat().st_mtime_ns) for path in files))
+        return self._open.stack(key, partial(self.datastore.catalogue.read, asked))
 
     @property
     def label_values(self) -> dict[str, int]:

@@ -96,3 +96,29 @@ class FakeSegmenter:
             CheckpointInfo("", "", epochs[-1].number, 0.5, tuple(s.id for s in studies), (), {}),
         )
         return TrainResult(info, epochs, "all epochs done")
+
+
+def build_clicks(config: Any, state: Any) -> Any:
+    return FakeClicks()
+
+
+class FakeClicks:
+    """Marks the very voxels that were clicked, boxed or started from; nothing beside them."""
+
+    def segment(self, stack: Any, pointings: Any, *, reach: Any, report: Any) -> np.ndarray:
+        report("clicked slices", 0, 1)
+        answer = np.zeros(stack.frame.grid.shape, np.uint8)
+        for k, pointing in pointings.items():
+            if pointing.prior is not None:
+                answer[pointing.prior] = k + 1
+            if pointing.clicks.box:
+                low, high = np.round(pointing.clicks.box).astype(int)
+                answer[tuple(map(slice, low, high + 1))] = k + 1
+            for voxel in pointing.clicks.foreground:
+                answer[tuple(np.round(voxel).astype(int))] = k + 1
+            for voxel in pointing.clicks.background:
+                beside = tuple(np.round(voxel).astype(int))
+                answer[beside] = 0 if answer[beside] == k + 1 else answer[beside]
+        if reach.only is not None:
+            answer[..., [s for s in range(answer.shape[2]) if s != reach.only]] = 0
+        return answer

@@ -1,0 +1,250 @@
+"""DSC against the number of clicks, on real MRI, by a user who clicks into the largest error.
+
+    ZEUS_REAL_DATA=<dir> python -m benchmarks.interactive [brain_tumour] [prostate] [abdomen] ...
+
+No training is involved: this is Zeus on the day it is installed. For each label, patient and slice
+the first click goes to the middle of the label, and each next one to the middle of the largest
+connected error, until ten; the middle is the point furthest from the edge. Compared are each
+sequence alone, their union, and the decoder of LiteMedSAM given the bare points, as
+segment-anything would give them. Results: benchmarks/results/interactive.json, the table and the
+plot in docs/interactive.md.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import Progress, track
+from scipy import ndimage
+
+from benchmarks.pages import RESULTS, replace_between_marks, table
+from zeus_app.build import build_images
+from zeus_app.clicks.decoder import StockDecoder
+from zeus_app.clicks.pointing import Point, Pointing
+from zeus_app.clicks.slices import point_at, united
+from zeus_app.config import ZeusConfig
+from zeus_app.encoders import lite_medsam
+from zeus_app.files import write_text_atomically
+from zeus_app.launch import CHECKOUT
+from zeus_app.progress import bars
+from zeus_app.real import PLANS
+from zeus_app.reporting.pictures import save_png
+from zeus_app.state import state_folder
+from zeus_app.studies.align import align_for, to_grid
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.imports import ImportedLabel, import_labels
+from zeus_app.studies.labels import label_pictures
+from zeus_app.studies.read import read_study
+from zeus_app.studies.slices import slice_stack
+from zeus_app.targets import load_target
+from zeus_app.types import BoolArray, FloatArray
+from zeus_app.weights import locate
+
+CLICKS = 10
+LEAST_PX = 60
+"""Labels smaller than this on a slice are left out: no click improves five pixels."""
+SLICES = 3
+"""Slices of each label and patient, evenly spread over those that show it."""
+PATIENTS = 2
+SEQUENCES: Mapping[str, str] = {
+    "brain_tumour": "FLAIR,T1Gd",
+    "prostate": "",
+    "abdomen": "T2-SPIR",
+    "ms_lesion": "",
+}
+BARE = "LiteMedSAM, bare points"
+UNION = "union"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One label on one slice: (M, 256, 64, 64) embeddings and the (256, 256) truth."""
+
+    target: str
+    label: str
+    sequences: tuple[str, ...]
+    embeddings: torch.Tensor
+    truth: BoolArray
+
+
+Answer = Callable[[torch.Tensor, Pointing], FloatArray]
+"""(M, 256, 64, 64) embeddings and clicks -> (256, 256) probabilities."""
+
+
+def scenes(name: str, folder: Path) -> Iterator[Scene]:
+    """Seeded by nothing: the same slices every time."""
+    state = CHECKOUT / "reports" / "real" / name / "state"
+    config = ZeusConfig(target=name, sequences=SEQUENCES[name], state=state)
+    target = load_target(name)
+    target = target.only(config.chosen_sequences) if config.chosen_sequences else target
+    images = build_images(config, state_folder(config, target=name, studies=folder))
+    known = find_studies(folder, target).studies
+    found = [
+        one
+        for one in import_labels(folder, target)
+        if isinstance(one, ImportedLabel) and one.study_id not in PLANS[name].smoke
+    ]
+    for one in found[:PATIENTS]:
+        aligned = align_for(read_study(known[one.study_id]), target)
+        stack = slice_stack(aligned, target.sequence_names)
+        on_grid = to_grid(one.volume, aligned.grid, order=0, fill=0.0)
+        values = tuple(label.value for label in target.labels)
+        masks = label_pictures(on_grid, stack.frame, values) > 0  # (S, K, 256, 256)
+        here = [m for m, q in enumerate(target.sequence_names) if q in aligned.volumes]
+        names = tuple(target.sequence_names[m] for m in here)
+        for k, label in enumerate(target.labels):
+            shown = np.flatnonzero(masks[:, k].sum(axis=(1, 2)) >= LEAST_PX)
+            picked = shown[
+                np.linspace(0, len(shown) - 1, min(SLICES, len(shown))).round().astype(int)
+            ]
+            for s in picked:
+                pictures = [stack.pixels[m, s] for m in here]
+                with Progress(transient=True) as progress:
+                    keys = images.keep(pictures, report=bars(progress))
+                kept = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
+                embeddings = torch.from_numpy(np.stack(kept))
+                yield Scene(name, label.name, names, embeddings, masks[s, k])
+
+
+def middle(mask: BoolArray) -> Point:
+    """The pixel furthest from the mask's edge; the first one of several."""
+    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(inside.argmax()), inside.shape)
+    return float(row), float(col)
+
+
+def largest(mask: BoolArray) -> BoolArray:
+    """The largest connected part."""
+    parts, count = ndimage.label(mask)
+    sizes = ndimage.sum_labels(mask, parts, range(1, count + 1))
+    part: BoolArray = parts == 1 + int(np.argmax(sizes))
+    return part
+
+
+def next_click(pointing: Pointing, found: BoolArray, truth: BoolArray) -> Pointing:
+    """One click more, in the middle of the largest error."""
+    missed, extra = truth & ~found, found & ~truth
+    worst = [largest(error) if error.any() else error for error in (missed, extra)]
+    if worst[0].sum() >= worst[1].sum():
+        return replace(pointing, foreground=(*pointing.foreground, middle(worst[0])))
+    return replace(pointing, background=(*pointing.background, middle(worst[1])))
+
+
+def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) -> list[float]:
+    """DSC after each of ten clicks; what is perfect stays so."""
+    pointing = Pointing(foreground=(middle(truth),))
+    scores: list[float] = []
+    for _ in range(CLICKS):
+        found = answer(embeddings, pointing) > 0.5
+        scores.append(float(2 * (found & truth).sum() / (found.sum() + truth.sum())))
+        if scores[-1] == 1:
+            return scores + [1.0] * (CLICKS - len(scores))
+        pointing = next_click(pointing, found, truth)
+    return scores
+
+
+@torch.inference_mode()
+def bare_points(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
+    """segment-anything's own modules, given the points of the first sequence as they are."""
+    points = [(col + 0.5, row + 0.5) for row, col in (*pointing.foreground, *pointing.background)]
+    on = [1] * len(pointing.foreground) + [0] * len(pointing.background)
+    sparse, dense = decoder.prompts(
+        points=(torch.tensor([points]), torch.tensor([on])), boxes=None, masks=None
+    )
+    logits, _ = decoder.decoder(
+        image_embeddings=embeddings[:1].float(),
+        image_pe=decoder.prompts.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=False,
+    )
+    found: FloatArray = torch.sigmoid(logits[0, 0]).numpy()
+    return found
+
+
+def answers(scene: Scene, decoder: StockDecoder) -> dict[str, list[float]]:
+    """Method -> DSC after each click, on one scene."""
+
+    def ours(embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
+        return united(point_at(decoder, embeddings, pointing))
+
+    embeddings, truth = scene.embeddings, scene.truth
+    found = {BARE: dsc_by_clicks(partial(bare_points, decoder), embeddings, truth)}
+    for m, sequence in enumerate(scene.sequences):
+        found[sequence] = dsc_by_clicks(ours, embeddings[m : m + 1], truth)
+    if len(scene.sequences) > 1:
+        found[UNION] = dsc_by_clicks(ours, embeddings, truth)
+    return found
+
+
+def measure(name: str, folder: Path, decoder: StockDecoder) -> dict[str, list[list[float]]]:
+    """Method -> one list of ten DSC for each scene."""
+    found: dict[str, list[list[float]]] = {}
+    for scene in track(list(scenes(name, folder)), description=name):
+        for method, scores in answers(scene, decoder).items():
+            found.setdefault(method, []).append(scores)
+    return found
+
+
+def plot(results: Mapping[str, Any]) -> Figure:
+    """One panel a target: mean DSC against clicks."""
+    figure = Figure(figsize=(3.2 * len(results), 3.2), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(results), sharey=True))
+    for axis, (name, methods) in zip(axes, results.items(), strict=True):
+        for method, scores in methods.items():
+            style = "--" if method == BARE else "-"
+            width = 2.2 if method == UNION else 1.2
+            axis.plot(range(1, CLICKS + 1), np.mean(scores, axis=0), style, lw=width, label=method)
+        axis.set(title=name, xlabel="clicks", ylim=(0, 1))
+        axis.legend(fontsize=7)
+    axes[0].set_ylabel("mean DSC on a slice")
+    return figure
+
+
+def _shown(scores: Sequence[Sequence[float]]) -> list[str]:
+    return [f"{np.mean(scores, axis=0)[clicks - 1]:.3f}" for clicks in (1, 2, 3, 5, 10)]
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The table, in Markdown, and the plot."""
+    rows = [
+        [
+            name,
+            method,
+            str(len(scores)),
+            *(f"{np.mean(scores, axis=0)[n - 1]:.3f}" for n in (1, 2, 3, 5, 10)),
+        ]
+        for name, methods in results.items()
+        for method, scores in methods.items()
+    ]
+    head = ["target", "shown", "slices", "1 click", "2", "3", "5", "10"]
+    return "\n".join([*table(head, rows), "", "![DSC against clicks](images/interactive.png)"])
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure, and write results, plot and page."""
+    if not os.environ.get("ZEUS_REAL_DATA"):
+        Console().print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
+        return
+    decoder = StockDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
+    path = RESULTS / "interactive.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name in names or SEQUENCES:
+        results[name] = measure(name, Path(os.environ["ZEUS_REAL_DATA"]) / name, decoder)
+        write_text_atomically(path, json.dumps(results, indent=1) + "\n")
+    docs = CHECKOUT / "docs"
+    save_png(plot(results), docs / "images" / "interactive.png")
+    replace_between_marks(docs / "interactive.md", "clicks", page(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

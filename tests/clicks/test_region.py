@@ -1,0 +1,75 @@
+"""What is like the clicked place, on an embedding painted by hand: one direction a tissue."""
+
+import numpy as np
+import torch
+
+from zeus_app.clicks.pointing import Pointing
+from zeus_app.clicks.region import Likeness, boxes, near
+
+
+def painted(*rectangles: tuple[int, int, int, int]) -> torch.Tensor:
+    """(256, 64, 64): background in direction 0, every rectangle (cells) in direction 1."""
+    embedding = torch.zeros(256, 64, 64)
+    embedding[0] = 1
+    for top, left, bottom, right in rectangles:
+        embedding[0, top:bottom, left:right] = 0
+        embedding[1, top:bottom, left:right] = 1
+    return embedding
+
+
+def rows_and_cols(region: np.ndarray) -> tuple[int, int, int, int]:
+    rows, cols = np.nonzero(region)
+    return int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1
+
+
+def test_one_click_finds_the_whole_of_what_looks_alike() -> None:
+    region = Likeness(painted((10, 20, 18, 30)), Pointing(foreground=((50, 100),))).region()
+    found = np.array(rows_and_cols(region))
+    assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2  # 4 px a cell, linear between
+
+
+def test_what_looks_alike_elsewhere_is_not_taken() -> None:
+    embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
+    region = Likeness(embedding, Pointing(foreground=((50, 100),))).region()
+    assert rows_and_cols(region)[2] < 100
+
+
+def test_a_second_click_adds_a_second_part() -> None:
+    embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
+    pointing = Pointing(foreground=((50, 100), (170, 100)))
+    assert len(boxes(Likeness(embedding, pointing).region())) == 2
+
+
+def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
+    embedding = painted((10, 10, 20, 50))
+    both = Pointing(foreground=((60, 60),), background=((60, 180),))
+    region = Likeness(embedding, both).region()
+    assert region[60, 60] and not region[60, 180]
+    assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
+
+
+def test_a_neighbours_mask_alone_does_not_let_the_region_run_away() -> None:
+    prior = np.zeros((256, 256), np.bool_)
+    prior[60:70, 60:70] = True
+    region = Likeness(painted((10, 10, 40, 60)), Pointing(prior=prior)).region()
+    top, left, bottom, right = rows_and_cols(region)
+    assert (top, left, bottom, right) == (54, 54, 76, 76)
+
+
+def test_a_neighbours_mask_over_other_tissue_finds_nothing() -> None:
+    """The mask's own mean direction is the background's, which all cells share."""
+    flat = torch.ones(256, 64, 64)
+    prior = np.zeros((256, 256), np.bool_)
+    prior[60:70, 60:70] = True
+    assert not Likeness(flat, Pointing(prior=prior)).region().any()
+
+
+def test_the_largest_part_comes_first_with_its_outer_faces() -> None:
+    region = np.zeros((256, 256), np.bool_)
+    region[5:7, 8:9] = True
+    region[20:30, 40:60] = True
+    assert boxes(region) == [(40, 20, 60, 30), (8, 5, 9, 7)]
+
+
+def test_a_click_at_the_pictures_edge_is_near_itself() -> None:
+    assert near(((255.4, -0.4),))[255, 0]

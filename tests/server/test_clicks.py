@@ -1,0 +1,132 @@
+"""Clicks over HTTP with the stock client: the voxel that is clicked is the voxel that answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+
+from tests.server import running
+from tests.server.conftest import SHAPE, affine, save
+
+
+def answer(server: running.Server, study: str, model: str = "clicks", **params: Any) -> Any:
+    """(status, mask or error): as OHIF and curl ask."""
+    response = requests.post(
+        f"{server.url}/infer/{model}",
+        params={"image": study, "output": "image"},
+        data={"params": json.dumps(params)},
+        timeout=60,
+    )
+    if not response.ok:
+        return response.status_code, response.json()["detail"]
+    return response.status_code, nib.Nifti1Image.from_bytes(_unzipped(response.content))
+
+
+def _unzipped(content: bytes) -> bytes:
+    import gzip
+
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
+def marked(image: Any) -> list[list[int]]:
+    return np.argwhere(np.asarray(image.dataobj)).tolist()
+
+
+@pytest.mark.parametrize("study", ["alpha", "bravo"])  # stored RAS and LPS
+@pytest.mark.parametrize("model", ["clicks", "clicks_3d"])
+def test_the_clicked_voxel_is_marked(server: running.Server, study: str, model: str) -> None:
+    status, mask = answer(server, study, model, foreground=[[17, 4, 2]], label="lesion", user=model)
+    assert status == 200
+    assert marked(mask) == [[17, 4, 2]]
+
+
+def test_the_answer_lies_on_the_grid_of_the_sequence_asked_about(server: running.Server) -> None:
+    """FLAIR has half the resolution in plane: its voxel (5, 3, 2) covers four of T2."""
+    _, mask = answer(server, "bravo/FLAIR", roi=[5, 5, 3, 3, 2, 2], label="lesion", user="flair")
+    assert mask.shape == (12, 10, 6)
+    assert marked(mask) == [[5, 3, 2]]
+
+
+def test_slicers_client_gets_the_same_answer(client: MONAILabelClient, server: Any) -> None:
+    params = {"foreground": [[17, 4, 2]], "background": [], "label": "lesion", "user": "slicer"}
+    file, answered = client.infer("clicks", "alpha", params)
+    assert marked(nib.load(file)) == [[17, 4, 2]]
+    assert answered["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
+
+
+def test_stock_clients_see_the_tasks_where_they_look(client: MONAILabelClient) -> None:
+    models = client.info()["models"]
+    kinds = {name: (models[name]["type"], models[name]["dimension"]) for name in models}
+    assert kinds["clicks"] == ("deepgrow", 2)
+    assert kinds["clicks_3d"] == ("deepgrow", 3)
+    assert kinds["edit"] == ("deepedit", 3)
+
+
+def test_deepedit_marks_each_label_by_its_name(server: running.Server) -> None:
+    _, mask = answer(server, "alpha", "edit", lesion=[[5, 6, 2]], cyst=[[9, 6, 2]], user="edit")
+    voxels = np.asarray(mask.dataobj)
+    assert (voxels[5, 6, 2], voxels[9, 6, 2]) == (1, 2)
+
+
+def test_undo_and_reset_work_over_requests(server: running.Server) -> None:
+    answer(server, "alpha", foreground=[[5, 6, 2]], user="undo")
+    answer(server, "alpha", foreground=[[7, 6, 2]], refine=True, user="undo")
+    assert marked(answer(server, "alpha", undo=True, user="undo")[1]) == [[5, 6, 2]]
+    assert marked(answer(server, "alpha", reset=True, user="undo")[1]) == []
+
+
+def test_two_users_on_one_study_never_mix(server: running.Server) -> None:
+    answer(server, "alpha", foreground=[[5, 6, 2]], user="ann")
+    answer(server, "alpha", foreground=[[7, 6, 2]], user="bob")
+    _, mask = answer(server, "alpha", foreground=[[8, 6, 2]], refine=True, user="ann")
+    assert marked(mask) == [[5, 6, 2], [8, 6, 2]]
+    said = requests.get(f"{server.url}/zeus/clicks/alpha", params={"user": "bob"}, timeout=10)
+    assert said.json()["clicks"]["lesion"]["foreground"] == [[7.0, 6.0, 2.0]]
+
+
+def test_an_uploaded_mask_is_started_from(server: running.Server, tmp_path: Path) -> None:
+    prior = np.zeros(SHAPE, np.uint8)
+    prior[3:5, 4, 1] = 2
+    path = save(tmp_path / "prior.nii.gz", prior, affine())
+    with path.open("rb") as file:
+        kept = requests.put(
+            f"{server.url}/zeus/clicks/alpha/prior",
+            params={"user": "prior"}, files={"file": file}, timeout=10,
+        )  # fmt: skip
+    assert kept.ok, kept.text
+    _, mask = answer(server, "alpha", "clicks_3d", prior="uploaded", user="prior")
+    assert np.array_equal(np.asarray(mask.dataobj), prior)
+
+
+def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path: Path) -> None:
+    away = affine()
+    away[:3, 3] += 5000
+    path = save(tmp_path / "prior.nii.gz", np.ones(SHAPE, np.uint8), away)
+    with path.open("rb") as file:
+        refused = requests.put(
+            f"{server.url}/zeus/clicks/alpha/scribbles", files={"file": file}, timeout=10
+        )
+    assert refused.status_code == 400
+    assert "lie inside the study" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "said"),
+    [
+        ({"foreground": [[1, 2]]}, 400, "foreground"),
+        ({"foreground": [[1, 2, 3]], "label": "spleen"}, 404, "unknown label"),
+        ({"prior": "final"}, 400, "submitted label"),
+        ({"scribbles": True}, 400, "PUT /zeus/clicks"),
+    ],
+)
+def test_bad_clicks_are_refused_with_the_reason(
+    server: running.Server, params: dict[str, Any], status: int, said: str
+) -> None:
+    found = answer(server, "charlie", user="bad", **params)
+    assert found[0] == status
+    assert said in found[1]

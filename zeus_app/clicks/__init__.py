@@ -1,0 +1,1 @@
+"""Interactive segmentation: what a user points at becomes masks, slice by slice."""

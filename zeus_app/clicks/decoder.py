@@ -1,0 +1,58 @@
+"""SAM's own prompt encoder and mask decoder, frozen: what a training does never reaches a click."""
+
+from collections.abc import Sequence
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder
+from torch import nn
+
+from zeus_app.clicks.pointing import BoxPx
+
+PICTURE_PX = 256
+
+
+class StockDecoder(nn.Module):
+    """Masks from image embeddings and boxes, many pairs in one pass.
+
+    segment-anything's decoder repeats one picture for many prompts. Here every prompt has a picture
+    of its own (the sequences of a slice), so its parts are called with the batches they have.
+
+    Args:
+        prompts: pretrained; its input size says in which pixels boxes are measured.
+        decoder: pretrained.
+    """
+
+    image_pe: torch.Tensor
+    no_mask: torch.Tensor
+
+    def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
+        super().__init__()
+        self.prompts, self.decoder = prompts, decoder
+        self.scale = prompts.input_image_size[0] / PICTURE_PX
+        self.register_buffer("image_pe", prompts.get_dense_pe().detach(), persistent=False)
+        no_mask = prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
+        self.register_buffer("no_mask", no_mask, persistent=False)
+        self.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def forward(self, embeddings: torch.Tensor, boxes: Sequence[BoxPx]) -> torch.Tensor:
+        """Decode one box in each picture.
+
+        Args:
+            embeddings: (N, 256, 64, 64) image embeddings.
+            boxes: N boxes in px of the 256×256 picture.
+
+        Returns:
+            (N, 256, 256) float32 logits.
+        """
+        decoder = self.decoder
+        corners = torch.tensor(boxes, dtype=torch.float32, device=embeddings.device) * self.scale
+        sparse, _ = self.prompts(points=None, boxes=corners, masks=None)
+        tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        tokens = torch.cat([tokens.expand(len(boxes), -1, -1), sparse], dim=1)
+        source = embeddings.float() + self.no_mask
+        place = self.image_pe.expand(len(boxes), -1, -1, -1)
+        answers, pixels = decoder.transformer(source, place, tokens)
+        pixels = decoder.output_upscaling(pixels.transpose(1, 2).reshape(source.shape))
+        weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])  # mask token 0: one answer
+        return torch.einsum("nc,nchw->nhw", weights, pixels).float()

@@ -1,0 +1,188 @@
+"""Clicks on a study become masks: on the clicked slices, or carried on through their neighbours."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zeus_app.clicks.decoder import StockDecoder
+from zeus_app.clicks.pointing import Pointing, StudyPointing, by_slice
+from zeus_app.clicks.slices import LEAST_PX, point_at, united
+from zeus_app.encoders.kept import KeptImageEncoder
+from zeus_app.errors import InputError
+from zeus_app.fusion import label_indices
+from zeus_app.progress import Report
+from zeus_app.studies.slices import to_voxels
+from zeus_app.types import BoolArray, FloatArray, LabelArray, SliceStack
+
+LEAST_OVERLAP = 0.25
+"""Least Dice of two neighbouring slices' masks for them to be of one object."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far clicks reach.
+
+    Attributes:
+        slices: most slices that a mask is carried on to in each direction; 0 is the clicked slice
+            alone.
+        only: the slice to answer for; None for every slice that was clicked.
+        sequences: names of those to look at; empty for all.
+    """
+
+    slices: int = 0
+    only: int | None = None
+    sequences: tuple[str, ...] = ()
+
+
+class ClickSegmenter:
+    """Turns what users point at into label maps.
+
+    Args:
+        images: F_enc behind its store.
+        decoder: SAM's own, frozen.
+        threshold: probability above which a pixel counts.
+        device: of the decoder.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: KeptImageEncoder,
+        decoder: StockDecoder,
+        threshold: float,
+        device: torch.device,
+    ) -> None:
+        self._images, self._decoder = images, decoder.to(device)
+        self._threshold, self._device = threshold, device
+
+    def segment(
+        self,
+        stack: SliceStack,
+        pointings: Mapping[int, StudyPointing],
+        *,
+        reach: Reach,
+        report: Report,
+    ) -> LabelArray:
+        """Segment what was pointed at.
+
+        Args:
+            stack: the study's pictures.
+            pointings: label index k -> what was said of it.
+            reach: slices and sequences.
+            report: told after every slice; may raise CancelledError.
+
+        Returns:
+            (X, Y, S) uint8 on the stack's canonical grid: 0, or k + 1 of the most probable label.
+
+        Raises:
+            InputError: nothing was pointed at where a sequence shows tissue.
+        """
+        frame = stack.frame
+        found: dict[int, dict[int, FloatArray]] = {}
+        for k, pointing in pointings.items():
+            said = by_slice(pointing, frame)
+            if reach.only is not None:
+                said = {s: one for s, one in said.items() if s == reach.only}
+            walk = _Walk(self, stack, reach, report)
+            for s, probabilities in walk.through(said).items():
+                found.setdefault(s, {})[k] = probabilities
+        labels = 1 + max(pointings, default=0)
+        answer = np.zeros(frame.grid.shape, np.uint8)
+        for s, by_label in found.items():
+            pictures = np.zeros((labels, 1, frame.size, frame.size), np.float32)
+            for k, probabilities in by_label.items():
+                pictures[k, 0] = probabilities
+            voxels = torch.from_numpy(to_voxels(pictures, frame)[..., 0])  # (K, X, Y)
+            answer[..., s] = label_indices(voxels, threshold=self._threshold).numpy()
+        return answer
+
+    def embeddings(
+        self, stack: SliceStack, s: int, sequences: Sequence[str], report: Report
+    ) -> torch.Tensor:
+        """(M', 256, 64, 64) of the sequences that show tissue on a slice; encoded at first need."""
+        shown = [
+            m
+            for m, name in enumerate(stack.sequences)
+            if stack.tissue[m, s] and (not sequences or name in sequences)
+        ]
+        pictures = [stack.pixels[m, s] for m in shown]
+        keys = self._images.keep(pictures, report=report)
+        kept = [self._images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
+        if not kept:
+            return torch.zeros(0, 256, 64, 64)
+        return torch.from_numpy(np.stack(kept)).to(self._device)
+
+    def answer(self, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
+        """(256, 256) probabilities: the union of the sequences' answers."""
+        return united(point_at(self._decoder, embeddings, pointing))
+
+
+class _Walk:
+    """One label's way through the slices."""
+
+    def __init__(
+        self, segmenter: ClickSegmenter, stack: SliceStack, reach: Reach, report: Report
+    ) -> None:
+        self._segmenter, self._stack = segmenter, stack
+        self._reach, self._report = reach, report
+
+    def through(self, said: Mapping[int, Pointing]) -> dict[int, FloatArray]:
+        """Slice -> (256, 256) probabilities.
+
+        Raises:
+            InputError: none of the clicked slices shows tissue.
+        """
+        found: dict[int, FloatArray] = {}
+        for s, pointing in said.items():
+            if not pointing.is_empty and (answer := self._at(s, pointing)) is not None:
+                found[s] = answer
+        if said and not found:
+            raise InputError(
+                f"clicks on slices {', '.join(map(str, sorted(said)))} alone",
+                expected="a foreground click, a box or a mask on a slice that shows tissue",
+                remedy="click into the tissue",
+            )
+        for s in sorted(found):
+            for way in (1, -1):
+                found |= self._carried(found[s], s, way, said, found)
+        return found
+
+    def _carried(
+        self,
+        start: FloatArray,
+        s: int,
+        way: int,
+        said: Mapping[int, Pointing],
+        found: Mapping[int, FloatArray],
+    ) -> dict[int, FloatArray]:
+        """From a clicked slice to its neighbours, until the object, or another click, is met."""
+        carried: dict[int, FloatArray] = {}
+        prior = start > 0.5
+        for here in self._ahead(s, way):
+            if here in found or not prior.any():
+                break
+            beside = said[here].background if here in said else ()
+            answer = self._at(here, Pointing(prior=prior, background=beside))
+            if answer is None or not _one_object(prior, answer > 0.5):
+                break
+            carried[here], prior = answer, answer > 0.5
+        return carried
+
+    def _ahead(self, s: int, way: int) -> Iterable[int]:
+        last = s + way * self._reach.slices
+        slices = self._stack.frame.grid.shape[2]
+        return range(s + way, max(-1, min(slices, last + way)), way)
+
+    def _at(self, s: int, pointing: Pointing) -> FloatArray | None:
+        """The answer on one slice; None where no sequence shows tissue."""
+        self._report("clicked slices", s, self._stack.frame.grid.shape[2])
+        embeddings = self._segmenter.embeddings(self._stack, s, self._reach.sequences, self._report)
+        return self._segmenter.answer(embeddings, pointing) if len(embeddings) else None
+
+
+def _one_object(before: BoolArray, after: BoolArray) -> bool:
+    total = int(before.sum() + after.sum())
+    overlap = 2 * int((before & after).sum()) / max(1, total)
+    return int(after.sum()) >= LEAST_PX and overlap >= LEAST_OVERLAP

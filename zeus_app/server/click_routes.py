@@ -1,0 +1,54 @@
+"""Routes around clicks: masks to start from, and what was said so far."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, UploadFile
+
+from zeus_app.server.click_history import as_json
+from zeus_app.server.click_start import keep_upload
+from zeus_app.server.routes import ANNOTATOR, USER
+from zeus_app.server.workplace import Workplace
+
+
+def click_routes(workplace: Callable[[], Workplace]) -> APIRouter:
+    """The routes under /zeus/clicks.
+
+    Args:
+        workplace: gives the running app's; POST /reload may replace it.
+    """
+    router = APIRouter(prefix="/zeus/clicks", tags=["Zeus"])
+
+    @router.get("/{study}", dependencies=[USER])
+    def said(study: str, user: str = "anonymous") -> dict[str, Any]:
+        """What a user has said of a study so far, in voxels of `sequence`."""
+        place = workplace()
+        steps = place.click_history.steps(user, place.datastore.catalogue.resolve(study).study)
+        newest = steps[-1] if steps else None
+        return {
+            "study": study,
+            "user": user,
+            "steps": len(steps),
+            "sequence": newest.sequence if newest else "",
+            "clicks": as_json(newest),
+        }
+
+    @router.put("/{study}/{kind}", dependencies=[ANNOTATOR])
+    def upload(
+        study: str,
+        kind: Literal["scribbles", "prior"],
+        file: Annotated[UploadFile, File()],
+        user: str = "anonymous",
+    ) -> dict[str, str]:
+        """Keep scribbles (2 beside the label, 3 on it), or a mask to start from."""
+        place = workplace()
+        asked = place.datastore.catalogue.resolve(study)
+        with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
+            path = Path(folder) / (Path(file.filename or "").name or f"{kind}.nii.gz")
+            path.write_bytes(file.file.read())
+            keep_upload(place, user, asked, kind, path)
+        return {"study": asked.study, "user": user, "kept": kind}
+
+    return router
