@@ -9,6 +9,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.clicks.pointing import Clicks, StudyPointing
 from zeus_app.clicks.segment import Reach
+from zeus_app.errors import InputError
 from zeus_app.server.answer import read_format, write_answer
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.click_history import Step, as_json
@@ -57,6 +58,7 @@ class ClickInfer(InferTask):
         place = self._workplace
         asked = place.datastore.catalogue.resolve(request["image"])
         clicked, form = read_clicks(request, place.target), read_format(request)
+        refuse_outside(clicked, place.datastore.catalogue.grid(asked))
         step = place.click_history.follow(clicked, asked.study, asked.sequence)
         with place.jobs.job(asked.study) as report:
             grid = place.datastore.catalogue.grid(asked)
@@ -109,6 +111,21 @@ class ClickInfer(InferTask):
             return Reach(slices=clicked.most_slices, sequences=clicked.sequences)
         only = None if step is None else slice_asked(step, grid, stack.frame)
         return Reach(only=only, sequences=clicked.sequences)
+
+
+def refuse_outside(clicked: ClickRequest, grid: Grid) -> None:
+    """Refuse clicks that miss the image, before they enter a history.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    for name, clicks in clicked.labels.items():
+        for voxel in clicks.outside(grid):
+            raise InputError(
+                f"a click on {name} at voxel {list(voxel)}",
+                expected=f"a voxel of the image that was asked about, {grid}",
+                remedy="send voxel indices [i, j, k] of that image, not mm",
+            )
 
 
 def slice_asked(step: Step, grid: Grid, frame: SliceFrame) -> int | None:

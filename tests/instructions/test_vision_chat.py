@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.instructions.tiny_vision import blip_2, llava, qwen2_vl
+from tests.instructions.tiny_vision import blip_2, gemma3, llava, qwen2_vl
 from zeus_app.errors import InputError
 from zeus_app.instructions.loading import name_and_hash
 from zeus_app.instructions.vision_chat import VisionChat
@@ -19,9 +19,13 @@ ASKED = {  # by hand from the templates; "{}" is the question
         f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
         "<|vision_start|><|image_pad|><|vision_end|>{}<|im_end|>\n<|im_start|>assistant\n"
     ),
+    "gemma3": (
+        f"{SYSTEM}\n\n<start_of_turn>user\n<start_of_image>{{}}<end_of_turn>\n"
+        "<start_of_turn>model\n"
+    ),
     "blip_2": "Question: {} Answer:",
 }
-MAKERS = {"llava": llava, "qwen2_vl": qwen2_vl, "blip_2": blip_2}
+MAKERS = {"llava": llava, "qwen2_vl": qwen2_vl, "gemma3": gemma3, "blip_2": blip_2}
 
 
 @pytest.fixture(scope="module", params=MAKERS)

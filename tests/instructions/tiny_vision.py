@@ -18,6 +18,13 @@ QWEN_TEMPLATE = (
     "{% else %}{{ c.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+GEMMA_TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'system' %}{% set first = m.content[0].text %}"
+    "{{ first }}\n\n{% else %}<start_of_turn>{{ m.role }}\n{% for c in m.content %}"
+    "{% if c.type == 'image' %}<start_of_image>{% else %}{{ c.text }}{% endif %}{% endfor %}"
+    "<end_of_turn>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
 LAYERS = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -36,7 +43,11 @@ def _words(kind: str, tokenizer: Any) -> dict[str, Any]:
 
 def _save(folder: Path, model_class: Any, config: Any, processor: Any) -> Path:
     torch.manual_seed(0)
-    model_class(config).eval().save_pretrained(folder)
+    model = model_class(config).eval()
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():  # Gemma's projector begins at zero
+            torch.nn.init.normal_(parameter, std=LAYERS["initializer_range"])
+    model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
@@ -106,6 +117,46 @@ def qwen2_vl(folder: Path) -> Path:
         chat_template=QWEN_TEMPLATE,
     )
     return _save(folder, Qwen2VLForConditionalGeneration, config, processor)
+
+
+def gemma3(folder: Path) -> Path:
+    """As MedGemma's: SigLIP, four tokens a picture, a model turn for each answer."""
+    from transformers import (
+        Gemma3Config,
+        Gemma3ForConditionalGeneration,
+        Gemma3ImageProcessor,
+        Gemma3Processor,
+        PreTrainedTokenizerFast,
+    )
+
+    marks = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
+             "image_token": "<image_soft_token>"}  # fmt: skip
+    tokenizer = byte_level_tokenizer(
+        template=None, extra=(*marks.values(), "<start_of_turn>", "<end_of_turn>")
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        bos_token=tokenizer.bos_token,
+        eos_token=tokenizer.eos_token,
+        pad_token=tokenizer.pad_token,
+        extra_special_tokens=marks,
+    )
+    config = Gemma3Config(
+        text_config={**_words("gemma3_text", tokenizer), "head_dim": 8, "sliding_window": 64},
+        vision_config={**EYE, "model_type": "siglip_vision_model"},
+        mm_tokens_per_image=4,
+        boi_token_index=tokenizer.boi_token_id,
+        eoi_token_index=tokenizer.eoi_token_id,
+        image_token_index=tokenizer.image_token_id,
+        tie_word_embeddings=False,
+    )
+    processor = Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": 32, "width": 32}),
+        tokenizer=tokenizer,
+        chat_template=GEMMA_TEMPLATE,
+        image_seq_length=4,
+    )
+    return _save(folder, Gemma3ForConditionalGeneration, config, processor)
 
 
 def blip_2(folder: Path) -> Path:

@@ -119,6 +119,7 @@ def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path:
     ("params", "status", "said"),
     [
         ({"foreground": [[1, 2]]}, 400, "foreground"),
+        ({"foreground": [[1, 2, 6]]}, 400, "a voxel of the image"),
         ({"foreground": [[1, 2, 3]], "label": "spleen"}, 404, "unknown label"),
         ({"prior": "final"}, 400, "submitted label"),
         ({"scribbles": True}, 400, "PUT /zeus/clicks"),

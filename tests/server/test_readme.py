@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.server import running
-from tests.server.conftest import lesion_file, make_study, serving
+from tests.server.conftest import affine, head, lesion_file, make_study, save, serving
 from zeus_app.targets import load_target
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
     """Studies and labels under the names that README uses, in the place where it expects them."""
     folder = tmp_path_factory.mktemp("readme") / "sample_data" / "phantoms"
     make_study(folder / "studies", "phantom_00", 0)
-    make_study(folder / "studies", "phantom_08", 8)
+    as_large_as_phantoms = head(8, (128, 128, 12))  # README clicks into one
+    save(folder / "studies" / "phantom_08" / "phantom_08_t2.nii.gz", as_large_as_phantoms, affine())
     lesion_file(folder / "labels" / "phantom_00.nii.gz")
     yield from serving(folder / "studies", folder / "state")
 

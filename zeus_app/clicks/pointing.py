@@ -55,6 +55,15 @@ class Clicks:
     background: tuple[Voxel, ...] = ()
     box: tuple[Voxel, Voxel] | None = None
 
+    def outside(self, grid: Grid) -> tuple[Voxel, ...]:
+        """The clicks that lie in no voxel of a grid."""
+        last = np.array(grid.shape) - 0.5
+        return tuple(
+            voxel
+            for voxel in (*self.foreground, *self.background)
+            if (np.array(voxel) < -0.5).any() or (np.array(voxel) > last).any()
+        )
+
     def on(self, target: Grid, source: Grid) -> "Clicks":
         """The same places in voxels of another grid."""
         matrix = np.linalg.inv(target.affine_ras) @ source.affine_ras
