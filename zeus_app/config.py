@@ -67,6 +67,12 @@ class ZeusConfig(_Settings):
     batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
+    waiting: int = Field(
+        8, ge=1, description="inferences that may wait for their turn; so many clicks besides"
+    )
+    prepare: bool = Field(
+        True, description="encode a study in the background when a client opens it"
+    )
     seed: int = Field(0, description="seed of every random draw")
 
     @property

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -12,10 +13,13 @@ from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.pipeline import Segmenter
 from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.prepare import Preparer
 from zeus_app.server.progress import Jobs
 from zeus_app.state import StateFolder, state_folder
+from zeus_app.studies.read import read_one_file, read_study
 from zeus_app.targets import Target
-from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+from zeus_app.types import Study
 
 _MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
@@ -30,6 +34,7 @@ class Workplace:
         datastore: the studies and their labels.
         checkpoints: the versions of the weights.
         jobs: running inferences.
+        preparer: encodes what clients open.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -38,7 +43,8 @@ class Workplace:
         self.state = state
         self.datastore = StudyDatastore(folder, target, state)
         self.checkpoints = Checkpoints(state.checkpoints)
-        self.jobs = Jobs()
+        self.jobs = Jobs(waiting=config.waiting)
+        self.preparer = Preparer(self.jobs, lambda study, **to: self.segmenter.prepare(study, **to))
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
 
@@ -49,6 +55,33 @@ class Workplace:
             if self._segmenter is None:
                 self._segmenter = build_segmenter(self.config, self.state)
             return self._segmenter
+
+    @property
+    def served(self) -> str:
+        """The version of the weights that answers next."""
+        served = self.checkpoints.served()
+        return served.version if served else UNTRAINED
+
+    def opened(self, image_id: str) -> None:
+        """A client opened a study: prepare it, unless the settings say no."""
+        if self.config.prepare:
+            files = self.datastore.catalogue.resolve(image_id).files
+            self.preparer.open(files.id, partial(read_study, files))
+
+    def prepare(self, image_id: str, slices: tuple[int, ...]) -> str:
+        """Prepare a study because a client asks for it, these slices first; returns its id."""
+        files = self.datastore.catalogue.resolve(image_id).files
+        self.preparer.open(files.id, partial(read_study, files), first=slices, again=True)
+        return files.id
+
+    def opened_session(self, session: str, image: Path) -> None:
+        """A client sent the file, or the folder of one study, at `image`: prepare it likewise."""
+
+        def read() -> Study:
+            return read_study(read_one_file(image, self.target, session))
+
+        if self.config.prepare:
+            self.preparer.open(f"session {session}", read)
 
     @property
     def label_values(self) -> dict[str, int]:
