@@ -59,10 +59,12 @@ class ClickInfer(InferTask):
         asked = place.datastore.catalogue.resolve(request["image"])
         clicked, form = read_clicks(request, place.target), read_format(request)
         refuse_outside(clicked, place.datastore.catalogue.grid(asked))
-        step = place.click_history.follow(clicked, asked.study, asked.sequence)
-        with place.jobs.job(asked.study) as report:
+        step = place.click_history.follow(
+            clicked, asked.study, asked.sequence, keep=not asked.guest
+        )
+        with place.jobs.job(asked.study, urgent=True) as report:
             grid = place.datastore.catalogue.grid(asked)
-            stack = place.opened(asked)
+            stack = place.pictures_of(asked)
             pointings = self._pointings(clicked, step, asked, stack.frame.grid)
             answer = np.zeros(stack.frame.grid.shape, np.uint8)
             if pointings:

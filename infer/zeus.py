@@ -16,7 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class ZeusInfer(InferTask):
-    """Runs whichever model the server was started with; knows no network."""
+    """Runs whichever model the server was started with; knows no network.
+
+    Attributes:
+        same_when_repeated: the guards let equal requests share one run.
+    """
+
+    same_when_repeated = True
 
     def __init__(self, workplace: Workplace) -> None:
         target = workplace.target
@@ -40,7 +46,8 @@ class ZeusInfer(InferTask):
 
         Raises:
             InputError: the study or a parameter cannot be used.
-            CancelledError: a client cancelled it.
+            CancelledError: a client cancelled it, or went away.
+            BusyError: too many inferences wait already.
         """
         place = self._workplace
         asked = place.datastore.catalogue.resolve(request["image"])
@@ -49,6 +56,9 @@ class ZeusInfer(InferTask):
             report("reading", 0, 1)
             study = place.datastore.catalogue.read(asked)
             segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
+            while place.segmenter.reload() != segmentation.checkpoint:
+                # A click that it gave way to may have loaded newer weights between two batches.
+                segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
             params = answer_params(segmentation, place.config, place.target)
             if not asked.guest:
                 place.datastore.originals.keep(segmentation, params)

@@ -24,6 +24,7 @@ from torch import nn
 
 from tests.painted import STORAGE_ORDERS, Box, centres_mm, grid, in_order, inside, painted
 from zeus_app.config import ZeusConfig
+from zeus_app.errors import CancelledError
 from zeus_app.pipeline import Segmenter
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch
@@ -90,11 +91,16 @@ class BrightIsObject:
         self.trainable: nn.Module = nn.Identity()
         self.tower_ids: dict[str, str] = {}
         self.seen: SliceStack
+        self.prepared: list[tuple[BoolArray, Guidance]] = []
+
+    def bytes_to_keep(self, pictures: int) -> int:
+        return pictures
 
     def prepare(
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> Pictures:
         self.seen = stack
+        self.prepared.append((stack.tissue, guidance))
         return Pictures(stack)
 
     def logits(self, batch: Batch) -> torch.Tensor:
@@ -307,3 +313,54 @@ def test_where_pixels_and_voxels_do_not_match_only_edges_are_blurred(
     # faces come back half a voxel off, but not all towards one side: half of that is the bound.
     shift = centroid_mm(mask, on) - centroid_mm(inside(on, STAIRS), on)
     assert np.abs(shift / mm).max() < edge / 1024
+
+
+FOUR_SLICES = grid((50, 40, 4), (1, 1, 4))
+
+
+def slices_prepared(wanted: Sequence[Sequence[int]]) -> list[int]:
+    """Which slice each call of the model was shown; `wanted` changes from call to call."""
+    ahead, whole = iter(wanted), segmenter()
+    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}), wanted=lambda: next(ahead))
+    shown = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in whole.model.prepared]
+    return [int(s) for (s,) in shown]
+
+
+def test_a_study_is_prepared_slice_by_slice() -> None:
+    assert slices_prepared([()] * 4) == [0, 1, 2, 3]
+
+
+def test_slices_that_are_wanted_are_prepared_first_even_if_that_is_known_later() -> None:
+    assert slices_prepared([(), (3, 2), (3, 2), (3, 2)]) == [0, 3, 2, 1]
+
+
+def test_wanting_a_slice_that_does_not_exist_changes_nothing() -> None:
+    assert slices_prepared([(9, 0)] * 4) == [0, 1, 2, 3]
+
+
+def test_preparing_writes_no_text() -> None:
+    whole = segmenter()
+    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}))
+    assert {guidance.scope for _, guidance in whole.model.prepared} == {"none"}
+
+
+def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def report(stage: str, done: int, total: int) -> None:
+        told.append((stage, done, total))
+        if done == 2:
+            raise CancelledError("enough")
+
+    whole = segmenter()
+    with pytest.raises(CancelledError):
+        whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}), report=report)
+    assert told == [("encoding", 0, 4), ("encoding", 1, 4), ("encoding", 2, 4)]
+    assert len(whole.model.prepared) == 2
+
+
+def test_a_model_that_keeps_nothing_is_shown_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = segmenter()
+    monkeypatch.setattr(whole.model, "bytes_to_keep", lambda pictures: 0)
+    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}))
+    assert whole.model.prepared == []

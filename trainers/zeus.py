@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
 from zeus_app.registry import lookup
+from zeus_app.server import priority
 from zeus_app.server.answer import INSTRUCTIONS, read_texts
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.label_history import FINAL
@@ -60,6 +61,7 @@ class ZeusTrain(TrainTask):
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
         """Train on all final labels; the best weights are served from the next inference on."""
         self.check(request)
+        priority.step_back()
         place = self._workplace
         studies = [self._labelled(study, datastore) for study in datastore.get_labeled_images()]
         config = train_config(request)

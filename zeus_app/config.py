@@ -70,6 +70,12 @@ class ZeusConfig(_Settings):
     open_mib: int = Field(
         1024, ge=0, description="pictures of the studies in work kept in memory, MiB"
     )
+    waiting: int = Field(
+        8, ge=1, description="inferences that may wait for their turn; so many clicks besides"
+    )
+    prepare: bool = Field(
+        True, description="encode a study in the background when a client opens it"
+    )
     seed: int = Field(0, description="seed of every random draw")
 
     @property

@@ -27,3 +27,18 @@ class UnknownNameError(InputError):
 
 class CancelledError(Exception):
     """The user asked for this work to stop; nothing half-done was written."""
+
+
+class BusyError(Exception):
+    """Too much waits already. Over HTTP it is a 503 with Retry-After.
+
+    Args:
+        came: what there is too much of.
+        retry_after_s: whole seconds after which a try may succeed, at least 1.
+    """
+
+    status = 503
+
+    def __init__(self, came: str, *, retry_after_s: int) -> None:
+        super().__init__(f"{came}. What to do: try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s

@@ -1,8 +1,8 @@
 """The way of a study, from its files to its segmentation. The one place that knows the order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -143,6 +143,42 @@ class Segmenter:
             checkpoint=version,
             notes=_notes(version, union),
         )
+
+    def prepare(
+        self,
+        study: Study,
+        *,
+        report: Report = silent,
+        wanted: Callable[[], Collection[int]] = tuple,
+    ) -> None:
+        """Encode a study into the cache, so that whatever is asked next finds it there.
+
+        Slice by slice, so that what is more urgent waits for one alone. No text is written.
+
+        Args:
+            study: its sequences, as stored.
+            report: told before each slice; may raise, or wait.
+            wanted: axial indices on the canonical grid to encode next; asked before each slice.
+
+        Raises:
+            InputError: the study cannot be read this way; says why.
+        """
+        if not self.model.bytes_to_keep(1):
+            return  # no tower to run
+        stack = slice_stack(align_for(study, self.target), self.target.sequence_names)
+        left = [int(s) for s in np.flatnonzero(stack.tissue.any(axis=0))]
+        total = len(left)
+        for done in range(total):
+            report("encoding", done, total)
+            left.remove(chosen := next((s for s in wanted() if s in left), left[0]))
+            tissue = np.zeros_like(stack.tissue)
+            tissue[:, chosen] = stack.tissue[:, chosen]
+            self.model.prepare(
+                replace(stack, tissue=tissue),
+                guidance=Guidance(scope="none"),
+                report=silent,
+                keep_pixels=False,
+            )
 
     def fit(
         self,

@@ -11,6 +11,7 @@ from monailabel.tasks.activelearning.first import First
 from infer.clicks import ClickInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
+from zeus_app.server import priority
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.inference import answering_always, run_inference
 from zeus_app.server.scoring import DiceScoring
@@ -82,6 +83,7 @@ class ZeusApp(MONAILabelApp):
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; one that cannot be used does not end the others."""
+        priority.step_back()
         answers: dict[str, Any] = self._batch_infer(
             request, self.workplace.datastore, answering_always(self.infer)
         )

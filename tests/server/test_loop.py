@@ -80,6 +80,14 @@ def test_a_training_ends_well_and_shows_its_epochs(trained: dict[str, object]) -
     assert "epoch 2/2, loss 0.5000, validation DSC 0.5000" in lines
 
 
+def test_a_training_gives_way_to_the_server_on_the_cpu(
+    server: Server, trained: dict[str, object]
+) -> None:
+    lines = "\n".join(trained["details"])  # type: ignore[arg-type]
+    server_s = psutil.Process(server.process.pid).nice()
+    assert f"niceness {min(19, server_s + 10)}\n" in lines
+
+
 def test_the_next_inference_uses_the_new_checkpoint_without_a_restart(
     client: MONAILabelClient, trained: dict[str, object]
 ) -> None:

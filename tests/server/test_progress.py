@@ -94,4 +94,4 @@ def test_cancelling_what_does_not_run_is_not_found(server: Server) -> None:
 
 def test_nothing_runs_and_nothing_was_trained_at_first(server: Server) -> None:
     state = requests.get(f"{server.url}/zeus/progress", timeout=10).json()
-    assert state == {"inference": [], "training": {"running": False}}
+    assert state == {"inference": [], "preparing": [], "training": {"running": False}}

@@ -57,8 +57,16 @@ class ClickHistory:
         except (OSError, ValidationError):
             return []
 
-    def follow(self, request: ClickRequest, study: str, sequence: str) -> Step | None:
+    def follow(
+        self, request: ClickRequest, study: str, sequence: str, *, keep: bool = True
+    ) -> Step | None:
         """Take a request into the history, and say what counts now.
+
+        Args:
+            request: what was said.
+            study: its id.
+            sequence: on whose grid the clicks are.
+            keep: not for a guest, whose id no later request has.
 
         Returns:
             Everything said so far; None when nothing is left of it.
@@ -74,7 +82,8 @@ class ClickHistory:
                     step = _upon(before, step)
                 if step != before:  # a request that came twice is one step
                     steps.append(step)
-            self._keep(request.user, study, steps[-STEPS:])
+            if keep:
+                self._keep(request.user, study, steps[-STEPS:])
             return steps[-1] if steps else None
 
     def _keep(self, user: str, study: str, steps: list[Step]) -> None:

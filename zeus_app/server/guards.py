@@ -2,15 +2,18 @@
 
 Stock routes are `async def` around synchronous work: one long request blocks all others. These are
 plain functions, which FastAPI runs in threads, and they refuse bad requests before work begins.
+Inferences have threads of their own, so that however many wait, the others find one.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, BackgroundTasks, Body, File, Form, UploadFile
+from fastapi import APIRouter, BackgroundTasks, Body, File, Form, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from monailabel.endpoints import activelearning, batch_infer, scoring, train
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
@@ -20,9 +23,11 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.registry import lookup
 from zeus_app.server.forms import json_object
 from zeus_app.server.routes import ADMIN, ANNOTATOR, USER
+from zeus_app.server.single_flight import SingleFlight
 from zeus_app.server.workplace import Workplace
 
 Params = Annotated[dict[str, Any] | None, Body()]
+_FOR_REFUSALS = 4  # threads, beside those of the one that runs and of those that may wait
 _SAYS_WHAT_RUNS = ("model", "image", "images", "method", "strategy", "session", "session_id")
 
 
@@ -59,8 +64,12 @@ def guarded_routes(app: Callable[[], GuardedApp]) -> APIRouter:
 
 
 def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
+    waiting = app().workplace.config.waiting  # of clicks, and of inferences
+    flight = SingleFlight(threads=2 * (1 + waiting) + _FOR_REFUSALS)
+
     @router.post("/infer/{model}", tags=["Infer"], dependencies=[USER])
-    def infer(
+    async def infer(
+        http: Request,
         background_tasks: BackgroundTasks,
         model: str,
         image: str = "",
@@ -69,17 +78,29 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         file: Annotated[UploadFile | None, File()] = None,
         output: ResultType | None = None,
     ) -> Any:
-        """Segment a study, a session's, or a file sent along; others are answered meanwhile."""
+        """Segment a study, a session's, or a file sent along; others are answered meanwhile.
+
+        There is no time limit: it ends when it is done, cancelled, or nobody waits for it.
+        """
         here = app()
-        lookup("model", model, here.tasks("model"))
+        task = lookup("model", model, here.tasks("model"))
         request = _refuse_overwriting(json_object(params), {"model": model, "image": image})
         if output == ResultType.dicom_seg:
             raise InputError(
                 "output=dicom_seg", expected="image, json or all", remedy="ask for image"
             )
-        with _image_id(here, image, session_id, file) as image_id:
-            result = here.infer({**request, "model": model, "image": image_id})
-        return send_response(here.datastore(), result, output, background_tasks)
+
+        def work() -> dict[str, Any]:
+            with _image_id(here, image, session_id, file) as image_id:
+                return here.infer({**request, "model": model, "image": image_id})
+
+        asked = [model, image, session_id, request, here.workplace.served]
+        alike = file is None and getattr(task, "same_when_repeated", False)
+        key = json.dumps(asked, sort_keys=True) if alike else ""
+        result = await flight.answer(work, key=key, http=http, jobs=here.workplace.jobs)
+        return await run_in_threadpool(
+            send_response, here.datastore(), result, output, background_tasks
+        )
 
     @router.post("/infer/wsi/{model}", tags=["Infer"], include_in_schema=False)
     @router.post("/infer/wsi_v2/{model}", tags=["Infer"], include_in_schema=False)
@@ -169,11 +190,14 @@ def _add_next_and_score(router: APIRouter, app: Callable[[], GuardedApp]) -> Non
         while True:
             offered = len(studies.studies)
             try:
-                return activelearning.sample(strategy, request, None)
+                found = activelearning.sample(strategy, request, None)
             except InputError:
                 if len(studies.studies) == offered:
                     raise
-                # The one chosen turned out unusable and is off the list: choose again.
+                continue  # the one chosen turned out unusable and is off the list: choose again
+            if found:
+                app().workplace.opened(found["id"])
+            return found
 
     @router.post("/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR])
     def score(method: str, params: Params = None, run_sync: bool = False) -> Any:

@@ -1,16 +1,18 @@
 """Running an inference task the way MONAI Label's app does, but by image id."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zeus_app.errors import InputError
+from zeus_app.errors import BusyError, InputError
 from zeus_app.registry import lookup
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.label_history import ORIGINAL
 
 Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
+_TRY_AGAIN_S = 5  # at most; a batch is in no hurry and comes after whoever waits
 logger = logging.getLogger(__name__)
 
 
@@ -40,13 +42,19 @@ def run_inference(
 
 
 def answering_always(infer: Infer) -> Infer:
-    """An inference for batches, in which a study that cannot be used says why and ends nothing."""
+    """An inference for batches.
+
+    A study that cannot be used says why and ends nothing; a full line is waited for.
+    """
 
     def infer_or_say_why(request: Mapping[str, Any], datastore: object) -> dict[str, Any]:
-        try:
-            return infer(request, datastore)
-        except InputError as error:
-            logger.warning("%s left out of the batch: %s", request.get("image"), error)
-            return {"error": str(error)}
+        while True:
+            try:
+                return infer(request, datastore)
+            except InputError as error:
+                logger.warning("%s left out of the batch: %s", request.get("image"), error)
+                return {"error": str(error)}
+            except BusyError as busy:
+                time.sleep(min(busy.retry_after_s, _TRY_AGAIN_S))
 
     return infer_or_say_why

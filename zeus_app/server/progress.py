@@ -1,75 +1,111 @@
-"""Where running inferences are, and the way to stop them."""
+"""Where running inferences are, and the ways to stop them."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from zeus_app.errors import CancelledError, UnknownNameError
+from zeus_app.errors import UnknownNameError
+from zeus_app.server.line import Line, Place, Turn
 
-_LOOK_EVERY_S = 0.1  # how soon one that waits in line learns that it was cancelled
+
+class Client:
+    """Whoever waits for a piece of work. When the last one has gone, nobody wants it."""
+
+    gone = False
+
+
+asking: ContextVar[Client | None] = ContextVar("asking", default=None)
+"""For whom the work of this thread is done. A task need not know: its jobs are its client's."""
 
 
 @dataclass(eq=False)
-class Job:
-    """One inference, waiting or running. Called as a Report by the work itself."""
+class Job(Place):
+    """One inference, waiting, running or paused. Called as a Report by the work itself."""
 
-    study: str
+    line: "Line[Job]" = field(kw_only=True)
+    client: Client | None = None
     stage: str = "waiting"
     done: int = 0
     total: int = 0
     started: float = field(default_factory=time.monotonic)
-    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note where the work is. Raises CancelledError when nobody wants it any more."""
+        """Note where the work is, and let a click go first.
+
+        Raises:
+            CancelledError: nobody wants the work any more.
+        """
         self.stage, self.done, self.total = stage, done, total
-        if self.cancelled.is_set():
-            raise CancelledError(f"the inference of study {self.study!r} was cancelled")
+        self.refuse_if_unwanted()
+        self.line.give_way(self)
+
+    def unwanted(self) -> bool:
+        """Whether it was cancelled, or its client went away."""
+        return self.cancelled or (self.client is not None and self.client.gone)
 
     def as_json(self) -> dict[str, Any]:
         """What clients see."""
         return {
             "study": self.study,
-            "stage": self.stage,
+            "stage": "paused" if self.paused else self.stage,
             "done": self.done,
             "total": self.total,
             "elapsed_s": round(time.monotonic() - self.started, 1),
-            "cancelled": self.cancelled.is_set(),
+            "cancelled": self.unwanted(),
         }
 
 
 class Jobs:
-    """The line of inferences: one runs at a time, in this process."""
+    """The heavy work of this process: clicks, inferences, preparation; one runs at a time.
 
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._jobs: list[Job] = []
+    Args:
+        waiting: how many clicks may wait, and how many inferences.
+    """
+
+    def __init__(self, *, waiting: int = 8) -> None:
+        self._line: Line[Job] = Line(waiting=waiting)
 
     @contextmanager
-    def job(self, study: str) -> Iterator[Job]:
+    def job(self, study: str, *, urgent: bool = False) -> Iterator[Job]:
         """Wait for this inference's turn and hold it.
 
+        Args:
+            study: whose inference it is.
+            urgent: a user clicked: it goes before inferences, and one that runs lets it in between
+                two batches.
+
         Raises:
+            BusyError: too many wait already.
             CancelledError: it was cancelled before its turn came.
         """
-        job = Job(study)
-        self._jobs.append(job)
+        with self._turn(study, Turn.CLICK if urgent else Turn.INFERENCE) as job:
+            yield job
+
+    @contextmanager
+    def background(self, study: str) -> Iterator[Job]:
+        """The same for work that nobody waits for; it gives way to everything."""
+        with self._turn(study, Turn.PREPARATION) as job:
+            yield job
+
+    @contextmanager
+    def _turn(self, study: str, turn: Turn) -> Iterator[Job]:
+        job = Job(study, turn, line=self._line, client=asking.get())
+        self._line.join(job)
         try:
-            while not self._turn.acquire(timeout=_LOOK_EVERY_S):
-                job("waiting", 0, 0)
-            try:
-                yield job
-            finally:
-                self._turn.release()
+            yield job
         finally:
-            self._jobs.remove(job)
+            self._line.leave(job)
+
+    def inference_waits(self) -> bool:
+        """Whether an inference waits, for which work in the background should make room."""
+        return self._line.has(Turn.INFERENCE)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """All inferences, the running one first."""
-        return [job.as_json() for job in list(self._jobs)]
+        """All clicks and inferences, the running one first."""
+        return [job.as_json() for job in self._wanted()]
 
     def cancel(self, study: str) -> int:
         """Cancel every inference of a study; they stop at their next batch.
@@ -80,13 +116,23 @@ class Jobs:
         Raises:
             UnknownNameError: none is running or waiting.
         """
-        jobs = [job for job in list(self._jobs) if job.study == study]
+        known = self._wanted()
+        jobs = [job for job in known if job.study == study]
         for job in jobs:
-            job.cancelled.set()
+            job.cancelled = True
+        self._line.look_again()
         if not jobs:
             raise UnknownNameError(
                 f"no inference of study {study!r} is running",
-                expected=", ".join(job.study for job in self._jobs) or "a running inference",
+                expected=", ".join(job.study for job in known) or "a running inference",
                 remedy="see GET /zeus/progress",
             )
         return len(jobs)
+
+    def forget(self, client: Client) -> None:
+        """Cancel what is done for a client that went away."""
+        client.gone = True
+        self._line.look_again()
+
+    def _wanted(self) -> list[Job]:
+        return [job for job in self._line.order() if job.turn != Turn.PREPARATION]

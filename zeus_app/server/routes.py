@@ -10,6 +10,7 @@ from monailabel.endpoints.user.auth import RBAC
 from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.describe import describe as modules_of
+from zeus_app.errors import InputError
 from zeus_app.profiles import load_profile
 from zeus_app.server.label_history import FINAL, LabelVersion
 from zeus_app.server.train_progress import read_progress
@@ -30,6 +31,7 @@ def zeus_routes(workplace: Callable[[], Workplace]) -> APIRouter:
     router = APIRouter(prefix="/zeus", tags=["Zeus"])
     _add_studies(router, workplace)
     _add_progress(router, workplace)
+    _add_preparation(router, workplace)
     _add_labels(router, workplace)
     _add_checkpoints(router, workplace)
     return router
@@ -65,12 +67,13 @@ def _add_studies(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
 def _add_progress(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
     @router.get("/progress", dependencies=[USER])
     def progress() -> dict[str, Any]:
-        """Running and waiting inferences, and where the last training is."""
+        """Running and waiting inferences, what is prepared, and where the last training is."""
         place = workplace()
         training = read_progress(place.state.training)
         running = bool(processes("train"))
         return {
             "inference": place.jobs.as_json(),
+            "preparing": place.preparer.as_json(),
             "training": {"running": running, **training} if training else {"running": running},
         }
 
@@ -78,6 +81,27 @@ def _add_progress(router: APIRouter, workplace: Callable[[], Workplace]) -> None
     def cancel(study: str) -> dict[str, Any]:
         """Cancel the inferences of a study; their requests end with 409."""
         return {"study": study, "cancelled": workplace().jobs.cancel(study)}
+
+
+def _add_preparation(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
+    @router.post("/studies/{study}/prepare", dependencies=[USER], status_code=202)
+    def prepare(study: str, slices: str = "") -> dict[str, Any]:
+        """Encode a study in the background, these axial slices first, such as 12,13.
+
+        They are counted from the feet, on the canonical grid, as in an answer's instructions.
+        """
+        place = workplace()
+        place.prepare(study, _numbers(slices))
+        return {"preparing": place.preparer.as_json()}
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise InputError(
+            f"slices {text!r}", expected="numbers and commas, such as 12,13", remedy="correct it"
+        )
+    return tuple(map(int, words))
 
 
 def _add_labels(router: APIRouter, workplace: Callable[[], Workplace]) -> None:

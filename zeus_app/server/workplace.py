@@ -17,12 +17,14 @@ from zeus_app.pipeline import Segmenter
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.click_history import ClickHistory
 from zeus_app.server.datastore import StudyDatastore
+from zeus_app.server.prepare import Preparer
 from zeus_app.server.progress import Jobs
 from zeus_app.state import StateFolder, state_folder
 from zeus_app.studies.found import files_of
+from zeus_app.studies.read import read_one_file, read_study
 from zeus_app.targets import Target
-from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.types import SliceStack
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+from zeus_app.types import SliceStack, Study
 
 _MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
@@ -38,6 +40,7 @@ class Workplace:
         checkpoints: the versions of the weights.
         jobs: running inferences.
         click_history: what each user clicked.
+        preparer: encodes what clients open.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -46,9 +49,10 @@ class Workplace:
         self.state = state
         self.datastore = StudyDatastore(folder, target, state)
         self.checkpoints = Checkpoints(state.checkpoints)
-        self.jobs = Jobs()
         self.click_history = ClickHistory(state.clicks)
         self._open = OpenStudies(target, limit_bytes=config.open_mib * (1 << 20))
+        self.jobs = Jobs(waiting=config.waiting)
+        self.preparer = Preparer(self.jobs, lambda study, **to: self.segmenter.prepare(study, **to))
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
         self._clicks: ClickSegmenter | None = None
@@ -69,11 +73,38 @@ class Workplace:
                 self._clicks = build_clicks(self.config, self.state)
             return self._clicks
 
-    def opened(self, asked: Asked) -> SliceStack:
+    def pictures_of(self, asked: Asked) -> SliceStack:
         """A study's pictures, read at the first click and kept while it is worked on."""
         files = files_of(asked.files.sources)
-        key = (asked.study, *((path, path.stat().st_mtime_ns) for path in files))
+        key = tuple((path, path.stat().st_mtime_ns) for path in files)
         return self._open.stack(key, partial(self.datastore.catalogue.read, asked))
+
+    @property
+    def served(self) -> str:
+        """The version of the weights that answers next."""
+        served = self.checkpoints.served()
+        return served.version if served else UNTRAINED
+
+    def opened(self, image_id: str) -> None:
+        """A client opened a study: prepare it, unless the settings say no."""
+        if self.config.prepare:
+            files = self.datastore.catalogue.resolve(image_id).files
+            self.preparer.open(files.id, partial(read_study, files))
+
+    def prepare(self, image_id: str, slices: tuple[int, ...]) -> str:
+        """Prepare a study because a client asks for it, these slices first; returns its id."""
+        files = self.datastore.catalogue.resolve(image_id).files
+        self.preparer.open(files.id, partial(read_study, files), first=slices, again=True)
+        return files.id
+
+    def opened_session(self, session: str, image: Path) -> None:
+        """A client sent the file, or the folder of one study, at `image`: prepare it likewise."""
+
+        def read() -> Study:
+            return read_study(read_one_file(image, self.target, session))
+
+        if self.config.prepare:
+            self.preparer.open(f"session {session}", read)
 
     @property
     def label_values(self) -> dict[str, int]:

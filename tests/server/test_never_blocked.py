@@ -1,0 +1,214 @@
+"""Many clients at one server, over a real socket: each is answered, or told when to come back.
+
+The slow study runs until a test releases it, so that nothing here depends on how fast things are.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+import requests
+
+from tests.server import running
+from tests.server.conftest import affine, head, make_study, save
+
+WAITING = 2
+CROWD = 60  # FastAPI has 40 threads for all plain routes
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    folder = tmp_path_factory.mktemp("busy")
+    for seed, study in enumerate(("alpha", "bravo", "charlie", "slow")):
+        make_study(folder / "studies", study, seed)
+    (folder / "state" / "tmp").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAKE_RELEASE", str(folder / "state" / "release"))
+        patch.setenv("TMPDIR", str(folder / "state" / "tmp"))
+        conf = {"target": "phantom", "waiting": str(WAITING), "prepare": "false"}
+        started = running.start(folder / "studies", folder / "state", conf)
+    yield started
+    running.stop(started)
+
+
+class Clients:
+    """Clients that ask and do not wait until they want to."""
+
+    def __init__(self, server: running.Server) -> None:
+        self._server = server
+        self._asked: list[HTTPConnection] = []
+        self._release = server.state / "release"
+
+    def ask(self, image: str, words: str = "") -> HTTPConnection:
+        """POST /infer; other words make another request."""
+        address = urlsplit(self._server.url)
+        line = HTTPConnection(address.hostname or "", address.port, timeout=60)
+        params = {"instructions": {"T2/lesion": words}} if words else {}
+        line.request(
+            "POST",
+            f"/infer/zeus?image={image}&output=image",
+            body=urlencode({"params": json.dumps(params)}),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+        self._asked.append(line)
+        return line
+
+    def hold(self) -> HTTPConnection:
+        """A long inference that runs."""
+        asked = self.ask("slow")
+        until(lambda: [one["stage"] for one in self.progress()] == ["encoding"])
+        return asked
+
+    def fill_the_line(self) -> None:
+        for number in range(WAITING):
+            self.ask("alpha", f"number {number}")
+        self.see(["slow", *["alpha"] * WAITING])
+
+    def release(self) -> None:
+        self._release.touch()
+
+    def progress(self) -> list[dict[str, Any]]:
+        answer = requests.get(f"{self._server.url}/zeus/progress", timeout=60).json()
+        found: list[dict[str, Any]] = answer["inference"]
+        return found
+
+    def see(self, studies: list[str]) -> None:
+        """Wait until these are in the line."""
+        until(lambda: [one["study"] for one in self.progress()] == studies)
+
+    def end(self) -> None:
+        for line in self._asked:
+            line.close()
+        self.see([])
+        self._release.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def clients(server: running.Server) -> Iterator[Clients]:
+    made = Clients(server)
+    yield made
+    made.end()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def answer(asked: HTTPConnection) -> tuple[HTTPResponse, bytes]:
+    response = asked.getresponse()
+    return response, response.read()
+
+
+def runs(server: running.Server) -> int:
+    """How many inferences of the slow study came to their end."""
+    return server.log_text().count("slow: checkpoint")
+
+
+@pytest.mark.parametrize("path", ["/info/", "/zeus/progress", "/datastore/image?image=bravo"])
+def test_others_are_answered_while_the_line_is_full(
+    server: running.Server, clients: Clients, path: str
+) -> None:
+    clients.hold()
+    clients.fill_the_line()
+    assert requests.get(f"{server.url}{path}", timeout=60).ok
+    clients.see(["slow", *["alpha"] * WAITING])
+
+
+def test_beyond_the_bound_a_client_is_told_when_to_come_back(clients: Clients) -> None:
+    clients.hold()
+    clients.fill_the_line()
+    response, body = answer(clients.ask("bravo"))
+    assert response.status == 503
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert f"{WAITING} inferences wait already" in json.loads(body)["detail"]
+
+
+def test_more_clients_than_threads_leave_one_for_everybody_else(
+    server: running.Server, clients: Clients
+) -> None:
+    clients.hold()
+    crowd = [clients.ask("alpha", f"client {number}") for number in range(CROWD)]
+    clients.see(["slow", *["alpha"] * WAITING])  # which needs a thread
+    clients.release()
+    codes = sorted(answer(asked)[0].status for asked in crowd)
+    assert codes == [200] * WAITING + [503] * (CROWD - WAITING)
+
+
+def test_equal_requests_run_once_and_each_gets_the_mask(
+    server: running.Server, clients: Clients
+) -> None:
+    before = runs(server)
+    first = clients.hold()
+    others = [clients.ask("slow") for _ in range(2)]
+    for _ in range(3):  # the server read them before these, which came later
+        assert len(clients.progress()) == 1
+    clients.release()
+    answers = [answer(asked) for asked in (first, *others)]
+    assert [response.status for response, _ in answers] == [200, 200, 200]
+    assert len({body for _, body in answers}) == 1 and len(answers[0][1]) > 100
+    assert runs(server) == before + 1
+
+
+def test_a_request_with_other_params_runs_for_itself(clients: Clients) -> None:
+    clients.hold()
+    clients.ask("slow", "something else")
+    clients.see(["slow", "slow"])
+
+
+def test_files_sent_along_are_never_shared(
+    server: running.Server, clients: Clients, tmp_path: Path
+) -> None:
+    content = save(tmp_path / "t2.nii.gz", head(1), affine()).read_bytes()
+    names = {
+        requests.post(
+            f"{server.url}/infer/zeus?output=json",
+            files={"file": ("t2.nii.gz", content)}, timeout=60,
+        ).json()["study"]
+        for _ in range(2)
+    }  # fmt: skip
+    assert len(names) == 2
+
+
+def test_a_client_that_goes_away_takes_its_work_along(
+    server: running.Server, clients: Clients
+) -> None:
+    before = runs(server)
+    clients.hold().close()
+    clients.see([])
+    assert runs(server) == before
+
+
+def test_a_client_that_goes_away_while_it_waits_leaves_the_line(clients: Clients) -> None:
+    clients.hold()
+    waiting = clients.ask("bravo")
+    clients.see(["slow", "bravo"])
+    waiting.close()
+    clients.see(["slow"])
+
+
+def test_work_that_another_client_waits_for_goes_on(clients: Clients) -> None:
+    first = clients.hold()
+    second = clients.ask("slow")
+    for _ in range(3):
+        clients.progress()
+    first.close()
+    for _ in range(3):
+        assert not clients.progress()[0]["cancelled"]
+    clients.release()
+    assert answer(second)[0].status == 200
+
+
+def test_no_answer_leaves_a_file_behind(server: running.Server, clients: Clients) -> None:
+    first, second = clients.hold(), clients.ask("slow")
+    clients.ask("slow").close()
+    clients.release()
+    assert answer(first)[0].status == answer(second)[0].status == 200
+    until(lambda: list((server.state / "tmp").glob("zeus-*")) == [])

@@ -1,0 +1,271 @@
+"""What a client opens is encoded in the background, while nothing else runs."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+
+from tests.server.conftest import affine, head, make_study, save
+from tests.server.running import Server
+from zeus_app.errors import InputError
+from zeus_app.progress import Report
+from zeus_app.server.prepare import MOST, Preparer
+from zeus_app.server.progress import Jobs
+from zeus_app.server.workplace import Workplace, open_workplace
+from zeus_app.types import Study
+
+LONG_S = 10
+SLICES = 4
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.001)
+
+
+class Bench:
+    """A preparer whose slices are encoded one by one, when a test says so."""
+
+    def __init__(self) -> None:
+        self.jobs = Jobs()
+        self.encoded: list[tuple[str, int]] = []
+        self.read: list[str] = []
+        self._allowed = threading.Semaphore(0)
+        self.preparer = Preparer(self.jobs, self._encode)
+
+    def _encode(
+        self, study: Study, *, report: Report, wanted: Callable[[], Collection[int]]
+    ) -> None:
+        left = [s for s in range(SLICES) if (study.id, s) not in self.encoded]
+        for done in range(len(left)):
+            report("encoding", done, SLICES)
+            assert self._allowed.acquire(timeout=LONG_S)
+            chosen = next((s for s in wanted() if s in left), left[0])
+            left.remove(chosen)
+            self.encoded.append((study.id, chosen))
+
+    def open(self, study: str, *, first: tuple[int, ...] = (), again: bool = False) -> None:
+        def read() -> Study:
+            self.read.append(study)
+            return Study(study, {})
+
+        self.preparer.open(study, read, first=first, again=again)
+
+    def encode(self, slices: int) -> None:
+        """Let so many slices be encoded, and wait until they are."""
+        expected = len(self.encoded) + slices
+        self._allowed.release(slices)
+        until(lambda: len(self.encoded) == expected)
+
+    def end(self) -> None:
+        self._allowed.release(1000)
+        until(lambda: self.preparer.as_json() == [])
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.end()
+
+
+def test_what_is_opened_is_prepared(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(SLICES)
+    until(lambda: bench.preparer.as_json() == [])
+    assert bench.encoded == [("a", 0), ("a", 1), ("a", 2), ("a", 3)]
+
+
+def test_where_it_is_can_be_seen(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(1)
+    until(lambda: bench.preparer.as_json()[0]["done"] == 1)
+    assert bench.preparer.as_json() == [{"study": "a", "stage": "encoding", "done": 1, "total": 4}]
+
+
+def test_the_study_opened_last_comes_first(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(1)
+    bench.open("b")
+    bench.encode(1 + SLICES)  # the slice of a that was begun, then b
+    assert bench.encoded == [("a", 0), ("a", 1), *(("b", s) for s in range(SLICES))]
+
+
+def test_slices_that_were_clicked_come_first_even_in_a_study_under_way(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(1)
+    bench.open("a", first=(3, 2), again=True)
+    bench.encode(2)
+    assert bench.encoded == [("a", 0), ("a", 3), ("a", 2)]
+
+
+def test_a_study_opened_twice_is_prepared_once(bench: Bench) -> None:
+    bench.open("a")
+    bench.open("a")
+    bench.encode(SLICES)
+    until(lambda: bench.preparer.as_json() == [])
+    bench.open("a")
+    assert bench.preparer.as_json() == [] and bench.read == ["a"]
+
+
+def test_an_explicit_request_prepares_it_again(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(SLICES)
+    until(lambda: bench.preparer.as_json() == [])
+    bench.open("a", again=True)
+    until(lambda: bench.read == ["a", "a"])
+
+
+def test_only_the_newest_are_remembered(bench: Bench) -> None:
+    names = [f"study {number}" for number in range(MOST + 1)]
+    for name in names:
+        bench.open(name)
+    assert [one["study"] for one in bench.preparer.as_json()] == names[:0:-1]
+
+
+def test_an_inference_goes_first_and_the_study_is_let_go_of_meanwhile(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(1)
+    entered = threading.Event()
+
+    def infer() -> None:
+        with bench.jobs.job("b"):
+            entered.set()
+            assert [one["stage"] for one in bench.preparer.as_json()] == ["waiting"]
+
+    inference = threading.Thread(target=infer)
+    inference.start()
+    until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
+    bench.encode(1)
+    assert entered.wait(LONG_S)
+    inference.join(LONG_S)
+    until(lambda: bench.read == ["a", "a"])
+    bench.encode(2)
+    assert bench.encoded == [("a", s) for s in range(SLICES)]
+
+
+def test_a_click_goes_first_and_the_study_is_kept(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(1)
+    entered = threading.Event()
+
+    def click() -> None:
+        with bench.jobs.job("b", urgent=True):
+            entered.set()
+
+    clicking = threading.Thread(target=click)
+    clicking.start()
+    until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
+    bench.encode(1)
+    assert entered.wait(LONG_S)
+    bench.encode(2)
+    assert bench.read == ["a"]
+    clicking.join(LONG_S)
+
+
+@pytest.mark.parametrize("error", [InputError("NaN", expected="x", remedy="y"), OSError("gone")])
+def test_a_study_that_cannot_be_prepared_is_logged_and_the_next_one_is(
+    bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Study:
+        raise error
+
+    with caplog.at_level(logging.WARNING):
+        bench.preparer.open("broken", fail)
+        until(lambda: bench.preparer.as_json() == [])
+    assert "broken was not prepared" in caplog.text
+    bench.open("a")
+    bench.encode(SLICES)
+    assert len(bench.encoded) == SLICES
+
+
+def opened(tmp_path: Path, **conf: str) -> Workplace:
+    make_study(tmp_path / "studies", "alpha", 1)
+    return open_workplace(
+        str(tmp_path / "studies"), {"state": str(tmp_path / "state"), "target": "phantom", **conf}
+    )
+
+
+def test_the_setting_turns_off_what_happens_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, prepared = opened(tmp_path, prepare="false"), []
+    monkeypatch.setattr(place.preparer, "open", lambda name, read, **how: prepared.append(name))
+    place.opened("alpha")
+    place.opened_session("1", tmp_path)
+    assert prepared == []
+    place.prepare("alpha", (2,))
+    assert prepared == ["alpha"]
+
+
+def test_a_sequence_that_is_opened_stands_for_its_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, read = opened(tmp_path), []
+    monkeypatch.setattr(place.preparer, "open", lambda name, how: read.append((name, how())))
+    place.opened("alpha/FLAIR")
+    ((name, study),) = read
+    assert name == "alpha" and set(study.volumes) == {"T2", "FLAIR"}
+
+
+def preparing(server: Server) -> list[str]:
+    found = requests.get(f"{server.url}/zeus/progress", timeout=60).json()["preparing"]
+    return [one["study"] for one in found]
+
+
+@pytest.fixture
+def idle(server: Server) -> Iterator[Server]:
+    """The server, which prepares nothing before and after."""
+    until_idle(server)
+    yield server
+    until_idle(server)
+
+
+def until_idle(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while preparing(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_client_s_request_prepares_a_study_and_an_inference_comes_between(
+    idle: Server, client: MONAILabelClient
+) -> None:
+    address = f"{idle.url}/zeus/studies/slow/prepare"
+    answer = requests.post(address, params={"slices": "3,2"}, timeout=60)
+    assert answer.status_code == 202
+    assert [one["study"] for one in answer.json()["preparing"]] == ["slow"]
+    assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
+
+
+def test_downloading_a_study_opens_it(idle: Server) -> None:
+    requests.get(f"{idle.url}/datastore/image?image=slow", timeout=60).raise_for_status()
+    # The request above it prepared it lately, or it is being prepared: once is enough.
+    assert preparing(idle) in ([], ["slow"])
+
+
+def test_next_and_a_session_open_a_study(
+    idle: Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.next_sample("first", {})
+    file = save(tmp_path / "patient_t2.nii.gz", head(7), affine())
+    assert client.create_session(str(file))["session_id"]
+    until_idle(idle)
+    assert "was not prepared" not in idle.log_text()
+
+
+@pytest.mark.parametrize(
+    ("study", "slices", "status"), [("nobody", "", 404), ("alpha", "a", 400), ("alpha", "-1", 400)]
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    server: Server, study: str, slices: str, status: int
+) -> None:
+    address = f"{server.url}/zeus/studies/{study}/prepare"
+    assert requests.post(address, params={"slices": slices}, timeout=60).status_code == status

@@ -1,0 +1,180 @@
+"""Whose turn it is: one piece of heavy work runs at a time in this process, and gives way.
+
+A study can take a minute and a click a second, on the same cores. So work that holds the turn is
+asked between its batches whether something more urgent waits, and goes on after it.
+"""
+
+import math
+import threading
+import time
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from enum import IntEnum
+from statistics import fmean
+from typing import Generic, TypeVar
+
+from zeus_app.errors import BusyError, CancelledError
+
+_REMEMBERED = 8  # pieces of work whose time tells how long the next ones take
+
+
+class Turn(IntEnum):
+    """Who goes before whom: the lower number first."""
+
+    CLICK = 0
+    INFERENCE = 1
+    PREPARATION = 2
+
+
+@dataclass(eq=False)
+class Place:
+    """A piece of work in the line, waiting, running or paused."""
+
+    study: str
+    turn: Turn = Turn.INFERENCE
+    cancelled: bool = False
+    paused: bool = field(default=False, init=False)
+    arrived: int = field(default=0, init=False)
+    held_s: float = field(default=0.0, init=False)  # pauses not counted
+    _since: float = field(default=0.0, init=False)
+
+    def begin(self) -> None:
+        """The turn is its own from now on."""
+        self.paused, self._since = False, time.monotonic()
+
+    def end(self) -> None:
+        """The turn is no longer its own."""
+        self.held_s += time.monotonic() - self._since
+
+    def had_s(self) -> float:
+        """Seconds of the turn so far, for the one that holds it."""
+        return self.held_s + time.monotonic() - self._since
+
+    def unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.cancelled
+
+    def refuse_if_unwanted(self) -> None:
+        """Raise CancelledError when nobody waits for it any more."""
+        if self.unwanted():
+            raise CancelledError(f"the inference of study {self.study!r} was cancelled")
+
+
+P = TypeVar("P", bound=Place)
+
+
+class Line(Generic[P]):
+    """A line with a bound, fair between studies.
+
+    Clicks go first, then inferences, then preparation. Among equals a paused one goes on first,
+    then the study that was served longest ago, so that one study cannot take every turn.
+
+    Args:
+        waiting: how many clicks may wait, and how many inferences.
+    """
+
+    def __init__(self, *, waiting: int) -> None:
+        self._bound = waiting
+        self._changed = threading.Condition()
+        self._holder: P | None = None
+        self._others: list[P] = []
+        self._served: dict[str, int] = {}  # study -> when it had its last turn, counted in turns
+        self._turns = 0
+        self._arrivals = 0
+        self._took: defaultdict[Turn, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+
+    def join(self, place: P) -> None:
+        """Wait for the turn.
+
+        Raises:
+            BusyError: too many wait already.
+            CancelledError: cancelled before its turn came.
+        """
+        with self._changed:
+            place.refuse_if_unwanted()
+            self._refuse_too_many(place.turn)
+            self._arrivals += 1
+            place.arrived = self._arrivals
+            self._others.append(place)
+            self._hand_on()
+            self._await_turn(place)
+
+    def give_way(self, place: P) -> None:
+        """Let those go first that are more urgent than the one that holds the turn.
+
+        Raises:
+            CancelledError: it was cancelled meanwhile.
+        """
+        with self._changed:
+            if self._holder is place and any(one.turn < place.turn for one in self._others):
+                place.end()
+                place.paused, self._holder = True, None
+                self._others.append(place)
+                self._hand_on()
+                self._await_turn(place)
+
+    def leave(self, place: P) -> None:
+        """Give the turn to the next, for good."""
+        with self._changed:
+            if self._holder is not place:
+                return
+            place.end()
+            if not place.unwanted():
+                self._took[place.turn].append(place.held_s)
+            self._holder = None
+            self._hand_on()
+
+    def look_again(self) -> None:
+        """Some are unwanted since: they leave the line, or stop at their next batch."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def has(self, turn: Turn) -> bool:
+        """Whether one of this kind waits."""
+        with self._changed:
+            return any(other.turn == turn for other in self._others)
+
+    def order(self) -> list[P]:
+        """All in the line: the one that runs, then as their turns would come."""
+        with self._changed:
+            running = [self._holder] if self._holder else []
+            return running + sorted(self._others, key=self._rank)
+
+    def _rank(self, place: P) -> tuple[int, bool, int, int]:
+        served = self._served.get(place.study, 0)
+        return place.turn, not place.paused, served, place.arrived
+
+    def _hand_on(self) -> None:
+        if self._holder is None and self._others:
+            self._holder = min(self._others, key=self._rank)
+            self._others.remove(self._holder)
+            self._turns += 1
+            self._served[self._holder.study] = self._turns
+            here = {place.study for place in (self._holder, *self._others)}
+            self._served = {name: when for name, when in self._served.items() if name in here}
+            self._holder.begin()
+        self._changed.notify_all()
+
+    def _await_turn(self, place: P) -> None:
+        try:
+            while self._holder is not place:
+                place.refuse_if_unwanted()
+                self._changed.wait()
+        except CancelledError:
+            self._others.remove(place)
+            raise
+
+    def _refuse_too_many(self, turn: Turn) -> None:
+        waiting = sum(other.turn == turn and not other.paused for other in self._others)
+        if turn != Turn.PREPARATION and self._holder and waiting >= self._bound:
+            raise BusyError(
+                f"{waiting} {turn.name.lower()}s wait already",
+                retry_after_s=self._until_one_ends_s(self._holder),
+            )
+
+    def _until_one_ends_s(self, holder: P) -> int:
+        """By the mean of the last ones; before any ended, as if this one were half done."""
+        had = holder.had_s()
+        took = self._took[holder.turn]
+        typical = fmean(took) if took else 2 * had
+        return max(1, math.ceil(typical - had))

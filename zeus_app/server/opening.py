@@ -1,0 +1,46 @@
+"""MONAI Label's routes by which a client opens a study: what is opened is prepared.
+
+They read, write and convert files, which the stock ones do on the event loop, before everyone.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, File, UploadFile
+from monailabel.endpoints import datastore as stock_datastore
+from monailabel.endpoints import session as stock_session
+
+from zeus_app.server.guards import GuardedApp
+from zeus_app.server.routes import USER
+
+
+def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
+    """Routes that stand before MONAI Label's own.
+
+    Args:
+        app: gives the running app; POST /reload may replace it.
+    """
+    router = APIRouter()
+
+    @router.get("/datastore/image", tags=["Datastore"], dependencies=[USER])
+    def download_image(image: str) -> Any:
+        """A study's reference volume, or the sequence named."""
+        found = stock_datastore.download_image(image)
+        app().workplace.opened(image)
+        return found
+
+    @router.put("/session/", tags=["Session"], dependencies=[USER])
+    def create_session(
+        background_tasks: BackgroundTasks,
+        files: Annotated[list[UploadFile], File()],
+        uncompress: bool = False,
+        expiry: int = 0,
+    ) -> Any:
+        """Keep the files of one study for a while."""
+        made = stock_session.create_session(background_tasks, uncompress, expiry, files)
+        image = Path(made["session_info"]["image"])
+        app().workplace.opened_session(made["session_id"], image)
+        return made
+
+    return router
