@@ -18,7 +18,7 @@ GRID = 64
 CELL_PX = PICTURE_PX // GRID
 LIKE = 0.3
 """Least cosine of a cell with a clicked one for both to be the same thing."""
-NEARNESS = 1 / 128
+NEARNESS = 0.03
 """Cosine that a pixel's distance costs, where a click on the label and one beside it compete."""
 REACH_PX = 6.0
 """How far an object may reach beyond its neighbouring slice's mask."""
@@ -43,10 +43,7 @@ class Likeness:
     def __init__(self, embedding: torch.Tensor, pointing: Pointing) -> None:
         cells = directions(embedding)
         self.pointing = pointing
-        seeds = [_cell(cells, point) for point in pointing.foreground]
-        if pointing.prior is not None and pointing.prior.any():
-            seeds.append(_mean_direction(cells, pointing.prior))
-        self._like = _cosine(cells, seeds)
+        self._like = _cosine(cells, _seeds(cells, pointing))
         self._unlike = _cosine(cells, [_cell(cells, point) for point in pointing.background])
 
     def region(self, like: float = LIKE) -> BoolArray:
@@ -92,6 +89,14 @@ def near(points: tuple[Point, ...], reach_px: float = SURE_PX) -> BoolArray:
         return np.zeros((PICTURE_PX, PICTURE_PX), np.bool_)
     close: BoolArray = _distance(points, None) <= reach_px
     return close
+
+
+def _seeds(cells: torch.Tensor, pointing: Pointing) -> list[torch.Tensor]:
+    """The directions of the label: of each clicked cell, and the mean of a mask's."""
+    seeds = [_cell(cells, point) for point in pointing.foreground]
+    if pointing.prior is not None and pointing.prior.any():
+        seeds.append(_mean_direction(cells, pointing.prior))
+    return seeds
 
 
 def _cosine(cells: torch.Tensor, seeds: list[torch.Tensor]) -> FloatArray:
