@@ -18,7 +18,7 @@ LEAVES = {
     "profiles", "reporting", "studies",
 }  # fmt: skip
 ASSEMBLY = {"build", "describe", "instruct", "launch", "pipeline", "server", "training", "zeus"}
-ENTRANCES = {"cli", "demo", "real"}
+ENTRANCES = {"cache_cli", "cli", "demo", "real"}
 LEVELS = {
     **dict.fromkeys(BASE, 0),
     **dict.fromkeys(LEAVES, 1),

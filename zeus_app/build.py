@@ -60,7 +60,7 @@ from zeus_app.zeus import Zeus
 class ImageKind(NamedTuple):
     """How one family of image encoders is loaded, and the mask decoder that belongs to it."""
 
-    encoder: Callable[..., ImageEncoder]  # (path, *, device)
+    encoder: Callable[..., ImageEncoder]  # (path, *, device, runtime)
     decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
 
 
@@ -163,12 +163,9 @@ def build_zeus(
     refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
-    image_tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
-    image_weights = locate(profile.image_encoder.weights)
-    encoder = image_tower.encoder(image_weights, device=device)
+    encoder, load_sam = image_tower(config, profile, device)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    load_sam = partial(image_tower.decoder_start, image_weights)
     images = KeptImageEncoder(encoder, cache, batch=config.batch_slices)
     writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
@@ -194,6 +191,16 @@ def build_zeus(
         mode=config.instruction,
         device=device,
     )
+
+
+def image_tower(
+    config: ZeusConfig, profile: Profile, device: torch.device
+) -> tuple[ImageEncoder, Callable[[], tuple[PromptEncoder, MaskDecoder]]]:
+    """F_enc, run as the settings ask, and what loads the decoder that belongs to it."""
+    kind = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
+    weights = locate(profile.image_encoder.weights)
+    encoder = kind.encoder(weights, device=device, runtime=config.encoder_runtime)
+    return encoder, partial(kind.decoder_start, weights)
 
 
 def trainable_net(
