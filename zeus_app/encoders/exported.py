@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,8 @@ class OnnxRuntime:
             Exception: whatever they raise.
         """
         try:
-            import onnx  # noqa: F401 - PyTorch's exporter calls it
-            import onnxruntime
+            import_module("onnx")  # PyTorch's exporter calls it
+            onnxruntime = import_module("onnxruntime")
         except ImportError as error:
             raise CannotRunError(f"{error.name} is not installed") from error
         self.id = f"onnxruntime-{onnxruntime.__version__}-f32"

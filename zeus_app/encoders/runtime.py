@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -85,7 +85,8 @@ class CompiledRuntime(TorchRuntime):
         if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
             raise CannotRunError("no C++ compiler, which torch.compile needs")
         compiled = [
-            replace(stage, module=torch.compile(stage.module, dynamic=False)) for stage in stages
+            replace(stage, module=cast(nn.Module, torch.compile(stage.module, dynamic=False)))
+            for stage in stages
         ]
         super().__init__(compiled, device=device)
         self.id += "-compiled"
