@@ -54,7 +54,7 @@ LEAST_PX = 60
 """Labels smaller than this on a slice are left out: no click improves five pixels."""
 SLICES = 3
 """Slices of each label and patient, evenly spread over those that show it."""
-PATIENTS = 2
+PATIENTS = 4
 SEQUENCES: Mapping[str, str] = {
     "brain_tumour": "FLAIR,T1Gd",
     "prostate": "",
@@ -145,7 +145,8 @@ def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) ->
     scores: list[float] = []
     for _ in range(CLICKS):
         found = answer(embeddings, pointing) > 0.5
-        scores.append(float(2 * (found & truth).sum() / (found.sum() + truth.sum())))
+        dsc = 2 * (found & truth).sum() / (found.sum() + truth.sum())
+        scores.append(round(float(dsc), 3))
         if scores[-1] == 1:
             return scores + [1.0] * (CLICKS - len(scores))
         pointing = next_click(pointing, found, truth)
@@ -240,7 +241,7 @@ def main(names: Sequence[str]) -> None:
     results = json.loads(path.read_text()) if path.exists() else {}
     for name in names or SEQUENCES:
         results[name] = measure(name, Path(os.environ["ZEUS_REAL_DATA"]) / name, decoder)
-        write_text_atomically(path, json.dumps(results, indent=1) + "\n")
+        write_text_atomically(path, json.dumps(results) + "\n")
     docs = CHECKOUT / "docs"
     save_png(plot(results), docs / "images" / "interactive.png")
     replace_between_marks(docs / "interactive.md", "clicks", page(results))

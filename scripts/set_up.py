@@ -98,7 +98,7 @@ class Checkout:
             ),
             Step(
                 "weights",
-                "fetch the frozen towers' weights and check their hashes",
+                "fetch the frozen towers' weights, check their hashes, measure how to run them",
                 0.5,  # half of it at the first use: the LLM unpacked, the encoder for OpenVINO
                 (
                     *sorted((self.root / "zeus_app" / "weights").glob("*.yaml")),
@@ -159,9 +159,7 @@ class Checkout:
         """Install everything in one resolve; then mend what an interrupted run left broken."""
         install = ["install", "-r", "requirements-dev.txt", "-c", "constraints.txt"]
         self.pip(install)
-        broken = run(
-            [str(self.python), "scripts/find_broken_packages.py"], cwd=self.root
-        ).split()
+        broken = run([str(self.python), "scripts/find_broken_packages.py"], cwd=self.root).split()
         if broken:
             print(f"    mending {', '.join(broken)}", flush=True)
             self.pip(["install", "--ignore-installed", "--no-deps", *broken])
@@ -172,8 +170,11 @@ class Checkout:
         self.pip(["install", "--no-deps", "--no-build-isolation", "--editable", "."])
 
     def get_weights(self) -> None:
-        """Fetch what is missing; zeus checks every hash."""
-        subprocess.run([self.venv / "bin" / "zeus", "weights", "get"], check=True, cwd=self.root)
+        """Fetch what is missing, zeus checks every hash; then find what encodes fastest here."""
+        zeus = self.venv / "bin" / "zeus"
+        subprocess.run([zeus, "weights", "get"], check=True, cwd=self.root)
+        # Should it fail, it is done again at the first start.
+        subprocess.run([zeus, "runtime"], check=False, cwd=self.root)
 
     def make_samples(self) -> None:
         """Make the phantoms aside, then move them in file by file: other files stay untouched."""

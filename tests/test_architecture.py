@@ -20,7 +20,7 @@ LEAVES = {
 ASSEMBLY = {
     "build", "clicks", "describe", "instruct", "launch", "pipeline", "server", "training", "zeus",
 }  # fmt: skip
-ENTRANCES = {"cli", "demo", "real"}
+ENTRANCES = {"cache_cli", "cli", "demo", "real"}
 LEVELS = {
     **dict.fromkeys(BASE, 0),
     **dict.fromkeys(LEAVES, 1),

@@ -1,6 +1,15 @@
 import logging
+import multiprocessing
+import os
+import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +21,7 @@ from zeus_app.cache import Cache
 from zeus_app.errors import InputError
 
 MEBIBYTE = 1 << 20
+SPAWN = multiprocessing.get_context("spawn")  # another process altogether, as a training is
 
 
 @pytest.fixture
@@ -154,3 +164,215 @@ def test_a_damaged_index_is_refused_with_the_remedy(cache: Cache, tmp_path: Path
     (tmp_path / "cache" / "cache.db").write_bytes(b"no database" * 1000)
     with pytest.raises(InputError, match="remove the folder"):
         Cache(tmp_path / "cache", size_limit_bytes=MEBIBYTE)
+
+
+# --- several processes, kills, a full disk ---
+
+
+def numbered(number: int) -> np.ndarray:
+    """128 KiB that tell which key they belong to."""
+    return np.full((256, 256), number, np.float16)
+
+
+def is_right(cache: Cache, number: int) -> bool:
+    value = cache.get(str(number))
+    return value is None or bool((value == number).all() and value.shape == (256, 256))
+
+
+def put_and_get(folder: Path, seed: int) -> None:
+    """Fails unless every value read is what its key says; the cache holds half of them."""
+    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    for number in np.random.default_rng(seed).integers(64, size=150).tolist():
+        cache.put(str(number), numbered(number))
+        if not all(is_right(cache, other) for other in range(number, 64, 7)):
+            raise SystemExit(1)
+
+
+def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
+    both = [SPAWN.Process(target=put_and_get, args=(tmp_path, seed)) for seed in (1, 2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    cache = Cache(tmp_path)
+    assert all(is_right(cache, number) for number in range(64))
+    assert 0 < cache.info().bytes <= 5 * MEBIBYTE
+
+
+def put_for_ever(folder: Path) -> None:
+    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    while True:
+        for number in range(64):
+            cache.put(str(number), numbered(number))
+
+
+def test_a_kill_in_the_middle_of_puts_leaves_a_whole_cache(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, size_limit_bytes=4 * MEBIBYTE)
+    for pause_s in (0.011, 0.017):
+        process = SPAWN.Process(target=put_for_ever, args=(tmp_path,))
+        before = cache.info().entries
+        process.start()
+        while cache.info().entries <= min(before, 20):
+            time.sleep(0.001)
+        time.sleep(pause_s)
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert all(is_right(cache, number) for number in range(64))
+    cache.put("5", numbered(5))
+    np.testing.assert_array_equal(cache.get("5"), numbered(5))
+
+
+def test_files_that_a_kill_left_without_an_entry_are_removed_after_an_hour(
+    cache: Cache, tmp_path: Path
+) -> None:
+    cache.put("key", embedding())
+    (kept,) = value_files(tmp_path)
+    old, young = kept.with_name("old.val"), kept.with_name("young.val")
+    for path in (old, young):
+        path.write_bytes(b"half")
+    for path in (old, kept):
+        os.utime(path, (time.time() - 3700, time.time() - 3700))
+    Cache(tmp_path / "cache")
+    assert set(value_files(tmp_path)) == {kept, young}
+
+
+def put_on_a_full_disk(folder: Path) -> None:
+    cache = Cache(folder)
+    cache.put("before", numbered(1))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))  # a write stops half-way
+    cache.put("during", embedding())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    cache.put("after", numbered(2))
+
+
+def test_a_write_that_stops_half_way_is_a_miss_and_the_rest_stays(tmp_path: Path) -> None:
+    process = SPAWN.Process(target=put_on_a_full_disk, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    cache = Cache(tmp_path)
+    assert cache.get("during") is None
+    np.testing.assert_array_equal(cache.get("before"), numbered(1))
+    np.testing.assert_array_equal(cache.get("after"), numbered(2))
+
+
+# --- what a running training needs ---
+
+
+def flood(cache: Cache, *, entries: int = 64) -> None:
+    for number in range(entries):
+        cache.put(f"flood {number}", numbered(number))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Cache:
+    """A cache of 16 entries with the keys 0, 1 and 2 in it."""
+    cache = Cache(tmp_path / "small", size_limit_bytes=2 * MEBIBYTE)
+    for number in range(3):
+        cache.put(str(number), numbered(number))
+    return cache
+
+
+def test_what_is_held_is_not_evicted(small: Cache) -> None:
+    with small.hold(["0", "2"]):
+        flood(small)
+        assert ["0" in small, "1" in small, "2" in small] == [True, False, True]
+    assert small.info().bytes < 3 * MEBIBYTE
+
+
+def test_what_is_let_go_is_evicted(small: Cache) -> None:
+    with small.hold(["0"]):
+        pass
+    flood(small)
+    assert "0" not in small
+
+
+def test_what_is_put_after_it_was_held_stays_even_beyond_the_limit(small: Cache) -> None:
+    keys = [f"late {number}" for number in range(32)]
+    with small.hold(keys):
+        for number, key in enumerate(keys):
+            small.put(key, numbered(number))
+        flood(small)
+        assert all(key in small for key in keys)
+
+
+def test_a_key_held_twice_stays_until_both_let_go(small: Cache) -> None:
+    with small.hold(["0"]):
+        with small.hold(["0"]):
+            pass
+        flood(small)
+        assert "0" in small
+
+
+def hold_until_killed(folder: Path, ready: Connection) -> None:
+    with Cache(folder).hold(["0", "1"]):
+        ready.send(os.getpid())
+        time.sleep(600)
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[BaseProcess]:
+    """Another process that holds the keys 0 and 1."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=hold_until_killed, args=(folder, theirs))
+    process.start()
+    try:
+        assert ours.recv() == process.pid
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_another_process_holds_until_it_is_killed(small: Cache, tmp_path: Path) -> None:
+    with holder(tmp_path / "small") as process:
+        assert [(hold.pid, hold.entries) for hold in small.info().holds] == [(process.pid, 2)]
+        flood(small)
+        assert ["0" in small, "1" in small, "2" in small] == [True, True, False]
+        os.kill(process.pid or 0, signal.SIGKILL)  # nobody has asked yet how it ended
+        os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)
+        flood(small)
+        assert ["0" in small, "1" in small] == [False, False]
+        assert small.info().holds == ()
+
+
+def test_a_hold_is_not_taken_for_that_of_a_later_process_of_the_same_number(
+    small: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = time.time() - 1e6
+    with monkeypatch.context() as patch:
+        patch.setattr("psutil.Process.create_time", lambda self: long_ago)
+        small.hold(["0"]).__enter__()
+    flood(small)
+    assert "0" not in small
+
+
+def test_a_hold_that_fails_does_not_stop_the_training(
+    small: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Cache, "_add_hold", full)
+    with small.hold(["0"]):
+        small.put("new", numbered(3))
+    assert "new" in small
+    assert "No space left" in caplog.text
+
+
+def test_the_limit_is_told_and_stays_when_none_is_given(tmp_path: Path) -> None:
+    Cache(tmp_path, size_limit_bytes=3 * MEBIBYTE).close()
+    assert Cache(tmp_path).info().limit_bytes == 3 * MEBIBYTE
+
+
+def test_clearing_says_what_it_freed_and_leaves_the_cache_usable(cache: Cache) -> None:
+    other = Cache(Path(cache._folder))
+    cache.put("key", embedding())
+    assert 2 * MEBIBYTE <= other.clear() < 3 * MEBIBYTE
+    assert cache.get("key") is None
+    cache.put("key", embedding())
+    assert "key" in cache

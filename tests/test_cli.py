@@ -21,7 +21,7 @@ def test_help_starts_quickly_because_nothing_heavy_is_imported() -> None:
 @pytest.mark.parametrize(
     "command",
     ["serve", "weights list", "weights get", "weights verify", "import-labels", "describe",
-     "cache info", "cache clear", "demo", "real"],
+     "cache info", "cache clear", "runtime", "demo", "real"],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str) -> None:
     result = runner.invoke(cli.app, [*command.split(), "--help"])
@@ -99,19 +99,3 @@ def test_an_unknown_weight_is_answered_with_the_closest() -> None:
     result = runner.invoke(cli.app, ["weights", "verify", "lite-medsm"])
     assert result.exit_code == 2
     assert "lite-medsam" in result.output
-
-
-def test_the_cache_s_size_is_told(tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "a").write_bytes(b"x" * 2**20)
-    result = runner.invoke(cli.app, ["cache", "info", "studies", "--state", str(tmp_path)])
-    assert "0.001 GiB in 1 files" in result.output
-
-
-def test_clearing_the_cache_leaves_labels_alone(tmp_path: Path) -> None:
-    for name in ("cache/a", "phantom/labels/b"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("")
-    result = runner.invoke(cli.app, ["cache", "clear", "studies", "--state", str(tmp_path)])
-    assert result.exit_code == 0
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]

@@ -1,6 +1,7 @@
 """Zeus with towers small enough to follow by hand; the decoder is SAM's own, untrained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -35,6 +36,15 @@ class DictStore(dict[str, object]):
         self[key] = value
 
     get_text = dict.get
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    @contextmanager
+    def hold(self, keys: Sequence[str]) -> Iterator[None]:
+        self.held = list(keys)
+        yield
+        self.held = []
 
 
 class CountingImages:
@@ -321,6 +331,16 @@ def test_while_inferring_a_lost_embedding_is_encoded_again() -> None:
     for key in [key for key in parts.store if key.startswith("image-")]:
         del parts.store[key]
     assert torch.equal(prepared.batch([0])["embeddings"], kept)
+
+
+def test_while_training_its_embeddings_are_held() -> None:
+    parts = Parts()
+    with parts.zeus.holding():
+        prepare(parts)
+        assert parts.store.held == []
+        prepare(parts, keep=False)
+        assert set(parts.store.held) == {key for key in parts.store if key.startswith("image-")}
+    assert parts.store.held == []
 
 
 def test_half_precision_embeddings_take_two_mebibytes_a_picture() -> None:

@@ -62,7 +62,7 @@ from zeus_app.zeus import Zeus
 class ImageKind(NamedTuple):
     """How one family of image encoders is loaded, and the mask decoder that belongs to it."""
 
-    encoder: Callable[..., ImageEncoder]  # (path, *, device)
+    encoder: Callable[..., ImageEncoder]  # (path, *, device, runtime)
     decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
 
 
@@ -213,11 +213,17 @@ def build_clicks(config: ZeusConfig, state: StateFolder) -> ClickSegmenter:
     )
 
 
+def image_encoder(config: ZeusConfig, profile: Profile, device: torch.device) -> ImageEncoder:
+    """F_enc, run as the settings ask."""
+    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
+    weights = locate(profile.image_encoder.weights)
+    return tower.encoder(weights, device=device, runtime=config.encoder_runtime)
+
+
 def _images(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
 ) -> KeptImageEncoder:
-    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
-    encoder = tower.encoder(locate(profile.image_encoder.weights), device=device)
+    encoder = image_encoder(config, profile, device)
     return KeptImageEncoder(encoder, cache, batch=config.batch_slices)
 
 

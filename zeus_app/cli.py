@@ -1,4 +1,4 @@
-"""The command `zeus`: serve, weights, import-labels, describe, cache, demo, real.
+"""The command `zeus`: serve, weights, import-labels, describe, cache, runtime, demo, real.
 
 What a command needs is imported when it runs: PyTorch takes seconds, `zeus --help` must not.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from zeus_app.cache_cli import cache_app
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.progress import Report, bars
 
@@ -42,7 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 weights_app = typer.Typer(help="The frozen towers' weights: where they come from, whether whole.")
-cache_app = typer.Typer(help="Kept embeddings and texts; whatever is missing is made again.")
 app.add_typer(weights_app, name="weights", no_args_is_help=True)
 app.add_typer(cache_app, name="cache", no_args_is_help=True)
 
@@ -273,31 +273,20 @@ def verify_weights(
         typer.echo(f"{name}: hash right, {verify(name)}")
 
 
-def _cache_folder(studies: str, state: Path | None) -> Path:
-    from zeus_app.config import default_state_folder
+@app.command()
+def runtime(profile: Profile = None) -> None:
+    """Measure what encodes pictures fastest on this CPU, and remember it; a minute, once."""
+    import logging
 
-    return (state or default_state_folder(Path(studies))) / "cache"
+    from zeus_app.build import image_encoder
+    from zeus_app.config import ZeusConfig
+    from zeus_app.devices import choose_device
+    from zeus_app.profiles import load_profile
 
-
-@cache_app.command("info")
-def cache_info(studies: Studies, state: State = None) -> None:
-    """Say where the cache lies and how much it holds."""
-    folder = _cache_folder(studies, state)
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    typer.echo(f"{folder}: {sum(sizes) / 2**30:.3f} GiB in {len(sizes)} files")
-
-
-@cache_app.command("clear")
-def clear_cache(studies: Studies, state: State = None) -> None:
-    """Remove the cache; labels and checkpoints stay. Stop the server first."""
-    import shutil
-
-    folder = _cache_folder(studies, state)
-    if not folder.is_dir():
-        typer.echo(f"{folder}: nothing there")
-        return
-    shutil.rmtree(folder)
-    typer.echo(f"{folder}: removed")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # each step is told as a log
+    config = ZeusConfig.from_conf(_settings(profile=profile))
+    encoder = image_encoder(config, load_profile(config.profile), choose_device("cpu"))
+    typer.echo(encoder.id)
 
 
 @app.command()

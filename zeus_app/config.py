@@ -13,6 +13,9 @@ from zeus_app.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
 Union = Literal["max", "mean", "vote"]
+EncoderRuntime = Literal[
+    "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
+]
 
 
 class _Settings(BaseModel):
@@ -63,6 +66,12 @@ class ZeusConfig(_Settings):
     instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
     device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")
     llm_device: str = Field("", description="device of the LLM; empty: that of everything else")
+    encoder_runtime: EncoderRuntime = Field(
+        "auto",
+        description="what runs the image encoder; auto: on a CPU the fastest, as measured at the"
+        " first start, on a GPU torch-bf16. Another runtime is another tower: its embeddings are"
+        " kept apart, and checkpoints do not pass from one to the other",
+    )
     compile: bool = Field(False, description="torch.compile the mask decoder; minutes at first")
     batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")

@@ -35,6 +35,9 @@ class Store(Protocol):
     def put_text(self, key: str, value: str) -> None:
         """Keep a text."""
 
+    def hold(self, keys: Sequence[str]) -> AbstractContextManager[None]:
+        """Meanwhile the store does not drop these keys for want of room."""
+
 
 class ImageEncoder(Protocol):
     """A frozen tower that turns pictures into SAM image embeddings (F_enc of the paper)."""
@@ -187,6 +190,14 @@ class Baseline(Model, Protocol):
 
 ABSENT = -30.0
 """Logit of a branch that sees no tissue: probability 1e-13, and finite in float16."""
+
+
+@runtime_checkable
+class HoldsStudies(Protocol):
+    """A model that keeps what the frozen towers make of a study in a store of limited size."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Meanwhile studies prepared without their pixels stay in the store."""
 
 
 @runtime_checkable

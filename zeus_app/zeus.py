@@ -5,7 +5,7 @@ aligner f_tt and the mask decoder F_pred.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -109,7 +109,7 @@ class Zeus:
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> PreparedStudy:
         """Encode every slice with tissue and write every instruction, unless they are kept."""
-        keys = self._encode(stack, report)
+        keys = self._encode(stack, report, hold=not keep_pixels)
         instructions, prompts = self._instructor.instruct(
             stack, guidance=guidance, mode=self._mode, project=self._project, report=report
         )
@@ -121,6 +121,10 @@ class Zeus:
             images=self._images,
             pixels=stack.pixels if keep_pixels else None,
         )
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Meanwhile embeddings of studies prepared without their pixels are not evicted."""
+        return self._images.holding()
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         """Measure what the instructions of these studies share."""
@@ -174,9 +178,10 @@ class Zeus:
         tokens: torch.Tensor = self.trainable.projector(torch.from_numpy(features).to(self._device))
         return tokens
 
-    def _encode(self, stack: SliceStack, report: Report) -> Keys:
+    def _encode(self, stack: SliceStack, report: Report, *, hold: bool) -> Keys:
         places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
-        kept = self._images.keep([stack.pixels[place] for place in places], report=report)
+        pictures = [stack.pixels[place] for place in places]
+        kept = self._images.keep(pictures, report=report, hold=hold)
         keys = dict(zip(places, kept, strict=True))
         sequences, slices = stack.tissue.shape
         return tuple(tuple(keys.get((m, s), "") for s in range(slices)) for m in range(sequences))

@@ -88,7 +88,7 @@ def predicted(vit_b: Path, grey: np.ndarray) -> Predicted:
 @pytest.fixture(scope="module")
 def embedding(vit_b: Path, grey: np.ndarray) -> torch.Tensor:
     """The same picture through our encoder, in float32."""
-    encoder = SamEncoder(vit_b, runtime="torch", precision="f32", size="vit_b")
+    encoder = SamEncoder(vit_b, runtime="torch", size="vit_b")
     return torch.from_numpy(encoder.runtime(grey[None].astype(np.float32) / 255))
 
 
@@ -176,7 +176,7 @@ def their_embedding(sam_model: Any, grey: np.ndarray) -> torch.Tensor:
 def test_the_embedding_of_a_repository_is_transformers(
     repository: Path, their_embedding: torch.Tensor, grey: np.ndarray
 ) -> None:
-    encoder = SamEncoder(repository, runtime="torch", precision="f32")
+    encoder = SamEncoder(repository, runtime="torch")
     ours = encoder.runtime(grey[None].astype(np.float32) / 255)
     np.testing.assert_allclose(ours, their_embedding.numpy(), atol=1e-4)
 

@@ -1,5 +1,7 @@
 """What Segmenter.fit takes, refuses and leaves behind; the network is a U-Net, for it is quick."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,28 @@ def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_pa
     np.testing.assert_array_equal(segmenter.segment(read_study(1)).label_map.array, before)
     for name, value in segmenter.model.trainable.state_dict().items():
         assert torch.equal(value, weights[name]), name
+
+
+def test_a_model_with_a_store_holds_its_studies_from_the_first_to_the_last_step(
+    tmp_path: Path,
+) -> None:
+    segmenter, told = a_segmenter(tmp_path), []
+
+    @contextmanager
+    def holding() -> Iterator[None]:
+        told.append("held")
+        yield
+        told.append("let go")
+
+    segmenter.model.holding = holding  # type: ignore[attr-defined]
+    segmenter.fit(
+        [labelled(1)],
+        QUICK,
+        report=lambda *_: told.append("prepared"),
+        progress=lambda *_: told.append("learnt"),
+    )
+    assert list(dict.fromkeys(told)) == ["held", "prepared", "learnt", "let go"]
+    assert told.count("held") == told.count("let go") == 1
 
 
 def test_a_checkpoint_of_other_labels_is_refused_and_says_which(tmp_path: Path) -> None:

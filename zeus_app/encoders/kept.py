@@ -1,7 +1,8 @@
 """Frozen encoders behind a store: nothing is encoded twice."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import numpy as np
@@ -26,14 +27,35 @@ class KeptImageEncoder:
         self.encoder = encoder
         self._store = store
         self._batch = batch
+        self._held: ExitStack | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Meanwhile what `keep` is asked to hold is not evicted, however full the store gets."""
+        with ExitStack() as self._held:
+            try:
+                yield
+            finally:
+                self._held = None
 
     def key(self, picture: FloatArray) -> str:
         """The picture's name in the store: its very pixels and the tower say it all."""
         return f"image-{self.encoder.id}-{_digest(picture)}"
 
-    def keep(self, pictures: Sequence[FloatArray], *, report: Report) -> list[str]:
-        """Make sure each (256, 256) picture's embedding is in the store; return the keys."""
+    def keep(
+        self, pictures: Sequence[FloatArray], *, report: Report, hold: bool = False
+    ) -> list[str]:
+        """Make sure each (256, 256) picture's embedding is in the store; return the keys.
+
+        Args:
+            pictures: only those that the store misses are encoded.
+            report: told before each batch.
+            hold: within `holding`, keep them in the store until it ends.
+        """
         keys = [self.key(picture) for picture in pictures]
+        if hold and self._held is not None:
+            # First, lest encoding what is missing evicts what is there.
+            self._held.enter_context(self._store.hold(keys))
         missing = [i for i, key in enumerate(keys) if key not in self._store]
         for start in range(0, len(missing), self._batch):
             report("encoding", start, len(missing))

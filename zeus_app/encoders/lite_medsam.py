@@ -5,6 +5,7 @@ the mask decoder are segment-anything's own classes, into which the same checkpo
 """
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
+from zeus_app.config import EncoderRuntime
 from zeus_app.derived import sha256_of
+from zeus_app.encoders import choose
+from zeus_app.encoders.phantoms import phantom_masks
 from zeus_app.encoders.pictures import PICTURE_PX
-from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
+from zeus_app.encoders.runtime import Stage
 from zeus_app.encoders.sam_parts import (
     EMBEDDING_PX,
     build_prompt_encoder_and_decoder,
@@ -34,28 +38,29 @@ class LiteMedSamEncoder:
         weights: Path,
         *,
         device: torch.device | str = "cpu",
-        runtime: Backend = "auto",
-        precision: Precision = "auto",
+        runtime: EncoderRuntime = "auto",
     ) -> None:
         """Load the encoder and prepare it for this machine.
 
         Args:
             weights: lite_medsam.pth.
             device: where PyTorch would run it.
-            runtime: "auto" is OpenVINO on a CPU (exported once, kept beside the weights).
-            precision: "auto" is bfloat16 where the hardware has it, else float32.
+            runtime: "auto" is the fastest; on a CPU measured once, remembered beside the weights.
 
         Raises:
-            InputError: the file does not hold LiteMedSAM's parameters.
+            InputError: the file does not hold LiteMedSAM's parameters, or the runtime does not
+                run here.
         """
         digest = sha256_of(weights)[:12]
-        self.runtime = make_runtime(
-            _stages(_load_image_encoder(weights)),
-            torch.zeros(1, PICTURE_PX, PICTURE_PX),
-            device=torch.device(device),
-            keep=weights.with_name(f"{weights.stem}-{digest}"),
-            backend=runtime,
-            precision=precision,
+        self.runtime = choose.make_runtime(
+            choose.Parts(
+                _stages(_load_image_encoder(weights)),
+                torch.zeros(1, PICTURE_PX, PICTURE_PX),
+                device=torch.device(device),
+                keep=weights.with_name(f"{weights.stem}-{digest}"),
+            ),
+            name=runtime,
+            masks=partial(phantom_masks, load=partial(load_prompt_encoder_and_decoder, weights)),
         )
         self.id = f"lite-medsam-{digest}-{self.runtime.id}"
 

@@ -14,9 +14,12 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import nn
 from torch.nn import functional as F
 
+from zeus_app.config import EncoderRuntime
 from zeus_app.derived import sha256_of
+from zeus_app.encoders import choose
+from zeus_app.encoders.phantoms import phantom_masks
 from zeus_app.encoders.pictures import PICTURE_PX
-from zeus_app.encoders.runtime import Backend, Precision, Stage, make_runtime
+from zeus_app.encoders.runtime import Stage
 from zeus_app.encoders.sam_checkpoint import (
     SIZES,
     VitSizes,
@@ -50,8 +53,7 @@ class SamEncoder:
         weights: Path,
         *,
         device: torch.device | str = "cpu",
-        runtime: Backend = "auto",
-        precision: Precision = "auto",
+        runtime: EncoderRuntime = "auto",
         normalisation: Normalisation = "sam",
         size: str | None = None,
     ) -> None:
@@ -61,30 +63,32 @@ class SamEncoder:
             weights: a .pth of SAM or MedSAM, a repository folder of transformers' `SamModel`, or
                 the file with the parameters in such a folder.
             device: where PyTorch would run it.
-            runtime: "auto" is OpenVINO on a CPU (exported once, kept beside the weights).
-            precision: "auto" is bfloat16 where the hardware has it, else float32.
+            runtime: "auto" is the fastest; on a CPU measured once, remembered beside the weights.
             normalisation: "sam" (`SamPixels`) or "medsam" (`MedSamPixels`).
             size: the size that a profile counts with, a key of `SIZES`; the checkpoint must be of
                 it. None takes any.
 
         Raises:
-            InputError: the file holds no SAM, or one of another size.
+            InputError: the file holds no SAM, or one of another size, or the runtime does not run
+                here.
             UnknownNameError: no such normalisation or size.
         """
         pixels = lookup("normalisation", normalisation, _PIXELS)
         file = parameters_file(weights)
         network, sizes = _load_image_encoder(file, size)
         digest = sha256_of(file)[:12]
-        self.runtime = make_runtime(
-            (
-                Stage("pixels", pixels(sizes.input_px), tolerates_bf16=False),
-                Stage("vit", network, tolerates_bf16=True),
+        self.runtime = choose.make_runtime(
+            choose.Parts(
+                (
+                    Stage("pixels", pixels(sizes.input_px), tolerates_bf16=False),
+                    Stage("vit", network, tolerates_bf16=True),
+                ),
+                torch.zeros(1, PICTURE_PX, PICTURE_PX),
+                device=torch.device(device),
+                keep=file.with_name(f"{file.stem}-{digest}-{normalisation}"),
             ),
-            torch.zeros(1, PICTURE_PX, PICTURE_PX),
-            device=torch.device(device),
-            keep=file.with_name(f"{file.stem}-{digest}-{normalisation}"),
-            backend=runtime,
-            precision=precision,
+            name=runtime,
+            masks=partial(phantom_masks, load=partial(load_prompt_encoder_and_decoder, file)),
         )
         self.id = f"sam-{digest}-{normalisation}-{self.runtime.id}"
 

@@ -1,6 +1,7 @@
 """A training, from labelled studies to a published checkpoint: what comes before the loop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import LearnsProjection, Model
+from zeus_app.protocols import HoldsStudies, LearnsProjection, Model
 from zeus_app.targets import Target
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
@@ -54,6 +55,11 @@ class Fitter:
         Raises:
             InputError: nothing to learn from, or settings that do not go together.
         """
+        model = self.model
+        with model.holding() if isinstance(model, HoldsStudies) else nullcontext():
+            return self._fit(studies, config)
+
+    def _fit(self, studies: Studies, config: TrainConfig) -> TrainResult:
         split = split_studies(
             studies, self.split_path, fraction=config.validation_fraction, seed=config.seed
         )

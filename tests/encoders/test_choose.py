@@ -1,0 +1,247 @@
+"""Runtimes here are made up: each takes its time on a clock that we wind, and adds its error."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zeus_app.encoders import choose
+from zeus_app.encoders.choose import Measured, Parts, fastest, make_runtime
+from zeus_app.encoders.runtime import CannotRunError, Runtime
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.types import BoolArray, FloatArray
+
+
+class Machine:
+    """Builds runtimes that take the given seconds a slice; counts what is built."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock_s = 0.0
+        self.built: list[str] = []
+        self.runtimes: dict[str, Callable[[Parts], Runtime]] = {}
+        monkeypatch.setattr(choose.time, "perf_counter", lambda: self.clock_s)
+        monkeypatch.setattr(choose, "RUNTIMES", self.runtimes)
+
+    def has(self, name: str, seconds: float, *, error: float = 0, first_s: float = 0) -> None:
+        def build(parts: Parts) -> Runtime:
+            self.built.append(name)
+            return MadeUp(name, self, [first_s or seconds], seconds, error)
+
+        self.runtimes[name] = build
+
+    def lacks(self, name: str, why: Exception) -> None:
+        def build(parts: Parts) -> Runtime:
+            self.built.append(name)
+            raise why
+
+        self.runtimes[name] = build
+
+
+class MadeUp:
+    def __init__(
+        self, name: str, machine: Machine, first_s: list[float], seconds: float, error: float
+    ) -> None:
+        self.id, self._machine, self._first_s = name, machine, first_s
+        self._seconds, self._error = seconds, error
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        self._machine.clock_s += self._first_s.pop() if self._first_s else self._seconds
+        return batch + np.float32(self._error)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(monkeypatch)
+    machine.has("torch", 2.0)
+    return machine
+
+
+def bright(embeddings: FloatArray) -> BoolArray:
+    """(3, 256, 256) -> (3, 1, 256, 256): the mask is what is bright."""
+    return embeddings[:, None] > 0.55
+
+
+def chosen(folder: Path, name: str = "auto", weights: str = "net-0123") -> str:
+    parts = Parts([], torch.zeros(1), torch.device("cpu"), folder / weights)
+    return make_runtime(parts, name=name, masks=bright).id  # type: ignore[arg-type]
+
+
+def memory(folder: Path) -> Path:
+    (path,) = folder.glob("net-0123-runtime-*.json")
+    return path
+
+
+def test_the_fastest_runs(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.0)
+    machine.has("openvino-bf16", 0.5)
+    machine.has("onnx", 0.8)
+    assert chosen(tmp_path) == "openvino-bf16"
+
+
+def test_a_faster_one_that_draws_other_masks_does_not(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.0)
+    machine.has("openvino-bf16", 0.5, error=0.2)
+    assert chosen(tmp_path) == "openvino"
+
+
+def test_a_small_error_that_leaves_the_masks_is_no_matter(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino-bf16", 0.5, error=1e-4)
+    assert chosen(tmp_path) == "openvino-bf16"
+
+
+def test_one_mask_in_a_hundred_may_not_be_lost() -> None:
+    just, short = Measured("a", 1.0, 0, 0.99), Measured("b", 0.5, 0, 0.9899)
+    assert fastest([Measured("torch", 2.0), just, short]) == "a"
+
+
+def test_what_cannot_run_is_passed_over_and_the_reason_told(
+    machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.lacks("onnx", CannotRunError("onnxruntime is not installed"))
+    machine.lacks("openvino", RuntimeError("unknown instruction set"))
+    machine.has("torch-bf16", 1.5)
+    with caplog.at_level(logging.INFO):
+        assert chosen(tmp_path) == "torch-bf16"
+    assert "onnx: onnxruntime is not installed" in caplog.text
+    assert "openvino: unknown instruction set" in caplog.text
+    assert "torch-bf16: 1500 ms a slice, relative error 0.0e+00, masks agree 1.0000" in caplog.text
+
+
+def test_the_first_run_is_a_warm_up(machine: Machine, tmp_path: Path) -> None:
+    machine.has("torch-compiled", 0.5, first_s=60)
+    machine.has("openvino", 1.0)
+    assert chosen(tmp_path) == "torch-compiled"
+
+
+def test_a_small_encoder_runs_in_eager_pytorch_unmeasured(machine: Machine, tmp_path: Path) -> None:
+    machine.has("torch", 0.01)
+    machine.has("openvino", 0.001)
+    assert chosen(tmp_path) == "torch"
+    assert "openvino" not in machine.built
+
+
+# --- the memory ---
+
+
+def test_the_choice_is_remembered_with_what_was_measured(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.0)
+    chosen(tmp_path)
+    known = json.loads(memory(tmp_path).read_text())
+    assert known["chosen"] == "openvino"
+    assert [(one["name"], one["seconds"]) for one in known["measured"]] == [
+        ("torch", 2.0),
+        ("openvino", 1.0),
+    ]
+
+
+def test_a_remembered_choice_is_not_measured_again(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.0)
+    chosen(tmp_path)
+    machine.built.clear()
+    assert chosen(tmp_path) == "openvino"
+    assert machine.built == ["openvino"]
+
+
+def test_other_weights_are_measured_anew(machine: Machine, tmp_path: Path) -> None:
+    chosen(tmp_path)
+    machine.has("openvino", 1.0)
+    assert chosen(tmp_path, weights="net-4567") == "openvino"
+
+
+def test_other_software_is_measured_anew(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen(tmp_path)
+    machine.has("openvino", 1.0)
+    monkeypatch.setattr(choose, "version", lambda package: "next")
+    assert chosen(tmp_path) == "openvino"
+
+
+def test_a_process_with_fewer_threads_chooses_alike(machine: Machine, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    chosen(tmp_path)
+    machine.built.clear()
+    torch.set_num_threads(1 if threads > 1 else 2)
+    try:
+        chosen(tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    assert machine.built == ["torch"]
+    assert memory(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"chosen": "tpu"}'])
+def test_a_memory_that_makes_no_sense_is_replaced(
+    machine: Machine, tmp_path: Path, content: str
+) -> None:
+    machine.has("openvino", 1.0)
+    chosen(tmp_path)
+    memory(tmp_path).write_text(content)
+    assert chosen(tmp_path) == "openvino"
+    assert json.loads(memory(tmp_path).read_text())["chosen"] == "openvino"
+
+
+def test_where_nothing_may_be_written_it_is_measured_at_every_start(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(choose, "write_text_atomically", forbidden)
+    machine.has("openvino", 1.0)
+    assert chosen(tmp_path) == chosen(tmp_path) == "openvino"
+    assert machine.built.count("torch") == 2
+
+
+def test_a_remembered_choice_that_fails_gives_way_to_eager_pytorch(
+    machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.has("openvino", 1.0)
+    chosen(tmp_path)
+    machine.lacks("openvino", RuntimeError("unknown instruction set"))
+    assert chosen(tmp_path) == "torch"
+    assert "openvino failed (unknown instruction set)" in caplog.text
+
+
+# --- a setting ---
+
+
+def test_a_runtime_asked_for_by_name_is_not_measured(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.0)
+    assert chosen(tmp_path, "openvino") == "openvino"
+    assert machine.built == ["openvino"]
+
+
+def test_a_runtime_asked_for_that_cannot_run_is_refused(machine: Machine, tmp_path: Path) -> None:
+    machine.lacks("onnx", CannotRunError("onnxruntime is not installed"))
+    with pytest.raises(InputError, match="encoder_runtime onnx: onnxruntime is not installed"):
+        chosen(tmp_path, "onnx")
+
+
+def test_an_unknown_runtime_is_answered_with_the_known_ones(
+    machine: Machine, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownNameError, match="torch"):
+        chosen(tmp_path, "tensorrt")
+
+
+def test_the_setting_knows_every_runtime() -> None:
+    from typing import get_args
+
+    from zeus_app.config import EncoderRuntime
+
+    assert set(get_args(EncoderRuntime)) == {"auto", *choose.RUNTIMES}
+
+
+@pytest.mark.gpu
+def test_a_gpu_gets_pytorch_in_bfloat16(tmp_path: Path) -> None:
+    from tests.encoders.made_stages import BATCH, EXAMPLE, EXPECTED, stages
+
+    parts = Parts(stages(), EXAMPLE, torch.device("cuda"), tmp_path / "net")
+    run = make_runtime(parts, name="auto", masks=bright)
+    assert run.id == "torch-cuda-bf16"
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)

@@ -1,0 +1,97 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.encoders.made_stages import BATCH, EXAMPLE, EXPECTED, stages
+from zeus_app.encoders import exported
+from zeus_app.encoders.exported import OnnxRuntime, OpenVinoRuntime
+from zeus_app.encoders.runtime import CannotRunError
+
+
+def export_folder(keep: Path) -> Path:
+    (folder,) = keep.parent.glob(f"{keep.name}-ov*")
+    return folder
+
+
+def test_stages_run_one_after_another(tmp_path: Path) -> None:
+    run = OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+
+
+def test_the_second_start_reads_the_kept_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    monkeypatch.setattr(exported, "_to_openvino", lambda *_: pytest.fail("exported again"))
+    run = OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+
+
+def test_other_weights_are_exported_anew(tmp_path: Path) -> None:
+    OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net-0123")
+    other = stages()
+    other[1].module.weight.data *= 2  # 4 (a + b + c) + 1
+    run = OpenVinoRuntime(other, EXAMPLE, keep=tmp_path / "net-4567")
+    np.testing.assert_array_equal(run(BATCH), [[25], [61]])
+
+
+@pytest.mark.parametrize("damage", ["cut short", "removed"])
+def test_a_damaged_export_is_made_anew(tmp_path: Path, damage: str) -> None:
+    keep = tmp_path / "net"
+    OpenVinoRuntime(stages(), EXAMPLE, keep=keep)
+    damaged = export_folder(keep) / "sum.bin"
+    if damage == "removed":
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:4])
+    run = OpenVinoRuntime(stages(), EXAMPLE, keep=keep)
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+
+
+def test_an_export_that_cannot_be_kept_still_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(folder: Path, make: Any) -> Path:
+        (tmp_path / "scratch").mkdir()
+        make(tmp_path / "scratch")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exported, "derive", full)
+    run = OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+    assert "cannot be kept" in caplog.text
+
+
+def test_the_id_names_software_and_precision(tmp_path: Path) -> None:
+    import openvino
+
+    run = OpenVinoRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    assert run.id == f"openvino-{openvino.__version__.split('-')[0]}-f32"
+
+
+def test_importing_openvino_reports_to_nobody() -> None:
+    check = (
+        "import sys; from zeus_app.encoders import exported; exported._import_openvino();"
+        "sys.exit(sys.modules['openvino_telemetry'] is not None)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_without_onnx_runtime_it_says_what_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(CannotRunError, match="onnx is not installed"):
+        OnnxRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+
+
+def test_onnx_runtime_runs_stages_one_after_another(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    run = OnnxRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+    assert run.id == f"onnxruntime-{onnxruntime.__version__}-f32"

@@ -1,0 +1,194 @@
+"""An encoder outside PyTorch: OpenVINO and ONNX Runtime, from files exported once.
+
+The files lie beside the weights in a folder named by the weights' hash and by what wrote them, so
+that other weights, or another version, are exported anew; a damaged export is, too.
+"""
+
+import io
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from zeus_app.derived import derive
+from zeus_app.encoders.runtime import CannotRunError, Stage
+from zeus_app.types import FloatArray
+
+logger = logging.getLogger(__name__)
+
+_OPSET = 17  # of ONNX: the first with layer normalisation as one operator
+
+
+class OpenVinoRuntime:
+    """Stages exported to OpenVINO, compiled for this CPU."""
+
+    def __init__(
+        self, stages: Sequence[Stage], example: torch.Tensor, *, keep: Path, bf16: bool = False
+    ) -> None:
+        """Read the kept export, or make it, and compile it.
+
+        Args:
+            stages: the encoder.
+            example: one input, batch size 1, float32, for tracing.
+            keep: folder beside which the export is kept; its name must change with the weights.
+            bf16: bfloat16 in the stages that tolerate it.
+
+        Raises:
+            CannotRunError: bfloat16 on a CPU without it.
+            Exception: whatever OpenVINO raises.
+        """
+        ov = _import_openvino()
+        core = ov.Core()
+        if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise CannotRunError("this CPU does not multiply in bfloat16")
+        precision = "bf16" if bf16 else "f32"
+        version = ov.__version__.split("-")[0]
+        self.id = f"openvino-{version}-{precision}"
+        models = _exported(
+            keep.with_name(f"{keep.name}-ov{version}"),
+            [f"{stage.name}.xml" for stage in stages],
+            convert=lambda: [_to_openvino(ov, *each) for each in _with_inputs(stages, example)],
+            save=lambda model, path: ov.save_model(model, path, compress_to_fp16=False),
+            read=core.read_model,
+        )
+        self._compiled = [
+            core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": precision if stage.tolerates_bf16 else "f32",
+                    "PERFORMANCE_HINT": "LATENCY",
+                },
+            )
+            for stage, model in zip(stages, models, strict=True)
+        ]
+        self(example.numpy())  # what fails only when run should fail here
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """(N, ...) float32 -> (N, ...) float32, one at a time: the export has batch size 1."""
+        return np.concatenate([self._one(batch[i : i + 1]) for i in range(len(batch))])
+
+    def _one(self, value: FloatArray) -> FloatArray:
+        for compiled in self._compiled:
+            value = compiled(np.ascontiguousarray(value))[0]
+        return value.copy()
+
+
+class OnnxRuntime:
+    """Stages exported to ONNX, run by ONNX Runtime on the CPU in float32."""
+
+    def __init__(self, stages: Sequence[Stage], example: torch.Tensor, *, keep: Path) -> None:
+        """Read the kept export, or make it, and open it. Arguments as of `OpenVinoRuntime`.
+
+        Raises:
+            CannotRunError: onnx or onnxruntime is not installed.
+            Exception: whatever they raise.
+        """
+        try:
+            import_module("onnx")  # PyTorch's exporter calls it
+            onnxruntime = import_module("onnxruntime")
+        except ImportError as error:
+            raise CannotRunError(f"{error.name} is not installed") from error
+        self.id = f"onnxruntime-{onnxruntime.__version__}-f32"
+        models = _exported(
+            keep.with_name(f"{keep.name}-onnx{torch.__version__.split('+')[0]}"),
+            [f"{stage.name}.onnx" for stage in stages],
+            convert=lambda: [_to_onnx(*each) for each in _with_inputs(stages, example)],
+            save=lambda model, path: path.write_bytes(model),
+            read=Path.read_bytes,
+        )
+        self._sessions = [
+            onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+            for model in models
+        ]
+        self(example.numpy())  # what fails only when run should fail here
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """(N, ...) float32 -> (N, ...) float32, one at a time: the export has batch size 1."""
+        return np.concatenate([self._one(batch[i : i + 1]) for i in range(len(batch))])
+
+    def _one(self, value: FloatArray) -> FloatArray:
+        for session in self._sessions:
+            (value,) = session.run(["out"], {"in": np.ascontiguousarray(value)})
+        return value
+
+
+def _import_openvino() -> Any:  # noqa: ANN401 - it ships no types
+    # Importing OpenVINO reports to an analytics server unless this package is missing; a
+    # hospital's machine should not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _exported(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    convert: Callable[[], list[Any]],
+    save: Callable[[Any, Path], object],
+    read: Callable[[Path], Any],
+) -> list[Any]:
+    """One model a name: read from the folder where it is whole, else converted and saved there."""
+    models: list[Any] = []
+
+    def export(into: Path) -> None:
+        started = time.monotonic()
+        models.extend(convert())
+        for name, model in zip(names, models, strict=True):
+            save(model, into / name)
+        logger.info("exported in %.1f s: %s", time.monotonic() - started, folder)
+
+    try:
+        kept = derive(folder, export)
+    except OSError as error:
+        if len(models) != len(names):
+            raise
+        logger.warning("the export cannot be kept (%s): made anew at every start", error)
+        return models
+    return models or [read(kept / name) for name in names]
+
+
+def _with_inputs(
+    stages: Sequence[Stage], example: torch.Tensor
+) -> Iterator[tuple[nn.Module, torch.Tensor]]:
+    """Each stage's module with what the stages before it make of the example."""
+    for stage in stages:
+        yield stage.module, example
+        with torch.no_grad():
+            example = stage.module(example)
+
+
+@torch.no_grad()
+def _to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:  # noqa: ANN401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecation of tracing, constants in the trace
+        # Checking the trace would run the module three more times.
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+    # Window attention reads sizes while it is traced, so the batch size is fixed with them.
+    return ov.convert_model(traced, input=[ov.PartialShape(list(example.shape))])
+
+
+def _to_onnx(module: nn.Module, example: torch.Tensor) -> bytes:
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        torch.onnx.export(
+            module,
+            (example,),
+            written,  # type: ignore[arg-type]  # a stream, as the tracing exporter takes
+            dynamo=False,  # the other exporter needs a third package
+            input_names=["in"],
+            output_names=["out"],
+            opset_version=_OPSET,
+        )
+    return written.getvalue()
