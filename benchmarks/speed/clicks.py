@@ -1,0 +1,190 @@
+"""Clicks over HTTP, against the bare decoder and against encoding again at every click."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import requests
+import torch
+from segment_anything import SamPredictor
+
+from benchmarks.speed.baselines import eight_bit, lite_medsam
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import REACHES, Figure, NotMeasured
+from benchmarks.speed.made import Made
+from benchmarks.speed.profiles import Rows, of_stages
+from benchmarks.speed.timing import alternating, ratio, seconds_of
+from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
+from zeus_app.server.live import LiveServer
+from zeus_app.studies.slices import to_pixels
+from zeus_app.types import FloatArray, SliceStack
+
+TASK = "clicks"
+LABEL = "tumour"
+LIMIT_S = 120
+
+
+def measure_clicks(bench: Bench) -> list[Figure]:
+    """click_over_decoder and click_speedup: another voxel of one slice each time, all kept."""
+    made = bench.study("study")
+    server = server_with_clicks(bench, "study")
+    stack = bench.stack(made)
+    at = made.centre[2]
+    pictures = bench.pictures(stack, at)
+    embeddings = bench.ours.encode(pictures).astype(np.float32)
+    pixel = pixel_of(stack, made.click(0))
+    click(server, made, number=0)  # from here on its slice is kept
+    bare = {
+        f"{len(pictures)} decoder forwards, {kind}, s": bare_forwards(
+            bench, embeddings, pixel, half=kind == "bfloat16"
+        )
+        for kind in ("float32", "bfloat16")
+    }
+    ours = f"click, {len(pictures)} sequences, s"
+    taken = alternating(
+        {ours: lambda n: click(server, made, number=n + 1), **bare}, repeats=bench.sizes.clicks
+    )
+    fastest = min(bare, key=lambda name: float(np.median(taken[name])))
+    over = ratio(taken[ours], taken[fastest])
+    again = again_each_time(bench, pictures, pixel)
+    encoding = [seconds_of(lambda _: again()) for _ in range(bench.sizes.short)]
+    profile = () if REACHES["click_over_decoder"].reached(over) else stages_of_a_click(server, made)
+    return [
+        Figure(
+            "click_over_decoder",
+            over,
+            taken,
+            note=f"over the faster of the two precisions: {fastest.removesuffix(', s')}",
+            profile=profile,
+        ),
+        Figure(
+            "click_speedup",
+            ratio(encoding, taken[ours]),
+            {"encoding again in float32 eager, s": encoding, ours: taken[ours]},
+            note="segment-anything's predictor on each sequence, without HTTP, reading or writing",
+        ),
+    ]
+
+
+def measure_first_click(bench: Bench) -> list[Figure]:
+    """first_click_over_encode: each time another study, opened by its download just before."""
+    names = [f"opened{n}" for n in range(bench.sizes.short)]
+    server = server_with_clicks(bench, "study", *names)
+    click(server, bench.study("study"), number=0)  # the first request loads the networks
+    studies = [bench.study(name) for name in names]
+    encode = []
+    bench.ours.encode(bench.pictures(bench.stack(studies[0]), studies[0].centre[2]))
+    for made in studies:  # before any is opened: the server then works in the background
+        pictures = bench.pictures(bench.stack(made), made.centre[2])
+        encode.append(seconds_of(lambda _, of=pictures: bench.ours.encode(of)))
+    first, second = [], []
+    for made in studies:
+        open_study(server, made)
+        first.append(seconds_of(lambda _, of=made: click(server, of, number=0)))
+        second.append(seconds_of(lambda _, of=made: click(server, of, number=1)))
+    return [
+        Figure(
+            "first_click_over_encode",
+            ratio(first, encode),
+            {
+                "first click, s": first,
+                "encoding its slices alone, s": encode,
+                "second click, s": second,
+            },
+            note="clicked as soon as the download ended; the server prepares the study meanwhile",
+        )
+    ]
+
+
+def server_with_clicks(bench: Bench, *studies: str) -> LiveServer:
+    """The shared server, if it can be clicked, with these studies.
+
+    Raises:
+        NotMeasured: it has no such task.
+    """
+    server = bench.serving(*studies)
+    known = server.client.info()["models"]
+    if TASK not in known:
+        raise NotMeasured(f"the server has no task {TASK!r}, only {', '.join(known)}")
+    return server
+
+
+def click(server: LiveServer, made: Made, *, number: int) -> bytes:
+    """One foreground click on the middle slice, as 3D Slicer sends it; returns the mask file."""
+    response = requests.post(
+        f"{server.url}/infer/{TASK}",
+        params={"image": made.name, "output": "image"},
+        data={"params": json.dumps(_params(made, number))},
+        timeout=LIMIT_S,
+    )
+    if not response.ok:
+        raise NotMeasured(f"a click was answered {response.status_code}: {response.text[:300]}")
+    return response.content
+
+
+def open_study(server: LiveServer, made: Made) -> None:
+    """Download the study's image, as a client does before anybody clicks."""
+    requests.get(
+        f"{server.url}/datastore/image", params={"image": made.name}, timeout=LIMIT_S
+    ).raise_for_status()
+
+
+def stages_of_a_click(server: LiveServer, made: Made) -> Rows:
+    """The server's own stages of one more click, if it tells them."""
+    began = time.perf_counter()
+    _, params = server.client.infer(TASK, made.name, _params(made, 24))
+    whole_s = time.perf_counter() - began
+    return of_stages(params.get("latencies_ms", {}), whole_s=whole_s)
+
+
+def pixel_of(stack: SliceStack, voxel: Sequence[int]) -> FloatArray:
+    """(x, y) of a voxel in the 256 px picture; the made studies lie on a canonical grid."""
+    _, row, col = to_pixels(np.array([voxel], np.float64), stack.frame)[0]
+    return np.array([[col, row]], np.float32)
+
+
+@torch.inference_mode()
+def _prompted(bench: Bench, pixel: FloatArray) -> tuple[torch.Tensor, ...]:
+    prompts, _ = load_prompt_encoder_and_decoder(bench.weights)
+    points = (torch.from_numpy(pixel)[None], torch.ones(1, 1, dtype=torch.int))
+    return (*prompts(points=points, boxes=None, masks=None), prompts.get_dense_pe())
+
+
+def bare_forwards(
+    bench: Bench, embeddings: FloatArray, pixel: FloatArray, *, half: bool
+) -> Callable[[int], None]:
+    """LiteMedSAM's decoder and nothing else, one forward for each embedding."""
+    _, decoder = load_prompt_encoder_and_decoder(bench.weights)
+    sparse, dense, pe = _prompted(bench, pixel)
+    given = torch.from_numpy(embeddings)
+
+    @torch.inference_mode()
+    def run(_: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            for one in given:
+                decoder(
+                    image_embeddings=one[None],
+                    image_pe=pe,
+                    sparse_prompt_embeddings=sparse,
+                    dense_prompt_embeddings=dense,
+                    multimask_output=False,
+                )
+
+    return run
+
+
+def again_each_time(bench: Bench, pictures: FloatArray, pixel: FloatArray) -> Callable[[], None]:
+    """The click on every sequence by segment-anything's predictor, which encodes it first."""
+    predictor = SamPredictor(lite_medsam(bench.weights))
+
+    def run() -> None:
+        for picture in pictures:
+            predictor.set_image(eight_bit(picture))
+            predictor.predict(pixel, np.ones(1), multimask_output=False)
+
+    return run
+
+
+def _params(made: Made, number: int) -> dict[str, object]:
+    return {"foreground": [made.click(number)], "background": [], "label": LABEL}

@@ -1,0 +1,75 @@
+"""The image encoder: against the same weights run plainly, and against what the machine can do."""
+
+import statistics
+
+import numpy as np
+
+from benchmarks.speed.baselines import lite_medsam
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import REACHES, Figure
+from benchmarks.speed.machine import encoder_flop, matrix_product_rates
+from benchmarks.speed.profiles import of_exported_encoder
+from benchmarks.speed.timing import alternating, ratio
+
+AT_ONCE = 8
+"""Slices a call, the server's `batch_slices`."""
+AGREEMENT = "greatest difference from float32, of the embeddings' standard deviation"
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """encoder_speedup and encoder_over_floor."""
+    pictures = bench.pictures(bench.stack(bench.study("study")))
+    ours, eager = bench.ours, bench.eager
+    count = min(AT_ONCE, len(pictures))
+
+    def some(repetition: int) -> slice:
+        start = repetition * count % (len(pictures) - count + 1)
+        return slice(start, start + count)
+
+    taken = alternating(
+        {
+            "eager": lambda n: eager.encode(pictures[some(n)][:1]),
+            "ours": lambda n: ours.encode(pictures[some(n)]),
+        },
+        repeats=bench.sizes.short,
+    )
+    a_slice = [seconds / count for seconds in taken["ours"]]
+    precision = "bf16" if "bf16" in ours.id else "f32"
+    rates = matrix_product_rates(precision, repeats=bench.sizes.short)
+    flop, stem = encoder_flop(lite_medsam(bench.weights).image_encoder)
+    floor = flop / max(rates.values())
+    over_floor = statistics.median(a_slice) / floor
+    return [
+        Figure(
+            "encoder_speedup",
+            ratio(taken["eager"], a_slice),
+            {
+                "float32 eager, s": taken["eager"],
+                "ours, s a slice": a_slice,
+                "ours": ours.id,
+                "slices a call": count,
+                AGREEMENT: _difference(bench, pictures[:1]),
+            },
+        ),
+        Figure(
+            "encoder_over_floor",
+            over_floor,
+            {
+                "GFLOP a slice": flop / 1e9,
+                "of them in the stem, which stays in float32": stem / 1e9,
+                **{f"{name}, GFLOP/s in {precision}": rate / 1e9 for name, rate in rates.items()},
+                "floor, s a slice": floor,
+            },
+            profile=(
+                ()
+                if REACHES["encoder_over_floor"].reached(over_floor)
+                else of_exported_encoder(bench.weights, precision)
+            ),
+        ),
+    ]
+
+
+def _difference(bench: Bench, picture: np.ndarray) -> float:
+    plain = bench.eager.encode(picture).astype(np.float32)
+    ours = bench.ours.encode(picture).astype(np.float32)
+    return float(np.abs(plain - ours).max() / plain.std())

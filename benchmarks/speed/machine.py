@@ -1,0 +1,67 @@
+"""What the machine can do at best: its rate at products of large matrices, and a network's FLOP."""
+
+import statistics
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.speed.timing import alternating
+
+EDGES = (1024, 2048, 4096)
+STEM = ("TinyViT.patch_embed", "TinyViT.layers.0")
+
+
+def matrix_product_rates(precision: str, *, repeats: int) -> dict[str, float]:
+    """FLOP a second in PyTorch and in OpenVINO, each at the matrix size it is best at.
+
+    Args:
+        precision: "bf16" or "f32".
+        repeats: of which the median counts.
+    """
+    rates: dict[str, float] = {}
+    for edge in EDGES:
+        left = torch.randn(edge, edge)
+        right = torch.randn(edge, edge)
+        compiled = _openvino_product(right.numpy(), precision)
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        a, b = left.to(kind), right.to(kind)
+        shown = left.numpy()
+        taken = alternating(
+            {
+                "torch": lambda _, a=a, b=b: a @ b,
+                "openvino": lambda _, run=compiled, shown=shown: run(shown),
+            },
+            repeats=repeats,
+        )
+        for name, seconds in taken.items():
+            rates[name] = max(rates.get(name, 0.0), 2 * edge**3 / statistics.median(seconds))
+    return rates
+
+
+def _openvino_product(right: np.ndarray[Any, Any], precision: str) -> Any:
+    """A compiled model that multiplies what it is given with a constant, as a layer does."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    given = ops.parameter([len(right), len(right)], dtype=np.float32)
+    model = ov.Model([ops.matmul(given, ops.constant(right), False, False)], [given])
+    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    return ov.Core().compile_model(model, "CPU", settings)
+
+
+@torch.no_grad()
+def encoder_flop(encoder: nn.Module) -> tuple[float, float]:
+    """FLOP of one 256×256 slice through TinyViT: of the whole, and of its convolutional stem.
+
+    A multiplication and an addition count two, as they do for `matrix_product_rates`.
+    """
+    with FlopCounterMode(display=False, depth=2) as counter:
+        encoder(torch.zeros(1, 3, 256, 256))
+    by_module = counter.get_flop_counts()
+    stem = sum(sum(by_module[name].values()) for name in STEM)
+    return float(counter.get_total_flops()), float(stem)

@@ -1,0 +1,120 @@
+"""The server's memory: one dense study, then ten in which few slices show anything."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import Figure
+from benchmarks.speed.made import make_study
+from zeus_app.server.live import LiveServer
+
+MIB = 1 << 20
+EVERY_S = 0.1
+FEW_SLICES = 3
+FEW_SHAPE = (240, 240, 24)
+
+
+class Sampler:
+    """Looks at a process's resident memory ten times a second, at its children's apart."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self.own_mib = self.children_mib = 0.0
+        self._ended = threading.Event()
+
+    @contextmanager
+    def looking(self) -> Iterator["Sampler"]:
+        """Look until left; the peaks are of this time alone."""
+        self.own_mib = self.children_mib = 0.0
+        self._ended.clear()
+        thread = threading.Thread(target=self._look, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _look(self) -> None:
+        while True:
+            try:
+                self.own_mib = max(self.own_mib, self._process.memory_info().rss / MIB)
+                below = sum(_resident(child) for child in self._process.children(recursive=True))
+                self.children_mib = max(self.children_mib, below / MIB)
+            except psutil.NoSuchProcess:
+                return
+            if self._ended.wait(EVERY_S):
+                return
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def process_of(server: LiveServer) -> psutil.Process:
+    """The server's own process, which is a child of this one."""
+    port = server.url.rsplit(":", 1)[1]
+    return next(child for child in psutil.Process().children() if port in child.cmdline())
+
+
+def kernel_peak_mib(process: psutil.Process) -> float | None:
+    """The highest resident memory that the kernel saw, between samples too; None off Linux."""
+    path = Path(f"/proc/{process.pid}/status")
+    if not path.exists():
+        return None
+    told = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(told[0]) / 1024 if told else None
+
+
+def growth(peaks: Sequence[float]) -> float:
+    """Highest of the later half over highest of the earlier half."""
+    half = len(peaks) // 2
+    return max(peaks[-half:]) / max(peaks[:half])
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """server_peak_mib and server_growth."""
+    sizes = bench.sizes
+    dense = make_study(bench.folder, "dense", shape=sizes.dense, slices=sizes.dense[2], seed=100)
+    few = [
+        make_study(bench.folder, f"few{n}", shape=FEW_SHAPE, slices=FEW_SLICES, seed=101 + n)
+        for n in range(sizes.few)
+    ]
+    with bench.new_server("memory") as server:
+        process = process_of(server)
+        sampler = Sampler(process)
+        peaks: list[float] = []
+        took: list[float] = []
+        children = 0.0
+        for made in (dense, *few):
+            began = time.perf_counter()
+            with sampler.looking():
+                server.infer(made.name)
+            took.append(time.perf_counter() - began)
+            peaks.append(sampler.own_mib)
+            children = max(children, sampler.children_mib)
+        kernel = kernel_peak_mib(process)
+    later = peaks[1:]
+    rows = {"dense study": peaks[0], **{f"few slices {n + 1}": v for n, v in enumerate(later)}}
+    return [
+        Figure(
+            "server_peak_mib",
+            max([*peaks, kernel or 0.0]),
+            {
+                **{f"{name}, MiB": value for name, value in rows.items()},
+                "the kernel's own peak, MiB": kernel or "not told",
+                "child processes at most, MiB": children,
+                "dense study, s": took[0],
+            },
+            note="the server process alone; texts were written for every study",
+        ),
+        Figure("server_growth", growth(later), {"MiB": later}),
+    ]

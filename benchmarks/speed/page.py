@@ -1,0 +1,141 @@
+"""The page and the plot: what was measured, what it was to reach, and why not where it did not."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure as Plot
+
+from benchmarks.pages import replace_between_marks, table
+from benchmarks.speed.figures import REACHES, Figure
+from zeus_app.launch import CHECKOUT
+from zeus_app.reporting.pictures import blank_figure, save_png
+from zeus_app.reporting.plots import METHOD_COLOURS
+
+PAGE = CHECKOUT / "docs" / "speed.md"
+PLOT = CHECKOUT / "docs" / "images" / "speed.png"
+MISSED, REACHED = METHOD_COLOURS[1], METHOD_COLOURS[0]
+
+
+def write_page(found: Mapping[str, Any], figures: Sequence[Figure]) -> None:
+    """Draw the plot and put every table between its marks."""
+    save_png(plot(figures), PLOT)
+    picture = f"![How many times its aim each figure reaches](images/{PLOT.name})"
+    put("speed", f"{machine_line(found)}\n\n{chr(10).join(aims_table(figures))}\n\n{picture}")
+    put("others", "\n".join(others_table(figures)))
+    put("made-of", "\n".join(parts_table(figures)))
+    put("missed", missed_text(figures))
+
+
+def put(name: str, text: str) -> None:
+    """Fill a place of the page."""
+    replace_between_marks(PAGE, name, text)
+
+
+def machine_line(found: Mapping[str, Any]) -> str:
+    """What was measured on."""
+    told = found.get("machine", {})
+    minutes = sum(part["seconds"] for part in found.get("parts", {}).values()) / 60
+    versions = ", ".join(f"{name} {told.get(name)}" for name in ("torch", "openvino", "monailabel"))
+    return (
+        f"{told.get('cpu')}, {told.get('cores')} cores, {told.get('threads')} threads; {versions};"
+        f" {minutes:.0f} minutes in all."
+    )
+
+
+def shown(value: float) -> str:
+    """Three significant digits, and no more than the whole of what is larger."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def aims_table(figures: Sequence[Figure]) -> list[str]:
+    """One row a figure that has an aim, in the order of the aims."""
+    by_key = {figure.key: figure for figure in figures}
+    rows = []
+    for key, reach in REACHES.items():
+        figure = by_key.get(key, Figure(key, None, note="not run"))
+        bound = f"{'at least' if reach.at_least else 'at most'} {reach.bound:g}"
+        if figure.value is None:
+            rows.append([f"{key}: {reach.what}", f"not measured: {figure.note}", bound, ""])
+        else:
+            verdict = "yes" if reach.reached(figure.value) else "**no**"
+            rows.append([f"{key}: {reach.what}", shown(figure.value), bound, verdict])
+    return table(["what", "measured", "to reach", "reached"], rows)
+
+
+def others_table(figures: Sequence[Figure]) -> list[str]:
+    """What has no aim: others' programs on the same slices."""
+    rows = [
+        [one.key, f"not measured: {one.note}" if one.value is None else shown(one.value)]
+        for one in figures
+        if one.key not in REACHES
+    ]
+    return table(["what", "measured"], rows)
+
+
+def parts_table(figures: Sequence[Figure]) -> list[str]:
+    """What each figure was made of: medians, with the least and the most where there are more."""
+    rows = [
+        [figure.key, name, in_words(value)]
+        for figure in figures
+        if figure.key in REACHES
+        for name, value in figure.parts.items()
+    ]
+    rows += [[f.key, "note", f.note] for f in figures if f.key in REACHES and f.note]
+    return table(["figure", "of what", "measured"], rows)
+
+
+def in_words(value: object) -> str:
+    """A number, or the median of several with their range."""
+    if isinstance(value, list | tuple):
+        low, high = shown(min(value)), shown(max(value))
+        return f"{shown(statistics.median(value))} ({low} to {high}, n={len(value)})"
+    return shown(value) if isinstance(value, int | float) else str(value)
+
+
+def missed_text(figures: Sequence[Figure]) -> str:
+    """For every aim that was missed: where the time went, and what would be done next."""
+    parts = []
+    for figure in figures:
+        reach = REACHES.get(figure.key)
+        if reach is None or figure.value is None or reach.reached(figure.value):
+            continue
+        parts.append(f"**{figure.key}** {shown(figure.value)}, to reach {reach.bound:g}.")
+        if figure.profile:
+            whole = sum(value for _, value in figure.profile)
+            rows = [[name, f"{ms:.1f}", f"{100 * ms / whole:.0f} %"] for name, ms in figure.profile]
+            parts.append("\n".join(table(["stage", "ms", "share"], rows)))
+        else:
+            parts.append("What it was made of stands above.")
+        parts.append(f"Next lever: {reach.lever}.")
+    return "\n\n".join(parts) or "No aim was missed."
+
+
+def plot(figures: Sequence[Figure]) -> Plot:
+    """A bar a figure: how many times its aim it reaches, 1 being enough."""
+    bars = [
+        (one.key, REACHES[one.key], one.value)
+        for one in figures
+        if one.key in REACHES and one.value is not None and one.value > 0
+    ][::-1]
+    figure = blank_figure(7.2, 1.2 + 0.34 * max(1, len(bars)))
+    axes = figure.subplots()
+    for row, (_, reach, value) in enumerate(bars):
+        times = reach.times(value)
+        colour = REACHED if reach.reached(value) else MISSED
+        axes.barh(row, times - 1, left=1, color=colour, alpha=0.8, height=0.6)
+        aim = f"{'≥' if reach.at_least else '≤'} {reach.bound:g}"
+        axes.annotate(
+            f" {shown(value)} ({aim}) ", (times, row), fontsize=8, va="center",
+            ha="left" if times >= 1 else "right",
+        )  # fmt: skip
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.margins(x=0.35)
+    axes.set_yticks(range(len(bars)), [key for key, _, _ in bars])
+    axes.set_title("How many times its aim each figure reaches (right of the line: reached)",
+                   fontsize=10)  # fmt: skip
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure

@@ -1,0 +1,62 @@
+"""Where the time went, for figures that miss their aim: the largest rows, in milliseconds."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROWS = 8
+Rows = tuple[tuple[str, float], ...]
+
+
+def largest(stages_ms: Mapping[str, float], *, rows: int = ROWS) -> Rows:
+    """The largest rows; what the others come to stands in a row of its own."""
+    ordered = sorted(stages_ms.items(), key=lambda row: -row[1])
+    if len(ordered) <= rows:
+        return tuple(ordered)
+    rest = sum(value for _, value in ordered[rows - 1 :])
+    return (*ordered[: rows - 1], ("all others", rest))
+
+
+def of_stages(latencies_ms: Mapping[str, float], *, whole_s: float) -> Rows:
+    """The server's own stages of a request, and what they leave of the client's wait."""
+    outside = 1000 * whole_s - sum(latencies_ms.values())
+    return largest({**latencies_ms, "reading, writing, HTTP": outside})
+
+
+def of_operators(act: Callable[[], object]) -> Rows:
+    """PyTorch's operators inside a call, by the time each spent itself."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        act()
+    return largest({row.key: row.self_cpu_time_total / 1000 for row in seen.key_averages()})
+
+
+def of_exported_encoder(weights: Path, precision: str) -> Rows:
+    """OpenVINO's layers inside one slice's encoding, by kind; empty where nothing is exported.
+
+    Args:
+        weights: of the encoder; what was exported from them lies beside.
+        precision: of the stages that tolerate bfloat16: all but the stem.
+    """
+    kept = sorted(weights.parent.glob(f"{weights.stem}-*-ov*"))
+    if not kept:
+        return ()
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino as ov
+
+    core = ov.Core()
+    spent: dict[str, float] = defaultdict(float)
+    for path in sorted(kept[-1].glob("*.xml")):
+        hint = "f32" if path.stem == "stem" else precision
+        settings = {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": hint}
+        request = core.compile_model(path, "CPU", settings).create_infer_request()
+        shape = request.model_inputs[0].shape
+        for _ in range(2):  # the first run is slower
+            request.infer([np.zeros(shape, np.float32)])
+        for node in request.profiling_info:
+            kind = f"{path.stem}: {node.node_type} ({node.exec_type})"
+            spent[kind] += node.real_time.total_seconds() * 1000
+    return largest(spent)

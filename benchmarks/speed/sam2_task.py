@@ -1,0 +1,52 @@
+"""MONAI Label's own SAM2 task, clicked: `python -m benchmarks.speed.sam2_task FOLDER IMAGE CLICKS`.
+
+SAM2.1 tiny with random weights, which take as long as trained ones. The last line printed is a
+JSON list of seconds a click, without the first, which reads the image and builds the network.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+
+def prepare(folder: Path) -> None:
+    """Put a configuration and random weights where the task would download them to."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from sam2.build_sam import build_sam2
+
+    package = Path(str(find_spec("sam2").origin)).parent  # type: ignore[union-attr]
+    name = "sam2.1_hiera_t.yaml"
+    shutil.copy(package / "configs" / "sam2.1" / name, folder / name)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(folder), version_base=None):
+        torch.manual_seed(0)
+        network = build_sam2(name, None, device="cpu")
+    torch.save({"model": network.state_dict()}, folder / "random.pt")
+
+
+def click(folder: Path, image: str, clicks: Sequence[Sequence[int]]) -> list[float]:
+    """Seconds of each click."""
+    from monailabel.sam2.infer import Sam2InferTask
+
+    task = Sam2InferTask(str(folder))
+    taken = []
+    for voxel in clicks:
+        request = {"image": image, "foreground": [list(voxel)], "background": [], "device": "cpu"}
+        began = time.perf_counter()
+        file, _ = task(request)
+        taken.append(time.perf_counter() - began)
+        Path(file).unlink()
+    return taken
+
+
+if __name__ == "__main__":
+    home, volume, points = Path(sys.argv[1]).resolve(), sys.argv[2], json.loads(sys.argv[3])
+    prepare(home)
+    print(json.dumps(click(home, volume, points)[1:]))  # noqa: T201 - what the parent reads

@@ -1,0 +1,154 @@
+"""Zeus as its users have it: a server over HTTP, asked for studies and while it is busy."""
+
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import requests
+
+import zeus_app.cache  # noqa: F401 - registers how its index evicts, which opening it needs
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import REACHES, Figure, NotMeasured
+from benchmarks.speed.made import Made
+from benchmarks.speed.profiles import of_stages
+from benchmarks.speed.timing import percentile, ratio, seconds_of
+from zeus_app.server.live import LiveServer
+
+GETS_A_SECOND = 10
+TRAIN_S = 600
+"""Longer than the measurement; the training is then stopped."""
+PATIENCE_S = 180
+POLL_S = 0.5
+
+
+def forget_embeddings(cache: Path) -> int:
+    """Take every image embedding out of a cache and leave the texts; returns how many."""
+    with diskcache.Cache(str(cache)) as kept:
+        keys = [key for key in kept if str(key).startswith("image-")]
+        for key in keys:
+            del kept[key]
+    return len(keys)
+
+
+def measure_study(bench: Bench) -> list[Figure]:
+    """study_over_encode: the texts are kept, the embeddings gone; a new study tells the texts."""
+    made = bench.study("study")
+    stack = bench.stack(made)
+    pictures = bench.pictures(stack)
+    warm_up = bench.study("warm-up", slices=1)
+    server = bench.serving(made.name, warm_up.name)
+    server.infer(warm_up.name)  # the first request loads every network
+    new = server.infer(made.name).seconds
+    whole, encode = [], []
+    stages: dict[str, float] = {}
+    bench.ours.encode(pictures[:1])
+    for _ in range(bench.sizes.short):
+        if not forget_embeddings(bench.server_cache):
+            raise NotMeasured("the server keeps no embeddings on disk that could be forgotten")
+        answer = server.infer(made.name)
+        whole.append(answer.seconds)
+        stages = dict(answer.params["latencies_ms"])
+        encode.append(seconds_of(lambda _: bench.ours.encode(pictures)))
+    warm = [server.infer(made.name).seconds for _ in range(bench.sizes.short)]
+    over = ratio(whole, encode)
+    return [
+        Figure(
+            "study_over_encode",
+            over,
+            {
+                "whole study, s": whole,
+                "encoding alone, s": encode,
+                "slices": len(pictures),
+                "writing the texts, s": new - statistics.median(whole),
+                "everything kept, s": warm,
+            },
+            profile=(
+                ()
+                if REACHES["study_over_encode"].reached(over)
+                else of_stages(stages, whole_s=whole[-1])
+            ),
+        )
+    ]
+
+
+def measure_info(bench: Bench) -> list[Figure]:
+    """info_p95_ms_busy: a study that is new to the server is segmented while a training runs."""
+    learnt, busy = bench.study("study"), bench.study("busy")
+    server = bench.serving(learnt.name, busy.name)
+    server.infer(learnt.name)  # keeps its texts and embeddings
+    server.client.save_label(learnt.name, str(learnt.label), params={})
+    server.client.train_start(
+        server.model,
+        {"time_budget_s": TRAIN_S, "validation_fraction": 0, "batch_slices": 4, "epochs": 10**6},
+    )
+    try:
+        _await_first_step(server)
+        inference = threading.Thread(target=_infer_quietly, args=(server.url, server.model, busy))
+        inference.start()
+        time.sleep(1)
+        waits = poll_info(server.url, count=bench.sizes.gets)
+        both = inference.is_alive() and _trains(server)
+        cancel(server, busy.name)
+        inference.join(PATIENCE_S)
+    finally:
+        server.client.train_stop()
+    return [
+        Figure(
+            "info_p95_ms_busy",
+            percentile(waits, 0.95),
+            {
+                "median, ms": statistics.median(waits),
+                "longest, ms": max(waits),
+                "requests": len(waits),
+            },
+            note=(
+                f"{GETS_A_SECOND} a second, each on time whether or not the last was answered; "
+                + ("both ran until the end" if both else "one of the two ENDED BEFORE the requests")
+            ),
+        )
+    ]
+
+
+def poll_info(url: str, *, count: int) -> list[float]:
+    """Milliseconds of each of so many GETs, sent by the clock and not by the last answer."""
+
+    def get(_: int) -> float:
+        began = time.perf_counter()
+        requests.get(f"{url}/info/", timeout=PATIENCE_S).raise_for_status()
+        return 1000 * (time.perf_counter() - began)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(max_workers=count) as threads:
+        waiting = []
+        for number in range(count):
+            time.sleep(max(0.0, began + number / GETS_A_SECOND - time.perf_counter()))
+            waiting.append(threads.submit(get, number))
+        return [one.result() for one in waiting]
+
+
+def cancel(server: LiveServer, study: str) -> None:
+    """Cancel a study's inferences, if there are any."""
+    requests.delete(f"{server.url}/zeus/infer/{study}", timeout=60)
+
+
+def _infer_quietly(url: str, model: str, made: Made) -> None:
+    """An inference that may be cancelled."""
+    requests.post(f"{url}/infer/{model}?image={made.name}&output=json", timeout=10 * PATIENCE_S)
+
+
+def _trains(server: LiveServer) -> bool:
+    return bool(server.get("/zeus/progress")["training"]["running"])
+
+
+def _await_first_step(server: LiveServer) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        at: dict[str, Any] = server.get("/zeus/progress")["training"]
+        if at.get("stage") == "training":
+            return
+        time.sleep(POLL_S)
+    raise NotMeasured(f"no training step within {PATIENCE_S} s: {server.last_lines(3)}")

@@ -1,0 +1,195 @@
+"""Training: an epoch from kept embeddings against one that encodes, a step against its decoder."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+import torch
+
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.figures import REACHES, Figure
+from benchmarks.speed.made import Made
+from benchmarks.speed.profiles import of_operators
+from benchmarks.speed.timing import ratio, seconds_of
+from zeus_app.config import TrainConfig
+from zeus_app.devices import autocast
+from zeus_app.pipeline import Segmenter
+from zeus_app.progress import silent
+from zeus_app.protocols import Batch, ImageEncoder
+from zeus_app.studies.labels import label_pictures
+from zeus_app.training.cases import Case, collate, make_case
+from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.training.loop import Epoch, Origin, Trainer
+from zeus_app.types import FloatArray, Guidance, Volume
+from zeus_app.zeus import PreparedStudy, Zeus
+
+PAPER_BATCH = 10
+
+
+@dataclass(frozen=True)
+class EachTime:
+    """Stands where kept embeddings are read, and encodes instead."""
+
+    encoder: ImageEncoder
+
+    def get(self, key: str, picture: FloatArray) -> FloatArray:
+        """The (256, 64, 64) embedding of a (256, 256) picture."""
+        return cast(FloatArray, self.encoder.encode(picture[None])[0])
+
+
+def make_prepared_case(bench: Bench, segmenter: Segmenter, made: Made) -> Case:
+    """The study with its label, encoded; the names of label and sequence are its instruction."""
+    stack = bench.stack(made)
+    image = nib.load(made.label)
+    label = Volume(np.asarray(image.dataobj, np.uint8), image.affine)
+    masks = label_pictures(label, stack.frame, tuple(one.value for one in bench.target.labels))
+    prepared = segmenter.model.prepare(
+        stack, guidance=Guidance(scope="none"), report=silent, keep_pixels=True
+    )
+    return make_case(made.name, prepared, masks)
+
+
+class Clock:
+    """Told after every batch; keeps the seconds of every step but the first of each epoch."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self._last = 0.0
+
+    def __call__(self, epoch: Epoch, done: int, total: int) -> None:
+        """Note how long the last step took."""
+        now = time.perf_counter()
+        if done > 1:
+            self.steps.append(now - self._last)
+        self._last = now
+
+
+def train(
+    segmenter: Segmenter, case: Case, folder: Path, *, batch: int, epochs: int, clock: Clock
+) -> float:
+    """Train on every slice once an epoch; returns the first epoch's seconds."""
+    config = TrainConfig(
+        epochs=epochs, batch_slices=batch, foreground=0, validation_fraction=0, resume=False
+    )
+    result = Trainer(
+        model=segmenter.model,
+        train=[case],
+        validation=[],
+        config=config,
+        origin=Origin(segmenter.model.tower_ids),
+        checkpoints=Checkpoints(folder),
+        device=segmenter.device,
+        union=segmenter.config.union,
+        progress=clock,
+    ).fit()
+    return result.epochs[0].seconds
+
+
+def measure_epoch(bench: Bench) -> list[Figure]:
+    """epoch_speedup: one label, batches of ten, every slice with its four sequences."""
+    made = bench.study("epoch", slices=bench.sizes.epoch_slices)
+    segmenter = bench.segmenter()
+    case = make_prepared_case(bench, segmenter, made)
+    each_time = replace(
+        case, prepared=replace(cast(Any, case.prepared), images=EachTime(bench.eager))
+    )
+    folder = bench.folder / "epochs"
+
+    def epoch(of: Case) -> float:
+        return train(segmenter, of, folder, batch=PAPER_BATCH, epochs=1, clock=Clock())
+
+    epoch(case)  # the first is slower
+    kept, encoding = [], []
+    for repetition in range(max(bench.sizes.short, bench.sizes.long)):
+        kept.append(epoch(case))
+        if repetition < bench.sizes.long:
+            encoding.append(epoch(each_time))
+    return [
+        Figure(
+            "epoch_speedup",
+            ratio(encoding, kept),
+            {
+                "encoding each time, s": encoding,
+                "from the cache, s": kept,
+                "slices": len(case.seen),
+                "sequences": len(bench.target.sequences),
+            },
+            note="the step in our own precision in both; only the encoding differs",
+        )
+    ]
+
+
+def measure_step(bench: Bench) -> list[Figure]:
+    """step_over_decoder, and the same step in embedding mode beside it."""
+    made = bench.study("study")
+    size, folder = bench.sizes.step_slices, bench.folder / "steps"
+    segmenter = bench.segmenter()
+    case = make_prepared_case(bench, segmenter, made)
+    batch, _ = collate([case], [(0, s) for s in case.seen[:size]])
+    decoder = bare_decoder(segmenter, batch)
+    decoder()
+    before = [seconds_of(lambda _: decoder()) for _ in range(bench.sizes.short)]
+    clock = Clock()
+    train(segmenter, case, folder, batch=size, epochs=2, clock=clock)
+    bare = before + [seconds_of(lambda _: decoder()) for _ in range(bench.sizes.short)]
+    over = ratio(clock.steps, bare)
+    through = bench.segmenter("embedding")
+    embedded = Clock()
+    train(
+        through, make_prepared_case(bench, through, made), folder, batch=size, epochs=1,
+        clock=embedded,
+    )  # fmt: skip
+    profile = () if REACHES["step_over_decoder"].reached(over) else _profile(segmenter, case, bench)
+    return [
+        Figure(
+            "step_over_decoder",
+            over,
+            {
+                "step, s": clock.steps,
+                "decoder forward and backward, s": bare,
+                "step in embedding mode, s": embedded.steps,
+                "embedding mode over the decoder": ratio(embedded.steps, bare),
+                "slices": size,
+                "decoded pictures": int(batch["present"].sum()),
+            },
+            profile=profile,
+        )
+    ]
+
+
+def bare_decoder(segmenter: Segmenter, batch: Batch) -> Any:
+    """A forward and backward pass of F_pred alone, in the precision of a step.
+
+    Its inputs are there already and the loss is a sum: nothing else of the step remains.
+    """
+    net = cast(Zeus, segmenter.model).trainable
+    present = batch["present"]
+    with torch.no_grad(), autocast(segmenter.device):
+        aligned = net.aligner(batch["texts"])[present]
+    prompts = aligned.detach().requires_grad_()
+    embeddings = batch["embeddings"][present].to(prompts.dtype)
+
+    def run() -> None:
+        net.zero_grad(set_to_none=True)
+        net.train()
+        with autocast(segmenter.device):
+            logits = net.decoder(0)(embeddings, prompts)
+        torch.autograd.backward(logits.sum())
+
+    return run
+
+
+def _profile(segmenter: Segmenter, case: Case, bench: Bench) -> Any:
+    """Operators inside one epoch of one step, with what surrounds it."""
+    size = bench.sizes.step_slices
+    prepared = cast(PreparedStudy, case.prepared)
+    present = prepared.present.copy()
+    present[case.seen[size:]] = False
+    one_step = replace(case, prepared=replace(prepared, present=present))
+    folder = bench.folder / "steps"
+    return of_operators(
+        lambda: train(segmenter, one_step, folder, batch=size, epochs=1, clock=Clock())
+    )
