@@ -231,6 +231,21 @@ def test_the_first_one_counts_as_half_done(monkeypatch: pytest.MonkeyPatch) -> N
     assert refused.value.retry_after_s == 7
 
 
+def test_a_pause_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(line.time, "monotonic", lambda: now)
+    heavy = line.Place("a")
+    heavy.begin()
+    now += 7
+    heavy.end()
+    heavy.paused = True
+    now += 1000
+    assert heavy.had_s() == 7
+    heavy.begin()
+    now += 3
+    assert heavy.had_s() == 10
+
+
 def test_one_that_waits_can_be_cancelled(office: Office) -> None:
     office.infer("a")
     waiting = office.infer("b")

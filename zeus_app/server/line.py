@@ -47,8 +47,8 @@ class Place:
         self.held_s += time.monotonic() - self._since
 
     def had_s(self) -> float:
-        """Seconds of the turn so far, for the one that holds it."""
-        return self.held_s + time.monotonic() - self._since
+        """Seconds of the turn so far, for one that holds it or is paused."""
+        return self.held_s if self.paused else self.held_s + time.monotonic() - self._since
 
     def unwanted(self) -> bool:
         """Whether nobody waits for it any more."""
@@ -169,12 +169,17 @@ class Line(Generic[P]):
         if turn != Turn.PREPARATION and self._holder and waiting >= self._bound:
             raise BusyError(
                 f"{waiting} {turn.name.lower()}s wait already",
-                retry_after_s=self._until_one_ends_s(self._holder),
+                retry_after_s=self._until_one_ends_s(self._under_way(turn) or self._holder),
             )
 
-    def _until_one_ends_s(self, holder: P) -> int:
+    def _under_way(self, turn: Turn) -> P | None:
+        """The one of this kind that holds the turn or was paused."""
+        begun = [self._holder, *(other for other in self._others if other.paused)]
+        return next((one for one in begun if one and one.turn == turn), None)
+
+    def _until_one_ends_s(self, begun: P) -> int:
         """By the mean of the last ones; before any ended, as if this one were half done."""
-        had = holder.had_s()
-        took = self._took[holder.turn]
+        had = begun.had_s()
+        took = self._took[begun.turn]
         typical = fmean(took) if took else 2 * had
         return max(1, math.ceil(typical - had))

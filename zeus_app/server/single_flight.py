@@ -47,7 +47,8 @@ class SingleFlight:
         """Run `work`, or wait for the run with the same key; cancel it when nobody waits for it.
 
         Args:
-            work: gives what MONAI Label's `infer` does; "file" is to be deleted by its receiver.
+            work: gives what MONAI Label's `infer` does; "file", if there is one, is to be deleted
+                by its receiver.
             key: what makes requests equal; empty for one that is like no other.
             http: the request; its body was read.
             jobs: where the work takes its turn.
@@ -92,8 +93,9 @@ class SingleFlight:
         if not run.task.done():
             jobs.forget(run.client)
             await asyncio.wait({run.task})  # the request's own file stays open until then
-        if run.task.exception() is None and not run.taken:
-            Path(run.task.result()["file"]).unlink(missing_ok=True)
+        ended_well = not run.task.cancelled() and run.task.exception() is None
+        if ended_well and not run.taken and (file := run.task.result()["file"]):
+            Path(file).unlink(missing_ok=True)
 
 
 async def _disconnected(http: Request) -> None:
@@ -105,11 +107,11 @@ async def _disconnected(http: Request) -> None:
 async def _own(run: _Run) -> Result:
     """The result, with a file of this taker's: MONAI Label deletes it after sending."""
     result = run.task.result()
-    if run.takers == 1:
+    file = result["file"]
+    if run.takers == 1 or not file:
         run.taken = True
         return result
-    file = str(result["file"])
-    copy = await run_in_threadpool(_copied, file)
+    copy = await run_in_threadpool(_copied, str(file))
     return {**result, "file": copy, "label": copy if result["label"] == file else result["label"]}
 
 
