@@ -26,10 +26,12 @@ class Machine:
         monkeypatch.setattr(choose.time, "perf_counter", lambda: self.clock_s)
         monkeypatch.setattr(choose, "RUNTIMES", self.runtimes)
 
-    def has(self, name: str, seconds: float, *, error: float = 0, first_s: float = 0) -> None:
+    def has(
+        self, name: str, seconds: float, *, error: float = 0, first_s: tuple[float, ...] = ()
+    ) -> None:
         def build(parts: Parts) -> Runtime:
             self.built.append(name)
-            return MadeUp(name, self, [first_s or seconds], seconds, error)
+            return MadeUp(name, self, list(first_s), seconds, error)
 
         self.runtimes[name] = build
 
@@ -49,7 +51,7 @@ class MadeUp:
         self._seconds, self._error = seconds, error
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        self._machine.clock_s += self._first_s.pop() if self._first_s else self._seconds
+        self._machine.clock_s += self._first_s.pop(0) if self._first_s else self._seconds
         return batch + np.float32(self._error)
 
 
@@ -112,9 +114,23 @@ def test_what_cannot_run_is_passed_over_and_the_reason_told(
 
 
 def test_the_first_run_is_a_warm_up(machine: Machine, tmp_path: Path) -> None:
-    machine.has("torch-compiled", 0.5, first_s=60)
+    machine.has("torch-compiled", 0.5, first_s=(60,))
     machine.has("openvino", 1.0)
     assert chosen(tmp_path) == "torch-compiled"
+
+
+def test_runs_that_other_work_slowed_do_not_count(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino-bf16", 0.5, first_s=(4, 4, 1))
+    machine.has("openvino", 1.0)
+    assert chosen(tmp_path) == "openvino-bf16"
+
+
+def test_a_slow_encoder_sees_each_phantom_once_after_the_warm_up(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.has("torch", 30.0)
+    chosen(tmp_path)
+    assert machine.clock_s == 4 * 30
 
 
 def test_a_small_encoder_runs_in_eager_pytorch_unmeasured(machine: Machine, tmp_path: Path) -> None:
