@@ -45,7 +45,7 @@ class Reach:
 REACHES: Mapping[str, Reach] = {
     "encoder_speedup": Reach(
         "float32 eager one-slice encode / ours per slice", 4, True,
-        "the stem, which stays in float32 for its accuracy; then int8, behind the guard of mask agreement",
+        "the stem, which stays in float32 for its accuracy; then int8, if its masks agree",
     ),
     "encoder_over_floor": Reach(
         "ours per slice / its FLOP at the machine's matrix-product rate in the same precision",
@@ -62,7 +62,7 @@ REACHES: Mapping[str, Reach] = {
     ),
     "first_click_over_encode": Reach(
         "first click on an opened study / encoding just its slices", 1.5, False,
-        "let preparation give way between the sequences of a slice; read the study when it is opened",
+        "preparation that gives way between the sequences of a slice, not between slices",
     ),
     "study_over_encode": Reach(
         "whole study without embeddings, texts kept / encoding its slices alone", 1.3, False,
