@@ -122,7 +122,7 @@ class Bench:
     @cached_property
     def eager(self) -> LiteMedSamEncoder:
         """The same weights in PyTorch, float32, as others would run them."""
-        return LiteMedSamEncoder(self.weights, runtime="torch", precision="f32")
+        return LiteMedSamEncoder(self.weights, runtime="torch")
 
     def serving(self, *studies: str) -> LiveServer:
         """The server that parts share, with these studies among those it lists."""

@@ -8,12 +8,12 @@ from benchmarks.speed.baselines import lite_medsam
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import REACHES, Figure
 from benchmarks.speed.machine import encoder_flop, matrix_product_rates
-from benchmarks.speed.profiles import of_exported_encoder
+from benchmarks.speed.profiles import Rows, of_exported_encoder, of_operators
 from benchmarks.speed.timing import alternating, ratio
 
 AT_ONCE = 8
 """Slices a call, the server's `batch_slices`."""
-AGREEMENT = "greatest difference from float32, of the embeddings' standard deviation"
+AGREEMENT = "relative error of an embedding against float32"
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -38,11 +38,16 @@ def measure(bench: Bench) -> list[Figure]:
     rates = matrix_product_rates(precision, repeats=bench.sizes.short)
     flop, stem = encoder_flop(lite_medsam(bench.weights).image_encoder)
     floor = flop / max(rates.values())
-    over_floor = statistics.median(a_slice) / floor
+    values = {
+        "encoder_speedup": ratio(taken["eager"], a_slice),
+        "encoder_over_floor": statistics.median(a_slice) / floor,
+    }
+    fine = all(REACHES[key].reached(value) for key, value in values.items())
+    profile = () if fine else _profile(bench, pictures[:1], precision)
     return [
         Figure(
             "encoder_speedup",
-            ratio(taken["eager"], a_slice),
+            values["encoder_speedup"],
             {
                 "float32 eager, s": taken["eager"],
                 "ours, s a slice": a_slice,
@@ -50,26 +55,29 @@ def measure(bench: Bench) -> list[Figure]:
                 "slices a call": count,
                 AGREEMENT: _difference(bench, pictures[:1]),
             },
+            profile=profile,
         ),
         Figure(
             "encoder_over_floor",
-            over_floor,
+            values["encoder_over_floor"],
             {
                 "GFLOP a slice": flop / 1e9,
                 "of them in the stem, which stays in float32": stem / 1e9,
                 **{f"{name}, GFLOP/s in {precision}": rate / 1e9 for name, rate in rates.items()},
                 "floor, s a slice": floor,
             },
-            profile=(
-                ()
-                if REACHES["encoder_over_floor"].reached(over_floor)
-                else of_exported_encoder(bench.weights, precision)
-            ),
+            profile=profile,
         ),
     ]
+
+
+def _profile(bench: Bench, picture: np.ndarray, precision: str) -> Rows:
+    if "openvino" in bench.ours.id:
+        return of_exported_encoder(bench.weights, precision)
+    return of_operators(lambda: bench.ours.encode(picture))
 
 
 def _difference(bench: Bench, picture: np.ndarray) -> float:
     plain = bench.eager.encode(picture).astype(np.float32)
     ours = bench.ours.encode(picture).astype(np.float32)
-    return float(np.abs(plain - ours).max() / plain.std())
+    return float(np.linalg.norm(plain - ours) / np.linalg.norm(plain))

@@ -45,16 +45,16 @@ class Reach:
 REACHES: Mapping[str, Reach] = {
     "encoder_speedup": Reach(
         "float32 eager one-slice encode / ours per slice", 4, True,
-        "int8 for the layers that hold it, behind the same guard of mask agreement",
+        "the stem, which stays in float32 for its accuracy; then int8, if its masks agree",
     ),
     "encoder_over_floor": Reach(
         "ours per slice / its FLOP at the machine's matrix-product rate in the same precision",
         2, False,
-        "the layers that are no matrix products: fuse them, or run them in bfloat16",
+        "the stem, which stays in float32 for its accuracy; then the layers that are no products",
     ),
     "click_over_decoder": Reach(
         "click over HTTP, embeddings kept, 4 sequences / 4 bare decoder forwards", 1.5, False,
-        "whatever is not the decoder in the table of stages: kept in memory between clicks",
+        "the click's decoder in bfloat16, if its masks agree; then the rows that are no decoder",
     ),
     "click_speedup": Reach(
         "the click when its slices are encoded again in float32 eager / ours", 15, True,
@@ -62,7 +62,7 @@ REACHES: Mapping[str, Reach] = {
     ),
     "first_click_over_encode": Reach(
         "first click on an opened study / encoding just its slices", 1.5, False,
-        "let preparation give way within a slice, between sequences",
+        "preparation that gives way between the sequences of a slice, not between slices",
     ),
     "study_over_encode": Reach(
         "whole study without embeddings, texts kept / encoding its slices alone", 1.3, False,

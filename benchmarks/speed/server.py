@@ -53,7 +53,7 @@ def measure_study(bench: Bench) -> list[Figure]:
         whole.append(answer.seconds)
         stages = dict(answer.params["latencies_ms"])
         encode.append(seconds_of(lambda _: bench.ours.encode(pictures)))
-    warm = [server.infer(made.name).seconds for _ in range(bench.sizes.short)]
+    warm = [server.infer(made.name).seconds for _ in range(bench.sizes.long)]
     over = ratio(whole, encode)
     return [
         Figure(

@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic and its made studies; nothing is timed."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from benchmarks.speed import page
 from benchmarks.speed.figures import REACHES, Figure, NotMeasured, Results
 from benchmarks.speed.made import Made, make_study
 from benchmarks.speed.memory import growth
-from benchmarks.speed.profiles import largest, of_stages
+from benchmarks.speed.profiles import largest, of_functions, of_stages
 from benchmarks.speed.timing import alternating, percentile, ratio
 from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
@@ -99,6 +100,12 @@ def test_growth_compares_the_highest_of_both_halves() -> None:
 def test_the_largest_rows_keep_the_sum() -> None:
     rows = largest({str(n): float(n) for n in range(12)}, rows=3)
     assert rows == (("11", 11.0), ("10", 10.0), ("all others", 45.0))
+
+
+def test_a_profile_of_functions_names_what_took_the_time() -> None:
+    rows = of_functions(lambda: time.sleep(0.05))
+    assert "sleep" in rows[0][0]
+    assert rows[0][1] == pytest.approx(50, abs=40)
 
 
 def test_stages_and_what_is_outside_them_come_to_the_whole() -> None:
