@@ -165,9 +165,9 @@ def build_zeus(
     refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
+    images = _images(config, profile, device, cache)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    images = _images(config, profile, device, cache)
     writer = _writer(config, profile.llm, device, cache)
     scope = config.scope
     if scope == "auto":
