@@ -17,7 +17,7 @@ from zeus_app.server.click_request import ClickRequest, read_clicks
 from zeus_app.server.click_start import masks_to_start_from
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
-from zeus_app.types import Grid, SliceFrame, SliceStack, Volume
+from zeus_app.types import Grid, SliceFrame, Volume
 
 
 class ClickInfer(InferTask):
@@ -67,9 +67,12 @@ class ClickInfer(InferTask):
             stack = place.pictures_of(asked)
             pointings = self._pointings(clicked, step, asked, stack.frame.grid)
             answer = np.zeros(stack.frame.grid.shape, np.uint8)
+            at = None if step is None else slice_asked(step, grid, stack.frame)
             if pointings:
-                reach = self._reach(clicked, step, grid, stack)
+                reach = self._reach(clicked, at)
                 answer = place.clicks.segment(stack, pointings, reach=reach, report=report)
+        if at is not None:
+            place.clicked(asked, at, stack.frame.grid.shape[2])
         values = np.array([0, *place.label_values.values()], np.uint8)
         on_grid = Volume(values[answer], stack.frame.grid.affine_ras)
         mask = to_grid(on_grid, grid, order=0, fill=0.0)
@@ -105,14 +108,11 @@ class ClickInfer(InferTask):
         }
         return {k: one for k, one in found.items() if not one.is_empty}
 
-    def _reach(
-        self, clicked: ClickRequest, step: Step | None, grid: Grid, stack: SliceStack
-    ) -> Reach:
+    def _reach(self, clicked: ClickRequest, at: int | None) -> Reach:
         """The clicked slice alone in 2-D; every clicked slice and its neighbours in 3-D."""
         if self.dimension == 3:
             return Reach(slices=clicked.most_slices, sequences=clicked.sequences)
-        only = None if step is None else slice_asked(step, grid, stack.frame)
-        return Reach(only=only, sequences=clicked.sequences)
+        return Reach(only=at, sequences=clicked.sequences)
 
 
 def refuse_outside(clicked: ClickRequest, grid: Grid) -> None:
@@ -131,7 +131,7 @@ def refuse_outside(clicked: ClickRequest, grid: Grid) -> None:
 
 
 def slice_asked(step: Step, grid: Grid, frame: SliceFrame) -> int | None:
-    """The axial slice that a 2-D request is about, on the canonical grid.
+    """The axial slice that a request is about, on the canonical grid.
 
     The one that `slice` names where the volume is stored axially; else that of the newest click.
     """

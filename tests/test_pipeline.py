@@ -338,6 +338,14 @@ def test_wanting_a_slice_that_does_not_exist_changes_nothing() -> None:
     assert slices_prepared([(9, 0)] * 4) == [0, 1, 2, 3]
 
 
+def test_a_slice_is_prepared_picture_by_picture_so_that_a_click_waits_for_one() -> None:
+    whole = segmenter()
+    volume = stairs(FOUR_SLICES)
+    whole.prepare(Study("painted", {name: volume for name in TARGET.sequence_names}))
+    shown = [np.argwhere(tissue).tolist() for tissue, _ in whole.model.prepared]
+    assert shown == [[[m, s]] for s in range(4) for m in range(2)]
+
+
 def test_preparing_writes_no_text() -> None:
     whole = segmenter()
     whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}))

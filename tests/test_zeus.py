@@ -17,7 +17,7 @@ from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import VisionProjector
-from zeus_app.progress import silent
+from zeus_app.progress import Pause, silent
 from zeus_app.protocols import ABSENT
 from zeus_app.targets import Target, load_target
 from zeus_app.types import FloatArray, Grid, Guidance, SliceFrame, SliceStack
@@ -79,7 +79,12 @@ class EchoLlm:
         self.shown: list[tuple[int, ...]] = []
 
     def write(
-        self, image_tokens: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
+        self,
+        image_tokens: torch.Tensor,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        pause: Pause,
     ) -> list[str]:
         self.written += len(prompts)
         self.shown.append(tuple(image_tokens.shape[1:]))

@@ -114,6 +114,7 @@ class Segmenter:
         watch = Stopwatch()
         with watch.stage("load weights"):
             version = self.reload()
+        report("aligning", 0, 1)
         with watch.stage("align"):
             aligned = align_for(study, self.target)
             stack = slice_stack(aligned, self.target.sequence_names)
@@ -153,11 +154,11 @@ class Segmenter:
     ) -> None:
         """Encode a study into the cache, so that whatever is asked next finds it there.
 
-        Slice by slice, so that what is more urgent waits for one alone. No text is written.
+        Picture by picture, so that what is more urgent waits for one alone. No text is written.
 
         Args:
             study: its sequences, as stored.
-            report: told before each slice; may raise, or wait.
+            report: told before each picture, in slices; may raise, or wait.
             wanted: axial indices on the canonical grid to encode next; asked before each slice.
 
         Raises:
@@ -169,16 +170,17 @@ class Segmenter:
         left = [int(s) for s in np.flatnonzero(stack.tissue.any(axis=0))]
         total = len(left)
         for done in range(total):
-            report("encoding", done, total)
             left.remove(chosen := next((s for s in wanted() if s in left), left[0]))
-            tissue = np.zeros_like(stack.tissue)
-            tissue[:, chosen] = stack.tissue[:, chosen]
-            self.model.prepare(
-                replace(stack, tissue=tissue),
-                guidance=Guidance(scope="none"),
-                report=silent,
-                keep_pixels=False,
-            )
+            for sequence in np.flatnonzero(stack.tissue[:, chosen]):
+                report("encoding", done, total)
+                tissue = np.zeros_like(stack.tissue)
+                tissue[sequence, chosen] = True
+                self.model.prepare(
+                    replace(stack, tissue=tissue),
+                    guidance=Guidance(scope="none"),
+                    report=silent,
+                    keep_pixels=False,
+                )
 
     def fit(
         self,

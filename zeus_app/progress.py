@@ -1,5 +1,6 @@
 """How long work tells where it is, and learns that it is no longer wanted."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ class Report(Protocol):
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report nothing; the default where nobody watches."""
+
+
+Pause = Callable[[], None]
+"""Called inside a batch, between two small steps: may wait, or raise CancelledError."""
+
+
+def no_pause() -> None:
+    """Go on at once; the default where nobody waits."""
 
 
 def bars(progress: "Progress") -> Report:

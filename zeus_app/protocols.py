@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from torch import nn
 
-from zeus_app.progress import Report
+from zeus_app.progress import Pause, Report
 from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
 
 Batch = dict[str, torch.Tensor]
@@ -72,10 +72,13 @@ class InstructionModel(Protocol):
 
     id: str
 
-    def write(self, shown: Any, prompts: Sequence[str], *, max_tokens: int) -> list[str]:
+    def write(
+        self, shown: Any, prompts: Sequence[str], *, max_tokens: int, pause: Pause
+    ) -> list[str]:
         """Greedy text for N prompts.
 
-        `shown` is (N, P, hidden) image tokens, or (N, 256, 256) pictures for a model that sees.
+        `shown` is (N, P, hidden) image tokens, or (N, 256, 256) pictures for a model that sees;
+        `pause` is called between tokens, or between prompts where others write.
         """
 
 

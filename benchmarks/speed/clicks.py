@@ -1,6 +1,7 @@
 """Clicks over HTTP, against the bare decoder and against encoding again at every click."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from zeus_app.types import FloatArray, SliceStack
 TASK = "clicks"
 LABEL = "tumour"
 LIMIT_S = 120
+POLL_S = 0.5
 
 
 def measure_clicks(bench: Bench) -> list[Figure]:
@@ -34,7 +36,8 @@ def measure_clicks(bench: Bench) -> list[Figure]:
     pictures = bench.pictures(stack, at)
     embeddings = bench.ours.encode(pictures).astype(np.float32)
     pixel = pixel_of(stack, made.click(0))
-    click(server, made, number=0)  # from here on its slice is kept
+    click(server, made, number=0)
+    await_prepared(server)  # a click opens its study: from here on all of it is kept
     bare = {
         f"{len(pictures)} decoder forwards, {kind}, s": bare_forwards(
             bench, embeddings, pixel, half=kind == "bfloat16"
@@ -127,6 +130,19 @@ def click(server: LiveServer, made: Made, *, number: int) -> bytes:
     if not response.ok:
         raise NotMeasured(f"a click was answered {response.status_code}: {response.text[:300]}")
     return response.content
+
+
+def await_prepared(server: LiveServer) -> None:
+    """Wait until nothing is encoded in the background.
+
+    Raises:
+        NotMeasured: it takes too long.
+    """
+    deadline = time.monotonic() + LIMIT_S
+    while server.get("/zeus/progress")["preparing"]:
+        if time.monotonic() > deadline:
+            raise NotMeasured(f"the server still prepares studies after {LIMIT_S} s")
+        time.sleep(POLL_S)
 
 
 def open_study(server: LiveServer, made: Made) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from zeus_app.errors import InputError
+from zeus_app.errors import CancelledError, InputError
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
 from zeus_app.weights import locate
@@ -65,6 +65,19 @@ def test_a_batch_writes_what_its_prompts_get_one_by_one(llm: FrozenLlm) -> None:
         for i, prompt in enumerate([LONG, SHORT])
     ]
     assert llm.write(tokens, [LONG, SHORT], max_tokens=8) == alone
+
+
+def test_it_can_be_stopped_between_two_tokens(llm: FrozenLlm) -> None:
+    called = []
+
+    def pause() -> None:
+        called.append(1)
+        if len(called) == 3:
+            raise CancelledError("enough")
+
+    with pytest.raises(CancelledError):
+        llm.write(None, [SHORT], max_tokens=8, pause=pause)
+    assert len(called) == 3
 
 
 def test_a_shorter_neighbour_does_not_move_the_hidden_state(llm: FrozenLlm) -> None:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from tests.instructions.tiny_vision import blip_2, gemma3, llava, qwen2_vl
-from zeus_app.errors import InputError
+from zeus_app.errors import CancelledError, InputError
 from zeus_app.instructions.loading import name_and_hash
 from zeus_app.instructions.vision_chat import VisionChat
 
@@ -63,6 +63,19 @@ def test_it_writes_what_transformers_generates_for_the_same_text_and_picture(
     expected = processor.tokenizer.decode(new, skip_special_tokens=True).strip()
     assert chat.write(pictures[:1], PROMPTS[:1], max_tokens=8) == [expected]
     assert expected
+
+
+def test_it_can_be_stopped_between_two_tokens(chat: VisionChat, pictures: Any) -> None:
+    called = []
+
+    def pause() -> None:
+        called.append(1)
+        if len(called) == 2:
+            raise CancelledError("enough")
+
+    with pytest.raises(CancelledError):
+        chat.write(pictures[:1], PROMPTS[:1], max_tokens=8, pause=pause)
+    assert len(called) == 2
 
 
 def test_a_batch_writes_what_its_rows_get_one_by_one(chat: VisionChat, pictures: Any) -> None:

@@ -37,6 +37,10 @@ def test_slicers_unsorted_box_is_two_corners() -> None:
     assert labels(roi=[9, 2, 4, 8, 3, 3], label="lesion")["lesion"].box == ((9, 4, 3), (2, 8, 3))
 
 
+def test_a_viewers_rectangle_is_two_corners_as_well() -> None:
+    assert labels(roi=[[9, 4, 3], [2, 8, 3]])["lesion"].box == ((9, 4, 3), (2, 8, 3))
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
@@ -45,6 +49,7 @@ def test_slicers_unsorted_box_is_two_corners() -> None:
         ({"foreground": [[1, 2, float("nan")]]}, "foreground"),
         ({"foreground": [[1, 2, "x"]]}, "foreground"),
         ({"roi": [1, 2, 3]}, "roi"),
+        ({"roi": [1, 2]}, "roi"),
         ({"foreground": [[1, 2, 3]], "label": "spleen"}, "unknown label"),
         ({"foreground": [[1, 2, 3]], "sequences": "PD"}, "unknown sequence"),
         ({"foreground": [[1, 2, 3]], "slice": "x"}, "slice"),

@@ -200,6 +200,7 @@ def test_the_setting_turns_off_what_happens_unasked(
     monkeypatch.setattr(place.preparer, "open", lambda name, read, **how: prepared.append(name))
     place.opened("alpha")
     place.opened_session("1", tmp_path)
+    place.clicked(place.datastore.catalogue.resolve("alpha"), 1, 3)
     assert prepared == []
     place.prepare("alpha", (2,))
     assert prepared == ["alpha"]
@@ -213,6 +214,15 @@ def test_a_sequence_that_is_opened_stands_for_its_study(
     place.opened("alpha/FLAIR")
     ((name, study),) = read
     assert name == "alpha" and set(study.volumes) == {"T2", "FLAIR"}
+
+
+def test_around_a_click_a_study_is_prepared_from_there_on_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, opened_at = opened(tmp_path), []
+    monkeypatch.setattr(place.preparer, "open", lambda name, read, **how: opened_at.append(how))
+    place.clicked(place.datastore.catalogue.resolve("alpha"), 3, 6)
+    assert opened_at == [{"first": (3, 2, 4, 1, 5, 0)}]
 
 
 def preparing(server: Server) -> list[str]:

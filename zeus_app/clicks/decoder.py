@@ -7,6 +7,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
 from zeus_app.clicks.pointing import BoxPx
+from zeus_app.models.mask_decoder import Upscaling, in_rows
 
 PICTURE_PX = 256
 
@@ -16,6 +17,7 @@ class StockDecoder(nn.Module):
 
     segment-anything's decoder repeats one picture for many prompts. Here every prompt has a picture
     of its own (the sequences of a slice), so its parts are called with the batches they have.
+    The doubling layers are `Upscaling`'s, which gives the same numbers in less time.
 
     Args:
         prompts: pretrained; its input size says in which pixels boxes are measured.
@@ -28,6 +30,7 @@ class StockDecoder(nn.Module):
     def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()
         self.prompts, self.decoder = prompts, decoder
+        self.upscaling = Upscaling(decoder.output_upscaling)
         self.scale = prompts.input_image_size[0] / PICTURE_PX
         self.register_buffer("image_pe", prompts.get_dense_pe().detach(), persistent=False)
         no_mask = prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
@@ -53,6 +56,6 @@ class StockDecoder(nn.Module):
         source = embeddings.float() + self.no_mask
         place = self.image_pe.expand(len(boxes), -1, -1, -1)
         answers, pixels = decoder.transformer(source, place, tokens)
-        pixels = decoder.output_upscaling(pixels.transpose(1, 2).reshape(source.shape))
         weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])  # mask token 0: one answer
-        return torch.einsum("nc,nchw->nhw", weights, pixels).float()
+        masks = self.upscaling(pixels) @ weights[:, :, None]  # (N, 256·256, 1)
+        return in_rows(masks)[:, 0].float()

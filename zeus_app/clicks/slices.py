@@ -7,6 +7,7 @@ from scipy import ndimage
 from zeus_app.clicks.decoder import PICTURE_PX, StockDecoder
 from zeus_app.clicks.pointing import BoxPx, Pointing
 from zeus_app.clicks.region import Likeness, boxes, near
+from zeus_app.devices import autocast
 from zeus_app.types import BoolArray, FloatArray
 
 PARTS = 3
@@ -35,7 +36,9 @@ def point_at(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing
     wanted = [box for view in views for box in view.boxes]
     answers = np.zeros((len(views), PICTURE_PX, PICTURE_PX), np.float32)
     if wanted:  # else a neighbouring slice with nothing like the object
-        found = torch.sigmoid(decoder(embeddings[rows], wanted)).cpu().numpy()
+        with autocast(embeddings.device):
+            logits = decoder(embeddings[rows], wanted)
+        found = torch.sigmoid(logits).cpu().numpy()
         for m, probabilities in zip(rows, found, strict=True):
             np.maximum(answers[m], probabilities, out=answers[m])
     return np.stack([view.obeying(answer) for view, answer in zip(views, answers, strict=True)])

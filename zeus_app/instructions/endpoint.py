@@ -16,6 +16,7 @@ import requests
 from zeus_app.errors import InputError
 from zeus_app.instructions.pictures import as_image
 from zeus_app.instructions.templates import SYSTEM_LINE, without_thinking
+from zeus_app.progress import Pause, no_pause
 from zeus_app.types import FloatArray
 
 SEED = 0
@@ -66,7 +67,12 @@ class ChatEndpoint:
         return f"{model}-endpoint-{'pictures' if send_pictures else 'words'}"
 
     def write(
-        self, pictures: FloatArray | None, prompts: Sequence[str], *, max_tokens: int
+        self,
+        pictures: FloatArray | None,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        pause: Pause = no_pause,
     ) -> list[str]:
         """Ask N prompts, one request each, at temperature 0 and with a fixed seed.
 
@@ -74,6 +80,7 @@ class ChatEndpoint:
             pictures: (N, H, W) float32 in [0, 1]; not looked at unless pictures are sent.
             prompts: N questions.
             max_tokens: longest answer, thoughts included.
+            pause: called before each request.
 
         Returns:
             N texts, without thoughts and white space at their ends.
@@ -90,10 +97,12 @@ class ChatEndpoint:
             )
         with requests.Session() as session:
             session.trust_env = False  # no proxy of the environment may see what is sent
-            return [
-                self._ask(session, self._content(pictures, i, prompt), max_tokens=max_tokens)
-                for i, prompt in enumerate(prompts)
-            ]
+            answers = []
+            for i, prompt in enumerate(prompts):
+                pause()
+                content = self._content(pictures, i, prompt)
+                answers.append(self._ask(session, content, max_tokens=max_tokens))
+            return answers
 
     def _content(self, pictures: FloatArray | None, i: int, prompt: str) -> Any:  # noqa: ANN401
         if not self.sees_pictures or pictures is None:

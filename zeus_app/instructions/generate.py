@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class InstructionWriter:
             requests: N of them.
             shown: (N, P, hidden), what the projection made of each one's picture; or (N, H, W) the
                 pictures, for a model that sees them.
-            report: told about each batch.
+            report: told about each batch, and again between its tokens.
         """
         learnt = self._learnt()
         keys = [
@@ -116,6 +116,7 @@ class InstructionWriter:
                 shown[rows],
                 [requests[i].prompt for i in rows],
                 max_tokens=self._max_tokens,
+                pause=partial(report, "instructions", start, len(missing)),
             )
             for i, text in zip(rows, written, strict=True):
                 texts[keys[i]] = text

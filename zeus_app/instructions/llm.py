@@ -17,6 +17,7 @@ from zeus_app.instructions.precision import Precision, resolve
 from zeus_app.instructions.prefix import Ids, PrefixStates
 from zeus_app.instructions.prompt_tokens import PromptTokens
 from zeus_app.instructions.templates import StyleName
+from zeus_app.progress import Pause, no_pause
 
 
 class FrozenLlm:
@@ -114,6 +115,7 @@ class FrozenLlm:
         prompts: Sequence[str],
         *,
         max_tokens: int,
+        pause: Pause = no_pause,
     ) -> list[str]:
         """Answer N prompts greedily, so that the same input always gives the same text.
 
@@ -121,6 +123,7 @@ class FrozenLlm:
             image_tokens: (N, P, hidden), or None for no image.
             prompts: N questions; the style's words are put around them.
             max_tokens: longest answer.
+            pause: called before each token.
 
         Returns:
             N texts, without thoughts and white space at their ends; they may stop in mid-sentence.
@@ -133,7 +136,8 @@ class FrozenLlm:
 
         def some(rows: Sequence[int]) -> list[str]:
             chosen = pictures[list(rows)]
-            return self._write(chosen, [prompts[i] for i in rows], max_tokens=max_tokens)
+            asked = [prompts[i] for i in rows]
+            return self._write(chosen, asked, max_tokens=max_tokens, pause=pause)
 
         return halving(some, range(len(prompts)))
 
@@ -185,7 +189,7 @@ class FrozenLlm:
         return states
 
     def _write(
-        self, pictures: torch.Tensor, prompts: Sequence[str], *, max_tokens: int
+        self, pictures: torch.Tensor, prompts: Sequence[str], *, max_tokens: int, pause: Pause
     ) -> list[str]:
         around = [self._tokens.around(prompt) for prompt in prompts]
         embeddings, mask = self._inputs(
@@ -196,6 +200,7 @@ class FrozenLlm:
         ends = torch.tensor(self._tokens.ends, dtype=torch.long, device=self._device)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=self._device)
         for _ in range(max_tokens):
+            pause()
             out = self._model(
                 inputs_embeds=embeddings,
                 attention_mask=mask,

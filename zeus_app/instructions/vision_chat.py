@@ -23,6 +23,7 @@ from zeus_app.instructions.templates import (
     PromptStyle,
     without_thinking,
 )
+from zeus_app.progress import Pause, no_pause
 from zeus_app.types import FloatArray
 
 
@@ -90,13 +91,21 @@ class VisionChat:
         return f"{name_and_hash(weights)}-vision-{resolve(precision, torch.device(device))}"
 
     @torch.inference_mode()
-    def write(self, pictures: FloatArray, prompts: Sequence[str], *, max_tokens: int) -> list[str]:
+    def write(
+        self,
+        pictures: FloatArray,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        pause: Pause = no_pause,
+    ) -> list[str]:
         """Answer N prompts, each about its own picture, greedily.
 
         Args:
             pictures: (N, H, W) float32 in [0, 1].
             prompts: N questions.
             max_tokens: longest answer.
+            pause: called after each token.
 
         Returns:
             N texts, without thoughts and white space at their ends.
@@ -113,11 +122,13 @@ class VisionChat:
 
         def some(rows: Sequence[int]) -> list[str]:
             chosen = [prompts[i] for i in rows]
-            return self._write(pictures[list(rows)], chosen, max_tokens=max_tokens)
+            return self._write(pictures[list(rows)], chosen, max_tokens=max_tokens, pause=pause)
 
         return halving(some, range(len(prompts)))
 
-    def _write(self, pictures: FloatArray, prompts: Sequence[str], *, max_tokens: int) -> list[str]:
+    def _write(
+        self, pictures: FloatArray, prompts: Sequence[str], *, max_tokens: int, pause: Pause
+    ) -> list[str]:
         texts = [self._style.render(self._style.image + prompt) for prompt in prompts]
         bos = self._tokenizer.bos_token
         inputs = self._processor(
@@ -128,8 +139,18 @@ class VisionChat:
             # A chat template may have written the token already; then it is not put first again.
             add_special_tokens=not (bos and texts[0].startswith(bos)),
         ).to(self._device, self._model.dtype)
+
+        def go_on(tokens: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
+            """A criterion of transformers' that never stops an answer, asked after each token."""
+            pause()
+            return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+
         out = self._model.generate(
-            **inputs, do_sample=False, num_beams=1, max_new_tokens=max_tokens
+            **inputs,
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max_tokens,
+            stopping_criteria=[go_on],
         )
         prompt_tokens = inputs["input_ids"].shape[1] if self._repeats_prompt() else 0
         answers = self._tokenizer.batch_decode(out[:, prompt_tokens:], skip_special_tokens=True)

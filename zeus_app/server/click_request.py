@@ -1,7 +1,7 @@
 """What clients send when somebody clicks: the forms of 3D Slicer, of OHIF, and of Zeus's own.
 
 - deepgrow: "foreground" and "background", lists of [i, j, k] of the volume the client loaded,
-  "label", "slice" (2-D), "roi" [i0, i1, j0, j1, k0, k1] in any order, "reset_state";
+  "label", "slice" (2-D), "roi" [i0, i1, j0, j1, k0, k1] or two corners, "reset_state";
 - deepedit: a list of [i, j, k] under each label's name, and under "background".
 """
 
@@ -127,17 +127,20 @@ def _voxel(given: Sequence[Any]) -> Voxel:
 
 
 def _box(given: object) -> tuple[Voxel, Voxel] | None:
-    """[i0, i1, j0, j1, k0, k1], each pair in any order; both ends are inside."""
+    """[i0, i1, j0, j1, k0, k1], or two corners [i, j, k], in any order; both ends are inside.
+
+    3D Slicer sends the six; a rectangle of cornerstone, on which OHIF stands, has corners.
+    """
     if not given:
         return None
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 6:
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 6):
         raise InputError(
             f"roi {str(given)[:80]}",
-            expected="[i0, i1, j0, j1, k0, k1], voxel indices of the image",
-            remedy="send six numbers",
+            expected="[i0, i1, j0, j1, k0, k1] or two corners [i, j, k], voxels of the image",
+            remedy="send six numbers, or two corners",
         )
-    corners = _voxels([given[0::2], given[1::2]], "roi")
-    return corners[0], corners[1]
+    first, second = _voxels(given if len(given) == 2 else [given[0::2], given[1::2]], "roi")
+    return first, second
 
 
 def _whole(request: Mapping[str, Any], name: str, default: int | None) -> int | None:

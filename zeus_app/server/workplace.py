@@ -91,6 +91,13 @@ class Workplace:
             files = self.datastore.catalogue.resolve(image_id).files
             self.preparer.open(files.id, partial(read_study, files))
 
+    def clicked(self, asked: Asked, at: int, slices: int) -> None:
+        """A user clicked on an axial slice: prepare its study from there on, both ways."""
+        if self.config.prepare and not asked.guest:
+            nearest = tuple(sorted(range(slices), key=lambda s: abs(s - at)))
+            read = partial(read_study, asked.files)
+            self.preparer.open(asked.files.id, read, first=nearest)
+
     def prepare(self, image_id: str, slices: tuple[int, ...]) -> str:
         """Prepare a study because a client asks for it, these slices first; returns its id."""
         files = self.datastore.catalogue.resolve(image_id).files
