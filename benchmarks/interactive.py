@@ -5,9 +5,10 @@
 No training is involved: this is Zeus on the day it is installed. For each label, patient and slice
 the first click goes to the middle of the label, and each next one to the middle of the largest
 connected error, until ten; the middle is the point furthest from the edge. Compared are each
-sequence alone, their union, and the decoder of LiteMedSAM given the bare points, as
-segment-anything would give them. Results: benchmarks/results/interactive.json, the table and the
-plot in docs/interactive.md.
+sequence alone, their union, the decoder of LiteMedSAM given the bare points, as segment-anything
+would give them, and, where `make real` was run, what the union would be with the decoder that an
+automatic training left behind. Results: benchmarks/results/interactive.json, the table and the plot
+in docs/interactive.md.
 """
 
 import json
@@ -27,7 +28,7 @@ from rich.progress import Progress, track
 from scipy import ndimage
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
-from zeus_app.build import build_images
+from zeus_app.build import build_images, target_of
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.pointing import Point, Pointing
 from zeus_app.clicks.slices import point_at, united
@@ -38,14 +39,14 @@ from zeus_app.launch import CHECKOUT
 from zeus_app.progress import bars
 from zeus_app.real import PLANS
 from zeus_app.reporting.pictures import save_png
-from zeus_app.state import state_folder
+from zeus_app.state import StateFolder, state_folder
 from zeus_app.studies.align import align_for, to_grid
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.imports import ImportedLabel, import_labels
 from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.read import read_study
 from zeus_app.studies.slices import slice_stack
-from zeus_app.targets import load_target
+from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.types import BoolArray, FloatArray
 from zeus_app.weights import locate
 
@@ -63,30 +64,40 @@ SEQUENCES: Mapping[str, str] = {
 }
 BARE = "LiteMedSAM, bare points"
 UNION = "union"
+TRAINED = "union, by the trained decoder"
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One label on one slice: (M, 256, 64, 64) embeddings and the (256, 256) truth."""
+    """One label on one slice: (M, 256, 64, 64) embeddings and the (256, 256) truth.
+
+    `below` is the truth of the slice below, empty on the lowest one.
+    """
 
     target: str
     label: str
     sequences: tuple[str, ...]
     embeddings: torch.Tensor
     truth: BoolArray
+    below: BoolArray
 
 
 Answer = Callable[[torch.Tensor, Pointing], FloatArray]
 """(M, 256, 64, 64) embeddings and clicks -> (256, 256) probabilities."""
 
 
-def scenes(name: str, folder: Path) -> Iterator[Scene]:
-    """Seeded by nothing: the same slices every time."""
+def settings(name: str, folder: Path) -> tuple[ZeusConfig, StateFolder]:
+    """Those of `make real`, whose embeddings and checkpoints are used."""
     state = CHECKOUT / "reports" / "real" / name / "state"
     config = ZeusConfig(target=name, sequences=SEQUENCES[name], state=state)
-    target = load_target(name)
-    target = target.only(config.chosen_sequences) if config.chosen_sequences else target
-    images = build_images(config, state_folder(config, target=name, studies=folder))
+    return config, state_folder(config, target=name, studies=folder)
+
+
+def scenes(name: str, folder: Path) -> Iterator[Scene]:
+    """Seeded by nothing: the same slices every time."""
+    config, state = settings(name, folder)
+    target = target_of(config)
+    images = build_images(config, state)
     known = find_studies(folder, target).studies
     found = [
         one
@@ -112,7 +123,8 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
                     keys = images.keep(pictures, report=bars(progress))
                 kept = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
                 embeddings = torch.from_numpy(np.stack(kept))
-                yield Scene(name, label.name, names, embeddings, masks[s, k])
+                below = masks[s - 1, k] if s else np.zeros_like(masks[s, k])
+                yield Scene(name, label.name, names, embeddings, masks[s, k], below)
 
 
 def middle(mask: BoolArray) -> Point:
@@ -172,26 +184,56 @@ def bare_points(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Point
     return found
 
 
-def answers(scene: Scene, decoder: StockDecoder) -> dict[str, list[float]]:
+def stock_decoder() -> StockDecoder:
+    """LiteMedSAM's own."""
+    return StockDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
+
+
+def trained_decoder(name: str, folder: Path) -> StockDecoder | None:
+    """What clicks would meet if they went to the decoder that the newest training taught."""
+    checkpoints = Checkpoints(settings(name, folder)[1].checkpoints)
+    if (served := checkpoints.served()) is None:
+        return None
+    learnt = checkpoints.load(served.version, fitted_to={})
+
+    def part(of: str) -> dict[str, torch.Tensor]:
+        start = f"decoders.0.{of}."
+        return {k.removeprefix(start): v for k, v in learnt.items() if k.startswith(start)}
+
+    taught = stock_decoder()
+    taught.decoder.transformer.load_state_dict(part("transformer"))
+    taught.upscaling.load_state_dict(part("upscaling"))
+    taught.decoder.output_hypernetworks_mlps[0].load_state_dict(part("hypernetwork"))
+    taught.decoder.mask_tokens.weight[0] = learnt["decoders.0.mask_token"]
+    return taught
+
+
+def ours(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
+    """Zeus's answer."""
+    return united(point_at(decoder, embeddings, pointing))
+
+
+def answers(
+    scene: Scene, stock: StockDecoder, trained: StockDecoder | None
+) -> dict[str, list[float]]:
     """Method -> DSC after each click, on one scene."""
-
-    def ours(embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
-        return united(point_at(decoder, embeddings, pointing))
-
     embeddings, truth = scene.embeddings, scene.truth
-    found = {BARE: dsc_by_clicks(partial(bare_points, decoder), embeddings, truth)}
+    found = {BARE: dsc_by_clicks(partial(bare_points, stock), embeddings, truth)}
     for m, sequence in enumerate(scene.sequences):
-        found[sequence] = dsc_by_clicks(ours, embeddings[m : m + 1], truth)
+        found[sequence] = dsc_by_clicks(partial(ours, stock), embeddings[m : m + 1], truth)
     if len(scene.sequences) > 1:
-        found[UNION] = dsc_by_clicks(ours, embeddings, truth)
+        found[UNION] = dsc_by_clicks(partial(ours, stock), embeddings, truth)
+    if trained is not None:
+        found[TRAINED] = dsc_by_clicks(partial(ours, trained), embeddings, truth)
     return found
 
 
-def measure(name: str, folder: Path, decoder: StockDecoder) -> dict[str, list[list[float]]]:
+def measure(name: str, folder: Path) -> dict[str, list[list[float]]]:
     """Method -> one list of ten DSC for each scene."""
+    stock, trained = stock_decoder(), trained_decoder(name, folder)
     found: dict[str, list[list[float]]] = {}
     for scene in track(list(scenes(name, folder)), description=name):
-        for method, scores in answers(scene, decoder).items():
+        for method, scores in answers(scene, stock, trained).items():
             found.setdefault(method, []).append(scores)
     return found
 
@@ -202,17 +244,13 @@ def plot(results: Mapping[str, Any]) -> Figure:
     axes = np.atleast_1d(figure.subplots(1, len(results), sharey=True))
     for axis, (name, methods) in zip(axes, results.items(), strict=True):
         for method, scores in methods.items():
-            style = "--" if method == BARE else "-"
+            style = {BARE: "--", TRAINED: ":"}.get(method, "-")
             width = 2.2 if method == UNION else 1.2
             axis.plot(range(1, CLICKS + 1), np.mean(scores, axis=0), style, lw=width, label=method)
         axis.set(title=name, xlabel="clicks", ylim=(0, 1))
         axis.legend(fontsize=7)
     axes[0].set_ylabel("mean DSC on a slice")
     return figure
-
-
-def _shown(scores: Sequence[Sequence[float]]) -> list[str]:
-    return [f"{np.mean(scores, axis=0)[clicks - 1]:.3f}" for clicks in (1, 2, 3, 5, 10)]
 
 
 def page(results: Mapping[str, Any]) -> str:
@@ -236,11 +274,10 @@ def main(names: Sequence[str]) -> None:
     if not os.environ.get("ZEUS_REAL_DATA"):
         Console().print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
         return
-    decoder = StockDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
     path = RESULTS / "interactive.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     for name in names or SEQUENCES:
-        results[name] = measure(name, Path(os.environ["ZEUS_REAL_DATA"]) / name, decoder)
+        results[name] = measure(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
         write_text_atomically(path, json.dumps(results) + "\n")
     docs = CHECKOUT / "docs"
     save_png(plot(results), docs / "images" / "interactive.png")

@@ -12,6 +12,7 @@ import requests
 
 import zeus_app.cache  # noqa: F401 - registers how its index evicts, which opening it needs
 from benchmarks.speed.bench import Bench
+from benchmarks.speed.clicks import await_prepared, click
 from benchmarks.speed.figures import REACHES, Figure, NotMeasured
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_stages
@@ -76,10 +77,16 @@ def measure_study(bench: Bench) -> list[Figure]:
 
 
 def measure_info(bench: Bench) -> list[Figure]:
-    """info_p95_ms_busy: a study that is new to the server is segmented while a training runs."""
+    """info_p95_ms_busy: a study that is new to the server is segmented while a training runs.
+
+    Beside it: the same clicks before that training and during it, when nothing else runs.
+    """
     learnt, busy = bench.study("study"), bench.study("busy")
-    server = bench.serving(learnt.name, busy.name)
+    server, clicks = bench.serving(learnt.name, busy.name), bench.sizes.clicks
     server.infer(learnt.name)  # keeps its texts and embeddings
+    click(server, learnt, number=0)
+    await_prepared(server)
+    idle = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
     server.client.save_label(learnt.name, str(learnt.label), params={})
     server.client.train_start(
         server.model,
@@ -94,6 +101,8 @@ def measure_info(bench: Bench) -> list[Figure]:
         both = inference.is_alive() and _trains(server)
         cancel(server, busy.name)
         inference.join(PATIENCE_S)
+        beside = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
+        trained = _trains(server)
     finally:
         server.client.train_stop()
     return [
@@ -109,7 +118,13 @@ def measure_info(bench: Bench) -> list[Figure]:
                 f"{GETS_A_SECOND} a second, each on time whether or not the last was answered; "
                 + ("both ran until the end" if both else "one of the two ENDED BEFORE the requests")
             ),
-        )
+        ),
+        Figure(
+            "click while a training runs / click alone",
+            ratio(beside, idle),
+            {"click while a training runs, s": beside, "click alone, s": idle},
+            note="it ran until the end" if trained else "the training ENDED BEFORE the clicks",
+        ),
     ]
 
 

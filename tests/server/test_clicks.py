@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
+import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
@@ -57,6 +58,26 @@ def test_slicers_client_gets_the_same_answer(client: MONAILabelClient, server: A
     file, answered = client.infer("clicks", "alpha", params)
     assert marked(nib.load(file)) == [[17, 4, 2]]
     assert answered["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
+
+
+def test_ohif_gets_the_form_it_asks_for(server: running.Server, tmp_path: Path) -> None:
+    """It names no label in deepgrow, and wants plain numbers in an uncompressed NRRD."""
+    wishes = {
+        "result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False,
+        "restore_label_idx": False,
+    }  # fmt: skip
+    points = {"foreground": [[17, 4, 2]], "background": []}
+    response = requests.post(
+        f"{server.url}/infer/clicks",
+        params={"image": "bravo", "output": "image"},
+        data={"params": json.dumps({**points, **wishes, "user": "ohif"})},
+        timeout=60,
+    )
+    path = tmp_path / "answer.nrrd"
+    path.write_bytes(response.content)
+    found = sitk.ReadImage(str(path))
+    assert found.GetPixelIDTypeAsString() == "8-bit unsigned integer"
+    assert np.argwhere(sitk.GetArrayFromImage(found)).tolist() == [[2, 4, 17]]
 
 
 def test_stock_clients_see_the_tasks_where_they_look(client: MONAILabelClient) -> None:

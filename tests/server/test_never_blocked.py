@@ -122,6 +122,21 @@ def test_others_are_answered_while_the_line_is_full(
     clients.see(["slow", *["alpha"] * WAITING])
 
 
+def test_a_click_is_answered_in_the_midst_of_an_inference_and_before_all_that_wait(
+    server: running.Server, clients: Clients
+) -> None:
+    clients.hold()
+    clients.fill_the_line()
+    clicked = requests.post(
+        f"{server.url}/infer/clicks",
+        params={"image": "bravo", "output": "image"},
+        data={"params": json.dumps({"foreground": [[17, 4, 2]]})},
+        timeout=60,
+    )
+    assert clicked.ok and clicked.content
+    clients.see(["slow", *["alpha"] * WAITING])  # none of which has ended or lost its place
+
+
 def test_beyond_the_bound_a_client_is_told_when_to_come_back(clients: Clients) -> None:
     clients.hold()
     clients.fill_the_line()

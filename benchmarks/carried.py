@@ -1,0 +1,123 @@
+"""How a mask is best carried on to the next slice, on real MRI: DSC from the neighbour's true mask.
+
+    ZEUS_REAL_DATA=<dir> python -m benchmarks.carried [brain_tumour] [abdomen] ...
+
+On the slices of `benchmarks.interactive`, where the slice below shows the label too, that slice's
+true mask is all that is known. Compared are SAM's mask prompt, alone and with the mask's box, that
+box alone, and what Zeus does: the place and the look of the mask. The union of the sequences is
+taken of each. Results: benchmarks/results/carried.json, the table in docs/interactive.md.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.interactive import SEQUENCES, Scene, ours, scenes, stock_decoder
+from benchmarks.pages import RESULTS, replace_between_marks, table
+from zeus_app.clicks.decoder import StockDecoder
+from zeus_app.clicks.pointing import Pointing
+from zeus_app.clicks.region import boxes
+from zeus_app.clicks.slices import united
+from zeus_app.files import write_text_atomically
+from zeus_app.launch import CHECKOUT
+from zeus_app.metrics import dice
+from zeus_app.types import BoolArray, FloatArray
+
+SURE = 10.0
+"""Logit of a mask prompt's pixels, as certain as SAM's own answers are inside an object."""
+
+Carry = Callable[[StockDecoder, torch.Tensor, BoolArray], FloatArray]
+"""(decoder, (M, 256, 64, 64) embeddings, the neighbour's mask) -> (256, 256) probabilities."""
+
+
+@torch.inference_mode()
+def prompted(
+    decoder: StockDecoder,
+    embeddings: torch.Tensor,
+    before: BoolArray,
+    *,
+    mask: bool,
+    box: bool,
+) -> FloatArray:
+    """segment-anything's own modules, given the mask as a prompt, its box, or both."""
+    logits = SURE * (2 * torch.from_numpy(before.astype(np.float32)) - 1)
+    around = boxes(before)
+    whole = [*np.min(around, axis=0)[:2], *np.max(around, axis=0)[2:]]
+    sparse, dense = decoder.prompts(
+        points=None,
+        boxes=decoder.scale * torch.tensor([whole], dtype=torch.float32) if box else None,
+        masks=logits[None, None] if mask else None,
+    )
+    found = [
+        decoder.decoder(
+            image_embeddings=one[None].float(),
+            image_pe=decoder.prompts.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )[0][0, 0]
+        for one in embeddings
+    ]
+    return united(torch.sigmoid(torch.stack(found)).numpy())
+
+
+def looked_for(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
+    """What Zeus does."""
+    return ours(decoder, embeddings, Pointing(prior=before))
+
+
+WAYS: Mapping[str, Carry] = {
+    "mask prompt": partial(prompted, mask=True, box=False),
+    "mask prompt and box": partial(prompted, mask=True, box=True),
+    "box": partial(prompted, mask=False, box=True),
+    "Zeus": looked_for,
+}
+
+
+def measure(found: Sequence[Scene], decoder: StockDecoder, name: str) -> dict[str, list[float]]:
+    """Way -> DSC of each scene."""
+    scores: dict[str, list[float]] = {way: [] for way in [*WAYS, "the neighbour's mask itself"]}
+    for scene in track(found, description=name):
+        for way, carry in WAYS.items():
+            answer = carry(decoder, scene.embeddings, scene.below) > 0.5
+            scores[way].append(round(dice(answer, scene.truth), 3))
+        scores["the neighbour's mask itself"].append(round(dice(scene.below, scene.truth), 3))
+    return scores
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The table, in Markdown."""
+    ways = list(next(iter(results.values())))
+    rows = [
+        [name, str(len(scores[ways[0]])), *(f"{np.mean(scores[way]):.3f}" for way in ways)]
+        for name, scores in results.items()
+    ]
+    return "\n".join(table(["target", "slices", *ways], rows))
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure, and write results and page."""
+    if not os.environ.get("ZEUS_REAL_DATA"):
+        Console().print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
+        return
+    path, decoder = RESULTS / "carried.json", stock_decoder()
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name in names or SEQUENCES:
+        found = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
+        shown = [scene for scene in found if scene.below.any()]
+        results[name] = measure(shown, decoder, name)
+        write_text_atomically(path, json.dumps(results) + "\n")
+    replace_between_marks(CHECKOUT / "docs" / "interactive.md", "carried", page(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
