@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from tests.encoders.made_stages import BATCH, EXAMPLE, EXPECTED, stages
 from zeus_app.encoders import exported
 from zeus_app.encoders.exported import OnnxRuntime, OpenVinoRuntime
-from zeus_app.encoders.runtime import CannotRunError
+from zeus_app.encoders.runtime import CannotRunError, Stage
 
 
 def export_folder(keep: Path) -> Path:
@@ -90,8 +91,16 @@ def test_without_onnx_runtime_it_says_what_is_not_installed(
 
 
 def test_onnx_runtime_runs_stages_one_after_another(tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnxruntime
+
     run = OnnxRuntime(stages(), EXAMPLE, keep=tmp_path / "net")
     np.testing.assert_array_equal(run(BATCH), EXPECTED)
     assert run.id == f"onnxruntime-{onnxruntime.__version__}-f32"
+
+
+@pytest.mark.parametrize("export", [OnnxRuntime, OpenVinoRuntime])
+def test_an_export_leaves_the_network_in_the_mode_it_was_in(tmp_path: Path, export: Any) -> None:
+    """A wrapper that nobody told counts as training, though all below it was set to evaluation."""
+    wrapper = nn.Sequential(nn.Dropout().eval())
+    export([Stage("wrapped", wrapper, tolerates_bf16=False)], EXAMPLE, keep=tmp_path / "net")
+    assert not wrapper[0].training

@@ -190,5 +190,7 @@ def _to_onnx(module: nn.Module, example: torch.Tensor) -> bytes:
             input_names=["in"],
             output_names=["out"],
             opset_version=_OPSET,
+            # Else what is in evaluation mode below a module that was never told is set to training.
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
     return written.getvalue()

@@ -133,8 +133,8 @@ def _stages(tiny_vit: nn.Module) -> tuple[Stage, Stage]:
     # Measured with OpenVINO on real MRI: the depthwise convolutions of the stem gain no time from
     # bfloat16 and cause most of its error, so the stem stays in float32.
     return (
-        Stage("stem", _Stem(tiny_vit), tolerates_bf16=False),
-        Stage("trunk", _Trunk(tiny_vit), tolerates_bf16=True),
+        Stage("stem", _Stem(tiny_vit).eval(), tolerates_bf16=False),
+        Stage("trunk", _Trunk(tiny_vit).eval(), tolerates_bf16=True),
     )
 
 
