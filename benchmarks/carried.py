@@ -4,8 +4,8 @@
 
 On the slices of `benchmarks.interactive`, where the slice below shows the label too, that slice's
 true mask is all that is known. Compared are SAM's mask prompt, alone and with the mask's box, that
-box alone, and what Zeus does: the place and the look of the mask. The union of the sequences is
-taken of each. Results: benchmarks/results/carried.json, the table in docs/interactive.md.
+box alone, and what Zeus does: a box for each part of the mask, believed near the mask. The union of
+the sequences is taken of each. Results: benchmarks/results/carried.json, the table in docs/interactive.md.
 """
 
 import json
@@ -70,7 +70,7 @@ def prompted(
     return united(torch.sigmoid(torch.stack(found)).numpy())
 
 
-def looked_for(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
+def part_by_part(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
     """What Zeus does."""
     return ours(decoder, embeddings, Pointing(prior=before))
 
@@ -79,7 +79,7 @@ WAYS: Mapping[str, Carry] = {
     "mask prompt": partial(prompted, mask=True, box=False),
     "mask prompt and box": partial(prompted, mask=True, box=True),
     "box": partial(prompted, mask=False, box=True),
-    "Zeus": looked_for,
+    "Zeus": part_by_part,
 }
 
 
@@ -114,6 +114,8 @@ def main(names: Sequence[str]) -> None:
     for name in names or SEQUENCES:
         found = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
         shown = [scene for scene in found if scene.below.any()]
+        if not shown:
+            continue
         results[name] = measure(shown, decoder, name)
         write_text_atomically(path, json.dumps(results) + "\n")
     replace_between_marks(CHECKOUT / "docs" / "interactive.md", "carried", page(results))

@@ -1,6 +1,6 @@
 """DSC against the number of clicks, on real MRI, by a user who clicks into the largest error.
 
-    ZEUS_REAL_DATA=<dir> python -m benchmarks.interactive [brain_tumour] [prostate] [abdomen] ...
+    ZEUS_REAL_DATA=<dir> python -m benchmarks.interactive [brain_tumour] [abdomen] ...
 
 No training is involved: this is Zeus on the day it is installed. For each label, patient and slice
 the first click goes to the middle of the label, and each next one to the middle of the largest
@@ -58,7 +58,6 @@ SLICES = 3
 PATIENTS = 4
 SEQUENCES: Mapping[str, str] = {
     "brain_tumour": "FLAIR,T1Gd",
-    "prostate": "",
     "abdomen": "T2-SPIR",
     "ms_lesion": "",
 }
@@ -191,10 +190,10 @@ def stock_decoder() -> StockDecoder:
 
 def trained_decoder(name: str, folder: Path) -> StockDecoder | None:
     """What clicks would meet if they went to the decoder that the newest training taught."""
-    checkpoints = Checkpoints(settings(name, folder)[1].checkpoints)
-    if (served := checkpoints.served()) is None:
+    versions = sorted(settings(name, folder)[1].checkpoints.glob("v*.pt"))
+    if not versions:
         return None
-    learnt = checkpoints.load(served.version, fitted_to={})
+    learnt = Checkpoints.read(versions[-1])
 
     def part(of: str) -> dict[str, torch.Tensor]:
         start = f"decoders.0.{of}."
@@ -240,7 +239,7 @@ def measure(name: str, folder: Path) -> dict[str, list[list[float]]]:
 
 def plot(results: Mapping[str, Any]) -> Figure:
     """One panel a target: mean DSC against clicks."""
-    figure = Figure(figsize=(3.2 * len(results), 3.2), layout="constrained")
+    figure = Figure(figsize=(3.2 * len(results), 4.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(results), sharey=True))
     for axis, (name, methods) in zip(axes, results.items(), strict=True):
         for method, scores in methods.items():
@@ -248,7 +247,7 @@ def plot(results: Mapping[str, Any]) -> Figure:
             width = 2.2 if method == UNION else 1.2
             axis.plot(range(1, CLICKS + 1), np.mean(scores, axis=0), style, lw=width, label=method)
         axis.set(title=name, xlabel="clicks", ylim=(0, 1))
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     axes[0].set_ylabel("mean DSC on a slice")
     return figure
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from zeus_app.clicks.pointing import Pointing
-from zeus_app.clicks.region import Likeness, boxes, near
+from zeus_app.clicks.region import Likeness, boxes, look, near
 
 
 def painted(*rectangles: tuple[int, int, int, int]) -> torch.Tensor:
@@ -48,20 +48,19 @@ def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
     assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
 
 
-def test_a_neighbours_mask_alone_does_not_let_the_region_run_away() -> None:
-    prior = np.zeros((256, 256), np.bool_)
-    prior[60:70, 60:70] = True
-    region = Likeness(painted((10, 10, 40, 60)), Pointing(prior=prior)).region()
-    top, left, bottom, right = rows_and_cols(region)
-    assert (top, left, bottom, right) == (54, 54, 76, 76)
+def test_two_masks_over_one_tissue_look_the_same_and_over_another_do_not() -> None:
+    embedding = painted((10, 10, 20, 20), (40, 40, 50, 50))
+    masks = np.zeros((3, 256, 256), np.bool_)
+    masks[0, 44:76, 44:76] = masks[1, 164:196, 164:196] = masks[2, 100:140, 100:140] = True
+    first, same, other = (look(embedding[None], mask)[0] for mask in masks)
+    assert float(first @ same) > 0.99
+    assert float(first @ other) < 0
 
 
-def test_a_neighbours_mask_over_other_tissue_finds_nothing() -> None:
-    """The mask's own mean direction is the background's, which all cells share."""
-    flat = torch.ones(256, 64, 64)
-    prior = np.zeros((256, 256), np.bool_)
-    prior[60:70, 60:70] = True
-    assert not Likeness(flat, Pointing(prior=prior)).region().any()
+def test_a_mask_over_what_all_cells_share_looks_like_nothing() -> None:
+    mask = np.zeros((256, 256), np.bool_)
+    mask[60:70, 60:70] = True
+    assert not look(torch.ones(1, 256, 64, 64), mask).any()
 
 
 def test_the_largest_part_comes_first_with_its_outer_faces() -> None:

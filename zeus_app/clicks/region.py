@@ -20,8 +20,6 @@ LIKE = 0.3
 """Least cosine of a cell with a clicked one for both to be the same thing."""
 NEARNESS = 0.03
 """Cosine that a pixel's distance costs, where a click on the label and one beside it compete."""
-REACH_PX = 6.0
-"""How far an object may reach beyond its neighbouring slice's mask."""
 SURE_PX = 2.0
 """Around a click its word counts, whatever the decoder says."""
 
@@ -47,17 +45,11 @@ class Likeness:
         self._unlike = _cosine(cells, [_cell(cells, point) for point in pointing.background])
 
     def region(self, like: float = LIKE) -> BoolArray:
-        """(256, 256) bool: the connected parts like the label that it was seen in."""
+        """(256, 256) bool: the connected parts like the label that were clicked."""
         alike = (self._like > like) & self.preferred()
         parts, _ = ndimage.label(alike)
         wanted = {int(parts[pixel]) for pixel in map(_pixel, self.pointing.foreground)}
-        prior = self.pointing.prior
-        if prior is not None:
-            wanted |= set(np.unique(parts[prior]).tolist())
         region: BoolArray = np.isin(parts, sorted(wanted - {0}))
-        if prior is not None and not self.pointing.foreground:
-            # Nobody looked at this slice: nothing may run away from where the mask was.
-            region &= ndimage.distance_transform_edt(~prior) <= REACH_PX
         return region | near(self.pointing.foreground)
 
     def preferred(self) -> BoolArray:
@@ -68,6 +60,11 @@ class Likeness:
         beside = self._unlike - NEARNESS * _distance(self.pointing.background, None)
         preferred: BoolArray = on > beside
         return preferred
+
+
+def look(embeddings: torch.Tensor, mask: BoolArray) -> torch.Tensor:
+    """What a mask covers looks like this: (M, 256, 64, 64) -> (M, 256), unit vectors."""
+    return torch.stack([_mean_direction(directions(one), mask) for one in embeddings])
 
 
 def boxes(region: BoolArray) -> list[BoxPx]:

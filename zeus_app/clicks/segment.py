@@ -8,6 +8,7 @@ import torch
 
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.pointing import Pointing, StudyPointing, by_slice
+from zeus_app.clicks.region import LIKE, look
 from zeus_app.clicks.slices import LEAST_PX, point_at, united
 from zeus_app.encoders.kept import KeptImageEncoder
 from zeus_app.errors import InputError
@@ -16,7 +17,7 @@ from zeus_app.progress import Report
 from zeus_app.studies.slices import to_voxels
 from zeus_app.types import BoolArray, FloatArray, LabelArray, SliceStack
 
-LEAST_OVERLAP = 0.25
+LEAST_OVERLAP = 0.5
 """Least Dice of two neighbouring slices' masks for them to be of one object."""
 
 
@@ -127,6 +128,7 @@ class _Walk:
     ) -> None:
         self._segmenter, self._stack = segmenter, stack
         self._reach, self._report = reach, report
+        self._clicked: dict[int, torch.Tensor] = {}  # slice -> (M', 256, 64, 64)
 
     def through(self, said: Mapping[int, Pointing]) -> dict[int, FloatArray]:
         """Slice -> (256, 256) probabilities.
@@ -136,15 +138,15 @@ class _Walk:
         """
         found: dict[int, FloatArray] = {}
         for s, pointing in said.items():
-            if not pointing.is_empty and (answer := self._at(s, pointing)) is not None:
-                found[s] = answer
+            if not pointing.is_empty and (clicked := self._at(s, pointing)) is not None:
+                found[s], self._clicked[s] = clicked
         if said and not found:
             raise InputError(
                 f"clicks on slices {', '.join(map(str, sorted(said)))} alone",
                 expected="a foreground click, a box or a mask on a slice that shows tissue",
                 remedy="click into the tissue",
             )
-        for s in sorted(found):
+        for s in sorted(found) if self._reach.slices else ():
             for way in (1, -1):
                 found |= self._carried(found[s], s, way, said, found)
         return found
@@ -157,17 +159,22 @@ class _Walk:
         said: Mapping[int, Pointing],
         found: Mapping[int, FloatArray],
     ) -> dict[int, FloatArray]:
-        """From a clicked slice to its neighbours, until the object, or another click, is met."""
+        """From a clicked slice to its neighbours, until the object ends or another click is met."""
         carried: dict[int, FloatArray] = {}
         prior = start > 0.5
+        clicked = look(self._clicked[s], prior)
         for here in self._ahead(s, way):
             if here in found or not prior.any():
                 break
             beside = said[here].background if here in said else ()
-            answer = self._at(here, Pointing(prior=prior, background=beside))
-            if answer is None or not _one_object(prior, answer > 0.5):
+            there = self._at(here, Pointing(prior=prior, background=beside))
+            if there is None:
                 break
-            carried[here], prior = answer, answer > 0.5
+            answer, embeddings = there
+            mask = answer > 0.5
+            if not (_one_object(prior, mask) and _alike(clicked, look(embeddings, mask))):
+                break
+            carried[here], prior = answer, mask
         return carried
 
     def _ahead(self, s: int, way: int) -> Iterable[int]:
@@ -175,11 +182,20 @@ class _Walk:
         slices = self._stack.frame.grid.shape[2]
         return range(s + way, max(-1, min(slices, last + way)), way)
 
-    def _at(self, s: int, pointing: Pointing) -> FloatArray | None:
-        """The answer on one slice; None where no sequence shows tissue."""
+    def _at(self, s: int, pointing: Pointing) -> tuple[FloatArray, torch.Tensor] | None:
+        """The answer on one slice, and its embeddings; None where no sequence shows tissue."""
         self._report("clicked slices", s, self._stack.frame.grid.shape[2])
         embeddings = self._segmenter.embeddings(self._stack, s, self._reach.sequences, self._report)
-        return self._segmenter.answer(embeddings, pointing) if len(embeddings) else None
+        if not len(embeddings):
+            return None
+        return self._segmenter.answer(embeddings, pointing), embeddings
+
+
+def _alike(clicked: torch.Tensor, here: torch.Tensor) -> bool:
+    """Whether two masks look the same in the mean of the sequences, where the same show tissue."""
+    if clicked.shape != here.shape:
+        return True
+    return float((clicked * here).sum(dim=1).mean()) >= LIKE
 
 
 def _one_object(before: BoolArray, after: BoolArray) -> bool:

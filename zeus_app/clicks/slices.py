@@ -11,7 +11,11 @@ from zeus_app.devices import autocast
 from zeus_app.types import BoolArray, FloatArray
 
 PARTS = 3
-"""Most connected parts of a region that are decoded; the smaller ones are left out."""
+"""Most connected parts of a clicked region that are decoded; the smaller ones are left out."""
+PARTS_OF_PRIOR = 8
+"""The same of a mask to start from, which somebody may have drawn in many parts."""
+REACH_PX = 6.0
+"""How far an object may reach beyond a mask to start from, such as its neighbouring slice's."""
 LEAST_PX = 4
 """Parts smaller than this are not worth a pass, unless there is no larger one."""
 MARGIN_PX = 4
@@ -35,7 +39,7 @@ def point_at(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing
     rows = [m for m, view in enumerate(views) for _ in view.boxes]
     wanted = [box for view in views for box in view.boxes]
     answers = np.zeros((len(views), PICTURE_PX, PICTURE_PX), np.float32)
-    if wanted:  # else a neighbouring slice with nothing like the object
+    if wanted:
         with autocast(embeddings.device):
             logits = decoder(embeddings[rows], wanted)
         found = torch.sigmoid(logits).cpu().numpy()
@@ -61,16 +65,25 @@ class _View:
         self._pointing = pointing
         self._likeness: Likeness | None = None
         self._region = np.zeros((PICTURE_PX, PICTURE_PX), np.bool_)
-        if pointing.foreground or pointing.prior is not None:
+        self._believed = self._region
+        found: list[BoxPx] = []
+        prior = pointing.prior
+        if prior is not None and prior.any():
+            # Better than looking for what is like the mask (docs/interactive.md): its very boxes.
+            found += _worth(boxes(prior), PARTS_OF_PRIOR)
+            self._believed = ndimage.distance_transform_edt(~prior) <= REACH_PX
+        if pointing.foreground or found:
             self._likeness = Likeness(embedding, pointing)
             self._region = self._likeness.region()
-        self.boxes = [pointing.box] if pointing.box is not None else _worth(boxes(self._region))
+            found += _worth(boxes(self._region), PARTS)
+            self._believed = self._believed | _widened(self._region)
+        self.boxes = found if pointing.box is None else [pointing.box]
 
     def obeying(self, answer: FloatArray) -> FloatArray:
         """The answer, without what a click says is not of the label, with what one says is."""
         said = self._pointing
         if said.box is None:
-            answer = np.where(_widened(self._region), answer, 0)
+            answer = np.where(self._believed, answer, 0)
         missed = tuple(p for p in said.foreground if not (answer > 0.5)[near((p,))].any())
         if missed:
             answer = np.where(self._region & near(missed, MISSED_PX), 1, answer)
@@ -81,9 +94,9 @@ class _View:
         return obeyed.astype(np.float32)
 
 
-def _worth(found: list[BoxPx]) -> list[BoxPx]:
+def _worth(found: list[BoxPx], most: int) -> list[BoxPx]:
     large = [box for box in found if (box[2] - box[0]) * (box[3] - box[1]) >= LEAST_PX]
-    return (large or found)[:PARTS]
+    return (large or found)[:most]
 
 
 def _widened(region: BoolArray) -> BoolArray:
