@@ -5,7 +5,8 @@
 On the slices of `benchmarks.interactive`, where the slice below shows the label too, that slice's
 true mask is all that is known. Compared are SAM's mask prompt, alone and with the mask's box, that
 box alone, and what Zeus does: a box for each part of the mask, believed near the mask. The union of
-the sequences is taken of each. Results: benchmarks/results/carried.json, the table in docs/interactive.md.
+the sequences is taken of each. Results: benchmarks/results/carried.json, the table in
+docs/interactive.md.
 """
 
 import json

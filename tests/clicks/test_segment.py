@@ -55,14 +55,18 @@ def encoder() -> TwoTissues:
     return TwoTissues()
 
 
-@pytest.fixture
-def segmenter(encoder: TwoTissues) -> ClickSegmenter:
+def segmenter_of(encoder: TwoTissues, decoder: FillsBoxes, store: Remembers) -> ClickSegmenter:
     return ClickSegmenter(
-        images=KeptImageEncoder(encoder, Remembers(), batch=4),
-        decoder=FillsBoxes(),
+        images=KeptImageEncoder(encoder, store, batch=4),
+        decoder=decoder,
         threshold=0.5,
         device=torch.device("cpu"),
     )
+
+
+@pytest.fixture
+def segmenter(encoder: TwoTissues) -> ClickSegmenter:
+    return segmenter_of(encoder, FillsBoxes(), Remembers())
 
 
 def stack_of(**bright: tuple[slice, ...]) -> SliceStack:
