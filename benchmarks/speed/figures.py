@@ -45,8 +45,8 @@ class Reach:
 REACHES: Mapping[str, Reach] = {
     "encoder_speedup": Reach(
         "float32 eager one-slice encode / ours per slice", 4, True,
-        "the stem in bfloat16, at the price of accuracy; then the trunk's products, which run at the"
-        " machine's rate already, in int8, if its masks agree",
+        "the stem in bfloat16, at the price of accuracy; then the trunk's products, which run at"
+        " the machine's rate already, in int8, if its masks agree",
     ),
     "encoder_over_floor": Reach(
         "ours per slice / its FLOP at the machine's matrix-product rate in the same precision",
