@@ -4,6 +4,7 @@ The slow study runs until a test releases it, so that nothing here depends on ho
 """
 
 import json
+import select
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
@@ -107,6 +108,11 @@ def answer(asked: HTTPConnection) -> tuple[HTTPResponse, bytes]:
     return response, response.read()
 
 
+def answered(asked: list[HTTPConnection]) -> int:
+    """How many have an answer that nobody read yet."""
+    return len(select.select([line.sock for line in asked], [], [], 0)[0])
+
+
 def runs(server: running.Server) -> int:
     """How many inferences of the slow study came to their end."""
     return server.log_text().count("slow: checkpoint")
@@ -151,6 +157,7 @@ def test_more_clients_than_threads_leave_one_for_everybody_else(
 ) -> None:
     clients.hold()
     crowd = [clients.ask("alpha", f"client {number}") for number in range(CROWD)]
+    until(lambda: answered(crowd) == CROWD - WAITING)
     clients.see(["slow", *["alpha"] * WAITING])  # which needs a thread
     clients.release()
     codes = sorted(answer(asked)[0].status for asked in crowd)
