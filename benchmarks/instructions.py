@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 PAGE = CHECKOUT / "docs" / "instructions.md"
 SEED = 0
+SLICES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[flo
             cases[name],
             device=segmenter.device,
             union=config.union,
-            batch_slices=config.batch_slices,
+            batch_slices=SLICES_AT_ONCE,
         )
         for name in judged
     ]

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from zeus_app.devices import halving
+from zeus_app.devices import batch_size, halving
 from zeus_app.errors import InputError
 
 
@@ -19,6 +19,15 @@ class SmallMemory:
         if len(rows) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [2 * row for row in rows]
+
+
+@pytest.mark.parametrize(("asked", "device", "size"), [
+    (0, "cpu", 2), (0, "cuda", 8), (5, "cpu", 5), (5, "cuda", 5),
+])  # fmt: skip
+def test_a_batch_is_what_was_asked_for_or_suits_the_device(
+    asked: int, device: str, size: int
+) -> None:
+    assert batch_size(asked, torch.device(device), gpu=8, cpu=2) == size
 
 
 def test_what_fits_is_computed_at_once() -> None:

@@ -14,7 +14,7 @@ from zeus_app.cache import Cache
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.segment import ClickSegmenter
 from zeus_app.config import ZeusConfig
-from zeus_app.devices import choose_device
+from zeus_app.devices import batch_size, choose_device
 from zeus_app.encoders import lite_medsam, sam
 from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
 from zeus_app.encoders.blip2 import Blip2QueryEncoder
@@ -224,7 +224,8 @@ def _images(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
 ) -> KeptImageEncoder:
     encoder = image_encoder(config, profile, device)
-    return KeptImageEncoder(encoder, cache, batch=config.batch_slices)
+    batch = batch_size(config.batch_slices, device, gpu=8, cpu=1)
+    return KeptImageEncoder(encoder, cache, batch=batch)
 
 
 def sam_parts(profile: Profile) -> tuple[PromptEncoder, MaskDecoder]:

@@ -73,7 +73,12 @@ class ZeusConfig(_Settings):
         " kept apart, and checkpoints do not pass from one to the other",
     )
     compile: bool = Field(False, description="torch.compile the mask decoder; minutes at first")
-    batch_slices: int = Field(8, ge=1, description="slices in flight at once while inferring")
+    batch_slices: int = Field(
+        0,
+        ge=0,
+        description="slices in flight at once while inferring; 0: 8 on a GPU, on a CPU 2 while"
+        " decoding and one picture while encoding, because a click waits for a batch",
+    )
     state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
     open_mib: int = Field(

@@ -47,6 +47,18 @@ def autocast(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
 
 
+def batch_size(asked: int, device: torch.device, *, gpu: int, cpu: int) -> int:
+    """How much goes through a network at once: what a setting asks for, or what suits the device.
+
+    Args:
+        asked: 0 for whatever suits.
+        device: where the network is.
+        gpu: what suits a GPU.
+        cpu: what suits a CPU.
+    """
+    return asked or (gpu if device.type == "cuda" else cpu)
+
+
 def halving(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
     """`fn(rows)`, in ever smaller parts while the device's memory does not hold them.
 

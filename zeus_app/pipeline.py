@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zeus_app.config import TrainConfig, ZeusConfig
-from zeus_app.devices import autocast, halving, moved
+from zeus_app.devices import autocast, batch_size, halving, moved
 from zeus_app.fusion import label_indices, unite
 from zeus_app.metrics import dice
 from zeus_app.progress import Report, silent
@@ -244,9 +244,10 @@ class Segmenter:
         x, y, slices = frame.grid.shape
         maps = np.zeros((1 + len(self.model.branches), x, y, slices), np.uint8)
         seen = [int(s) for s in np.flatnonzero(prepared.present.any(axis=1))]
-        for start in range(0, len(seen), self.config.batch_slices):
+        at_once = batch_size(self.config.batch_slices, self.device, gpu=8, cpu=2)
+        for start in range(0, len(seen), at_once):
             report("decoding", start, len(seen))
-            rows = seen[start : start + self.config.batch_slices]
+            rows = seen[start : start + at_once]
             with watch.stage("decode"):
                 found = halving(partial(self._probabilities, prepared), rows)
             with watch.stage("unite"):

@@ -12,7 +12,7 @@ from benchmarks.speed.profiles import Rows, of_exported_encoder, of_operators
 from benchmarks.speed.timing import alternating, ratio
 
 AT_ONCE = 8
-"""Slices a call, the server's `batch_slices`."""
+"""Slices a call; on a CPU they are encoded one after another."""
 AGREEMENT = "relative error of an embedding against float32"
 
 
