@@ -8,7 +8,7 @@ import torch
 from monai.metrics import compute_hausdorff_distance
 
 from zeus_app.errors import InputError
-from zeus_app.metrics import dice, hd95_mm, iou, miou, miou_with_background
+from zeus_app.metrics import dice, hd95_mm, iou, mean_dice, miou, miou_with_background
 
 EMPTY = np.zeros((4, 4, 4), np.uint8)
 FULL = np.ones((4, 4, 4), np.uint8)
@@ -52,6 +52,21 @@ class TestEmptyMasks:
 # Label 1: two right of three. Label 2: one right of two. Background: five right of six.
 PRED_MAP = np.array([1, 1, 1, 2, 0, 0, 0, 0, 0])
 TRUTH_MAP = np.array([1, 1, 0, 2, 2, 0, 0, 0, 0])
+
+
+def test_mean_dice_is_the_mean_over_the_labels_that_either_map_shows():
+    # Label 1: 2·2 / (3 + 2). Label 2: 2·1 / (1 + 2). Label 3 is shown by neither.
+    assert mean_dice(PRED_MAP, TRUTH_MAP, (1, 2, 3)) == pytest.approx((4 / 5 + 2 / 3) / 2)
+
+
+def test_swapped_labels_have_a_mean_dice_of_zero_though_one_lies_on_the_other():
+    swapped = np.array([0, 2, 1])[TRUTH_MAP]
+    assert dice(swapped, TRUTH_MAP) == 1.0
+    assert mean_dice(swapped, TRUTH_MAP, (1, 2)) == pytest.approx((0 + 0) / 2)
+
+
+def test_maps_that_show_no_label_agree():
+    assert mean_dice(EMPTY, EMPTY, (1, 2)) == 1.0
 
 
 def test_miou_is_the_mean_over_the_labels_alone():

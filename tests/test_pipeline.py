@@ -109,12 +109,12 @@ class BrightIsObject:
         return logits[:, :, None]
 
 
-def segmenter() -> Segmenter:
+def segmenter(target: Target = TARGET, model: BrightIsObject | None = None) -> Segmenter:
     nowhere = Path("/nonexistent")
     return Segmenter(
         config=ZeusConfig(device="cpu"),
-        target=TARGET,
-        model=BrightIsObject(),
+        target=target,
+        model=model or BrightIsObject(),
         checkpoints=Checkpoints(nowhere),
         split_path=nowhere / "splits.json",
         keep_folder=nowhere,
@@ -313,6 +313,26 @@ def test_where_pixels_and_voxels_do_not_match_only_edges_are_blurred(
     # faces come back half a voxel off, but not all towards one side: half of that is the bound.
     shift = centroid_mm(mask, on) - centroid_mm(inside(on, STAIRS), on)
     assert np.abs(shift / mm).max() < edge / 1024
+
+
+class BrightIsObjectHereAndMarkThere(BrightIsObject):
+    """What is bright is the object in T2, and in ADC the other label."""
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        bright = super().logits(batch)
+        logits = torch.full_like(bright, -SURE).repeat(1, 1, 2, 1, 1)
+        logits[:, 0, 0], logits[:, 1, 1] = bright[:, 0, 0], bright[:, 1, 0]
+        return logits
+
+
+def test_a_sequence_agrees_with_the_union_where_it_shows_the_same_label() -> None:
+    labels = (*TARGET.labels, Label(name="mark", value=3))
+    whole = segmenter(
+        TARGET.model_copy(update={"labels": labels}), BrightIsObjectHereAndMarkThere()
+    )
+    answer = whole.segment(Study("painted", {"T2": stairs(UPRIGHT), "ADC": stairs(UPRIGHT)}))
+    # Equal probabilities go to the first label, so the union is T2's alone: in ADC all is another.
+    assert answer.agreement == {"T2": 1.0, "ADC": 0.0}
 
 
 FOUR_SLICES = grid((50, 40, 4), (1, 1, 4))

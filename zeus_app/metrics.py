@@ -29,6 +29,23 @@ def dice(pred: Mask, truth: Mask) -> float:
     return 2 * both / total if total else 1.0
 
 
+def mean_dice(pred: LabelMap, truth: LabelMap, values: Sequence[int]) -> float:
+    """Dice averaged over the labels that either map shows, in [0, 1]; 1 where neither shows any.
+
+    Args:
+        pred: label map of the answer.
+        truth: label map of the same shape.
+        values: the labels' values, without the background's 0.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    shown = [value for value in values if (pred == value).any() or (truth == value).any()]
+    if not shown:
+        return 1.0
+    return float(np.mean([dice(pred == value, truth == value) for value in shown]))
+
+
 def iou(pred: Mask, truth: Mask) -> float:
     """Intersection over union |P∩T| / |P∪T| of two masks of one shape, in [0, 1].
 

@@ -13,7 +13,7 @@ import torch
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.devices import autocast, batch_size, halving, moved
 from zeus_app.fusion import label_indices, unite
-from zeus_app.metrics import dice
+from zeus_app.metrics import mean_dice
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, Prepared
 from zeus_app.studies.align import AlignedStudy, align_for, to_grid
@@ -138,7 +138,7 @@ class Segmenter:
             instructions=prepared.instructions,
             used=tuple(name for name in sequences if name in aligned.volumes),
             missing=tuple(name for name in sequences if name not in aligned.volumes),
-            agreement={name: dice(volume.array, union.array) for name, volume in own.items()},
+            agreement=self._agreement(own, union),
             volumes_ml=self._volumes_ml(union),
             latencies_ms=watch.latencies_ms,
             checkpoint=version,
@@ -274,6 +274,10 @@ class Segmenter:
         on_grid = Volume(values[indices], aligned.grid.affine_ras)
         source = study.volumes[aligned.reference].grid
         return to_grid(on_grid, source, order=0, fill=0.0)
+
+    def _agreement(self, own: Mapping[str, Volume], union: Volume) -> dict[str, float]:
+        values = [label.value for label in self.target.labels]
+        return {name: mean_dice(one.array, union.array, values) for name, one in own.items()}
 
     def _volumes_ml(self, union: Volume) -> dict[str, float]:
         voxel_ml = union.grid.voxel_ml

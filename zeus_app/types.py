@@ -208,7 +208,8 @@ class Segmentation:
         sequence_label_maps: the same for each sequence's own branch.
         instructions: every instruction that was used.
         used, missing: sequence names.
-        agreement: sequence -> Dice of its own mask with the union over all labels, in [0, 1].
+        agreement: sequence -> Dice of its own mask with the union, in [0, 1]: the mean over the
+            labels that either shows; 1 where neither shows any.
         volumes_ml: label name -> millilitres in the union.
         latencies_ms: stage -> milliseconds.
         checkpoint: version of the weights, or "untrained".
