@@ -166,6 +166,32 @@ def test_an_unreadable_image_in_a_chosen_series_is_a_problem(tmp_path: Path) -> 
     assert "003.dcm cannot be read" in reasons(catalog)["p"]
 
 
+def damage(path: Path, element: bytes, at: int, by: bytes) -> None:
+    """Overwrite bytes of an element's header: tag (4), type (2), length (2), then its value."""
+    content = bytearray(path.read_bytes())
+    start = content.index(element) + at
+    content[start : start + len(by)] = by
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("element", "at", "by"),
+    [
+        (b"\x08\x00\x20\x00DA", 4, b"Dz"),  # Study Date, of a type that does not exist
+        (b"\x28\x00\x10\x00US", 6, b"\x03\x00"),  # Rows, two bytes each, now three long
+    ],
+    ids=["type", "length"],
+)
+def test_a_damaged_header_is_a_problem_and_hides_no_other_study(
+    tmp_path: Path, element: bytes, at: int, by: bytes
+) -> None:
+    damage(dicom_series(tmp_path / "p", "t2_tra") / "000.dcm", element, at, by)
+    dicom_series(tmp_path / "q", "t2_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "000.dcm cannot be read" in reasons(catalog)["p"]
+
+
 def test_an_incomplete_series_is_a_problem_already_when_found(tmp_path: Path) -> None:
     positions = [(0, 0, 0), (0, 0, 3), (0, 0, 9)]
     dicom_series(tmp_path / "p", "t2_tra", positions=positions)
