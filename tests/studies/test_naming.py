@@ -74,6 +74,28 @@ def test_masks_are_known_by_name_whatever_the_target(name: str) -> None:
     assert Names.of(load_target("prostate")).is_mask(split_name(name))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "T1_betmask", "FLAIR_lesionmask", "T1_tumormask", "FLAIR_seg2", "T1_mask1", "T1_labels1",
+        "T1_lesionmasks_02", "T2_manualseg",
+    ],
+)  # fmt: skip
+def test_fused_and_numbered_words_mark_a_mask_too(name: str) -> None:
+    assert Names.of(load_target("brain_tumour")).is_mask(split_name(name))
+
+
+@pytest.mark.parametrize("name", ["T1_masked", "T1_1", "FLAIR_2", "T1_segue"])
+def test_words_that_only_resemble_a_mask_mark_none(name: str) -> None:
+    assert not Names.of(load_target("brain_tumour")).is_mask(split_name(name))
+
+
+def test_a_sequences_alias_may_end_like_a_mask() -> None:
+    t1 = load_target("phantom").sequences[0].model_copy(update={"aliases": ("spinlabel",)})
+    names = Names.of(load_target("phantom").model_copy(update={"sequences": (t1,)}))
+    assert not names.is_mask(split_name("anna_spinlabel"))
+
+
 def test_a_word_of_the_target_in_front_of_the_sequence_is_the_patients_name() -> None:
     names = Names.of(load_target("prostate"))
     assert not names.is_mask(split_name("prostate_t2"))

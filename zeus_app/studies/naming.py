@@ -37,6 +37,8 @@ _MASK_WORDS = words(
     "label labels gt groundtruth ground truth otmulticlass consensus aiconsensus roi rois "
     "lesion lesions gland wholegland annotation annotations contour contours"
 )
+# So do pieces that end in one of these, numbered or not: `betmask`, `seg2`.
+_FUSED_MASK = re.compile(r"(?:masks?|segs?|labels?)\d*$")
 MASK_FOLDERS = words(
     "label labels labelstr labelsts mask masks seg segs segmentation segmentations gt ground "
     "groundtruth annotation annotations rois contours"
@@ -164,6 +166,8 @@ class Names:
         """
         if find_hits(pieces, dict.fromkeys(_MASK_WORDS, "mask")):
             return True
+        if any(is_mask_word(piece) and piece.text not in self.sequences for piece in pieces):
+            return True
         own, hits = find_hits(pieces, self.own_masks), self.hits(pieces)
         return any(not hits or mask.first > hits[-1].last for mask in own)
 
@@ -175,7 +179,7 @@ class Names:
 
 def is_mask_word(piece: Piece) -> bool:
     """Whether this one piece alone marks a mask."""
-    return piece.text in _MASK_WORDS
+    return piece.text in _MASK_WORDS or _FUSED_MASK.search(piece.text) is not None
 
 
 def is_machine_made(pieces: Sequence[Piece]) -> bool:
