@@ -57,6 +57,36 @@ def test_the_prefixes_of_a_flat_folder_are_patients(tmp_path: Path) -> None:
     assert patients(tmp_path, BRAIN) == {"mine_anna": "mine_anna", "mine_bob": "mine_bob"}
 
 
+def test_prefixes_that_start_with_their_folders_name_are_one_patients(tmp_path: Path) -> None:
+    study(tmp_path / "10000", *(f"10000_{e}_{s}" for e in (1, 2) for s in ("t2w", "adc")))
+    study(tmp_path / "10001", *(f"10001_{e}_{s}" for e in (3, 4) for s in ("t2w", "adc")))
+    assert patients(tmp_path, PROSTATE) == {
+        "10000_10000_1": "10000", "10000_10000_2": "10000",
+        "10001_10001_3": "10001", "10001_10001_4": "10001",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dates", [("2020", "2021"), ("2020-05-01", "2021_01_07"), ("1", "2")])
+def test_prefixes_that_are_dates_or_numbers_are_one_patients(
+    tmp_path: Path, dates: tuple[str, str]
+) -> None:
+    study(tmp_path / "anna", *(f"{date}_{s}" for date in dates for s in ("T1", "T2")))
+    assert patients(tmp_path, BRAIN) == {f"anna_{date}": "anna" for date in dates}
+
+
+def test_numbers_in_a_collection_are_patients(tmp_path: Path) -> None:
+    study(tmp_path / "images", "001_T1", "001_T2", "002_T1", "002_T2")
+    assert set(patients(tmp_path, BRAIN).values()) == {"images_001", "images_002"}
+
+
+def test_a_prefix_that_joins_a_patients_folder_changes_no_name(tmp_path: Path) -> None:
+    study(tmp_path / "anna", "2020_T1", "2020_T2", "2021_T1", "2021_T2")
+    study(tmp_path / "anna", "bob_T1", "bob_T2")
+    assert patients(tmp_path, BRAIN) == {
+        "anna_2020": "anna", "anna_2021": "anna", "anna_bob": "anna_bob",
+    }  # fmt: skip
+
+
 def test_bids_sessions_are_of_their_subject(tmp_path: Path) -> None:
     study(tmp_path / "sub-01" / "anat", "sub-01_T1w")
     study(tmp_path / "sub-02" / "ses-1" / "anat", "sub-02_ses-1_T2w")

@@ -7,10 +7,11 @@ was learnt. So a folder of studies is a patient unless its name says that it is 
 import re
 from pathlib import Path
 
-from zeus_app.studies.found import Found
+from zeus_app.studies.found import Found, owner_of
 from zeus_app.studies.naming import safe_id, split_name, words
 
 _BIDS_SUBJECT = re.compile(r"^.*?(?<![A-Za-z0-9])sub-[A-Za-z0-9]+")
+_DATE_OR_NUMBER = re.compile(r"[\d._ -]+")
 _SESSION = re.compile(r"[_-]ses[-_]")
 
 # Words of folders that hold patients: BraTS' "..._TrainingData/HGG", CHAOS' "Train_Sets/MR".
@@ -31,18 +32,26 @@ def patient_of(found: Found, study_id: str, root: Path) -> str:
 
     Returns:
         The layout's own word (DICOM's Patient ID); `sub-xx` with what precedes it; the top folder
-        where a study lies in folders below it, collections aside; else the study's id.
+        where a study lies in folders below it, or is one of several in it that are told apart by
+        dates, by numbers, or by its own name and more, collections aside; else the study's id.
     """
     if found.patient:
         return found.patient
     by_name = patient_by_name(study_id)
-    if found.prefix or by_name != study_id or _BIDS_SUBJECT.match(study_id):
+    if by_name != study_id or _BIDS_SUBJECT.match(study_id):
         return by_name
     parts = found.folder.relative_to(root).parts
-    for depth, part in enumerate(parts[:-1], start=1):
+    if found.prefix and not _names_an_examination(found.prefix, parts):
+        return study_id
+    for depth, part in enumerate(parts if found.prefix else parts[:-1], start=1):
         if not _is_collection(part):
             return safe_id("_".join(parts[:depth]))
     return study_id
+
+
+def _names_an_examination(prefix: str, folders: tuple[str, ...]) -> bool:
+    """Whether a prefix tells examinations of one patient apart, and no patients."""
+    return bool(_DATE_OR_NUMBER.fullmatch(prefix)) or owner_of(prefix, folders) is not None
 
 
 def patient_by_name(study_id: str) -> str:
