@@ -255,6 +255,13 @@ def test_a_study_of_one_slice_becomes_one_picture() -> None:
     assert stack.tissue.tolist() == [[True]]
 
 
+def test_a_volume_of_one_voxel_in_plane_becomes_pictures_of_its_value() -> None:
+    narrow = grid((1, 1, 3))
+    pictures = to_pictures(np.array([[[1.0, 2.0, 3.0]]], np.float32), make_frame(narrow, 4),
+                           nearest=False)  # fmt: skip
+    np.testing.assert_array_equal(pictures, np.ones((3, 4, 4)) * [[[1]], [[2]], [[3]]])
+
+
 def test_a_constant_sequence_shows_nothing() -> None:
     volume = Volume(np.full((16, 16, 3), 4, dtype=np.float32), np.eye(4))
     stack = slice_stack(align(Study("s", {"T2": volume}), "T2"), ("T2",), 16)

@@ -9,12 +9,10 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from zeus_app.studies.align import AlignedStudy
+from zeus_app.studies.align import MIN_TISSUE_SHARE, AlignedStudy
 from zeus_app.studies.background import tissue_mask
 from zeus_app.types import BoolArray, FloatArray, Grid, SliceFrame, SliceStack
 
-MIN_TISSUE_SHARE = 0.005
-"""Least share of a slice's voxels that show tissue before the slice is worth looking at."""
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Of the tissue's intensities; between them lies the picture's range from 0 to 1."""
 SLICES_AT_ONCE = 32
@@ -174,7 +172,8 @@ def _resized(
     pictures: npt.NDArray[np.generic], rows: int, cols: int, *, antialias: bool
 ) -> FloatArray:
     """(N, h, w) -> (N, rows, cols) float32, linear."""
-    values = np.ascontiguousarray(pictures, dtype=np.float32)
+    # A copy: torch takes no negative strides, which ascontiguousarray leaves on axes of one.
+    values = np.array(pictures, dtype=np.float32, order="C")
     if values.shape[1:] == (rows, cols):
         return values
     resized: FloatArray = functional.interpolate(
