@@ -108,6 +108,9 @@ def test_a_case_list_may_be_yaml_and_name_channels_and_dicom_folders(tmp_path: P
         ({"id": "b", "sequence": {"T2": "p/T2.nii.gz"}}, "unknown keys: sequence"),
         ({"id": "b", "sequences": {"T2": "p/T2.nii.gz", "t2w": "p/T2.nii.gz"}}, "two entries"),
         ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz", "channel": 5}}}, "no channel 5"),
+        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz", "channel": -1}}}, "channel: 0, 1"),
+        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz"}}}, "channel: 0, 1"),
+        ({"id": "b", "sequences": {"T2": {"channel": 0}}}, "path: FILE"),
     ],
 )
 def test_a_wrong_entry_of_a_case_list_hides_no_other(

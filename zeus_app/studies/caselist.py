@@ -78,7 +78,10 @@ def _sequence(key: str, names: Names) -> str:
 def _source(value: Any, base: Path) -> Source:
     """The source for a path, {path, channel}, or a folder with a DICOM series."""
     if isinstance(value, dict):
-        return NiftiChannelSource(base / str(value["path"]), int(value["channel"]))
+        channel = str(value.get("channel"))
+        if not value.get("path") or not channel.isdecimal():
+            raise ValueError(f"{value}; expected {{path: FILE, channel: 0, 1, 2 ...}}")
+        return NiftiChannelSource(base / str(value["path"]), int(channel))
     path = base / str(value)
     if not path.exists():
         raise ValueError(f"{path} does not exist")
