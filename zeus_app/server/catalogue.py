@@ -5,7 +5,6 @@ stay, and guests: files of a session or of a single request, known only while it
 """
 
 import logging
-import os
 import re
 import shutil
 import threading
@@ -21,13 +20,12 @@ from pathlib import Path
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically
 from zeus_app.registry import lookup
-from zeus_app.server.label_files import write_volume
 from zeus_app.server.label_history import folder_name
+from zeus_app.server.volumes import ready_file, versions, write_copy
 from zeus_app.state import StateFolder
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.found import VOLUME_SUFFIXES, files_of, is_volume, stem
 from zeus_app.studies.read import read_one_file, read_study, sequence_told
-from zeus_app.studies.sources import NiftiSource
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 
@@ -137,8 +135,7 @@ class Catalogue:
     def grid(self, asked: Asked) -> Grid:
         """The grid the client sees; read once a file version."""
         with self._told_unusable(asked):
-            versions = ((path, os.stat(path).st_mtime_ns) for path in asked.source.files)
-            key = (asked.study, asked.sequence, *versions)
+            key = (asked.study, asked.sequence, *versions(asked.source))
             if key not in self._grids:
                 self._grids[key] = asked.source.load().grid
             return self._grids[key]
@@ -179,20 +176,19 @@ class Catalogue:
             self._studies = left
 
     def volume_file(self, asked: Asked) -> Path:
-        """A NIfTI file for the client: the original, or a copy of what lies in no such file."""
-        with self._told_unusable(asked):
-            return self._nifti_of(asked)
+        """A NIfTI file for the client: the original, or a copy of what lies in no such file.
 
-    def _nifti_of(self, asked: Asked) -> Path:
-        source = asked.source
-        newest = max(os.stat(path).st_mtime for path in source.files)
-        if isinstance(source, NiftiSource):
-            return source.path
+        Raises:
+            InputError: it cannot be used, or its grid is one that ITK does not know.
+        """
         name = f"{folder_name(asked.study)}_{folder_name(asked.sequence)}.nii.gz"
         copy = self._state.volumes / name
-        if not copy.exists() or copy.stat().st_mtime < newest:
-            write_atomically(copy, partial(write_volume, volume=source.load()))
-        return copy
+        with self._told_unusable(asked):
+            now = versions(asked.source)
+            if ready := ready_file(asked.source, copy, now):
+                return ready
+            volume = asked.source.load()
+        return write_copy(copy, volume, now)
 
     @contextmanager
     def guest(self, path: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from zeus_app.errors import InputError
 from zeus_app.studies.dicom import LPS_TO_RAS
 from zeus_app.studies.sources import read_voxels
+from zeus_app.studies.voxels import check_right_angles
 from zeus_app.types import Affine, Volume
 
 EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
@@ -86,10 +87,14 @@ def write_label(
         label: uint8 label map.
         names: label name -> value; kept in a .seg.nrrd, where Slicer shows them as segments.
         dtype: one of `DTYPES`.
+
+    Raises:
+        InputError: NIfTI on a grid that ITK does not know.
     """
     array = label.array.astype(DTYPES[dtype])
     extension = extension_of(path.name)
     if extension.startswith(".nii"):
+        check_right_angles(label.grid, "a mask")
         write_volume(path, Volume(array, label.affine_ras))
         return
     image = _sitk_image(array, label.affine_ras)

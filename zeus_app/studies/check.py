@@ -5,6 +5,7 @@ import numpy as np
 from zeus_app.errors import InputError
 from zeus_app.studies.align import MIN_OVERLAP, field_of_view
 from zeus_app.studies.found import Found, Unusable, files_of
+from zeus_app.studies.voxels import check_right_angles
 from zeus_app.targets import Target
 from zeus_app.types import Grid
 
@@ -21,8 +22,11 @@ def check_headers(found: Found, target: Target) -> Found | Unusable:
         except InputError as error:
             reasons.append(f"{sequence}: {error}")
     try:
-        reasons = reasons or _strays(grids, target.reference_of(tuple(grids)))
-    except InputError as error:  # an affine too flat to look anything up on
+        if not reasons:
+            reference = target.reference_of(tuple(grids))
+            check_right_angles(grids[reference], reference)  # clients see this one
+            reasons = _strays(grids, reference)
+    except InputError as error:  # or an affine too flat to look anything up on
         reasons = [str(error)]
     if not reasons:
         return found

@@ -31,6 +31,7 @@ _UNREADABLE = (
     ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError,
     RuntimeError, MemoryError,
 )  # fmt: skip
+_SAME_PLACE_VOXELS = 0.01  # quaternions and affines travel as float32
 
 
 class Source(VolumeSource, Protocol):
@@ -146,6 +147,22 @@ class DicomSeriesSource:
             raise colour(folder, "colour pixels")
         array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # (Z, Y, X) -> (X, Y, Z)
         return usable(Volume(as_float(array, folder), stack.grid.affine_ras), folder)
+
+
+def itk_agrees(source: NiftiSource) -> bool:
+    """Whether ITK, and so Slicer, reads three axes there and puts the voxels where nibabel does.
+
+    Raises:
+        InputError: nibabel cannot read it.
+    """
+    if len(_open_nifti(source.path).shape) != 3:
+        return False
+    grid = source.grid()
+    try:
+        there = ItkSource(source.path).grid()
+    except InputError:
+        return False
+    return there.matches(grid, tolerance_mm=_SAME_PLACE_VOXELS * min(grid.spacing_mm))
 
 
 def source_of(path: Path) -> Source:

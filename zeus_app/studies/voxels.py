@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from zeus_app.errors import InputError
-from zeus_app.types import Affine, FloatArray, Volume
+from zeus_app.types import Affine, FloatArray, Grid, Volume
 
 COPY_AGAIN = "copy the file again from its origin, or take it out of the studies folder"
+SHEAR_TOLERANCE_VOXELS = 0.1
+"""How far off a grid's nearest one at right angles may put a voxel, in the smallest voxel edge."""
 _SPLIT = (
     "split it into 3-D files, or name its channels: in cases.json, or in a dataset.json beside "
     "imagesTr/ as the Medical Segmentation Decathlon does"
@@ -102,3 +105,20 @@ def checked_affine(affine: Affine, path: Path) -> Affine:
             remedy="correct sform, qform or spacing in the file's header",
         )
     return affine
+
+
+def check_right_angles(grid: Grid, what: str) -> None:
+    """Raise InputError for a sheared grid, which ITK, and so Slicer, cannot say.
+
+    A NIfTI header's qform holds the nearest grid at right angles; where sform is sheared, ITK
+    takes that one, or refuses the file.
+    """
+    header = nib.Nifti1Header()
+    header.set_qform(grid.affine_ras, code=1)
+    straight = Grid(grid.shape, header.get_qform())
+    if not straight.matches(grid, tolerance_mm=SHEAR_TOLERANCE_VOXELS * min(grid.spacing_mm)):
+        raise InputError(
+            f"{what}: voxel edges that are not at right angles: {grid.affine_ras[:3].tolist()}",
+            expected="a grid without shear, as viewers read",
+            remedy="resample the image onto a grid at right angles",
+        )
