@@ -10,7 +10,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from zeus_app.clicks.pointing import Clicks, StudyPointing
 from zeus_app.clicks.segment import Reach
 from zeus_app.errors import InputError
-from zeus_app.server.answer import read_format, write_answer
+from zeus_app.server.answer import names_in, read_format, write_answer
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.click_history import Step, as_json
 from zeus_app.server.click_request import ClickRequest, read_clicks
@@ -78,7 +78,7 @@ class ClickInfer(InferTask):
         mask = to_grid(on_grid, grid, order=0, fill=0.0)
         path = write_answer(mask, place.label_values, form)
         params = {
-            "label_names": place.label_values,
+            "label_names": names_in(mask.array, place.label_values),
             "study": asked.study,
             "clicks": as_json(step),
             "steps": len(place.click_history.steps(clicked.user, asked.study)),

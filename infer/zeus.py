@@ -6,7 +6,13 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from zeus_app.server.answer import answer_params, read_format, read_guidance, write_answer
+from zeus_app.server.answer import (
+    answer_params,
+    names_in,
+    read_format,
+    read_guidance,
+    write_answer,
+)
 from zeus_app.server.catalogue import Asked
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
@@ -68,7 +74,7 @@ class ZeusInfer(InferTask):
             "%s: checkpoint %s, used %s, ml %s, ms %s", asked.study, params["checkpoint"],
             params["used"], params["volumes_ml"], params["latencies_ms"],
         )  # fmt: skip
-        return str(path), params
+        return str(path), {**params, "label_names": names_in(mask.array, place.label_values)}
 
 
 def _mask_for(asked: Asked, answer: Segmentation, volumes: Mapping[str, Volume]) -> Volume:

@@ -11,6 +11,7 @@ from nibabel.processing import resample_from_to
 
 from infer.zeus import _mask_for
 from tests.painted import Box, grid, in_order, inside
+from zeus_app.server.answer import names_in
 from zeus_app.server.catalogue import Asked
 from zeus_app.studies.sources import NiftiSource
 from zeus_app.types import Grid, Segmentation, StudyFiles, Volume
@@ -37,6 +38,12 @@ def labels_on(on: Grid) -> Volume:
     mask = inside(on, SHAPE).astype(np.uint8)
     mask[inside(on, SHAPE[1:])] = 2
     return Volume(mask, on.affine_ras)
+
+
+def test_only_labels_that_the_mask_holds_are_named_for_slicer() -> None:
+    mask = np.zeros((2, 2, 2), np.uint8)
+    mask[0, 0, 0] = 2
+    assert names_in(mask, {"lesion": 1, "cyst": 2}) == {"cyst": 2}
 
 
 def to_sitk(volume: Volume) -> sitk.Image:

@@ -57,6 +57,7 @@ def test_slicers_client_gets_the_same_answer(client: MONAILabelClient, server: A
     params = {"foreground": [[17, 4, 2]], "background": [], "label": "lesion", "user": "slicer"}
     file, answered = client.infer("clicks", "alpha", params)
     assert marked(nib.load(file)) == [[17, 4, 2]]
+    assert answered["label_names"] == {"lesion": 1}
     assert answered["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.server.label_files import DTYPES, extension_of, write_label
@@ -120,6 +123,12 @@ def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target
         "volumes_ml": _rounded(segmentation.volumes_ml),
         "latencies_ms": _rounded(segmentation.latencies_ms),
     }
+
+
+def names_in(mask: npt.NDArray[np.generic], names: Mapping[str, int]) -> dict[str, int]:
+    """The labels that a mask holds: Slicer gives its n-th value the n-th name that it is told."""
+    held = set(np.unique(mask).tolist())
+    return {name: value for name, value in names.items() if value in held}
 
 
 def write_answer(label: Volume, names: Mapping[str, int], form: AnswerFormat) -> Path:

@@ -28,6 +28,7 @@ from zeus_app.server.label_history import (
     folder_name,
 )
 from zeus_app.server.originals import Originals
+from zeus_app.server.segments import LABEL_INFO, in_values_of
 from zeus_app.state import StateFolder
 from zeus_app.studies.align import to_grid
 from zeus_app.studies.labels import check_label, in_order_of
@@ -209,11 +210,13 @@ class StudyDatastore(Datastore):
         """Check a label against the image it was drawn on, and add it as a version.
 
         Raises:
-            InputError: another grid than the image's, or unknown classes.
+            InputError: another grid than the image's, or unknown classes or segments.
         """
-        asked = self.catalogue.resolve(image_id)
-        label = self._checked(read_label(Path(label_filename)), self.catalogue.grid(asked))
-        info = {**(label_info or {}), "name": f"{asked.study}.nii.gz", "sequence": asked.sequence}
+        asked, told = self.catalogue.resolve(image_id), label_info or {}
+        label = read_label(Path(label_filename))
+        label = in_values_of(self._target, label, Path(label_filename), told.get(LABEL_INFO))
+        label = self._checked(label, self.catalogue.grid(asked))
+        info = {**told, "name": f"{asked.study}.nii.gz", "sequence": asked.sequence}
         info[INSTRUCTIONS] = self._own_texts(asked.study, info)
         self.history.save(asked.study, label_tag, label, info)
         return asked.study
