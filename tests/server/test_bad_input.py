@@ -272,7 +272,13 @@ def test_refused_labels_leave_nothing_behind(server: Server, tmp_path: Path) -> 
     assert versions == []
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/../b", ".hidden", "..", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x", "/tmp/x", "a/../b", ".hidden", "..", "", "a/b.nii.gz", "a\\b", "a\nb", "a\x00",
+        " ", 300 * "a",
+    ],
+)  # fmt: skip
 def test_an_upload_with_an_unsafe_name_is_refused(
     server: Server, tmp_path: Path, name: str
 ) -> None:

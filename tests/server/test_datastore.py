@@ -153,6 +153,23 @@ def test_an_upload_s_sequence_is_told_by_its_own_name_first_and_kept(
     assert list(opened(studies).catalogue.studies[image_id].sources) == [sequence]
 
 
+@pytest.mark.parametrize(
+    "name", ["4: t2_tse_tra", "MRHead (1)", "50% ~ a~b", "Müller, Anna", "x#y?", "a*b|c<d>", "_x"]
+)
+def test_an_upload_may_be_called_as_viewers_call_their_images(
+    studies: Path, tmp_path: Path, name: str
+) -> None:
+    file = save(tmp_path / "in" / "t2.nii.gz", head(2), affine())
+    assert opened(studies).add_image(name, str(file), {}) == name
+    store = opened(studies)  # a server that starts again finds it under this name
+    assert store.list_images() == sorted(["alpha", name])
+    store.save_label(name, str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    assert store.get_labeled_images() == [name]
+    (kept,) = (tmp_path / "state" / "phantom" / "uploads").iterdir()
+    assert not set(kept.name) & set(':?*|<>"#')
+    assert not set(store.get_image_info(name)["name"]) & set(':?*|<>"#')
+
+
 def test_an_upload_of_a_sequence_that_is_not_looked_at_is_a_problem(
     studies: Path, tmp_path: Path
 ) -> None:

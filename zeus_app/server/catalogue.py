@@ -5,7 +5,6 @@ stay, and guests: files of a session or of a single request, known only while it
 """
 
 import logging
-import re
 import shutil
 import threading
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically
@@ -30,7 +30,7 @@ from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 
 logger = logging.getLogger(__name__)
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,127}")
+_LONGEST_FILE_NAME = 160  # of an upload, quoted; sequence and ending follow
 _SEQUENCE_MARK = "~"  # in an upload's file name, between its id, which has none, and its sequence
 
 
@@ -79,7 +79,7 @@ class Catalogue:
         found = find_studies(self._folder, self._target, skip=(self._state.root,))
         studies, problems = dict(found.studies), list(found.problems)
         for path in sorted(self._state.uploads.glob("*")):
-            study = stem(path).partition(_SEQUENCE_MARK)[0]
+            study = unquote(stem(path).partition(_SEQUENCE_MARK)[0])
             if not is_volume(path) or path.is_dir() or study in studies:
                 continue
             try:
@@ -222,12 +222,7 @@ class Catalogue:
             InputError: unsafe or taken name, or a file that cannot be used.
         """
         name = stem(Path(image_id)) if is_volume(Path(image_id)) else image_id
-        if not _SAFE_NAME.fullmatch(name) or ".." in name:
-            raise InputError(
-                f"image id {image_id!r}",
-                expected="letters, digits, spaces and ._+- and no path",
-                remedy="choose a plain name",
-            )
+        _refuse_unsafe(image_id, name)
         if not is_volume(file):
             raise InputError(
                 f"an image file ending in {''.join(file.suffixes)!r}",
@@ -245,7 +240,7 @@ class Catalogue:
                 or sequence_told(name, self._target)
                 or self._target.reference_of(self._target.sequence_names)
             )
-            kept = f"{name}{_SEQUENCE_MARK}{folder_name(sequence)}{_ending(file)}"
+            kept = f"{_quoted(name)}{_SEQUENCE_MARK}{folder_name(sequence)}{_ending(file)}"
             return self._take_in(name, file, self._state.uploads / kept)
 
     def _take_in(self, name: str, file: Path, place: Path) -> str:
@@ -282,6 +277,28 @@ class Catalogue:
             left = {name: files for name, files in self._studies.items() if name != asked.study}
             self._studies = left
         return asked.study
+
+
+def _refuse_unsafe(image_id: str, name: str) -> None:
+    """Refuse an id that could leave its folder, or that no file can be called after."""
+    unsafe = {"/", "\\"} & set(image_id) or ".." in name or name.startswith(".")
+    if unsafe or not (name.strip() and name.isprintable()):
+        raise InputError(
+            f"image id {image_id!r}",
+            expected="a name without slashes, control characters and two dots in a row",
+            remedy="choose a plain name",
+        )
+    if len(_quoted(name)) > _LONGEST_FILE_NAME:
+        raise InputError(
+            f"image id {image_id!r}, which is too long",
+            expected=f"at most {_LONGEST_FILE_NAME} letters, of which others than a-z count more",
+            remedy="choose a shorter name",
+        )
+
+
+def _quoted(name: str) -> str:
+    """An upload's id as the part of its file's name in front of the mark; `unquote` reads it."""
+    return folder_name(name).replace(_SEQUENCE_MARK, "%7E")
 
 
 def _ending(file: Path) -> str:

@@ -165,7 +165,7 @@ class StudyDatastore(Datastore):
         ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
         return {
             "ts": int(path.stat().st_mtime),
-            "name": f"{asked.study if asked.whole else asked.sequence}{ending}",
+            "name": f"{folder_name(asked.study if asked.whole else asked.sequence)}{ending}",
             "path": str(path),
             "sequences": list(asked.files.sources),
             "reference": asked.sequence,
