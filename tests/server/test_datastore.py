@@ -116,6 +116,38 @@ def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
     assert store.list_images() == []
 
 
+def test_labels_of_no_study_are_a_problem_that_says_where_they_lie(
+    studies: Path, tmp_path: Path
+) -> None:
+    opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    (studies / "alpha").rename(studies / "alfa")
+    store = opened(studies)
+    (problem,) = store.problems
+    assert problem.id == "alpha" and "labels of no study" in problem.reason
+    (folder,) = problem.files
+    assert list(folder.glob("*.nii.gz"))
+    folder.rename(folder.parent / "alfa")  # as the reason says
+    assert store.problems == ()
+    assert store.get_labeled_images() == ["alfa"]
+
+
+def test_a_removed_label_of_no_study_is_no_problem(studies: Path, tmp_path: Path) -> None:
+    store = opened(studies)
+    store.save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    store.remove_label("alpha", "final")
+    (studies / "alpha").rename(studies / "alfa")
+    assert opened(studies).problems == ()
+
+
+def test_labels_of_a_study_that_cannot_be_used_for_now_are_not_homeless(
+    studies: Path, tmp_path: Path
+) -> None:
+    opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    whole = studies / "alpha" / "alpha_t2.nii.gz"
+    whole.write_bytes(whole.read_bytes()[:100])
+    assert ["cannot be read" in one.reason for one in opened(studies).problems] == [True]
+
+
 def test_a_refresh_tries_again(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)

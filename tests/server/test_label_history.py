@@ -99,6 +99,12 @@ def test_a_tag_leads_to_no_other_folder(history: LabelHistory, tag: str) -> None
         history.save("a", tag, label(1), {})
 
 
+def test_the_studies_that_labels_were_submitted_for_are_known(history: LabelHistory) -> None:
+    for study in ("anna", "4: b/c~", ".x"):
+        history.save(study, "final", label(1), {})
+    assert history.studies("final") == {"anna", "4: b/c~", ".x"}
+
+
 @pytest.mark.parametrize("study", ["..", ".", "a/../b", "/etc", ".hidden"])
 def test_a_study_s_folder_is_one_visible_component(study: str) -> None:
     name = folder_name(study)

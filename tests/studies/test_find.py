@@ -188,12 +188,13 @@ def test_more_than_three_axes_are_a_problem(
     assert said in reasons(find_studies(tmp_path, BRAIN))["p"]
 
 
-def test_the_study_whose_name_is_the_id_keeps_it(tmp_path: Path) -> None:
-    study(tmp_path / "a_b", "FLAIR")
+def test_a_new_study_never_takes_the_id_that_another_one_had(tmp_path: Path) -> None:
     study(tmp_path / "a b", "FLAIR")
+    assert set(find_studies(tmp_path, BRAIN).studies) == {"a_b"}
+    study(tmp_path / "a_b", "FLAIR")  # whose labels would else be those of "a b"
     catalog = find_studies(tmp_path, BRAIN)
-    assert catalog.studies["a_b"].sources["FLAIR"].files[0].parent.name == "a_b"
-    assert [problem.files[0].parent.name for problem in catalog.problems] == ["a b"]
+    assert catalog.studies == {}
+    assert [problem.files[0].parent.name for problem in catalog.problems] == ["a b", "a_b"]
 
 
 def test_two_studies_that_only_become_alike_are_both_reported(tmp_path: Path) -> None:

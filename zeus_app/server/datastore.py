@@ -33,7 +33,7 @@ from zeus_app.state import StateFolder
 from zeus_app.studies.align import to_grid
 from zeus_app.studies.labels import check_label, in_order_of
 from zeus_app.targets import Target
-from zeus_app.types import Grid, Volume
+from zeus_app.types import Grid, StudyProblem, Volume
 
 Info = dict[str, Any]
 
@@ -84,7 +84,7 @@ class StudyDatastore(Datastore):
             "total": len(images),
             "completed": len(self.get_labeled_images()),
             "label_tags": counted,
-            "problems": len(self.catalogue.problems),
+            "problems": len(self.problems),
         }
 
     def json(self) -> Info:
@@ -131,6 +131,27 @@ class StudyDatastore(Datastore):
     def refresh(self) -> None:
         """Look for studies again."""
         self.catalogue.refresh()
+
+    @property
+    def problems(self) -> tuple[StudyProblem, ...]:
+        """What was found and cannot be used, and labels that no study goes by any more."""
+        return (*self.catalogue.problems, *self.homeless_labels)
+
+    @property
+    def homeless_labels(self) -> tuple[StudyProblem, ...]:
+        """Labels of studies that are gone or are called otherwise by now; they are not learnt."""
+        known = {*self.catalogue.studies, *(one.id for one in self.catalogue.problems)}
+        return tuple(
+            StudyProblem(
+                study,
+                (self.history.home(study, tag),),
+                f"labels of no study ({tag}): none here is called {study}. Give the study its old "
+                "name back, or rename this folder to the name it has now",
+            )
+            for tag in self.history.tags()
+            for study in sorted(self.history.studies(tag) - known)
+            if self.history.newest(study, tag)
+        )
 
     # Images.
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.files import write_atomically, write_text_atomically
@@ -62,10 +62,14 @@ class LabelHistory:
             return []
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
+    def studies(self, tag: str) -> set[str]:
+        """Those that anything was ever submitted for under a tag, be they still there or not."""
+        return {unquote(path.name) for path in (self._folder / tag).glob("*") if path.is_dir()}
+
     def versions(self, study: str, tag: str) -> list[LabelVersion]:
         """All entries, the oldest first."""
         found = []
-        for path in self._home(study, tag).glob("v*"):
+        for path in self.home(study, tag).glob("v*"):
             if match := _FILE.fullmatch(path.name):
                 found.append(LabelVersion(int(match[1]), path, _read_info(path)))
         return sorted(found, key=lambda version: version.number)
@@ -109,7 +113,8 @@ class LabelHistory:
         with self._lock:
             _write_info(newest.path, {**newest.info, **info})
 
-    def _home(self, study: str, tag: str) -> Path:
+    def home(self, study: str, tag: str) -> Path:
+        """The folder that the versions lie in. Raises InputError for a tag that is no name."""
         if not _TAG.fullmatch(tag):
             raise InputError(
                 f"label tag {tag!r}",
@@ -124,7 +129,7 @@ class LabelHistory:
         The note comes first: a label that counts always has one, and a number whose label was
         never written stays free of meaning.
         """
-        home = self._home(study, tag)
+        home = self.home(study, tag)
         home.mkdir(parents=True, exist_ok=True)
         number = max((version.number for version in self.versions(study, tag)), default=0) + 1
         text = json.dumps({**info, "ts": int(time.time())}, indent=1, default=str)

@@ -52,7 +52,7 @@ def _add_studies(router: APIRouter, workplace: Callable[[], Workplace]) -> None:
             },
             "problems": [
                 {"study": one.id, "files": list(map(str, one.files)), "reason": one.reason}
-                for one in store.catalogue.problems
+                for one in store.problems
             ],
         }
 

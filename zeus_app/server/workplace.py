@@ -119,7 +119,7 @@ class Workplace:
         return {label.name: label.value for label in self.target.labels}
 
     def log_what_was_found(self) -> None:
-        """One line for the studies, one for each problem."""
+        """One line for the studies, one for each problem and for labels without a study."""
         found = self.datastore.catalogue
         logger.info(
             "Zeus: target %s, profile %s, model %s, fusion %s; %d studies; state in %s",
@@ -129,6 +129,8 @@ class Workplace:
         for problem in found.problems:
             files = ", ".join(map(str, problem.files))
             logger.warning("Zeus: study %s left out: %s (%s)", problem.id, problem.reason, files)
+        for lost in self.datastore.homeless_labels:
+            logger.warning("Zeus: %s (%s)", lost.reason, lost.files[0])
 
 
 def open_workplace(studies: str, conf: Mapping[str, str], *, first: bool = True) -> Workplace:

@@ -175,16 +175,17 @@ def _without_false_alarms(found: list[Found | Unusable]) -> list[Found | Unusabl
 
 
 def _with_ids(found: list[Found | Unusable]) -> Iterator[tuple[str, Found | Unusable]]:
-    """Give each an id. Two studies of one id: the one whose name is the id keeps it."""
+    """Give each an id, which its own name alone tells.
+
+    Of two studies of one id neither gets it: it is not known whose labels lie under it.
+    """
     groups: dict[str, list[Found | Unusable]] = defaultdict(list)
     for one in found:
         groups[safe_id(one.name)].append(one)
     for study_id, group in groups.items():
         studies = [one for one in group if isinstance(one, Found)]
-        exact = [one for one in studies if one.name == study_id]
-        keeper = exact if len(exact) == 1 else studies if len(studies) == 1 else []
         for one in group:
-            if isinstance(one, Unusable) or one in keeper:
+            if isinstance(one, Unusable) or len(studies) == 1:
                 yield study_id, one
                 continue
             others = ", ".join(str(other.folder) for other in studies if other is not one)
