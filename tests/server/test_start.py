@@ -90,6 +90,25 @@ def test_a_folder_that_is_found_empty_later_is_served(tmp_path: Path) -> None:
     assert tmp_path.is_dir()
 
 
+def test_missing_parents_that_were_made_with_a_missing_folder_go_with_it(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("x")
+    folder = tmp_path / "not" / "mounted" / "mri"
+    folder.mkdir(parents=True)  # as start_server does
+    with pytest.raises(InputError, match="does not exist"):
+        refuse_missing(folder)
+    assert list(tmp_path.iterdir()) == [tmp_path / "kept.txt"]
+
+
+def test_a_parent_that_was_there_before_the_server_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    os.utime(tmp_path / "mine", (1_000_000_000, 1_000_000_000))  # a day in 2001
+    (tmp_path / "mine" / "mri").mkdir()
+    with pytest.raises(InputError, match="does not exist"):
+        refuse_missing(tmp_path / "mine" / "mri")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
 def tree(folder: Path) -> dict[Path, tuple[int, str]]:
     """Everything below: when it changed, and the hash of its content."""
     return {

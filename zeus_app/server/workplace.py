@@ -156,8 +156,9 @@ def refuse_missing(folder: Path, *, first: bool = True) -> None:
     """Refuse a studies folder that does not exist.
 
     `monailabel start_server` makes a missing folder before it asks the app; an empty folder that is
-    younger than this process is such a one when it starts, and is taken away again. A folder found
-    empty later was emptied by its owner, and is served.
+    younger than this process is such a one when it starts, and is taken away again, with the
+    parents that were made for it. A folder found empty later was emptied by its owner, and is
+    served.
 
     Raises:
         InputError: the folder is missing, or was until start_server made it.
@@ -165,12 +166,26 @@ def refuse_missing(folder: Path, *, first: bool = True) -> None:
     if folder.is_dir():
         if any(folder.iterdir()):
             return
-        if not first or folder.stat().st_ctime <= psutil.Process().create_time() + _CLOCK_SLACK_S:
+        began = psutil.Process().create_time() + _CLOCK_SLACK_S
+        if not first or folder.stat().st_ctime <= began:
             logger.warning("Zeus: the studies folder %s is empty", folder)
             return
         folder.rmdir()
+        _remove_parents(folder, made_after=began)
     raise InputError(
         f"studies folder {folder} does not exist",
         expected="a folder of studies",
         remedy="check the path after --studies",
     )
+
+
+def _remove_parents(folder: Path, *, made_after: float) -> None:
+    """Take away the empty folders above that are younger than `made_after`."""
+    for parent in folder.parents:
+        # What is made or removed in a folder changes its ctime, and only its being read its atime.
+        if parent.stat().st_atime <= made_after:
+            return
+        try:
+            parent.rmdir()
+        except OSError:  # it holds something, or is not ours
+            return
