@@ -1,6 +1,8 @@
 """What a server must refuse, each over HTTP with the stock client's own requests."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +287,33 @@ def test_an_upload_with_an_unsafe_name_is_refused(
     file = save(tmp_path / "..t2.nii.gz", np.ones(SHAPE, np.float32), affine())
     assert upload(server, name, file).status_code == 400
     assert not (server.studies.parent / "x.nii.gz").exists()
+
+
+def zip_of(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t2.nii.gz", content)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t2.zip", b"no zip"),
+        ("t2.zip", b""),
+        ("t2.nii.gz", zip_of(b"x")),  # by its name no archive
+        ("t2.zip", zip_of(b"0123456789" * 100).replace(b"t2.nii.gz", b"t2.nii.gx", 1)),
+    ],
+    ids=["text", "empty", "name", "damaged"],
+)
+def test_a_session_of_an_archive_that_cannot_be_unpacked_is_refused(
+    server: Server, name: str, content: bytes
+) -> None:
+    response = requests.put(
+        f"{server.url}/session/?uncompress=true", files={"files": (name, content)}, timeout=60
+    )
+    assert response.status_code == 400
+    assert "ZIP" in detail(response)
 
 
 def test_an_upload_under_a_taken_name_is_refused(server: Server, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 They read, write and convert files, which the stock ones do on the event loop, before everyone.
 """
 
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ from fastapi import APIRouter, BackgroundTasks, File, UploadFile
 from monailabel.endpoints import datastore as stock_datastore
 from monailabel.endpoints import session as stock_session
 
+from zeus_app.errors import InputError
 from zeus_app.server.guards import GuardedApp
 from zeus_app.server.routes import USER
 
@@ -38,9 +41,28 @@ def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         expiry: int = 0,
     ) -> Any:
         """Keep the files of one study for a while."""
+        if uncompress and len(files) == 1:  # as the stock route does
+            _check_archive(files[0])
         made = stock_session.create_session(background_tasks, uncompress, expiry, files)
         image = Path(made["session_info"]["image"])
         app().workplace.opened_session(made["session_id"], image)
         return made
 
     return router
+
+
+def _check_archive(file: UploadFile) -> None:
+    """Refuse what `shutil.unpack_archive` fails on, or would unpack outside its folder (tar)."""
+    name = file.filename or ""
+    try:
+        with zipfile.ZipFile(file.file) as archive:
+            whole = archive.testzip() is None and name.endswith(".zip")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # or it asks for a password
+        whole = False
+    file.file.seek(0)
+    if not whole:
+        raise InputError(
+            f"{name!r}, to be uncompressed",
+            expected="one whole ZIP without a password, named *.zip",
+            remedy="pack the files again, or send them as they are, without uncompress",
+        )
