@@ -1,7 +1,9 @@
 """Versions of the weights: whole or absent, listed, rolled back to."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,6 +81,51 @@ def test_a_kill_between_weights_and_their_name_leaves_the_old_version(tmp_path: 
     assert served is not None
     assert served.version == "v0001"
     assert checkpoints.publish(weights(3), a_result()).version == "v0003"
+
+
+def test_two_trainings_that_end_at_once_get_a_version_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, others = Checkpoints.save, [weights(2)]
+
+    def save_while_another_publishes(path: Path, value: dict[str, Any]) -> None:
+        if others:
+            Checkpoints(tmp_path).publish(others.pop(), a_result())
+        save(path, value)
+
+    monkeypatch.setattr(Checkpoints, "save", staticmethod(save_while_another_publishes))
+    Checkpoints(tmp_path).publish(weights(1), a_result())
+    found = {
+        one.version: Checkpoints(tmp_path).load(one.version, fitted_to=TOWERS)["layer.weight"][0, 0]
+        for one in Checkpoints(tmp_path).versions()
+    }
+    assert found == {"v0001": 1, "v0002": 2}
+
+
+def test_epochs_that_are_a_version_already_become_no_second_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    epochs = ({"number": 1, "loss": 0.5, "seconds": 1.25},)
+    checkpoints.publish(weights(1), replace(a_result(), epochs=epochs))
+    checkpoints.serve(UNTRAINED)
+    assert checkpoints.publish(weights(1), replace(a_result(), epochs=epochs)).version == "v0001"
+    served = checkpoints.served()
+    assert served is not None and served.version == "v0001"
+
+
+def test_a_training_that_ends_just_when_it_is_to_be_served_is_no_longer_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(checkpoints.resume_path, {})
+    read = Checkpoints.read
+
+    def end_and_read(path: Path) -> dict[str, Any]:
+        path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Checkpoints, "read", staticmethod(end_and_read))
+    with pytest.raises(UnknownNameError, match="no training has finished an epoch"):
+        checkpoints.serve("running")
 
 
 def test_reading_weights_runs_no_code_from_the_file(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class CheckpointInfo:
         score: mean validation DSC in [0, 1], or None without validation.
         studies: ids this version learnt from, and those that the version it started from did;
             scoring leaves them out.
+        patients: whose studies these are.
         validation: ids it was chosen by.
         fitted_to: what it belongs to, by role: frozen towers, labels, sequences.
         parent: the version it started from, or "untrained".
@@ -37,6 +38,7 @@ class CheckpointInfo:
         settings: the TrainConfig.
         epochs: the story of the training, an `Epoch` each.
         seconds: wall-clock time of the training.
+        identity: equal for trainings of the same recipe, cases and origin.
     """
 
     version: str
@@ -46,12 +48,14 @@ class CheckpointInfo:
     studies: tuple[str, ...]
     validation: tuple[str, ...]
     fitted_to: Mapping[str, str]
+    patients: tuple[str, ...] = ()
     parent: str = UNTRAINED
     left_out: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
+    identity: str = ""
 
 
 _INFO = TypeAdapter(CheckpointInfo)
@@ -114,29 +118,55 @@ class Checkpoints:
         return version
 
     def _publish_running(self) -> CheckpointInfo:
-        if not self.resume_path.exists():
+        try:
+            kept = self.read(self.resume_path)
+        except FileNotFoundError as error:
             raise UnknownNameError(
                 "no training has finished an epoch and not ended",
                 expected=", ".join([*(info.version for info in self.versions()), UNTRAINED]),
                 remedy="list the versions with GET /zeus/checkpoints",
-            )
-        kept = self.read(self.resume_path)
+            ) from error
         best = kept["run"]["best_state"] or kept["model"]
         return self.publish(best, CheckpointInfo(**kept["info"]))
 
     def publish(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> CheckpointInfo:
-        """Store weights under the next free version and serve them.
+        """Store weights under a version of their own and serve them.
+
+        A training that was killed between this and its end comes here again: epochs that are a
+        version already, seconds and all, do not become a second one.
 
         `info.version` and `info.created` are filled in here.
         """
-        numbers = [int(path.stem[1:]) for path in self.folder.glob("v[0-9]*.pt")]
-        version = f"v{max(numbers, default=0) + 1:04d}"
+        same = [one for one in self.versions() if info.epochs and one.epochs == info.epochs]
+        version = same[-1].version if same else self._store(state, info)
+        self.serve(version)
+        return self.info(version)
+
+    def _store(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> str:
+        version = self._claim()
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         full = {**asdict(info), "version": version, "created": stamp}
         self.save(self._weights(version), dict(state))
         write_text_atomically(self.folder / f"{version}.json", json.dumps(full, indent=1))
-        self.serve(version)
-        return self.info(version)
+        return version
+
+    def _claim(self) -> str:
+        """Take the next number, which no other process can have then, by an empty weights' file.
+
+        It is no version before its JSON is written; a number whose weights never came stays free
+        of meaning.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        numbers = [int(path.stem[1:]) for path in self.folder.glob("v[0-9]*.pt")]
+        number = max(numbers, default=0) + 1
+        while True:
+            version = f"v{number:04d}"
+            try:
+                self._weights(version).touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+                continue
+            return version
 
     def load(self, version: str, *, fitted_to: Mapping[str, str]) -> dict[str, torch.Tensor]:
         """The weights of a version.
