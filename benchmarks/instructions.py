@@ -36,7 +36,7 @@ from zeus_app.studies.imports import ImportedLabel, import_labels
 from zeus_app.studies.read import read_study
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.training.judge import volume_dsc
+from zeus_app.training.judge import Judge
 from zeus_app.training.loop import Origin, Trainer
 from zeus_app.training.preparation import prepare_cases
 from zeus_app.types import FloatArray, Guidance, LabelledStudy
@@ -145,6 +145,7 @@ def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: fl
             checkpoints=Checkpoints(Path(scratch)),
             device=segmenter.device,
             union=segmenter.config.union,
+            threshold=segmenter.config.threshold,
             progress=lambda epoch, done, of: progress.update(bar, completed=epoch.seconds),
         ).fit()
 
@@ -153,16 +154,8 @@ def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[flo
     """DSC of each judged study."""
     segmenter.model.trainable.eval()
     config = segmenter.config
-    return [
-        volume_dsc(
-            segmenter.model,
-            cases[name],
-            device=segmenter.device,
-            union=config.union,
-            batch_slices=SLICES_AT_ONCE,
-        )
-        for name in judged
-    ]
+    judge = Judge(segmenter.model, segmenter.device, config.union, config.threshold, SLICES_AT_ONCE)
+    return [judge.volume_dsc(cases[name]) for name in judged]
 
 
 def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:

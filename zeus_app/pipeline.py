@@ -218,6 +218,7 @@ class Segmenter:
             split_path=self._split_path,
             device=self.device,
             union=self.config.union,
+            threshold=self.config.threshold,
             report=report,
             progress=progress,
         )

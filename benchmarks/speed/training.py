@@ -83,6 +83,7 @@ def train(
         checkpoints=Checkpoints(folder),
         device=segmenter.device,
         union=segmenter.config.union,
+        threshold=segmenter.config.threshold,
         progress=clock,
     ).fit()
     return result.epochs[0].seconds

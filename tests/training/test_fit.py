@@ -1,5 +1,6 @@
 """What Segmenter.fit takes, refuses and leaves behind; the network is a U-Net, for it is quick."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,9 +37,13 @@ def read_label() -> Volume:
     return Volume(label, AFFINE)
 
 
-def labelled(seed: int) -> LabelledStudy:
+def labelled(seed: int, patient: str = "") -> LabelledStudy:
     return LabelledStudy(
-        f"s{seed}", lambda: read_study(seed), read_label, lambda: Grid(SHAPE, AFFINE), f"s{seed}"
+        id=f"s{seed}",
+        read_study=lambda: read_study(seed),
+        read_label=read_label,
+        read_grid=lambda: Grid(SHAPE, AFFINE),
+        patient=patient or f"s{seed}",
     )
 
 
@@ -47,6 +52,12 @@ def unusable(name: str) -> LabelledStudy:
         raise InputError("a volume of NaN", expected="numbers", remedy="export it again")
 
     return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE), name)
+
+
+def hold_back(segmenter: Segmenter, patient: str, *others: str) -> None:
+    sides = {patient: "validation", **dict.fromkeys(others, "train")}
+    segmenter._split_path.parent.mkdir(parents=True, exist_ok=True)
+    segmenter._split_path.write_text(json.dumps(sides))
 
 
 def a_segmenter(state: Path, target: str = "phantom") -> Segmenter:
@@ -88,6 +99,45 @@ def test_patients_that_the_served_version_knows_cannot_judge_its_successor(tmp_p
     on = QUICK.model_copy(update={"start": "served", "validation_fraction": 0.3})
     with pytest.raises(InputError, match="start=served, but v0001 learnt from"):
         segmenter.fit(three, on)
+
+
+def test_a_patient_of_whom_another_study_was_learnt_from_cannot_judge_either(
+    tmp_path: Path,
+) -> None:
+    segmenter = a_segmenter(tmp_path)
+    segmenter.fit([labelled(1, "anna")], QUICK)
+    hold_back(segmenter, "anna", "s3", "s4")
+    on = QUICK.model_copy(update={"start": "served", "validation_fraction": 0.2})
+    others = [labelled(3), labelled(4)]
+    with pytest.raises(InputError, match="v0001 learnt from anna"):
+        segmenter.fit([labelled(2, "anna"), *others], on)  # the label of s1 is gone
+
+
+def test_without_validation_all_is_learnt_from_even_after_a_patient_was_held_back(
+    tmp_path: Path,
+) -> None:
+    segmenter = a_segmenter(tmp_path)
+    hold_back(segmenter, "s1", "s2", "s3")
+    first = segmenter.fit([labelled(1), labelled(2), labelled(3)], QUICK).checkpoint
+    assert first.studies == ("s1", "s2", "s3")
+    assert first.note == "last epoch; nothing was validated: validation_fraction is 0"
+
+
+def test_a_version_says_that_too_few_patients_were_left_to_validate_on(tmp_path: Path) -> None:
+    segmenter = a_segmenter(tmp_path)
+    hold_back(segmenter, "s1", "s2", "s3")
+    recipe = QUICK.model_copy(update={"validation_fraction": 0.2, "exclude": "s3"})
+    found = segmenter.fit([labelled(1), labelled(2), labelled(3)], recipe).checkpoint
+    assert (found.studies, found.validation) == (("s2",), ())
+    assert found.note == "last epoch; nothing was validated: fewer than 3 patients"
+
+
+def test_a_version_says_that_the_held_back_study_could_not_be_used(tmp_path: Path) -> None:
+    segmenter = a_segmenter(tmp_path)
+    hold_back(segmenter, "bad", "s2", "s3")
+    recipe = QUICK.model_copy(update={"validation_fraction": 0.2})
+    found = segmenter.fit([unusable("bad"), labelled(2), labelled(3)], recipe).checkpoint
+    assert "no held-back study can be used (bad: a volume of NaN" in found.note
 
 
 def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The loop learns, decays, stops, validates, and survives a kill."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +13,11 @@ import torch
 from tests.training.conftest import TinyModel, tiny_case
 from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
-from zeus_app.training import loop
+from zeus_app.protocols import Batch
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer
+from zeus_app.types import Instruction
 
 ORIGIN = Origin(fitted_to={"image encoder": "tiny"})
 
@@ -31,6 +35,7 @@ def a_trainer(
     kill_after: int | None = None,
     origin: Origin = ORIGIN,
     train: Sequence[Case] = (),
+    union: str = "max",
 ) -> Trainer:
     def progress(epoch: Epoch, done: int, total: int) -> None:
         if kill_after is not None and epoch.number > kill_after:
@@ -44,9 +49,47 @@ def a_trainer(
         origin=origin,
         checkpoints=Checkpoints(folder),
         device=torch.device("cpu"),
-        union="max",
+        union=union,
+        threshold=0.5,
         progress=progress,
     )
+
+
+class Time:
+    """A clock that only work moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
+
+
+class Slow(TinyModel):
+    """A model whose steps take a second, and whose answers the seconds a slice that are given."""
+
+    def __init__(self, time: Time, answer_s: float) -> None:
+        super().__init__()
+        self.time, self.answer_s = time, answer_s
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        learning = torch.is_grad_enabled()
+        self.time.now_s += 1 if learning else self.answer_s * len(batch["present"])
+        return super().logits(batch)
+
+
+class Poisoned(TinyModel):
+    """A model of which some steps, counted from 1, give no number."""
+
+    def __init__(self, *bad: int, in_gradients: bool = False) -> None:
+        super().__init__()
+        self.bad, self.in_gradients, self.steps = bad, in_gradients, 0
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        logits = super().logits(batch)
+        self.steps += torch.is_grad_enabled()
+        if not torch.is_grad_enabled() or self.steps not in self.bad:
+            return logits
+        # The root of 0 is 0, and infinitely steep.
+        return logits + (0 * logits).sqrt() if self.in_gradients else logits * float("nan")
 
 
 QUICK = TrainConfig(epochs=40, learning_rate=0.5, batch_slices=4)
@@ -99,11 +142,80 @@ def test_a_spent_budget_ends_the_training_after_full_decay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = count(step=0.01)  # a busy machine must not decide
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     config = QUICK.model_copy(update={"epochs": 100_000, "time_budget_s": 10.0})
     result = a_trainer(tmp_path, config).fit()
     assert "time budget" in result.stopped_because
     assert result.epochs[-1].learning_rate < 0.05 * 0.5
+
+
+TEN_STUDIES = 10  # of six slices each
+
+
+@pytest.mark.parametrize("validation_s", [2, 11, 25])
+def test_a_budget_holds_the_closing_validation_after_full_decay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation_s: float
+) -> None:
+    config = QUICK.model_copy(update={"epochs": 100_000, "time_budget_s": 60.0})
+    model = Slow(Time(monkeypatch), validation_s / 60)
+    result = a_trainer(tmp_path, config, model=model, validation=TEN_STUDIES).fit()
+    last = result.epochs[-1]
+    assert last.score is not None
+    assert 59 <= last.seconds <= 61  # a step takes 1 s
+    # The last step begins at least 34 s after the first, 1 s before the end of the steps.
+    assert last.learning_rate <= 0.5 * (1 / 34) ** 0.9
+
+
+def test_a_validation_that_takes_longer_than_the_budget_leaves_half_of_it_to_learn_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = QUICK.model_copy(update={"epochs": 100_000, "time_budget_s": 60.0})
+    model = Slow(Time(monkeypatch), 2.0)
+    result = a_trainer(tmp_path, config, model=model, validation=TEN_STUDIES).fit()
+    # 30 s for steps, of which measuring five slices took 10; then 60 slices of 2 s.
+    assert len(result.epochs) == 7  # 20 steps, three an epoch
+    assert result.checkpoint.seconds == pytest.approx(30 + 120)
+
+
+def test_studies_that_are_validated_on_are_told_one_by_one(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    trainer = a_trainer(tmp_path, QUICK.model_copy(update={"epochs": 1}), validation=3)
+    trainer.progress = lambda epoch, done, total: told.append((done, total))
+    trainer.fit()
+    assert told == [(done, 6) for done in range(1, 7)]  # three batches, three studies
+
+
+def test_a_step_without_finite_numbers_changes_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Poisoned(2, 5, 6)
+    result = a_trainer(tmp_path, QUICK, model=model).fit()
+    assert caplog.text.count("training step skipped") == 3
+    assert result.checkpoint.score is not None and result.checkpoint.score > 0.95
+    assert all(torch.isfinite(value).all() for value in model.trainable.state_dict().values())
+
+
+def test_a_finite_loss_with_gradients_that_are_not_is_skipped_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Poisoned(2, in_gradients=True)
+    a_trainer(tmp_path, QUICK, model=model).fit()
+    assert caplog.text.count("training step skipped") == 1
+    assert all(torch.isfinite(value).all() for value in model.trainable.state_dict().values())
+
+
+def test_an_epoch_of_which_no_step_counted_is_drawn_again(tmp_path: Path) -> None:
+    result = a_trainer(tmp_path, QUICK, model=Poisoned(1, 2, 3)).fit()
+    assert result.epochs[0].number == 1 and result.epochs[0].loss > 0
+
+
+def test_five_steps_in_a_row_without_finite_numbers_end_the_training_unpublished(
+    tmp_path: Path,
+) -> None:
+    model = Poisoned(*range(20, 25))
+    with pytest.raises(InputError, match="5 training steps in a row without finite numbers"):
+        a_trainer(tmp_path, QUICK, model=model).fit()
+    assert Checkpoints(tmp_path).versions() == []
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
@@ -119,24 +231,71 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) ->
     assert not (tmp_path / "killed" / "running.pt").exists()
 
 
+def goes_on(folder: Path, trainer: Trainer) -> bool:
+    """Whether the training has the epochs that an interrupted one left, seconds and all."""
+    kept = Checkpoints.read(folder / "running.pt")["epochs"]
+    return [vars(epoch) for epoch in trainer.fit().epochs[: len(kept)]] == kept
+
+
+def with_instruction(text: str) -> list[Case]:
+    case = tiny_case("a", seed=1)
+    words = (Instruction("T2", "lesion", None, text, "some LLM"),)
+    return [replace(case, prepared=replace(case.prepared, instructions=words))]
+
+
+def test_the_same_training_resumes_the_interrupted_one(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        a_trainer(tmp_path, QUICK, kill_after=5, train=with_instruction("bright")).fit()
+    assert goes_on(tmp_path, a_trainer(tmp_path, QUICK, train=with_instruction("bright")))
+
+
 def test_another_recipe_does_not_resume_the_interrupted_one(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         a_trainer(tmp_path, QUICK, kill_after=5).fit()
     other = QUICK.model_copy(update={"learning_rate": 0.25})
-    result = a_trainer(tmp_path, other).fit()
-    assert len(result.epochs) == 40
+    assert not goes_on(tmp_path, a_trainer(tmp_path, other))
+
+
+def test_another_union_does_not_resume_the_interrupted_one(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        a_trainer(tmp_path, QUICK, kill_after=5).fit()
+    assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, union="mean"))
 
 
 def test_a_corrected_label_does_not_go_on_with_what_the_old_one_taught(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         a_trainer(tmp_path, QUICK, kill_after=5).fit()
     corrected = [tiny_case("a", seed=1), tiny_case("b", seed=2, slices=8)]
-    result = a_trainer(tmp_path, QUICK, train=corrected).fit()
-    assert len(result.epochs) == 40
+    assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, train=corrected))
+
+
+def test_another_instruction_does_not_go_on_with_what_the_old_one_taught(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        a_trainer(tmp_path, QUICK, kill_after=5, train=with_instruction("bright")).fit()
+    assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, train=with_instruction("dark")))
+
+
+def test_a_training_killed_after_it_published_publishes_no_second_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Checkpoints.publish
+
+    def die_after(*arguments: Any) -> None:
+        publish(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "publish", die_after)
+        a_trainer(tmp_path, QUICK).fit()
+    result = a_trainer(tmp_path, QUICK).fit()
+    assert result.checkpoint.version == "v0001"
+    assert result.stopped_because == "all 40 epochs done"
+    assert [one.version for one in Checkpoints(tmp_path).versions()] == ["v0001"]
+    assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # asked for once more
 
 
 def test_a_version_knows_what_its_parent_learnt_from_and_what_was_left_out(tmp_path: Path) -> None:
-    origin = Origin({"labels": "lesion 1"}, "v0007", ("x", "a"), {"bad": "NaN"})
+    origin = Origin({"labels": "lesion 1"}, "v0007", ("x", "a"), left_out={"bad": "NaN"})
     found = a_trainer(tmp_path, QUICK, origin=origin).fit().checkpoint
     assert found.studies == ("a", "b", "x") and found.parent == "v0007"
     assert found.fitted_to == {"labels": "lesion 1"} and found.left_out == {"bad": "NaN"}
@@ -172,7 +331,7 @@ class Cramped(TinyModel):
         super().__init__()
         self.room = room
 
-    def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def logits(self, batch: Batch) -> torch.Tensor:
         if torch.is_grad_enabled() and len(batch["present"]) > self.room:
             raise torch.OutOfMemoryError("4 GiB wanted")
         return super().logits(batch)
@@ -181,7 +340,7 @@ class Cramped(TinyModel):
 def test_a_batch_that_the_memory_does_not_hold_is_learnt_from_in_parts(tmp_path: Path) -> None:
     trainer = a_trainer(tmp_path, QUICK, model=Cramped(room=1))
     result = trainer.fit()
-    assert trainer.at_once == 1
+    assert trainer.steps.at_once == 1
     assert result.epochs[-1].loss < result.epochs[0].loss / 2
 
 

@@ -96,13 +96,59 @@ def test_held_back_patients_are_never_learnt_from_even_when_they_alone_are_left(
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
     studies = of_patients({"anna_2019": "anna", "anna_2020": "anna"})
-    with pytest.raises(InputError, match="only held-back patients are left: anna"):
+    with pytest.raises(InputError, match="are left: anna.*validation_fraction to 0"):
         split_studies(studies, path, fraction=0.2, seed=0)
 
 
 def test_no_validation_when_none_is_asked_for(tmp_path: Path) -> None:
     split = split_studies(single("abcdef"), tmp_path / "s.json", fraction=0, seed=0)
     assert split.validation == ()
+
+
+def test_without_validation_held_back_patients_are_learnt_from_and_stay_on_their_side(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "splits.json"
+    sides = json.dumps({"anna": "validation", "bob": "train", "eve": "train"})
+    path.write_text(sides)
+    split = split_studies(single(["anna", "bob", "eve", "zoe"]), path, fraction=0, seed=0)
+    assert split.train == ("anna", "bob", "eve", "zoe")
+    assert path.read_text() == sides
+
+
+def test_two_patients_of_a_longer_list_validate_nothing_and_learn_from_nobody_held_back(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
+    split = split_studies(single(["anna", "bob"]), path, fraction=0.2, seed=0)
+    assert (split.train, split.validation) == (("bob",), ())
+
+
+def test_too_few_patients_fix_no_side(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    sides = json.dumps({"anna": "train", "bob": "validation", "eve": "train"})
+    path.write_text(sides)
+    split = split_studies(single(["yves", "zoe"]), path, fraction=0.9, seed=0)
+    assert split.train == ("yves", "zoe")
+    assert path.read_text() == sides
+
+
+@pytest.mark.parametrize(
+    ("patients", "fraction", "why"),
+    [
+        ("abcd", 0.2, ""),
+        ("abcd", 0, "validation_fraction is 0"),
+        ("ab", 0.2, "fewer than 3 patients"),
+        ("bcd", 0.2, "no study is of a held-back patient"),
+    ],
+)
+def test_a_split_says_why_nobody_is_held_back(
+    tmp_path: Path, patients: str, fraction: float, why: str
+) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"a": "validation", "b": "train", "c": "train", "d": "train"}))
+    assert split_studies(single(patients), path, fraction=fraction, seed=0).unvalidated == why
 
 
 def test_new_patients_are_drawn_by_the_seed() -> None:

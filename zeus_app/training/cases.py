@@ -36,9 +36,11 @@ class Case:
         return torch.from_numpy(flat.reshape(-1, *self.mask_shape)).bool()
 
     @property
-    def masks_digest(self) -> str:
-        """Names the masks: another when a label was corrected."""
-        return hashlib.blake2b(self.packed_masks.tobytes(), digest_size=8).hexdigest()
+    def digest(self) -> str:
+        """Names what is learnt: another when a label was corrected, or an instruction changed."""
+        digest = hashlib.blake2b(self.packed_masks.tobytes(), digest_size=8)
+        digest.update(repr(self.prepared.instructions).encode())
+        return digest.hexdigest()
 
     @property
     def seen(self) -> list[int]:

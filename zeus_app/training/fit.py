@@ -22,6 +22,16 @@ from zeus_app.types import LabelledStudy
 Studies = Mapping[str, LabelledStudy]
 
 
+@dataclass(frozen=True)
+class _Cases:
+    """Cases to learn from and to validate on; why some studies are neither, and why none are."""
+
+    train: Sequence[Case]
+    validation: Sequence[Case]
+    left_out: Mapping[str, str]
+    unvalidated: str
+
+
 @dataclass(frozen=True, eq=False)
 class Fitter:
     """One training of one model.
@@ -34,6 +44,7 @@ class Fitter:
         split_path: the file that remembers which patients are held back.
         device: of the trainable part.
         union: how sequences unite.
+        threshold: probability above which a voxel counts.
         report: told while studies are prepared.
         progress: told after every training batch.
     """
@@ -46,6 +57,7 @@ class Fitter:
     split_path: Path
     device: torch.device
     union: str
+    threshold: float
     report: Report
     progress: Progress
 
@@ -63,37 +75,38 @@ class Fitter:
         split = split_studies(
             studies, self.split_path, fraction=config.validation_fraction, seed=config.seed
         )
-        parent = self._parent(config, split)
+        parent = self._parent(studies, split, config)
         version = parent.version if parent else UNTRAINED
+        before = [parent] if parent else []
         self.load(version)
         if config.projection_share:
-            projection = self._learnt_projection(studies, split, config)
+            projection = self._learnt_projection(studies, split, config, before)
             self.load(version)
-            self._projecting.take_projection(projection)
+            weights = self._projections.load(projection.version, fitted_to={})
+            self._projecting.take_projection(weights)
+            before.append(projection)
             config = part_of(config, 1 - config.projection_share)
-        train, validation, left_out = self._cases(studies, split)
+        cases = self._cases(studies, split)
         if parent is None:
-            self.model.calibrate([case.prepared for case in train])
-        origin = Origin(self.fitted_to, version, parent.studies if parent else (), left_out)
-        return self._trainer(train, validation, config, origin, self.checkpoints).fit()
+            self.model.calibrate([case.prepared for case in cases.train])
+        origin = self._origin(studies, cases, version, before)
+        return self._trainer(cases, config, origin, self.checkpoints).fit()
 
-    def _parent(self, config: TrainConfig, split: Split) -> CheckpointInfo | None:
+    def _parent(self, studies: Studies, split: Split, config: TrainConfig) -> CheckpointInfo | None:
         """The version that the training starts from, if it is one."""
         served = self.checkpoints.served() if config.start == "served" else None
-        known = set(split.validation) & set(served.studies if served else ())
+        held_back = {studies[name].patient for name in split.validation}
+        known = held_back & _patients(studies, served) if served else set()
         if served and known:
             raise InputError(
                 f"start=served, but {served.version} learnt from {', '.join(sorted(known))},"
-                " which this training would be judged by",
+                " by whom this training would be judged",
                 expected="a version that never saw the held-back patients",
                 remedy="set start to scratch, or validation_fraction to 0",
             )
         return served
 
-    def _cases(
-        self, studies: Studies, split: Split
-    ) -> tuple[list[Case], list[Case], dict[str, str]]:
-        """Cases to learn from, cases to validate on, and why some studies are neither."""
+    def _cases(self, studies: Studies, split: Split) -> _Cases:
         cases, left_out = prepare_cases(
             studies.values(), model=self.model, target=self.target, report=self.report
         )
@@ -105,27 +118,46 @@ class Fitter:
                 expected="at least one study with a submitted label",
                 remedy="submit a label, or run `zeus import-labels`",
             )
-        return train, [cases[name] for name in split.validation if name in cases], left_out
+        validation = [cases[name] for name in split.validation if name in cases]
+        why = split.unvalidated
+        if split.validation and not validation:
+            reasons = "; ".join(f"{name}: {left_out[name]}" for name in split.validation)
+            why = f"no held-back study can be used ({reasons})"
+        return _Cases(train, validation, left_out, why)
+
+    def _origin(
+        self, studies: Studies, cases: _Cases, parent: str, before: Sequence[CheckpointInfo]
+    ) -> Origin:
+        """Where the weights come from: `before` are all versions that something was taken of."""
+        patients = {studies[case.id].patient for case in cases.train}
+        return Origin(
+            fitted_to=self.fitted_to,
+            parent=parent,
+            ancestors=tuple(study for one in before for study in one.studies),
+            patients=tuple(sorted(patients.union(*(_patients(studies, one) for one in before)))),
+            left_out=cases.left_out,
+            unvalidated=cases.unvalidated,
+        )
 
     def _trainer(
-        self,
-        train: Sequence[Case],
-        validation: Sequence[Case],
-        config: TrainConfig,
-        origin: Origin,
-        checkpoints: Checkpoints,
+        self, cases: _Cases, config: TrainConfig, origin: Origin, checkpoints: Checkpoints
     ) -> Trainer:
         return Trainer(
             model=self.model,
-            train=train,
-            validation=validation,
+            train=cases.train,
+            validation=cases.validation,
             config=config,
             origin=origin,
             checkpoints=checkpoints,
             device=self.device,
             union=self.union,
+            threshold=self.threshold,
             progress=self.progress,
         )
+
+    @property
+    def _projections(self) -> Checkpoints:
+        return Checkpoints(self.checkpoints.folder / "projection")
 
     @property
     def _projecting(self) -> LearnsProjection:
@@ -138,22 +170,33 @@ class Fitter:
         )
 
     def _learnt_projection(
-        self, studies: Studies, split: Split, config: TrainConfig
-    ) -> dict[str, torch.Tensor]:
+        self, studies: Studies, split: Split, config: TrainConfig, before: Sequence[CheckpointInfo]
+    ) -> CheckpointInfo:
         """The first part of a training: weights in which f_vt has learnt, all else to be dropped.
 
         Words are discrete, so f_vt learns through the LLM's last layer alone. A training that was
-        interrupted in its second part takes the projection that its first part ended with.
+        interrupted in its second part takes the projection that its first part ended with, if it
+        would learn the same again.
         """
-        home = Checkpoints(self.checkpoints.folder / "projection")
+        home = self._projections
         part = part_of(config, config.projection_share)
-        known = home.served() if config.resume and self.checkpoints.resume_path.exists() else None
-        if known is None or known.settings != part.model_dump(mode="json"):
-            with self._projecting.through_last_layer():
-                train, validation, left_out = self._cases(studies, split)
-                origin = Origin(self.fitted_to, left_out=left_out)
-                known = self._trainer(train, validation, part, origin, home).fit().checkpoint
-        return home.load(known.version, fitted_to={})
+        version = before[0].version if before else UNTRAINED
+        with self._projecting.through_last_layer():
+            cases = self._cases(studies, split)
+            trainer = self._trainer(
+                cases, part, self._origin(studies, cases, version, before), home
+            )
+            interrupted = config.resume and self.checkpoints.resume_path.exists()
+            known = home.served() if interrupted else None
+            if known and known.identity == trainer.identity:
+                return known
+            return trainer.fit().checkpoint
+
+
+def _patients(studies: Studies, version: CheckpointInfo) -> set[str]:
+    """Whose studies a version learnt from: as it says, and as is known of them today."""
+    learnt = (studies[name].patient for name in version.studies if name in studies)
+    return {*version.patients, *learnt}
 
 
 def part_of(config: TrainConfig, share: float) -> TrainConfig:
