@@ -100,6 +100,7 @@ def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
             read_label=partial(_given, found.volume),
             read_grid=partial(_given, found.volume.grid),
             patient=known[found.study_id].patient,
+            sequences=tuple(known[found.study_id].sources),
         )
         for found in import_labels(folder, target)
         if isinstance(found, ImportedLabel) and found.study_id not in machines

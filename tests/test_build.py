@@ -71,7 +71,9 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     segmenter = assembled(tmp_path, **settings)
     before = trained_parts(segmenter)
     recipe = TrainConfig(epochs=2, batch_slices=2, validation_fraction=0)
-    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha")
+    study = LabelledStudy(
+        "alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha", ("T2", "FLAIR")
+    )
     result = segmenter.fit([study], recipe)
     assert len(result.epochs) == 2
     after = trained_parts(segmenter)
@@ -96,7 +98,9 @@ def test_the_projection_learns_first_and_the_texts_are_then_written_with_it(
 ) -> None:
     segmenter = assembled(tmp_path)
     before = trained_parts(segmenter)
-    study = LabelledStudy("alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha")
+    study = LabelledStudy(
+        "alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha", ("T2", "FLAIR")
+    )
     recipe = TrainConfig(epochs=4, batch_slices=2, validation_fraction=0, projection_share=0.5)
 
     def kill_in_the_second_part(epoch: Epoch, done: int, total: int) -> None:

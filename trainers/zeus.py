@@ -81,5 +81,6 @@ class ZeusTrain(TrainTask):
             read_label=partial(datastore.final_label, study),
             read_grid=partial(datastore.catalogue.grid, asked),
             patient=asked.files.patient,
+            sequences=tuple(asked.files.sources),
             guidance=Guidance(read_texts(told, self._workplace.target)),
         )

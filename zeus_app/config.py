@@ -102,14 +102,22 @@ class TrainConfig(_Settings):
     """How the trainable parts learn. Defaults are the paper's, section 4.1."""
 
     epochs: int = Field(300, ge=1, description="passes over the training slices")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's initial step size")
-    poly_power: float = Field(0.9, ge=0, description="decay (1 - progress)^power")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Adam's step size at the beginning, without unit"
+    )
+    poly_power: float = Field(
+        0.9, ge=0, description="the step size decays as (1 - progress)^poly_power"
+    )
     warm_up: float = Field(
         0, ge=0, lt=1, description="share of the training over which the step size rises from 0"
     )
-    weight_decay: float = Field(5e-4, ge=0, description="l2 penalty")
+    weight_decay: float = Field(
+        5e-4, ge=0, description="Adam's l2 penalty on the weights, without unit"
+    )
     batch_slices: int = Field(10, ge=1, description="slices a step, each with all its sequences")
-    early_stop: int = Field(75, ge=1, description="epochs without lower training loss")
+    early_stop: int = Field(
+        75, ge=1, description="epochs without a lower training loss that end the training"
+    )
     sequence_loss_first: float = Field(
         1.0, ge=0, description="weight of each sequence's own loss when training begins"
     )
@@ -126,11 +134,20 @@ class TrainConfig(_Settings):
     time_budget_s: float | None = Field(
         None,
         gt=0,
-        description="wall-clock seconds of the training itself, what comes before it"
-        " not counted; the learning rate decays fully within them",
+        description="wall-clock seconds of the training itself, the last validation counted, what"
+        " comes before not; the learning rate decays fully within them",
     )
-    validation_fraction: float = Field(0.2, ge=0, lt=1, description="share of patients held back")
-    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    validation_fraction: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="share of patients held back to validate on; 0: nobody, all are learnt from",
+    )
+    validate_every: int = Field(
+        1,
+        ge=1,
+        description="epochs from one validation to the next; the last one is validated, too",
+    )
     foreground: float = Field(
         0.7, ge=0, le=1, description="share of drawn slices that show a label; 0: as they come"
     )

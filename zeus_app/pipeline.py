@@ -13,6 +13,7 @@ import torch
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.devices import autocast, batch_size, halving, moved
 from zeus_app.fusion import label_indices, unite
+from zeus_app.instruct import check_scope
 from zeus_app.metrics import mean_dice
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, Prepared
@@ -111,6 +112,8 @@ class Segmenter:
         Raises:
             InputError: the study cannot be read this way; says why.
         """
+        guidance = guidance or Guidance()
+        check_scope(guidance.scope, self.config.instruction)
         watch = Stopwatch()
         with watch.stage("load weights"):
             version = self.reload()
@@ -120,7 +123,7 @@ class Segmenter:
             stack = slice_stack(aligned, self.target.sequence_names)
         with watch.stage("encode and instruct"):
             prepared = self.model.prepare(
-                stack, guidance=guidance or Guidance(), report=report, keep_pixels=True
+                stack, guidance=guidance, report=report, keep_pixels=True
             )
         maps = self._decode(prepared, stack.frame, watch, report)
         union, *branches = [self._restored(indices, aligned, study) for indices in maps]
@@ -205,7 +208,7 @@ class Segmenter:
         check_space(
             list(chosen.values()),
             model=self.model,
-            sequences=len(self.target.sequences),
+            wanted=self.target.sequence_names,
             folder=self._keep_folder,
             limit_gib=self.config.cache_gib,
         )

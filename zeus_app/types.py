@@ -120,6 +120,7 @@ class LabelledStudy:
         read_label: reads the label, uint8 with the target's values, on any grid of the study.
         read_grid: reads the grid of the target's reference sequence.
         patient: whose study it is; all studies of one patient fall on one side of a split.
+        sequences: names of those it has files of, wanted or not.
         guidance: the user's own texts, which the label was drawn with.
     """
 
@@ -128,6 +129,7 @@ class LabelledStudy:
     read_label: Callable[[], Volume]
     read_grid: Callable[[], Grid]
     patient: str
+    sequences: tuple[str, ...]
     guidance: "Guidance" = field(default_factory=lambda: Guidance())
 
 

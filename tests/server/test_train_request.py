@@ -1,4 +1,6 @@
 import json
+import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
 from zeus_app.server.train_progress import TrainProgress, read_progress
-from zeus_app.server.train_request import train_config, train_defaults
+from zeus_app.server.train_request import say_ignored, train_config, train_defaults
 from zeus_app.training.loop import Epoch
 
 
@@ -23,6 +25,32 @@ def test_what_stock_clients_send_along_without_meaning_is_left_out() -> None:
                "multi_gpu": True, "gpus": "all", "dataset": "CacheDataset", "client_id": None,
                "local_rank": 0, "val_batch_size": 1}  # fmt: skip
     assert train_config(request) == TrainConfig()
+
+
+def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    say_ignored.cache_clear()
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            train_config({"model": "zeus", "pretrained": True, "device": "cuda", "amp": None})
+    assert [record.getMessage() for record in caplog.records] == [
+        "training parameter pretrained is ignored: start=served goes on from the served weights",
+        "training parameter device is ignored: the server's device is used",
+    ]
+
+
+def test_the_page_lists_every_training_parameter_with_default_and_meaning() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    assert rows == [
+        f"| `{name}` | {shown_default(field.default)} | {field.description} |"
+        for name, field in TrainConfig.model_fields.items()
+    ]
+
+
+def shown_default(value: object) -> str:
+    return "none" if value in (None, "") else f"{value}".lower()
 
 
 def test_the_defaults_shown_to_clients_come_back_as_the_defaults() -> None:
@@ -57,6 +85,24 @@ def test_a_time_budget_shortens_what_is_left(tmp_path: Path) -> None:
     config = TrainConfig(epochs=10, time_budget_s=50)
     line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, None, 1e-3, 20.0))
     assert line.endswith("validation DSC not measured, at most 30 s left")
+
+
+def test_a_long_epoch_is_a_line_every_half_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    told = TrainProgress(tmp_path / "t.json", TrainConfig(epochs=2), show=lines.append)
+    for done in range(1, 10):  # a batch every ten seconds
+        now_s += 10
+        told.epoch(Epoch(1, 0.25, None, 1e-3, 10.0 * done), done, 10)
+    # Of 200 s, 30, 60 and 90 are over.
+    assert lines == [
+        "Zeus: epoch 1/2, 30% done, loss 0.2500, at most 170 s left",
+        "Zeus: epoch 1/2, 60% done, loss 0.2500, at most 140 s left",
+        "Zeus: epoch 1/2, 90% done, loss 0.2500, at most 110 s left",
+    ]
 
 
 def test_the_file_for_rest_tells_the_same(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def labelled(seed: int, patient: str = "") -> LabelledStudy:
         read_label=read_label,
         read_grid=lambda: Grid(SHAPE, AFFINE),
         patient=patient or f"s{seed}",
+        sequences=("T2",),
     )
 
 
@@ -51,7 +52,7 @@ def unusable(name: str) -> LabelledStudy:
     def fail() -> Study:
         raise InputError("a volume of NaN", expected="numbers", remedy="export it again")
 
-    return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE), name)
+    return LabelledStudy(name, fail, read_label, lambda: Grid(SHAPE, AFFINE), name, ("T2",))
 
 
 def hold_back(segmenter: Segmenter, patient: str, *others: str) -> None:

@@ -1,12 +1,16 @@
-"""What a training tells a model of each study."""
+"""What a training tells a model of each study, and the space it asks for."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training.conftest import TinyPrepared
+from zeus_app.errors import InputError
 from zeus_app.progress import silent
 from zeus_app.targets import load_target
-from zeus_app.training.preparation import prepare_cases
+from zeus_app.training.preparation import GIB, check_space, prepare_cases
 from zeus_app.types import Grid, Guidance, LabelledStudy, SliceStack, Study, Volume
 
 OWN = Guidance({("T2", "lesion"): "bright and round"})
@@ -32,8 +36,32 @@ def a_study() -> LabelledStudy:
     label[12:20, 12:20] = 1
     return LabelledStudy(
         "a", lambda: Study("a", {"T2": Volume(noise, np.eye(4))}),
-        lambda: Volume(label, np.eye(4)), lambda: Grid(SHAPE, np.eye(4)), "a", OWN,
+        lambda: Volume(label, np.eye(4)), lambda: Grid(SHAPE, np.eye(4)), "a", ("T2",), OWN,
     )  # fmt: skip
+
+
+class Large:
+    """A model that keeps a GiB of every picture."""
+
+    def bytes_to_keep(self, pictures: int) -> int:
+        return pictures * GIB
+
+
+def test_space_is_asked_for_the_sequences_that_a_study_has(tmp_path: Path) -> None:
+    # Two slices of T2; PD is not wanted, and of the wanted FLAIR and T1 there are no files.
+    study = replace(a_study(), sequences=("T2", "PD"))
+    with pytest.raises(InputError, match="needs up to 2.0 GiB"):
+        check_space(
+            [study], model=Large(), wanted=("T2", "FLAIR", "T1"), folder=tmp_path, limit_gib=1
+        )
+
+
+def test_a_study_whose_grid_cannot_be_read_needs_no_space(tmp_path: Path) -> None:
+    def fail() -> Grid:
+        raise InputError("a volume of NaN", expected="numbers", remedy="export it again")
+
+    study = replace(a_study(), read_grid=fail)
+    check_space([study], model=Large(), wanted=("T2",), folder=tmp_path, limit_gib=1)
 
 
 @pytest.mark.parametrize(("reads_text", "told"), [(True, OWN), (False, Guidance())])

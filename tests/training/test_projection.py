@@ -58,6 +58,7 @@ def labelled(name: str, *, bright: int = 8) -> LabelledStudy:
         read_label=lambda: Volume(label, np.eye(4)),
         read_grid=lambda: Grid(SHAPE, np.eye(4)),
         patient=name,
+        sequences=("T2",),
     )
 
 
@@ -152,7 +153,7 @@ def test_what_the_projection_learnt_from_counts_as_learnt(tmp_path: Path) -> Non
         return labelled("b").read_study()
 
     whole = labelled("b")
-    flaky = LabelledStudy("b", read_once, whole.read_label, whole.read_grid, patient="bob")
+    flaky = LabelledStudy("b", read_once, whole.read_label, whole.read_grid, "bob", ("T2",))
     found = fit(tmp_path, labelled("a"), flaky)
     assert found.left_out
     assert (found.studies, found.patients) == (("a", "b"), ("a", "bob"))

@@ -17,7 +17,7 @@ def never() -> None:
 
 def of_patients(patients: Mapping[str, str]) -> dict[str, LabelledStudy]:
     """Study id -> patient, as labelled studies."""
-    return {name: LabelledStudy(name, never, never, never, p) for name, p in patients.items()}
+    return {name: LabelledStudy(name, never, never, never, p, ()) for name, p in patients.items()}
 
 
 def single(patients: Iterable[str]) -> dict[str, LabelledStudy]:

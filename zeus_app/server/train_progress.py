@@ -14,10 +14,12 @@ from zeus_app.files import write_text_atomically
 from zeus_app.training.loop import Epoch
 
 _BETWEEN_S = 2.0
+_BETWEEN_LINES_S = 30.0
+"""An epoch may last minutes; whoever watches the lines must see that it goes on."""
 
 
 class TrainProgress:
-    """Shows a training: a line when a stage begins, every few seconds, and for every epoch.
+    """Shows a training: a line when a stage begins, for every epoch, and now and then meanwhile.
 
     Args:
         path: the file that GET /zeus/progress reads.
@@ -33,6 +35,7 @@ class TrainProgress:
         self._show = show
         self._stage = ""
         self._told = 0.0
+        self._shown = time.monotonic()
 
     def stage(self, stage: str, done: int, total: int) -> None:
         """The Report of what comes before the first epoch."""
@@ -40,10 +43,10 @@ class TrainProgress:
         if stage != self._stage or done == total or now - self._told >= _BETWEEN_S:
             self._stage, self._told = stage, now
             self._write({"stage": stage, "done": done, "total": total})
-            self._show(f"Zeus: {stage} {done}/{total}")
+            self._say(f"{stage} {done}/{total}", now)
 
     def epoch(self, epoch: Epoch, done: int, total: int) -> None:
-        """Told after every batch; shows an epoch when its last batch is done."""
+        """Told after every batch, and every study that is validated on; shows whole epochs."""
         now = time.monotonic()
         if done < total and now - self._told < _BETWEEN_S:
             return
@@ -58,12 +61,17 @@ class TrainProgress:
             "seconds": round(epoch.seconds, 1),
             "seconds_left": round(left),
         })  # fmt: skip
+        where = f"epoch {epoch.number}/{self._config.epochs}"
+        rest = f"at most {left:.0f} s left"
         if done == total:
             score = "not measured" if epoch.score is None else f"{epoch.score:.4f}"
-            self._show(
-                f"Zeus: epoch {epoch.number}/{self._config.epochs}, loss {epoch.loss:.4f}, "
-                f"validation DSC {score}, at most {left:.0f} s left"
-            )
+            self._say(f"{where}, loss {epoch.loss:.4f}, validation DSC {score}, {rest}", now)
+        elif now - self._shown >= _BETWEEN_LINES_S:
+            self._say(f"{where}, {done / total:.0%} done, loss {epoch.loss:.4f}, {rest}", now)
+
+    def _say(self, line: str, now: float) -> None:
+        self._shown = now
+        self._show(f"Zeus: {line}")
 
     def _seconds_left(self, epoch: Epoch, share: float) -> float:
         """By the pace so far; a time budget may end it sooner, and so may an early stop."""

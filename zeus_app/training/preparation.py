@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from zeus_app.errors import InputError
@@ -48,26 +48,25 @@ def check_space(
     studies: Sequence[LabelledStudy],
     *,
     model: Model,
-    sequences: int,
+    wanted: Collection[str],
     folder: Path,
     limit_gib: float,
 ) -> None:
     """Refuse before hours of encoding what could not be kept to the end.
 
-    The bound is generous: every slice of every wanted sequence counts as tissue.
+    The bound is generous: every slice of every wanted sequence that is there counts as tissue.
 
     Args:
         studies: to be encoded.
         model: knows what a slice takes.
-        sequences: how many the target wants.
+        wanted: the target's sequences.
         folder: of the kept embeddings; made if it is not there.
         limit_gib: what may be kept in it.
 
     Raises:
         InputError: they do not fit; says how much room there is.
     """
-    slices = sum(axial_slices(study.read_grid()) for study in studies)
-    needed = model.bytes_to_keep(slices * sequences)
+    needed = model.bytes_to_keep(sum(_pictures(study, wanted) for study in studies))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free + kept - SPARE_BYTES
@@ -79,6 +78,15 @@ def check_space(
             f" (cache_gib {limit_gib:g}, free disk {free / GIB:.1f})",
             remedy="raise cache_gib, free disk space, or leave studies out with exclude",
         )
+
+
+def _pictures(study: LabelledStudy, wanted: Collection[str]) -> int:
+    """Most pictures that a study can have; none where its grid cannot be read: it is left out."""
+    try:
+        slices = axial_slices(study.read_grid())
+    except InputError:
+        return 0
+    return slices * len(set(study.sequences) & set(wanted))
 
 
 def _case(labelled: LabelledStudy, model: Model, target: Target, report: Report) -> Case:
