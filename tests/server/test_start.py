@@ -14,7 +14,7 @@ import requests
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
-from tests.server.conftest import lesion_file
+from tests.server.conftest import lesion_file, make_study
 from zeus_app.errors import InputError
 from zeus_app.server import workplace
 from zeus_app.server.workplace import open_workplace, refuse_missing
@@ -88,6 +88,21 @@ def test_an_empty_folder_that_was_there_before_the_server_is_served(
 def test_a_folder_that_is_found_empty_later_is_served(tmp_path: Path) -> None:
     refuse_missing(tmp_path, first=False)  # younger than this process, and a user's own
     assert tmp_path.is_dir()
+
+
+def test_the_log_names_labels_of_no_study_and_where_they_lie(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_study(tmp_path / "studies", "anna", 1)
+    conf = {"state": str(tmp_path / "state")}
+    label = lesion_file(tmp_path / "l.nii.gz")
+    store = open_workplace(str(tmp_path / "studies"), conf).datastore
+    store.save_label("anna", str(label), "final", {})
+    (tmp_path / "studies" / "anna").rename(tmp_path / "studies" / "bob")
+    open_workplace(str(tmp_path / "studies"), conf).log_what_was_found()
+    (warned,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert "labels of no study" in warned
+    assert str(tmp_path / "state" / "phantom" / "labels" / "final" / "anna") in warned
 
 
 def test_missing_parents_that_were_made_with_a_missing_folder_go_with_it(tmp_path: Path) -> None:
