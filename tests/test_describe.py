@@ -15,6 +15,7 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from zeus_app import build, cli, named_yaml, profiles
+from zeus_app import describe as describe_module
 from zeus_app.config import ZeusConfig
 from zeus_app.describe import describe
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
@@ -134,6 +135,17 @@ def test_every_shipped_profile_can_be_described(name: str) -> None:
 )
 def test_an_llms_memory_follows_its_precision(precision: str, size: int) -> None:
     assert rows(small(llm={"precision": precision}))["F_LLM"].memory_bytes == size
+
+
+def test_an_llms_memory_is_that_on_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(describe_module, "choose_device", lambda name: name)
+    monkeypatch.setattr(
+        describe_module,
+        "resolve",
+        lambda precision, device: "bfloat16" if device == "cuda:1" else "float32",
+    )
+    assert rows(device="cpu", llm_device="cuda:1")["F_LLM"].memory_bytes == 2 * SMOLLM2
+    assert rows(device="cpu")["F_LLM"].memory_bytes == 4 * SMOLLM2
 
 
 def test_in_four_bits_a_linear_weight_takes_half_a_byte_and_its_share_of_a_scale() -> None:

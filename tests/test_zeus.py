@@ -112,6 +112,7 @@ class Parts:
         target: Target = TARGET,
         sam: tuple[PromptEncoder, MaskDecoder] | None = None,
         writer_sees: str = "tokens",
+        lora: torch.nn.Module | None = None,
     ) -> None:
         torch.manual_seed(0)
         prompts, decoder = sam or random_sam()
@@ -129,6 +130,7 @@ class Parts:
                 VisionProjector(256, LLM_DIM, hidden_dim=4),
                 aligner,
                 {name: InstructedMaskDecoder(decoder, prompts) for name in names},
+                lora,
             ),
             images=images,
             instructor=Instructor(
@@ -294,6 +296,20 @@ def test_in_embedding_mode_gradients_reach_everything_trainable() -> None:
 
 def test_with_text_and_embedding_together_gradients_reach_everything_trainable() -> None:
     assert gradients("both") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_what_f_vt_and_lora_learnt_through_the_last_layer_is_taken_and_nothing_else() -> None:
+    zeus = Parts(lora=torch.nn.Linear(2, 2)).zeus
+    before = {key: value.clone() for key, value in zeus.trainable.state_dict().items()}
+    with zeus.through_last_layer():
+        learnt = {key: value + 1 for key, value in zeus.trainable.state_dict().items()}
+    zeus.take_projection(learnt)
+    after = zeus.trainable.state_dict()
+    taken = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert taken == {"projector", "lora"}
+    assert all(
+        torch.equal(after[f"lora.{key}"], learnt[f"lora.{key}"]) for key in ("weight", "bias")
+    )
 
 
 def test_text_and_embedding_together_write_texts_that_a_user_may_replace() -> None:

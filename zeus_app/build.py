@@ -30,7 +30,7 @@ from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.sam import SamEncoder
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
-from zeus_app.instruct import Instructor
+from zeus_app.instruct import Instructor, check_scope
 from zeus_app.instructions.endpoint import ChatEndpoint
 from zeus_app.instructions.generate import InstructionWriter
 from zeus_app.instructions.llm import FrozenLlm
@@ -42,7 +42,8 @@ from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline import Segmenter
-from zeus_app.profiles import LanguageTower, Profile, VisionTower, load_profile
+from zeus_app.profiles import LanguageTower, Profile, load_profile, weights_of
+from zeus_app.profiles.fitting import check_width, refuse_embeddings_without_tokens
 from zeus_app.protocols import (
     Baseline,
     ImageEncoder,
@@ -55,19 +56,23 @@ from zeus_app.registry import lookup
 from zeus_app.state import StateFolder
 from zeus_app.targets import Target, load_target
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.weights import locate
+from zeus_app.weights import check_present, locate
 from zeus_app.zeus import Zeus
 
 
 class ImageKind(NamedTuple):
     """How one family of image encoders is loaded, and the mask decoder that belongs to it."""
 
-    encoder: Callable[..., ImageEncoder]  # (path, *, device, runtime)
+    encoder: Callable[..., ImageEncoder]  # (path, *, device, runtime, size)
     decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
 
 
+def _lite_medsam(weights: Path, *, size: str, **settings: Any) -> LiteMedSamEncoder:
+    return LiteMedSamEncoder(weights, **settings)  # there is one size of it
+
+
 IMAGE_ENCODERS: Mapping[str, ImageKind] = {
-    "lite_medsam": ImageKind(LiteMedSamEncoder, lite_medsam.load_prompt_encoder_and_decoder),
+    "lite_medsam": ImageKind(_lite_medsam, lite_medsam.load_prompt_encoder_and_decoder),
     "sam": ImageKind(SamEncoder, sam.load_prompt_encoder_and_decoder),
     "medsam": ImageKind(
         partial(SamEncoder, normalisation="medsam"), sam.load_prompt_encoder_and_decoder
@@ -142,21 +147,6 @@ def refuse_early_fusion(config: ZeusConfig) -> None:
         )
 
 
-def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:
-    """Embedding mode is the LLM's own last layer, with image tokens among what it reads.
-
-    Raises:
-        InputError: the profile's instructions come from elsewhere.
-    """
-    if config.instruction != "text" and profile.llm.kind != "causal":
-        raise InputError(
-            f"instruction {config.instruction} with profile {profile.name}, whose instructions"
-            f" come from a {profile.llm.kind}",
-            expected="text: only a causal LLM gives Zeus its last layer",
-            remedy="set instruction to text, or choose a profile with a causal LLM",
-        )
-
-
 def build_zeus(
     config: ZeusConfig, target: Target, device: torch.device, state: StateFolder
 ) -> Zeus:
@@ -164,15 +154,22 @@ def build_zeus(
     profile = load_profile(config.profile)
     refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
+    check_scope(config.scope, config.instruction)
+    check_present(weights_of(profile), how=f"zeus weights get {config.profile}")
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     images = _images(config, profile, device, cache)
     text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
     text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    writer = _writer(config, profile.llm, device, cache)
+    stated = profile.text_encoder.dim
+    check_width(profile, "text_encoder.dim", stated=stated, found=text_encoder.dim)
+    vision = _vision(profile, images, device, cache)
+    writer = _writer(config, profile, device, cache)
     scope = config.scope
     if scope == "auto":
         scope = "series" if device.type == "cpu" else "all"
     lora = _lora(profile.llm, writer)
+    # Anew, lest f_vt depend on what was drawn while loading: texts are kept by what it makes.
+    torch.manual_seed(config.seed)
     net = trainable_net(
         config, profile, target=target, load_sam=partial(sam_parts, profile), lora=lora
     )
@@ -186,7 +183,7 @@ def build_zeus(
         instructor=Instructor(
             target=target,
             texts=KeptTextEncoder(text_encoder, cache),
-            vision=_vision(profile.vision, images, device, cache),
+            vision=vision,
             writer=writer,
             prompt=paper_prompt,
             scope=scope,
@@ -202,11 +199,20 @@ def build_images(config: ZeusConfig, state: StateFolder) -> KeptImageEncoder:
     return _images(config, load_profile(config.profile), choose_device(config.device), cache)
 
 
-def build_clicks(config: ZeusConfig, state: StateFolder) -> ClickSegmenter:
-    """What answers clicks: the profile's image encoder with SAM's own decoder, untrained."""
+def build_clicks(
+    config: ZeusConfig, state: StateFolder, *, beside: Segmenter | None = None
+) -> ClickSegmenter:
+    """What answers clicks: the profile's image encoder with SAM's own decoder, untrained.
+
+    Args:
+        config: names the profile.
+        state: where embeddings are kept.
+        beside: a segmenter of the same config, whose encoder answers for both if it has one.
+    """
     profile = load_profile(config.profile)
+    shared = beside.model.images if beside and isinstance(beside.model, Zeus) else None
     return ClickSegmenter(
-        images=build_images(config, state),
+        images=shared or build_images(config, state),
         decoder=StockDecoder(*sam_parts(profile)),
         threshold=config.threshold,
         device=choose_device(config.device),
@@ -217,7 +223,8 @@ def image_encoder(config: ZeusConfig, profile: Profile, device: torch.device) ->
     """F_enc, run as the settings ask."""
     tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
     weights = locate(profile.image_encoder.weights)
-    return tower.encoder(weights, device=device, runtime=config.encoder_runtime)
+    size = profile.image_encoder.size
+    return tower.encoder(weights, device=device, runtime=config.encoder_runtime, size=size)
 
 
 def _images(
@@ -252,34 +259,44 @@ def trainable_net(
 
 
 def _vision(
-    tower: VisionTower, images: KeptImageEncoder, device: torch.device, cache: Cache
+    profile: Profile, images: KeptImageEncoder, device: torch.device, cache: Cache
 ) -> PooledVision | KeptVisionEncoder | None:
+    tower = profile.vision
     if tower.kind == "none":
         return None
     if tower.kind == "pooled":
+        check_width(profile, "vision.dim", stated=tower.dim, found=PooledVision.dim)
         return PooledVision(images)
     settings = {"grid": True} if tower.grid else {}
-    make = lookup("vision tower", tower.kind, VISION_TOWERS)
-    return KeptVisionEncoder(make(locate(tower.weights), device=device, **settings), cache)
+    encoder = lookup("vision tower", tower.kind, VISION_TOWERS)(
+        locate(tower.weights), device=device, **settings
+    )
+    check_width(profile, "vision.dim", stated=tower.dim, found=encoder.dim)
+    return KeptVisionEncoder(encoder, cache)
 
 
 def _writer(
-    config: ZeusConfig, tower: LanguageTower, device: torch.device, cache: Cache
+    config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
 ) -> InstructionWriter:
+    tower = profile.llm
     where = choose_device(config.llm_device) if config.llm_device else device
-    model_id, load = lookup("language model", tower.kind, WRITERS)(tower, where)
+    model_id, load = lookup("language model", tower.kind, WRITERS)(profile, where)
     writer = InstructionWriter(
         model_id=model_id,
         load=load,
         store=cache,
         max_tokens=config.instruction_tokens,
         sees_pictures=tower.kind == "vision_chat" or tower.send_pictures,
-        learnt=lambda: cast(FrozenLlm, writer.model).fingerprint() if tower.lora_rank else "",
+        # Two servers may call different models alike.
+        kept_by=lambda: (
+            cast(FrozenLlm, writer.model).fingerprint() if tower.lora_rank else tower.url
+        ),
     )
     return writer
 
 
-def _causal(tower: LanguageTower, device: torch.device) -> tuple[str, Callable[[], FrozenLlm]]:
+def _causal(profile: Profile, device: torch.device) -> tuple[str, Callable[[], FrozenLlm]]:
+    tower = profile.llm
     path = locate(tower.weights)
     settings: Any = {
         "device": device,
@@ -288,19 +305,23 @@ def _causal(tower: LanguageTower, device: torch.device) -> tuple[str, Callable[[
         "question_first": tower.question_first,
         "lora_rank": tower.lora_rank,
     }
-    return FrozenLlm.id_of(path, **settings), partial(FrozenLlm, path, **settings)
+
+    def load() -> FrozenLlm:
+        llm = FrozenLlm(path, **settings)
+        check_width(profile, "llm.hidden", stated=tower.hidden, found=llm.hidden)
+        return llm
+
+    return FrozenLlm.id_of(path, **settings), load
 
 
-def _vision_chat(
-    tower: LanguageTower, device: torch.device
-) -> tuple[str, Callable[[], VisionChat]]:
-    path = locate(tower.weights)
-    settings: Any = {"device": device, "precision": tower.precision}
+def _vision_chat(profile: Profile, device: torch.device) -> tuple[str, Callable[[], VisionChat]]:
+    path = locate(profile.llm.weights)
+    settings: Any = {"device": device, "precision": profile.llm.precision}
     return VisionChat.id_of(path, **settings), partial(VisionChat, path, **settings)
 
 
-def _endpoint(tower: LanguageTower, device: torch.device) -> tuple[str, Callable[[], ChatEndpoint]]:
-    pictures = tower.send_pictures
+def _endpoint(profile: Profile, device: torch.device) -> tuple[str, Callable[[], ChatEndpoint]]:
+    tower, pictures = profile.llm, profile.llm.send_pictures
     load = partial(ChatEndpoint, tower.url, tower.weights, send_pictures=pictures)
     return ChatEndpoint.id_of(tower.weights, send_pictures=pictures), load
 
@@ -311,7 +332,7 @@ def _lora(tower: LanguageTower, writer: InstructionWriter) -> nn.Module | None:
 
 
 WRITERS: Mapping[
-    str, Callable[[LanguageTower, torch.device], tuple[str, Callable[[], InstructionModel]]]
+    str, Callable[[Profile, torch.device], tuple[str, Callable[[], InstructionModel]]]
 ] = {"causal": _causal, "vision_chat": _vision_chat, "endpoint": _endpoint}
 
 

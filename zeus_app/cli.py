@@ -213,7 +213,7 @@ def list_weights() -> None:
             weight.role,
             str(weight.source),
             weight.size_text,
-            weight.licence.name,
+            str(weight.licence),
             state_of(weight.name),
         ]
         for weight in sorted(WEIGHTS.values(), key=lambda weight: not weight.default)
@@ -225,21 +225,32 @@ def list_weights() -> None:
 @weights_app.command("get")
 def get_weights(
     names: Annotated[
-        list[str] | None, typer.Argument(help="which; those of reference-small when none is named")
+        list[str] | None,
+        typer.Argument(help="which, or a profile for all its; reference-small when none is named"),
     ] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="yes to licences that need a yes")
     ] = False,
 ) -> None:
     """Fetch weights that are missing or damaged, and check their hashes."""
-    from zeus_app.weights import WEIGHTS, get
+    from zeus_app.weights import WEIGHTS, Manual, get
 
-    wanted = names or [weight.name for weight in WEIGHTS.values() if weight.default]
+    default = [weight.name for weight in WEIGHTS.values() if weight.default]
+    wanted = _weights_named(names) if names else default
     agreed = {name: _agrees(name, accept_licence) for name in wanted}
+    # What a person has to fetch is refused, once the rest has come.
+    wanted.sort(key=lambda name: isinstance(WEIGHTS[name].source, Manual))
     with _bars() as report:
         paths = [get(name, report, accept_licence=agreed[name]) for name in wanted]
     for path in paths:
         typer.echo(path)
+
+
+def _weights_named(names: list[str]) -> list[str]:
+    """The weights of this name, and those of the profiles of this name, each once."""
+    from zeus_app.profiles import weights_named
+
+    return list(dict.fromkeys(weight for name in names for weight in weights_named(name)))
 
 
 def _agrees(name: str, accepted: bool) -> bool:
@@ -249,7 +260,7 @@ def _agrees(name: str, accepted: bool) -> bool:
     licence = licence_to_accept(name)
     if licence is None:
         return True
-    typer.echo(f"{name}: {licence.name}. {licence.summary}", err=True)
+    typer.echo(f"{name}: {licence}. {licence.summary}", err=True)
     return accepted or (_is_terminal() and typer.confirm("Do you accept?", err=True))
 
 
@@ -260,13 +271,14 @@ def _is_terminal() -> bool:
 @weights_app.command("verify")
 def verify_weights(
     names: Annotated[
-        list[str] | None, typer.Argument(help="which; those that are there when none is named")
+        list[str] | None,
+        typer.Argument(help="which, or a profile for all its; those here when none is named"),
     ] = None,
 ) -> None:
     """Hash weights in full and compare; the first that is missing or not whole is named."""
     from zeus_app.weights import WEIGHTS, is_here, verify, weights_folder
 
-    wanted = names or [name for name in WEIGHTS if is_here(name)]
+    wanted = _weights_named(names) if names else [name for name in WEIGHTS if is_here(name)]
     if not wanted:
         typer.echo(f"{weights_folder()}: no weights here")
     for name in wanted:

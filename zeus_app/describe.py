@@ -26,6 +26,7 @@ from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
 from zeus_app.models.net import ZeusNet
 from zeus_app.profiles import LanguageTower, Profile
+from zeus_app.profiles.fitting import refuse_embeddings_without_tokens
 from zeus_app.protocols import ModuleInfo
 from zeus_app.registry import lookup
 from zeus_app.targets import Target
@@ -75,7 +76,7 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     """The modules that these settings assemble, in the order of the paper's Table 1.
 
     Args:
-        config: the settings; `device` decides in which precision an LLM is held.
+        config: the settings; the LLM's device decides in which precision it is held.
         profile: the towers.
         target: what is segmented; late fusion has a decoder for each of its sequences.
 
@@ -87,14 +88,14 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     if config.model in build.BASELINES:
         return build.BASELINES[config.model](config, target, META).describe()
     build.refuse_early_fusion(config)
-    build.refuse_embeddings_without_tokens(config, profile)
+    refuse_embeddings_without_tokens(config, profile)
     with META:
         net = build.trainable_net(config, profile, target=target, load_sam=decoder_skeleton)
     return [
         ModuleInfo.of("F_enc", "image encoder", _frozen("image encoder", profile.image_encoder)),
         ModuleInfo.of("F_v", "vision feature", _frozen("vision tower", profile.vision)),
         ModuleInfo.of("f_vt", "projection to the LLM", net.projector),
-        *_language_model(profile.llm, choose_device(config.device)),
+        *_language_model(profile.llm, choose_device(config.llm_device or config.device)),
         ModuleInfo.of("F_t", "text encoder", _frozen("text encoder", profile.text_encoder)),
         ModuleInfo.of("f_tt", "dimension aligner", net.aligner),
         *_decoders(net, config, target),

@@ -34,6 +34,20 @@ Prompts = Mapping[str, FloatArray]
 (S or 1, M, T, C) of the pictures, unless in text mode. One row serves all slices of a series."""
 
 
+def check_scope(scope: str, mode: str) -> None:
+    """Without an LLM there are names to encode, and no last layer.
+
+    Raises:
+        InputError: scope "none" where the mode reads the LLM's last layer.
+    """
+    if scope == "none" and mode != "text":
+        raise InputError(
+            f"scope none in {mode} mode, which reads the LLM's last layer",
+            expected="series, key or all",
+            remedy="choose another scope, or start the server with instruction text",
+        )
+
+
 class Instructor:
     """F_v, F_LLM and F_t of the paper, each behind its store.
 

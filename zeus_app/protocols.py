@@ -52,6 +52,7 @@ class VisionEncoder(Protocol):
     """A frozen tower that gives an LLM features of a picture (F_v of the paper)."""
 
     id: str
+    dim: int
 
     def encode(self, pictures: FloatArray) -> FloatArray:
         """(N, 256, 256) float32 in [0, 1] -> (N, T, dim) float32; T = 1 where it is pooled."""
@@ -211,4 +212,4 @@ class LearnsProjection(Protocol):
         """For a while, read the LLM's last layer and not its words: there gradients reach f_vt."""
 
     def take_projection(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take f_vt, and nothing else, out of weights that learnt so."""
+        """Take f_vt and the LLM's LoRA, and nothing else, out of weights that learnt so."""

@@ -93,7 +93,7 @@ class Zeus:
             **instructor.tower_ids,
             "instruction": mode,
         }
-        self._images, self._instructor = images, instructor
+        self.images, self._instructor = images, instructor
         self._mode, self._device = mode, device
 
     def bytes_to_keep(self, pictures: int) -> int:
@@ -118,13 +118,13 @@ class Zeus:
             instructions=instructions,
             keys=keys,
             prompts=prompts,
-            images=self._images,
+            images=self.images,
             pixels=stack.pixels if keep_pixels else None,
         )
 
     def holding(self) -> AbstractContextManager[None]:
         """Meanwhile embeddings of studies prepared without their pixels are not evicted."""
-        return self._images.holding()
+        return self.images.holding()
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         """Measure what the instructions of these studies share."""
@@ -158,11 +158,12 @@ class Zeus:
             self.trainable.aligner, self._mode = aligner, mode
 
     def take_projection(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take f_vt, and nothing else, out of weights that learnt so."""
-        prefix = "projector."
-        self.trainable.projector.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
+        """Take f_vt and LoRA, and nothing else, out of weights that learnt so.
+
+        No gradient reaches either in text mode: texts are written with them as they are here.
+        """
+        learnt = {k: v for k, v in state.items() if k.startswith(("projector.", "lora."))}
+        self.trainable.load_state_dict({**self.trainable.state_dict(), **learnt})
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """(B, M, K, 256, 256); only what shows tissue is decoded."""
@@ -181,7 +182,7 @@ class Zeus:
     def _encode(self, stack: SliceStack, report: Report, *, hold: bool) -> Keys:
         places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
         pictures = [stack.pixels[place] for place in places]
-        kept = self._images.keep(pictures, report=report, hold=hold)
+        kept = self.images.keep(pictures, report=report, hold=hold)
         keys = dict(zip(places, kept, strict=True))
         sequences, slices = stack.tissue.shape
         return tuple(tuple(keys.get((m, s), "") for s in range(slices)) for m in range(sequences))

@@ -3,8 +3,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 
-from zeus_app.encoders.kept import KeptImageEncoder
+from zeus_app.encoders.kept import KeptImageEncoder, KeptTextEncoder, KeptVisionEncoder
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
 from zeus_app.types import FloatArray
@@ -103,3 +104,45 @@ def test_what_is_only_looked_at_is_not_held() -> None:
         assert store.held == []
     images.keep(PICTURES, report=silent, hold=True)
     assert store.held == []
+
+
+class SmallMemory:
+    """Towers on a device that holds so many pictures or texts."""
+
+    id, dim = "small", 1
+
+    def __init__(self, holds: int) -> None:
+        self.holds = holds
+
+    def encode(self, batch: Sequence[object]) -> FloatArray:
+        if len(batch) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return np.array(
+            [[one.mean() if isinstance(one, np.ndarray) else len(str(one))] for one in batch]
+        )
+
+
+TEXTS = ["a", "bb", "ccc"]
+
+
+def test_texts_too_many_for_memory_are_encoded_in_parts() -> None:
+    texts = KeptTextEncoder(SmallMemory(1), Store())  # type: ignore[arg-type]
+    assert texts.encode(TEXTS)[:, 0].tolist() == [1, 2, 3]
+
+
+def test_pictures_too_many_for_memory_are_looked_at_in_parts() -> None:
+    whole = KeptVisionEncoder(SmallMemory(3), Store()).encode(PICTURES)  # type: ignore[arg-type]
+    parts = KeptVisionEncoder(SmallMemory(1), Store()).encode(PICTURES)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_one_text_or_picture_too_large_for_memory_is_an_error_that_says_what_to_do() -> None:
+    none, store = SmallMemory(0), Store()
+    image = KeptImageEncoder(none, store, batch=1)  # type: ignore[arg-type]
+    for encode in (
+        lambda: KeptTextEncoder(none, store).encode(TEXTS[:1]),  # type: ignore[arg-type]
+        lambda: KeptVisionEncoder(none, store).encode(PICTURES[:1]),  # type: ignore[arg-type]
+        lambda: image.get("lost", PICTURES[0]),
+    ):
+        with pytest.raises(InputError, match="does not hold one row"):
+            encode()

@@ -57,6 +57,24 @@ def test_get_without_a_name_fetches_those_of_reference_small(fetched: Fetched) -
     assert sorted(fetched.names) == ["lite-medsam", "minilm-l6", "smollm2-135m"]
 
 
+def test_get_of_a_profile_fetches_its_weights_and_what_a_person_has_to_fetch_last(
+    fetched: Fetched,
+) -> None:
+    assert runner.invoke(cli.app, ["weights", "get", "paper"]).exit_code == 0
+    assert fetched.names == ["sam-vit-b", "medclip-vit", "vicuna-rad-7b"]
+
+
+def test_verify_of_a_profile_checks_its_weights() -> None:
+    result = runner.invoke(cli.app, ["weights", "verify", "clip"])
+    assert result.exit_code == 2
+    assert "sam_vit_b_01ec64.pth is missing" in result.output
+
+
+def test_a_missing_weight_that_forbids_commerce_says_so() -> None:
+    result = runner.invoke(cli.app, ["weights", "verify", "blip2-opt-2.7b"])
+    assert "MIT and OPT's licence, non-commercial" in result.output
+
+
 def test_a_non_commercial_licence_is_shown_and_refused_without_a_yes() -> None:
     result = runner.invoke(cli.app, ["weights", "get", "blip2-opt-2.7b"])
     assert result.exit_code == 2

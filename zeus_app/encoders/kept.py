@@ -82,13 +82,15 @@ class KeptImageEncoder:
                 expected="a cache that holds the whole training set",
                 remedy="raise the setting cache_gib or free disk space, and train again",
             )
-        embedding = self.encoder.encode(picture[None])[0]
+        (embedding,) = halving(lambda one: list(self.encoder.encode(np.stack(one))), [picture])
         self._store.put(key, embedding)
         return cast(FloatArray, embedding)
 
 
 class PooledVision:
     """F_v where a profile has no tower of its own for it: the mean of F_enc's embedding."""
+
+    dim = 256
 
     def __init__(self, images: KeptImageEncoder) -> None:
         self.id = f"pooled {images.encoder.id}"
@@ -114,7 +116,9 @@ class KeptVisionEncoder:
         known = {key: self._store.get(key) for key in keys}
         missing = {key: one for key, one in zip(keys, pictures, strict=True) if known[key] is None}
         if missing:
-            features = self._encoder.encode(np.stack(list(missing.values())))
+            features = halving(
+                lambda some: list(self._encoder.encode(np.stack(some))), list(missing.values())
+            )
             for key, feature in zip(missing, features, strict=True):
                 known[key] = feature
                 self._store.put(key, feature)
@@ -134,7 +138,8 @@ class KeptTextEncoder:
         known = {key: self._store.get(key) for key in keys}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
         if missing:
-            vectors = self.encoder.encode(list(missing.values()))
+            texts = list(missing.values())
+            vectors = halving(lambda some: list(self.encoder.encode(some)), texts)
             for key, vector in zip(missing, vectors, strict=True):
                 known[key] = vector
                 self._store.put(key, vector)

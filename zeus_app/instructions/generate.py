@@ -67,7 +67,8 @@ class InstructionWriter:
         store: keeps texts between runs.
         max_tokens: the longest instruction.
         sees_pictures: the model is shown slices, not image tokens.
-        learnt: names what of the model has learnt (LoRA); a text is kept under it too.
+        kept_by: what else a text is kept under, as it is now: what LoRA has learnt, where a server
+            stands.
     """
 
     def __init__(
@@ -78,11 +79,11 @@ class InstructionWriter:
         store: Store,
         max_tokens: int,
         sees_pictures: bool = False,
-        learnt: Callable[[], str] = str,
+        kept_by: Callable[[], str] = str,
     ) -> None:
         self.id = model_id
         self.sees_pictures = sees_pictures
-        self._load, self._learnt = load, learnt
+        self._load, self._kept_by = load, kept_by
         self._store = store
         self._max_tokens = max_tokens
 
@@ -102,10 +103,8 @@ class InstructionWriter:
                 pictures, for a model that sees them.
             report: told about each batch, and again between its tokens.
         """
-        learnt = self._learnt()
-        keys = [
-            self._key(request, one, learnt) for request, one in zip(requests, shown, strict=True)
-        ]
+        by = self._kept_by()
+        keys = [self._key(request, one, by) for request, one in zip(requests, shown, strict=True)]
         texts = {key: self._store.get_text(key) for key in keys}
         missing = [i for i, key in enumerate(keys) if texts[key] is None]
         missing = list({keys[i]: i for i in missing}.values())
@@ -123,9 +122,9 @@ class InstructionWriter:
                 self._store.put_text(keys[i], text)
         return [texts[key] or "" for key in keys]
 
-    def _key(self, request: Request, shown: torch.Tensor | FloatArray, learnt: str) -> str:
+    def _key(self, request: Request, shown: torch.Tensor | FloatArray, by: str) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{self.id}|{learnt}|{self._max_tokens}|{request.prompt}|".encode())
+        digest.update(f"{self.id}|{by}|{self._max_tokens}|{request.prompt}|".encode())
         values = torch.as_tensor(shown).detach().float().cpu().numpy()
         digest.update(values.tobytes())
         return f"text-{digest.hexdigest()}"

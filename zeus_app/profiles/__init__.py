@@ -1,10 +1,11 @@
 """Profiles: sets of frozen towers. One YAML file a profile."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from zeus_app import named_yaml
+from zeus_app.weights import WEIGHTS, Weight, is_path
 
 
 class _Entry(BaseModel):
@@ -74,6 +75,12 @@ class LanguageTower(_Entry):
     url: str = ""
     send_pictures: bool = False
 
+    @model_validator(mode="after")
+    def _sends_to_a_server_alone(self) -> Self:
+        if self.send_pictures and self.kind != "endpoint":
+            raise ValueError(f"send_pictures is for kind endpoint, and this is a {self.kind}")
+        return self
+
 
 class TextTower(_Entry):
     """F_t: the instruction encoder; `dim` is the length of its vectors."""
@@ -83,8 +90,15 @@ class TextTower(_Entry):
     dim: int
 
 
+def _named(entries: Any) -> Any:
+    """Weights by name, each told its name."""
+    if not isinstance(entries, dict) or not all(isinstance(one, dict) for one in entries.values()):
+        return entries
+    return {name: {"name": name, **entry} for name, entry in entries.items()}
+
+
 class Profile(_Entry):
-    """The frozen towers of one assembly."""
+    """The frozen towers of one assembly; `weights` are entries that no registry has yet."""
 
     name: str
     about: str = ""
@@ -92,13 +106,37 @@ class Profile(_Entry):
     vision: VisionTower
     llm: LanguageTower
     text_encoder: TextTower
+    weights: Annotated[dict[str, Weight], BeforeValidator(_named)] = {}
 
 
 def load_profile(name_or_path: str) -> Profile:
     """Read a shipped profile by name, or a user's own by the path of its YAML.
 
+    The weights that it brings are known from then on.
+
     Raises:
         UnknownNameError: no such profile.
         InputError: the YAML does not describe a profile; the message names the field.
     """
-    return named_yaml.load("profile", name_or_path, __name__, Profile)
+    profile = named_yaml.load("profile", name_or_path, __name__, Profile)
+    for name, weight in profile.weights.items():
+        WEIGHTS[name] = weight.model_copy(update={"profile": name_or_path})
+    return profile
+
+
+def weights_of(profile: Profile) -> list[str]:
+    """The weights that a profile's towers are made of, each once; files of one's own are not."""
+    towers = (profile.image_encoder, profile.vision, profile.llm, profile.text_encoder)
+    names = [tower.weights for tower in towers if tower.kind != "endpoint"]
+    return [name for name in dict.fromkeys(names) if name and not is_path(name)]
+
+
+def weights_named(name: str) -> list[str]:
+    """What is meant on a command line: a weight, or all that a profile needs.
+
+    Raises:
+        InputError: the YAML does not describe a profile.
+    """
+    if name in named_yaml.shipped(__name__) or name.endswith((".yaml", ".yml")):
+        return weights_of(load_profile(name))
+    return [name]

@@ -5,18 +5,30 @@ The registry is the YAML files of this package. A weight is kept in a folder of 
 but by `get`.
 """
 
-from zeus_app.weights.entries import WEIGHTS, Licence, Weight, WeightFile
+from zeus_app.weights.entries import WEIGHTS, Licence, Manual, Weight, WeightFile
 from zeus_app.weights.fetch import get, licence_to_accept
-from zeus_app.weights.folder import State, is_here, locate, state_of, verify, weights_folder
+from zeus_app.weights.folder import (
+    State,
+    check_present,
+    is_here,
+    is_path,
+    locate,
+    state_of,
+    verify,
+    weights_folder,
+)
 
 __all__ = [
     "WEIGHTS",
     "Licence",
+    "Manual",
     "State",
     "Weight",
     "WeightFile",
+    "check_present",
     "get",
     "is_here",
+    "is_path",
     "licence_to_accept",
     "locate",
     "state_of",

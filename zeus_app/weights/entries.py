@@ -69,6 +69,9 @@ class Licence(_Entry):
         """Whether the terms are shown, and need a yes, before anything is downloaded."""
         return self.non_commercial or self.gated
 
+    def __str__(self) -> str:
+        return f"{self.name}, non-commercial" if self.non_commercial else self.name
+
 
 class WeightFile(_Entry):
     """One file of a weight.
@@ -114,6 +117,7 @@ class Weight(_Entry):
         default: whether `zeus weights get` without a name fetches it.
         architecture: the configuration of transformers, so that parameters can be counted without
             the weights: `AutoConfig.for_model(**architecture)`. Tokens and dtypes are left out.
+        profile: the profile that brings this entry; empty where it is this package's.
     """
 
     name: str
@@ -125,6 +129,7 @@ class Weight(_Entry):
     ]
     default: bool = False
     architecture: dict[str, Any] | None = None
+    profile: str = ""
 
     @property
     def file(self) -> str:
@@ -147,7 +152,7 @@ class Weight(_Entry):
     def describe(self, file: WeightFile | None = None) -> str:
         """One line: where it (or one file) comes from, how big all is, and under which licence."""
         source = self.source_of(file) if file else self.source
-        return f"{source}, {self.size_text} in all, {self.licence.name}"
+        return f"{source}, {self.size_text} in all, {self.licence}"
 
 
 class _Registry(MutableMapping[str, Weight]):

@@ -83,12 +83,12 @@ def _refuse_what_needs_a_person(
     if any(isinstance(weight.source_of(file), Manual) for file in wanted):
         raise InputError(
             f"{weight.name} cannot be fetched by a program: {wanted[0].name} is missing",
-            expected=f"{weight.size_text}, {weight.licence.name} ({weight.licence.summary})",
+            expected=f"{weight.size_text}, {weight.licence} ({weight.licence.summary})",
             remedy=how_to_get(weight),
         )
     if weight.licence.must_be_accepted and not accept_licence:
         raise InputError(
-            f"the licence of {weight.name}, {weight.licence.name}, has not been accepted",
+            f"the licence of {weight.name}, {weight.licence}, has not been accepted",
             expected=f"your yes to: {weight.licence.summary}",
             remedy=how_to_get(weight),
         )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
 from zeus_app.registry import lookup
-from zeus_app.weights.entries import WEIGHTS, Manual, Weight, WeightFile
+from zeus_app.weights.entries import WEIGHTS, Manual, Source, Weight, WeightFile
 from zeus_app.weights.records import ALWAYS_HASHED_BYTES, Records
 
 OWN_FILE_ENDINGS = {".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".gguf"}
@@ -52,7 +53,7 @@ def locate(name_or_path: str) -> Path:
         UnknownNameError: no weight has this name.
         InputError: a file is missing or not the right one; the message says which and what to do.
     """
-    if _is_path(name_or_path):
+    if is_path(name_or_path):
         return _own(name_or_path)
     return _checked(lookup("weight", name_or_path, WEIGHTS), thorough=False)
 
@@ -60,6 +61,27 @@ def locate(name_or_path: str) -> Path:
 def verify(name: str) -> Path:
     """As `locate` of a name, but every file is hashed in full, however big. Raises the same."""
     return _checked(lookup("weight", name, WEIGHTS), thorough=True)
+
+
+def check_present(names: Sequence[str], *, how: str) -> None:
+    """Miss everything at once: a file may take hours to come. Nothing is hashed.
+
+    Args:
+        names: of weights.
+        how: the command that gets them all.
+
+    Raises:
+        UnknownNameError: no weight has such a name.
+        InputError: files are not there; all are listed, with origin, size, licence and command.
+    """
+    weights = [lookup("weight", name, WEIGHTS) for name in names]
+    lacking = [lack for weight in weights if (lack := _lack_of(weight))]
+    if lacking:
+        raise InputError(
+            f"weights are missing from {weights_folder()}",
+            expected="\n  ".join(["", *lacking]),
+            remedy=f"\nrun `{how}` for all of them, or what is said of each",
+        )
 
 
 def is_here(name: str) -> bool:
@@ -99,22 +121,23 @@ def is_right(weight: Weight, file: WeightFile, *, thorough: bool = False) -> boo
     return True
 
 
+def is_path(text: str) -> bool:
+    """Whether weights are called by a path of one's own, as `locate` tells it from a name."""
+    return "/" in text or text.startswith("~") or Path(text).suffix in OWN_FILE_ENDINGS
+
+
 def how_to_get(weight: Weight) -> str:
     """What a user has to do to have a weight, as the remedy of an error."""
     folder = folder_of(weight)
     if isinstance(weight.source, Manual):
         return f"{weight.source.manual}, and put the files into {folder}"
-    command = f"zeus weights get {weight.name}"
+    command = f"zeus weights get {weight.profile or weight.name}"
     if weight.licence.must_be_accepted:
         return (
             f"read the licence ({weight.licence.summary}) and run `{command} --accept-licence`, "
             f"or put the file into {folder} by hand"
         )
     return f"run `{command}`, or put the file into {folder} by hand"
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text or text.startswith("~") or Path(text).suffix in OWN_FILE_ENDINGS
 
 
 def _own(text: str) -> Path:
@@ -158,6 +181,19 @@ def _refuse(weight: Weight, file: WeightFile) -> NoReturn:
         f"{'' if file.sha256 else ', recorded when it was first seen'}, {origin}",
         remedy=remedy,
     )
+
+
+def _lack_of(weight: Weight) -> str:
+    """Which files of a weight are not there, and how to have them; empty when all are."""
+    names: dict[Source, list[str]] = {}
+    for file in weight.files:
+        if not (folder_of(weight) / file.name).is_file():
+            names.setdefault(weight.source_of(file), []).append(file.name)
+    if not names:
+        return ""
+    origin = "; ".join(f"{', '.join(some)} from {source}" for source, some in names.items())
+    about = f"{weight.size_text} in all, {weight.licence}"
+    return f"{weight.name}: {origin}; {about}; {how_to_get(weight)}"
 
 
 def _state_of_file(weight: Weight, file: WeightFile) -> State:
