@@ -7,24 +7,37 @@ import pytest
 import torch
 
 from tests.instructions.tiny import byte_level_tokenizer, llama_tokenizer, save, tiny_model
+from zeus_app.errors import InputError
 from zeus_app.instructions import prefix as prefix_module
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.prompt_tokens import PromptTokens
 
 QUESTIONS = ["give the tumour", "analyze the given brain image please", "give the tumour"]
 HIDDEN, TOKENS = 32, 3
-KINDS = {"llama": llama_tokenizer, "qwen2": byte_level_tokenizer, "qwen3": byte_level_tokenizer}
+KINDS = {
+    "llama": llama_tokenizer,
+    "qwen2": byte_level_tokenizer,
+    "qwen3": byte_level_tokenizer,
+    "mistral": byte_level_tokenizer,  # with a sliding window, shorter than the sequences
+}
+SLIDING, WINDOW = "mistral", 16
+
+
+def saved(kind: str, within: pytest.TempPathFactory) -> Path:
+    tokenizer = KINDS[kind]()
+    settings = {"sliding_window": WINDOW} if kind == SLIDING else {}
+    return save(within.mktemp(kind) / kind, tiny_model(kind, tokenizer, **settings), tokenizer)
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(request.param, tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tokenizer = KINDS[kind]()
-    return save(tmp_path_factory.mktemp(kind) / kind, tiny_model(kind, tokenizer), tokenizer)
+@pytest.fixture(scope="module", params=sorted(set(KINDS) - {SLIDING}))
+def reusing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An LLM of full attention alone, the only kind that keeps beginnings."""
+    return saved(request.param, tmp_path_factory)
 
 
 def load(folder: Path, **settings: Any) -> FrozenLlm:
@@ -105,8 +118,10 @@ def test_what_was_first_kept_while_inferring_serves_training(folder: Path) -> No
     assert gradient(llm.last_hidden(pictures, QUESTIONS), pictures).abs().sum() > 0
 
 
-def test_the_same_beginning_is_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    llm = load(folder)
+def test_the_same_beginning_is_computed_once(
+    reusing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = load(reusing)
     computed = []
     compute = llm._prefixes._compute
     monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
@@ -116,9 +131,9 @@ def test_the_same_beginning_is_computed_once(folder: Path, monkeypatch: pytest.M
 
 
 def test_with_the_question_first_each_question_is_computed_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    reusing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    llm = load(folder, question_first=True)
+    llm = load(reusing, question_first=True)
     computed = []
     compute = llm._prefixes._compute
     monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
@@ -127,15 +142,15 @@ def test_with_the_question_first_each_question_is_computed_once(
     assert len(computed) == 2  # two of the three questions are the same
 
 
-def test_only_so_many_beginnings_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_beginnings_are_kept(reusing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_module, "KEPT", 1)
-    llm = load(folder, question_first=True)
+    llm = load(reusing, question_first=True)
     llm.last_hidden(images(), QUESTIONS)
     assert len(llm._prefixes._kept) == 1
 
 
-def test_no_gradient_reaches_what_is_kept(folder: Path) -> None:
-    llm = load(folder)
+def test_no_gradient_reaches_what_is_kept(reusing: Path) -> None:
+    llm = load(reusing)
     llm.last_hidden(images().requires_grad_(), QUESTIONS)
     (kept,) = llm._prefixes._kept.values()
     assert not any(layer.keys.requires_grad or layer.values.requires_grad for layer in kept.layers)
@@ -165,6 +180,31 @@ def test_it_writes_what_transformers_generates_from_the_same_embeddings(folder: 
     out = model.generate(inputs_embeds=sequence, do_sample=False, max_new_tokens=12)
     expected = tokenizer.decode(out[0], skip_special_tokens=True).split("###")[0].strip()
     assert load(folder).write(images()[:1], QUESTIONS[:1], max_tokens=12) == [expected]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_profile_and_not_the_training_says_in_which_numbers_the_llm_computes(
+    folder: Path, precision: Any
+) -> None:
+    llm = FrozenLlm(folder, precision=precision, prompt_style="doctor")
+    seen = set()
+    for name, module in llm._model.named_modules():
+        if name.endswith("q_proj"):
+            module.register_forward_hook(lambda module, given, out: seen.add(out.dtype))
+    outside = llm.last_hidden(images(), QUESTIONS)
+    llm._prefixes._kept.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = llm.last_hidden(images(), QUESTIONS)
+    assert seen == {getattr(torch, precision)}
+    assert torch.equal(within, outside)
+
+
+@pytest.mark.parametrize("kind_without", ["mamba", "qwen3_next"])
+def test_an_llm_without_a_layer_of_attention_is_refused(tmp_path: Path, kind_without: str) -> None:
+    tokenizer = byte_level_tokenizer()
+    model = tiny_model(kind_without, tokenizer)  # of two layers; qwen3_next's fourth is attention
+    with pytest.raises(InputError, match=f"type {kind_without}, which keeps no keys and values"):
+        load(save(tmp_path / kind_without, model, tokenizer))
 
 
 def test_no_prompts_have_no_states(folder: Path) -> None:

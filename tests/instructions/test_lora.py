@@ -52,6 +52,16 @@ def test_at_initialisation_it_changes_nothing(folder: Path, precision: str) -> N
     )
 
 
+def test_what_was_drawn_while_loading_changes_no_matrix(folder: Path) -> None:
+    """So that every process writes with the same LLM, and no text twice."""
+    made = []
+    for seed, drawn in ((0, 0), (0, 5), (1, 0)):
+        torch.manual_seed(seed)
+        torch.rand(drawn)
+        made.append(FrozenLlm(folder, precision="float32", lora_rank=RANK).fingerprint())
+    assert made[0] == made[1] != made[2]
+
+
 def test_each_attention_projection_gets_its_two_matrices(lora: LoraWeights) -> None:
     names = {
         f"model/layers/{layer}/self_attn/{part}_proj/lora_{matrix}/weight"

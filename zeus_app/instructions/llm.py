@@ -59,8 +59,8 @@ class FrozenLlm:
             lora_rank: above 0, LoRA of this rank learns on the attention.
 
         Raises:
-            InputError: the weights cannot be loaded, not in this precision, or have no chat
-                template while the style is "chat".
+            InputError: the weights cannot be loaded, not in this precision, have no chat
+                template while the style is "chat", or no layer of attention.
         """
         where = torch.device(device)
         tokenizer, model = load_causal(weights, device=where, precision=precision)
@@ -178,13 +178,15 @@ class FrozenLlm:
         again = [before[len(shared) :]] * len(afters)
         embeddings, mask = self._inputs(again, pictures, afters)
         mask = torch.cat([mask.new_ones(len(mask), len(shared)), mask], dim=1)
-        out = self._model.get_decoder()(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=_positions(mask)[:, len(shared) :],
-            past_key_values=self._prefixes.expanded(shared, len(mask)) if shared else None,
-            use_cache=bool(shared),
-        )
+        # The profile says in which numbers the LLM computes, not the training around it.
+        with torch.autocast(self._device.type, enabled=False):
+            out = self._model.get_decoder()(
+                inputs_embeds=embeddings,
+                attention_mask=mask,
+                position_ids=_positions(mask)[:, len(shared) :],
+                past_key_values=self._prefixes.expanded(shared, len(mask)) if shared else None,
+                use_cache=bool(shared),
+            )
         states: torch.Tensor = out.last_hidden_state[:, -1].float()  # padding is on the left
         return states
 

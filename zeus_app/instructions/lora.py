@@ -72,7 +72,10 @@ def attach(model: Any, *, rank: int) -> LoraWeights:  # noqa: ANN401
             remedy="set lora_rank to 0 for this LLM",
         )
     adapter = LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules=names)
-    inject_adapter_in_model(adapter, model)
+    with torch.random.fork_rng(devices=[]):
+        # From the seed anew, so that what was drawn while loading does not change A.
+        torch.default_generator.manual_seed(torch.initial_seed())
+        inject_adapter_in_model(adapter, model)
     model.eval()
     found = {}
     for name, parameter in model.named_parameters():

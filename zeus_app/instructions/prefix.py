@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from zeus_app.errors import InputError
+
 KEPT = 16
 """Texts whose states are kept: more than a target has questions (sequences x labels); of a 7B LLM
 in half precision one of 100 tokens takes 50 MB."""
@@ -14,7 +16,7 @@ Ids = tuple[int, ...]
 
 
 class PrefixStates:
-    """Keys and values of shared first tokens, for an attention-only LLM.
+    """Keys and values of shared first tokens, for an LLM of full attention alone.
 
     What is kept is never changed: each call gets shallow copies of the layers, which replace their
     tensors instead of writing into them.
@@ -23,19 +25,28 @@ class PrefixStates:
         model: a causal LLM of transformers.
         learning: the LLM's own parameters learn (LoRA): then nothing outlives a call, and gradients
             pass through.
+
+    Raises:
+        InputError: no layer of the LLM is attention, whose keys and values could be kept.
     """
 
     def __init__(self, model: Any, *, learning: bool) -> None:  # noqa: ANN401
         from transformers import DynamicCache
-        from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+        from transformers.cache_utils import DynamicLayer
 
         self._decoder = model.get_decoder()
         self._learning = learning
         self._kept: OrderedDict[Ids, Any] = OrderedDict()
-        # Recurrent layers change their state in place; they are left to read everything again.
-        plain = (DynamicLayer, DynamicSlidingWindowLayer)
         layers = DynamicCache(config=model.config).layers
-        self.usable = bool(layers) and all(type(layer) in plain for layer in layers)
+        if not any(isinstance(layer, DynamicLayer) for layer in layers):
+            raise InputError(
+                f"an LLM of type {model.config.model_type}, which keeps no keys and values",
+                expected="an LLM with layers of attention",
+                remedy="choose another LLM in the profile",
+            )
+        # Recurrent layers change their state in place, and a sliding window counts the padding that
+        # follows a kept text in a batch; both are left to read everything again.
+        self.usable = all(type(layer) is DynamicLayer for layer in layers)
 
     def expanded(self, ids: Ids, rows: int) -> Any:  # noqa: ANN401
         """A fresh cache for `rows` sequences that all begin with `ids`, their tensors shared."""
