@@ -8,9 +8,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
+from zeus_app.profiles import load_profile
+from zeus_app.profiles.fitting import refuse_idle_lora
 from zeus_app.registry import lookup
 from zeus_app.server import priority
-from zeus_app.server.answer import INSTRUCTIONS, read_texts
+from zeus_app.server.answer import INSTRUCTIONS, read_kept_texts
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.label_history import FINAL
 from zeus_app.server.train_progress import TrainProgress
@@ -49,8 +51,11 @@ class ZeusTrain(TrainTask):
     def check(self, request: Mapping[str, Any]) -> None:
         """Raise InputError now for what would make a training fail later."""
         known = {name: name for name in self._workplace.datastore.list_images()}
-        for name in train_config(request).excluded:
+        recipe, config = train_config(request), self._workplace.config
+        for name in recipe.excluded:
             lookup("study to exclude", name, known)
+        if config.model == "zeus":
+            refuse_idle_lora(config, load_profile(config.profile), recipe)
         if not self._workplace.datastore.get_labeled_images():
             raise InputError(
                 "a training without labels",
@@ -82,5 +87,5 @@ class ZeusTrain(TrainTask):
             read_grid=partial(datastore.catalogue.grid, asked),
             patient=asked.files.patient,
             sequences=tuple(asked.files.sources),
-            guidance=Guidance(read_texts(told, self._workplace.target)),
+            guidance=Guidance(read_kept_texts(told, self._workplace.target)),
         )

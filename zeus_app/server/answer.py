@@ -1,5 +1,6 @@
 """What goes to the client beside the mask."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from zeus_app.errors import InputError
 from zeus_app.server.label_files import DTYPES, extension_of, write_label
 from zeus_app.targets import Target
 from zeus_app.types import Guidance, Segmentation, Volume
+
+logger = logging.getLogger(__name__)
 
 _SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "instruction")
 _SCOPES = ("none", "series", "key", "all")
@@ -48,7 +51,8 @@ def read_format(request: Mapping[str, Any]) -> AnswerFormat:
 def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
     """Read what a user wishes of the instructions.
 
-    {"scope": "none" | "series" | "key" | "all", "instructions": {"FLAIR/lesion": "text"}}
+    {"scope": "none" | "series" | "key" | "all", "instructions": {"FLAIR/lesion": "text"}}, as
+    `read_texts` reads them.
 
     Raises:
         InputError: a scope, sequence or label that is not known, or no text.
@@ -69,29 +73,55 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
 
 
 def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
-    """Read a user's own texts: {"FLAIR/lesion": "text"}.
+    """Read a user's own texts, by (sequence, label).
+
+    {"FLAIR/lesion": "text"} is for one label in one sequence; {"lesion": "text"} for a label in
+    every sequence, {"FLAIR": "text"} for every label in a sequence. Of two for the same the pair
+    wins over the label, and the label over the sequence.
 
     Raises:
         InputError: not such a mapping, or an unknown sequence or label.
     """
-    expected = "a mapping of sequence/label to text, such as " + ", ".join(
-        f"{target.sequences[0].name}/{label.name}" for label in target.labels
-    )
     if not isinstance(given, Mapping):
-        raise InputError(f"instructions {given!r}", expected=expected, remedy="send a JSON object")
-    texts = {}
-    for key, text in given.items():
-        sequence, _, label = str(key).partition("/")
-        known = sequence in target.sequence_names and label in target.label_names
-        if not known or not isinstance(text, str) or not text.strip():
-            raise InputError(
-                f"instruction {key!r}: {text!r}",
-                expected=expected,
-                remedy=f"sequences are {', '.join(target.sequence_names)}; labels are "
-                f"{', '.join(target.label_names)}",
-            )
-        texts[sequence, label] = text
-    return texts
+        raise _unread(target, f"instructions {given!r}")
+    found = [(_pairs(str(key), target), str(key), text) for key, text in given.items()]
+    for pairs, key, text in found:
+        if not pairs or not isinstance(text, str) or not text.strip():
+            raise _unread(target, f"instruction {key!r}: {text!r}")
+    exact_last = sorted(found, key=lambda one: ("/" in one[1], one[1] in target.label_names))
+    return {pair: text for pairs, _, text in exact_last for pair in pairs}
+
+
+def read_kept_texts(given: Mapping[str, str], target: Target) -> dict[tuple[str, str], str]:
+    """Read texts stored with a label, when perhaps more was looked at than is now.
+
+    What is not of this target's sequences and labels is left out, and logged.
+    """
+    known = {key: text for key, text in given.items() if _pairs(key, target)}
+    for key in given.keys() - known.keys():
+        logger.warning("the instruction kept for %s is left out: the target has no such", key)
+    return read_texts(known, target)
+
+
+def _pairs(key: str, target: Target) -> list[tuple[str, str]]:
+    """What a key of a user's text stands for; nothing when it is not known."""
+    sequence, slash, label = key.partition("/")
+    return [
+        (one, other)
+        for one in target.sequence_names
+        for other in target.label_names
+        if (sequence, label) == (one, other) or (not slash and key in (one, other))
+    ]
+
+
+def _unread(target: Target, came: str) -> InputError:
+    example = f"{target.sequence_names[0]}/{target.label_names[0]}"
+    return InputError(
+        came,
+        expected=f"a mapping of sequence/label, sequence or label to text, such as {example}",
+        remedy=f"sequences are {', '.join(target.sequence_names)}; labels are "
+        f"{', '.join(target.label_names)}",
+    )
 
 
 def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target) -> dict[str, Any]:
