@@ -2,19 +2,29 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.clicks.pointing import Clicks, StudyPointing
-from zeus_app.clicks.segment import Reach
+from zeus_app.clicks.segment import CARRYING, Reach
 from zeus_app.errors import InputError
+from zeus_app.progress import Report
 from zeus_app.server.answer import names_in, read_format, write_answer
 from zeus_app.server.catalogue import Asked
-from zeus_app.server.click_history import Step, as_json
-from zeus_app.server.click_request import ClickRequest, read_clicks
-from zeus_app.server.click_start import masks_to_start_from
+from zeus_app.server.click_history import Seen, Step, as_json, steps_after
+from zeus_app.server.click_request import (
+    BACKGROUND,
+    MOST_SLICES,
+    ClickRequest,
+    read_clicks,
+    says_it_all,
+)
+from zeus_app.server.click_start import on_grid, prior_of, scribbles_of
+from zeus_app.server.line import Turn
+from zeus_app.server.progress import Job
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, SliceFrame, Volume
@@ -30,19 +40,27 @@ class ClickInfer(InferTask):
     """
 
     def __init__(self, workplace: Workplace, kind: InferType, *, dimension: int) -> None:
-        target = workplace.target
+        target, values = workplace.target, workplace.label_values
+        wishes: dict[str, Any] = {"sequences": ""}
         super().__init__(
             type=kind,
-            labels=workplace.label_values,
+            # Deepedit clients have no other way to point beside all labels.
+            labels={**values, BACKGROUND: 0} if kind == InferType.DEEPEDIT else values,
             dimension=dimension,
             description=f"{target.instance} by clicks, boxes, scribbles or a mask to start from, in"
             f" {'one slice' if dimension == 2 else 'all slices'} of every sequence",
+            # What clients show to their users, and send.
+            config=wishes if dimension == 2 else {**wishes, "most_slices": MOST_SLICES},
         )
         self._workplace = workplace
 
     def is_valid(self) -> bool:
         """SAM's own decoder needs no training."""
         return True
+
+    def same_when_repeated(self, request: Mapping[str, Any]) -> bool:
+        """What depends on a history or a kept mask is done each time it is asked for."""
+        return says_it_all(request, self._workplace.target)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Answer everything that was said so far.
@@ -56,56 +74,51 @@ class ClickInfer(InferTask):
         """
         began = time.monotonic()
         place = self._workplace
-        asked = place.datastore.catalogue.resolve(request["image"])
+        catalogue = place.datastore.catalogue
+        asked = catalogue.resolve(request["image"])
         clicked, form = read_clicks(request, place.target), read_format(request)
-        refuse_outside(clicked, place.datastore.catalogue.grid(asked))
-        step = place.click_history.follow(
-            clicked, asked.study, asked.sequence, keep=not asked.guest
-        )
-        with place.jobs.job(asked.study, urgent=True) as report:
-            grid = place.datastore.catalogue.grid(asked)
-            stack = place.pictures_of(asked)
-            pointings = self._pointings(clicked, step, asked, stack.frame.grid)
-            answer = np.zeros(stack.frame.grid.shape, np.uint8)
-            at = None if step is None else slice_asked(step, grid, stack.frame)
-            if pointings:
-                reach = self._reach(clicked, at)
-                answer = place.clicks.segment(stack, pointings, reach=reach, report=report)
+        said = _Said(place, clicked, asked)
+        refuse_outside(clicked, said.grid)
+        said.step()  # refuses what cannot be, before it waits
+        # Files are read, and the model asked, while others click.
+        stack, prior = place.pictures_of(asked), prior_of(place, clicked, asked)
+        with place.jobs.job(asked.study, urgent=True) as job:
+            step = said.step()
+            pointings = self._pointings(said, step, stack.frame.grid, prior)
+            at = said.slice_of(step, stack.frame)
+            reach = self._reach(clicked, at)
+            found = place.clicks.segment(stack, pointings, reach=reach, report=carrying_later(job))
+            values = np.array([0, *place.label_values.values()], np.uint8)
+            answer = Volume(values[found], stack.frame.grid.affine_ras)
+            mask = to_grid(answer, said.grid, order=0, fill=0.0)
+            path = write_answer(mask, place.label_values, form)
+            steps = said.keep()
         if at is not None:
             place.clicked(asked, at, stack.frame.grid.shape[2])
-        values = np.array([0, *place.label_values.values()], np.uint8)
-        on_grid = Volume(values[answer], stack.frame.grid.affine_ras)
-        mask = to_grid(on_grid, grid, order=0, fill=0.0)
-        path = write_answer(mask, place.label_values, form)
-        params = {
+        return str(path), {
             "label_names": names_in(mask.array, place.label_values),
             "study": asked.study,
             "clicks": as_json(step),
-            "steps": len(place.click_history.steps(clicked.user, asked.study)),
+            "steps": steps,
             "sequences": list(clicked.sequences or place.target.sequence_names),
             "latencies_ms": {"all": round((time.monotonic() - began) * 1000, 1)},
         }
-        return str(path), params
 
     def _pointings(
-        self, clicked: ClickRequest, step: Step | None, asked: Asked, grid: Grid
+        self, said: "_Said", step: Step | None, grid: Grid, prior: Volume | None
     ) -> dict[int, StudyPointing]:
         """Label index -> all that was said of it, on the canonical grid."""
-        place = self._workplace
-        names = place.target.label_names
-        start = masks_to_start_from(place, clicked, asked, grid)
-        said = dict(step.labels) if step else {}
-        if not said and start.any:
-            said = dict.fromkeys(names, Clicks())
-        source = place.datastore.catalogue.grid(asked)
-        found = {
-            names.index(name): StudyPointing(
-                clicks=clicks.on(grid, source),
-                scribbles=start.scribbles if name == (clicked.label or names[0]) else None,
-                prior=start.prior_of(place.label_values[name]),
+        place, clicked = self._workplace, said.request
+        scribbles = scribbles_of(place, clicked, said.asked, grid)
+        start = None if prior is None else on_grid(prior, grid)
+        clicks = said.clicks_on(grid, step)
+        found = {}
+        for k, label in enumerate(place.target.labels):
+            found[k] = StudyPointing(
+                clicks=clicks.get(label.name, Clicks()),
+                scribbles=scribbles if label.name == said.scribbled else Clicks(),
+                prior=None if start is None else start == label.value,
             )
-            for name, clicks in said.items()
-        }
         return {k: one for k, one in found.items() if not one.is_empty}
 
     def _reach(self, clicked: ClickRequest, at: int | None) -> Reach:
@@ -113,6 +126,58 @@ class ClickInfer(InferTask):
         if self.dimension == 3:
             return Reach(slices=clicked.most_slices, sequences=clicked.sequences)
         return Reach(only=at, sequences=clicked.sequences)
+
+
+class _Said:
+    """A request on top of what its user said before, of the image that it asks about."""
+
+    def __init__(self, place: Workplace, request: ClickRequest, asked: Asked) -> None:
+        self.request, self.asked = request, asked
+        self.scribbled = request.label or place.target.label_names[0]
+        self._history, self._catalogue = place.click_history, place.datastore.catalogue
+        self._seen = Seen(asked.sequence, asked.files.sources.keys(), self._grid_of)
+        self.grid = self._grid_of(asked.sequence)
+        # A session's image is another guest in every request.
+        self._study = f"session {request.session}" if request.session else asked.study
+
+    def step(self) -> Step | None:
+        """What counts once the request is taken in, which it is not yet."""
+        before = self._history.steps(self.request.user, self._study)
+        return next(reversed(steps_after(before, self.request, self._seen)), None)
+
+    def keep(self) -> int:
+        """Take the request in; returns the number of steps."""
+        if self.asked.guest and not self.request.session:
+            return 0  # no later request can name this image
+        return self._history.take(self.request, self._study, self._seen)
+
+    def clicks_on(self, grid: Grid, step: Step | None) -> dict[str, Clicks]:
+        """Label name -> clicks, on another grid."""
+        if step is None:
+            return {}
+        source = self._grid_of(step.sequence)
+        return {name: clicks.on(grid, source) for name, clicks in step.labels.items()}
+
+    def slice_of(self, step: Step | None, frame: SliceFrame) -> int | None:
+        """The axial slice, on the canonical grid, that a 2-D answer is of."""
+        if step is None or step.at is None:
+            return None
+        at = Clicks((step.at,)).on(frame.grid, self._grid_of(step.sequence))
+        return int(np.floor(at.foreground[0][2] + 0.5))
+
+    def _grid_of(self, sequence: str) -> Grid:
+        return self._catalogue.grid(replace(self.asked, sequence=sequence))
+
+
+def carrying_later(job: Job) -> Report:
+    """A report of a click: once all that was clicked is answered, other clicks go first."""
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == CARRYING:
+            job.turn = Turn.CARRYING
+        job(stage, done, total)
+
+    return report
 
 
 def refuse_outside(clicked: ClickRequest, grid: Grid) -> None:
@@ -128,21 +193,3 @@ def refuse_outside(clicked: ClickRequest, grid: Grid) -> None:
                 expected=f"a voxel of the image that was asked about, {grid}",
                 remedy="send voxel indices [i, j, k] of that image, not mm",
             )
-
-
-def slice_asked(step: Step, grid: Grid, frame: SliceFrame) -> int | None:
-    """The axial slice that a request is about, on the canonical grid.
-
-    The one that `slice` names where the volume is stored axially; else that of the newest click.
-    """
-    clicks = list(step.labels.values())
-    places = [*(c.box[0] for c in clicks if c.box), *(v for c in clicks for v in c.background),
-              *(v for c in clicks for v in c.foreground)]  # fmt: skip
-    if step.slice_index is not None:
-        places = [v for v in places if round(v[2]) == step.slice_index] or [
-            ((grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, float(step.slice_index))
-        ]
-    if not places:
-        return None
-    (_, _, z) = Clicks((places[-1],)).on(frame.grid, grid).foreground[0]
-    return int(np.floor(z + 0.5))

@@ -28,8 +28,10 @@ from zeus_app.errors import CancelledError
 from zeus_app.pipeline import Segmenter
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch
+from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
+from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Label, Target
 from zeus_app.targets import Sequence as Wanted
 from zeus_app.training.checkpoint import Checkpoints
@@ -338,10 +340,14 @@ def test_a_sequence_agrees_with_the_union_where_it_shows_the_same_label() -> Non
 FOUR_SLICES = grid((50, 40, 4), (1, 1, 4))
 
 
+def pictures(volumes: dict[str, Volume]) -> SliceStack:
+    return slice_stack(align_for(Study("painted", volumes), TARGET), TARGET.sequence_names)
+
+
 def slices_prepared(wanted: Sequence[Sequence[int]]) -> list[int]:
     """Which slice each call of the model was shown; `wanted` changes from call to call."""
     ahead, whole = iter(wanted), segmenter()
-    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}), wanted=lambda: next(ahead))
+    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}), wanted=lambda: next(ahead))
     shown = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in whole.model.prepared]
     return [int(s) for (s,) in shown]
 
@@ -361,14 +367,14 @@ def test_wanting_a_slice_that_does_not_exist_changes_nothing() -> None:
 def test_a_slice_is_prepared_picture_by_picture_so_that_a_click_waits_for_one() -> None:
     whole = segmenter()
     volume = stairs(FOUR_SLICES)
-    whole.prepare(Study("painted", {name: volume for name in TARGET.sequence_names}))
+    whole.prepare(pictures({name: volume for name in TARGET.sequence_names}))
     shown = [np.argwhere(tissue).tolist() for tissue, _ in whole.model.prepared]
     assert shown == [[[m, s]] for s in range(4) for m in range(2)]
 
 
 def test_preparing_writes_no_text() -> None:
     whole = segmenter()
-    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}))
+    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}))
     assert {guidance.scope for _, guidance in whole.model.prepared} == {"none"}
 
 
@@ -382,7 +388,7 @@ def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
 
     whole = segmenter()
     with pytest.raises(CancelledError):
-        whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}), report=report)
+        whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}), report=report)
     assert told == [("encoding", 0, 4), ("encoding", 1, 4), ("encoding", 2, 4)]
     assert len(whole.model.prepared) == 2
 
@@ -390,5 +396,5 @@ def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
 def test_a_model_that_keeps_nothing_is_shown_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = segmenter()
     monkeypatch.setattr(whole.model, "bytes_to_keep", lambda pictures: 0)
-    whole.prepare(Study("painted", {"T2": stairs(FOUR_SLICES)}))
+    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}))
     assert whole.model.prepared == []

@@ -31,6 +31,7 @@ from zeus_app.types import (
     LabelledStudy,
     Segmentation,
     SliceFrame,
+    SliceStack,
     Study,
     Volume,
 )
@@ -150,7 +151,7 @@ class Segmenter:
 
     def prepare(
         self,
-        study: Study,
+        stack: SliceStack,
         *,
         report: Report = silent,
         wanted: Callable[[], Collection[int]] = tuple,
@@ -160,16 +161,12 @@ class Segmenter:
         Picture by picture, so that what is more urgent waits for one alone. No text is written.
 
         Args:
-            study: its sequences, as stored.
+            stack: its pictures.
             report: told before each picture, in slices; may raise, or wait.
             wanted: axial indices on the canonical grid to encode next; asked before each slice.
-
-        Raises:
-            InputError: the study cannot be read this way; says why.
         """
         if not self.model.bytes_to_keep(1):
             return  # no tower to run
-        stack = slice_stack(align_for(study, self.target), self.target.sequence_names)
         left = [int(s) for s in np.flatnonzero(stack.tissue.any(axis=0))]
         total = len(left)
         for done in range(total):

@@ -12,6 +12,7 @@ from infer.clicks import ClickInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
 from zeus_app.server import priority
+from zeus_app.server.click_request import BACKGROUND
 from zeus_app.server.datastore import StudyDatastore
 from zeus_app.server.inference import answering_always, run_inference
 from zeus_app.server.scoring import DiceScoring
@@ -38,7 +39,8 @@ class ZeusApp(MONAILabelApp):
             conf=dict(conf),
             name=f"Zeus - {target.name}",
             description=f"{target.instance} in multi-sequence MRI; not for diagnosis",
-            labels=self.workplace.label_values,
+            # A list, to which OHIF adds; Slicer asks deepedit models for what it finds in it.
+            labels=[*self.workplace.label_values, BACKGROUND],
         )
         self._auto_update_scoring = False  # else a process starts at every click of Next
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from zeus_app.clicks.pointing import BESIDE, ON, Clicks, StudyPointing, by_slice
+from zeus_app.clicks.pointing import Clicks, StudyPointing, by_slice
 from zeus_app.studies.align import canonical
 from zeus_app.studies.slices import make_frame, to_pictures
 from zeus_app.types import Volume
@@ -91,12 +91,18 @@ def test_clicks_beyond_the_first_and_last_slice_are_left_out() -> None:
 
 def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    scribbles = np.zeros(SHAPE, np.uint8)
-    scribbles[3:9, 5, 2] = ON
-    scribbles[3:9, 10, 2] = BESIDE
-    said = by_slice(StudyPointing(scribbles=scribbles), frame)
+    on = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
+    beside = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
+    said = by_slice(StudyPointing(scribbles=Clicks(on, beside)), frame)
     assert sorted(said) == [2]
     assert (len(said[2].foreground), len(said[2].background)) == (6, 6)
+
+
+def test_of_a_long_scribble_few_points_count_and_of_clicks_all() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    many = tuple((5.0 + i / 100, 5.0, 2.0) for i in range(100))
+    assert len(by_slice(StudyPointing(scribbles=Clicks(many)), frame)[2].foreground) == 32
+    assert len(by_slice(StudyPointing(Clicks(many)), frame)[2].foreground) == 100
 
 
 def test_a_mask_to_start_from_is_shown_on_its_own_slices() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from zeus_app.clicks.pointing import Clicks, StudyPointing
-from zeus_app.clicks.segment import ClickSegmenter, Reach
+from zeus_app.clicks.segment import CARRYING, ClickSegmenter, Reach
 from zeus_app.encoders.kept import KeptImageEncoder
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
@@ -160,3 +160,65 @@ def test_a_click_into_the_air_says_so(segmenter: ClickSegmenter) -> None:
     stack.tissue[:, 8] = False
     with pytest.raises(InputError, match="shows tissue"):
         segmenter.segment(stack, {0: at((24.0, 40.0, 8.0))}, reach=Reach(only=8), report=silent)
+
+
+def prior_of(*slices: int) -> StudyPointing:
+    """A mask to start from that is not where the object is."""
+    prior = np.zeros(SHAPE, np.bool_)
+    prior[22:26, 36:40, slices] = True
+    return StudyPointing(prior=prior)
+
+
+def test_a_prior_of_which_nothing_is_said_is_the_answer(
+    segmenter: ClickSegmenter, encoder: TwoTissues
+) -> None:
+    one = prior_of(1, 3)
+    answer = segmenter.segment(stack_of(T2=OBJECT), {1: one}, reach=Reach(slices=9), report=silent)
+    assert one.prior is not None
+    assert np.array_equal(answer, 2 * one.prior)
+    assert encoder.encoded == 0
+
+
+def test_a_click_changes_a_prior_on_its_own_slice_alone(segmenter: ClickSegmenter) -> None:
+    prior = prior_of(2, 3, 4).prior
+    assert prior is not None
+    both = StudyPointing(Clicks((INSIDE,)), prior=prior)
+    answer = segmenter.segment(stack_of(T2=OBJECT), {0: both}, reach=Reach(slices=9), report=silent)
+    assert answer[..., 3].sum() > prior[..., 3].sum()
+    assert np.array_equal(answer[..., [2, 4]], prior[..., [2, 4]])
+
+
+def test_a_click_on_one_label_leaves_the_prior_of_another(segmenter: ClickSegmenter) -> None:
+    elsewhere = np.zeros(SHAPE, np.bool_)
+    elsewhere[50:54, 8:12, 3] = True
+    answer = segmenter.segment(
+        stack_of(T2=OBJECT),
+        {0: at(INSIDE), 1: StudyPointing(prior=elsewhere)},
+        reach=Reach(only=3),
+        report=silent,
+    )
+    assert answer[24, 40, 3] == 1
+    assert np.array_equal(answer == 2, elsewhere)
+
+
+def test_clicks_beside_a_label_alone_mark_nothing(segmenter: ClickSegmenter) -> None:
+    answer = segmenter.segment(
+        stack_of(T2=OBJECT), {0: at(b=INSIDE)}, reach=Reach(only=3), report=silent
+    )
+    assert not answer.any()
+
+
+def test_all_clicked_slices_are_answered_before_any_mask_is_carried_on(
+    segmenter: ClickSegmenter,
+) -> None:
+    stages: list[str] = []
+    stack = stack_of(T2=OBJECT, FLAIR=np.s_[40:50, 10:20, 2:6])
+    segmenter.segment(
+        stack,
+        {0: at(INSIDE), 1: at((45.0, 15.0, 3.0))},
+        reach=Reach(slices=1),
+        report=lambda stage, done, total: stages.append(stage),
+    )
+    own = [stage for stage in stages if stage != "encoding"]
+    assert own == sorted(own, key=["clicked slices", CARRYING].index)
+    assert {*own} == {"clicked slices", CARRYING}

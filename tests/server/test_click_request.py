@@ -1,14 +1,12 @@
-"""Requests as 3D Slicer, OHIF and plain HTTP send them, and the history they make."""
+"""Requests as 3D Slicer, OHIF and plain HTTP send them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from zeus_app.clicks.pointing import Clicks
 from zeus_app.errors import InputError
-from zeus_app.server.click_history import ClickHistory
-from zeus_app.server.click_request import read_clicks
+from zeus_app.server.click_request import read_clicks, says_it_all
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # labels lesion and cyst
@@ -41,6 +39,68 @@ def test_a_viewers_rectangle_is_two_corners_as_well() -> None:
     assert labels(roi=[[9, 4, 3], [2, 8, 3]])["lesion"].box == ((9, 4, 3), (2, 8, 3))
 
 
+def test_a_box_comes_on_top_of_the_clicks_of_the_label_it_is_drawn_for_and_of_no_other() -> None:
+    """As Slicer's SmartEdit sends a ROI beside the points of a deepedit model."""
+    roi = [2, 9, 4, 8, 3, 3]
+    found = labels(lesion=[[5, 6, 3]], cyst=[[7, 8, 3]], background=[], label="cyst", roi=roi)
+    assert found["cyst"].foreground == ((7, 8, 3),)
+    assert found["cyst"].box == ((2, 4, 3), (9, 8, 3))
+    assert found["lesion"] == Clicks(((5, 6, 3),), ((7, 8, 3),))
+
+
+def test_background_is_a_label_like_any_other_to_deepedit_clients() -> None:
+    found = labels(lesion=[[1, 2, 3]], cyst=[], background=[[4, 5, 6]], label="background")
+    assert found == {"lesion": Clicks(((1, 2, 3),), ((4, 5, 6),))}
+
+
+def test_who_points_at_the_background_points_beside_the_label() -> None:
+    found = labels(foreground=[[4, 5, 6]], background=[], label="background")
+    assert found == {"lesion": Clicks((), ((4, 5, 6),))}
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"foreground": [], "background": []}, True),
+        ({"background": []}, True),
+        ({"lesion": [], "cyst": []}, True),
+        ({"foreground": None}, False),
+        ({"prior": "original"}, False),
+        ({"label": "cyst"}, False),
+    ],
+)
+def test_empty_lists_say_nothing_and_a_request_without_lists_does_not_speak(
+    request_: dict[str, Any], says: bool
+) -> None:
+    assert read_clicks(request_, PHANTOM).says is says
+
+
+@pytest.mark.parametrize("word", ["reset_state", "reset", "undo", "refine", "scribbles"])
+def test_switches_are_read_as_monai_label_reads_them(word: str) -> None:
+    field = word.removesuffix("_state")
+    for given, meant in (("false", False), ("0", False), (False, False), ("True", True), (1, True)):
+        assert getattr(read_clicks({word: given}, PHANTOM), field) is meant
+    with pytest.raises(InputError, match=word):
+        read_clicks({word: "perhaps"}, PHANTOM)
+
+
+@pytest.mark.parametrize(
+    ("request_", "alone"),
+    [
+        ({"foreground": [[1, 2, 3]], "user": "ann"}, True),
+        ({"foreground": [[1, 2, 3]], "refine": "false"}, True),
+        ({"foreground": [[1, 2, 3]], "refine": True}, False),
+        ({"foreground": [[1, 2, 3]], "scribbles": True}, False),
+        ({"foreground": [[1, 2, 3]], "prior": "original"}, False),
+        ({"foreground": [[1, 2, 3]], "instructions": {"T2/lesion": "bright"}}, False),
+        ({"undo": True}, False),
+        ({}, False),
+    ],
+)
+def test_an_answer_may_depend_on_the_request_alone(request_: dict[str, Any], alone: bool) -> None:
+    assert says_it_all(request_, PHANTOM) is alone
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
@@ -59,64 +119,3 @@ def test_a_viewers_rectangle_is_two_corners_as_well() -> None:
 def test_what_cannot_be_read_is_named(request_: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_clicks(request_, PHANTOM)
-
-
-def follow(history: ClickHistory, study: str = "a", **request: Any) -> Any:
-    step = history.follow(read_clicks(request, PHANTOM), study, "T2")
-    return step.labels if step else None
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> ClickHistory:
-    return ClickHistory(tmp_path)
-
-
-def test_stock_clients_say_everything_again(history: ClickHistory) -> None:
-    follow(history, foreground=[[1, 1, 1]])
-    found = follow(history, foreground=[[1, 1, 1], [2, 2, 2]])
-    assert found["lesion"].foreground == ((1, 1, 1), (2, 2, 2))
-
-
-def test_refine_adds_to_what_was_said(history: ClickHistory) -> None:
-    follow(history, foreground=[[1, 1, 1]])
-    found = follow(history, background=[[2, 2, 2]], refine=True)
-    assert found["lesion"] == Clicks(((1, 1, 1),), ((2, 2, 2),))
-
-
-def test_undo_takes_the_newest_step_back_and_reset_all_of_them(history: ClickHistory) -> None:
-    follow(history, foreground=[[1, 1, 1]])
-    follow(history, foreground=[[2, 2, 2]], refine=True)
-    assert follow(history, undo=True)["lesion"].foreground == ((1, 1, 1),)
-    assert follow(history, reset=True) is None
-    assert history.steps("anonymous", "a") == []
-
-
-def test_undo_of_nothing_is_nothing(history: ClickHistory) -> None:
-    assert follow(history, undo=True) is None
-
-
-def test_a_request_that_comes_twice_is_one_step(history: ClickHistory) -> None:
-    for _ in range(2):
-        follow(history, foreground=[[1, 1, 1]])
-    assert len(history.steps("anonymous", "a")) == 1
-
-
-def test_users_and_studies_never_mix(history: ClickHistory) -> None:
-    follow(history, foreground=[[1, 1, 1]], user="ann")
-    follow(history, foreground=[[2, 2, 2]], user="bob")
-    follow(history, study="b", foreground=[[3, 3, 3]], user="ann")
-    found = [history.steps(u, s)[-1].labels["lesion"].foreground[0][0]
-             for u, s in (("ann", "a"), ("bob", "a"), ("ann", "b"))]  # fmt: skip
-    assert found == [1, 2, 3]
-
-
-def test_a_restarted_server_knows_what_was_said(tmp_path: Path) -> None:
-    follow(ClickHistory(tmp_path), foreground=[[1, 1, 1]])
-    assert len(ClickHistory(tmp_path).steps("anonymous", "a")) == 1
-
-
-def test_a_history_cut_short_counts_as_none(history: ClickHistory) -> None:
-    follow(history, foreground=[[1, 1, 1]])
-    path = history.place("anonymous", "a").with_suffix(".json")
-    path.write_text(path.read_text()[:-3])
-    assert history.steps("anonymous", "a") == []

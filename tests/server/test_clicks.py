@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
-from tests.server.conftest import SHAPE, affine, save
+from tests.server.conftest import SHAPE, affine, head, save
 
 
 def answer(server: running.Server, study: str, model: str = "clicks", **params: Any) -> Any:
@@ -102,6 +102,93 @@ def test_undo_and_reset_work_over_requests(server: running.Server) -> None:
     assert marked(answer(server, "alpha", reset=True, user="undo")[1]) == []
 
 
+def test_undo_goes_back_to_a_click_on_another_sequence(server: running.Server) -> None:
+    """FLAIR is half as fine in plane: its voxel (5, 3, 2) lies where T2's (10, 6, 2) does."""
+    answer(server, "alpha/FLAIR", foreground=[[5, 3, 2]], user="switch")
+    _, both = answer(server, "alpha", foreground=[[14, 8, 2]], refine=True, user="switch")
+    assert marked(both) == [[10, 6, 2], [14, 8, 2]]
+    answer(server, "alpha", undo=True, user="switch")
+    assert marked(answer(server, "alpha", user="switch")[1]) == [[10, 6, 2]]
+    _, on_flair = answer(server, "alpha/FLAIR", user="switch")
+    assert marked(on_flair) == [[5, 3, 2]]
+
+
+def test_in_2d_the_slice_of_the_newest_click_is_answered(server: running.Server) -> None:
+    answer(server, "alpha", foreground=[[10, 6, 2]], user="slices")
+    _, newer = answer(server, "alpha", foreground=[[12, 8, 4]], refine=True, user="slices")
+    assert marked(newer) == [[12, 8, 4]]
+    _, beside = answer(server, "alpha", background=[[14, 9, 2]], refine=True, user="slices")
+    assert marked(beside) == [[10, 6, 2]]
+    assert marked(answer(server, "alpha", undo=True, user="slices")[1]) == [[12, 8, 4]]
+
+
+def test_in_2d_a_slice_that_is_named_is_answered_once(server: running.Server) -> None:
+    clicks = [[10, 6, 2], [12, 8, 4]]
+    _, named = answer(server, "alpha", foreground=clicks, slice=2, user="named")
+    assert marked(named) == [[10, 6, 2]]
+    _, next_one = answer(server, "alpha", foreground=[[9, 9, 3]], refine=True, user="named")
+    assert marked(next_one) == [[9, 9, 3]]
+
+
+def test_empty_lists_clear_the_mask_without_an_error(server: running.Server) -> None:
+    for empty in ({"foreground": [], "background": []}, {"lesion": [], "cyst": []}):
+        answer(server, "alpha", foreground=[[10, 6, 2]], user="clear")
+        status, mask = answer(server, "alpha", **empty, user="clear")
+        assert (status, marked(mask)) == (200, [])
+
+
+def test_a_request_that_fails_leaves_no_step(server: running.Server) -> None:
+    status, _ = answer(server, "charlie", foreground=[[10, 6, 2]], prior="final", user="failed")
+    assert status == 400
+    found = requests.get(f"{server.url}/zeus/clicks/charlie", params={"user": "failed"}, timeout=10)
+    assert found.json()["steps"] == 0
+
+
+def test_a_session_has_a_history_of_its_own(
+    server: running.Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    file = save(tmp_path / "patient_t2.nii.gz", head(21), affine())
+    session = client.create_session(str(file))["session_id"]
+
+    def ask(**params: Any) -> Any:
+        file, _ = client.infer("clicks_3d", "", params, session_id=session)
+        return marked(nib.load(file))
+
+    ask(foreground=[[10, 6, 2]])
+    assert ask(foreground=[[12, 8, 3]], refine=True) == [[10, 6, 2], [12, 8, 3]]
+    assert ask(undo=True) == [[10, 6, 2]]
+
+
+def test_scribbles_are_of_the_label_that_is_named(server: running.Server, tmp_path: Path) -> None:
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[10, 6, 2] = 3
+    path = save(tmp_path / "scribbles.nii.gz", drawn, affine())
+    with path.open("rb") as file:
+        requests.put(
+            f"{server.url}/zeus/clicks/alpha/scribbles",
+            params={"user": "scribbler"}, files={"file": file}, timeout=10,
+        ).raise_for_status()  # fmt: skip
+    said = {"scribbles": True, "label": "cyst", "lesion": [[14, 8, 2]], "user": "scribbler"}
+    voxels = np.asarray(answer(server, "alpha", "edit", **said)[1].dataobj)
+    assert (voxels[10, 6, 2], voxels[14, 8, 2]) == (2, 1)
+
+
+def test_clients_are_told_what_labels_and_wishes_there_are(client: MONAILabelClient) -> None:
+    """OHIF adds to the app's labels as to a list; Slicer asks deepedit models for those in it."""
+    info = client.info()
+    assert info["labels"] == ["lesion", "cyst", "background"]
+    assert info["models"]["edit"]["labels"] == {"lesion": 1, "cyst": 2, "background": 0}
+    assert info["models"]["clicks"]["labels"] == {"lesion": 1, "cyst": 2}
+    assert info["models"]["clicks_3d"]["config"] == {"sequences": "", "most_slices": 64}
+    assert info["models"]["clicks"]["config"] == {"sequences": ""}
+
+
+def test_clicks_on_the_background_lie_beside_every_label(server: running.Server) -> None:
+    said = {"lesion": [[10, 6, 2]], "cyst": [], "background": [[12, 8, 2]]}
+    status, mask = answer(server, "alpha", "edit", **said, label="background", user="beside")
+    assert (status, marked(mask)) == (200, [[10, 6, 2]])
+
+
 def test_two_users_on_one_study_never_mix(server: running.Server) -> None:
     answer(server, "alpha", foreground=[[5, 6, 2]], user="ann")
     answer(server, "alpha", foreground=[[7, 6, 2]], user="bob")
@@ -143,6 +230,8 @@ def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path:
         ({"foreground": [[1, 2]]}, 400, "foreground"),
         ({"foreground": [[1, 2, 6]]}, 400, "a voxel of the image"),
         ({"foreground": [[1, 2, 3]], "label": "spleen"}, 404, "unknown label"),
+        ({"foreground": [[1, 2, 3]], "slice": 6}, 400, "slice 6"),
+        ({"undo": "perhaps"}, 400, "undo"),
         ({"prior": "final"}, 400, "submitted label"),
         ({"scribbles": True}, 400, "PUT /zeus/clicks"),
     ],

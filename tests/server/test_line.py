@@ -154,6 +154,31 @@ def test_a_paused_inference_goes_on_before_those_that_did_not_begin(office: Offi
     assert not next_one.running.is_set()
 
 
+def test_what_a_click_began_lets_other_clicks_go_first_but_no_inference() -> None:
+    jobs, log = Jobs(), []
+
+    def enter(study: str, urgent: bool) -> threading.Thread:
+        def work() -> None:
+            with jobs.job(study, urgent=urgent):
+                log.append(study)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        until(lambda: study in [one["study"] for one in jobs.as_json()])
+        return thread
+
+    with jobs.job("carried", urgent=True) as job:
+        waiting = [enter("inference", False), enter("clicked", True)]
+        job.turn = line.Turn.CARRYING
+        job("carrying on", 1, 9)
+        assert log == ["clicked"]
+        job("carrying on", 2, 9)
+        assert log == ["clicked"]
+    for thread in waiting:
+        thread.join(LONG_S)
+    assert log == ["clicked", "inference"]
+
+
 def test_an_inference_is_not_paused_by_another(office: Office) -> None:
     first, second = office.infer("a"), office.infer("b")
     first.step("encoding")

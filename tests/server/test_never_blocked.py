@@ -45,14 +45,14 @@ class Clients:
         self._asked: list[HTTPConnection] = []
         self._release = server.state / "release"
 
-    def ask(self, image: str, words: str = "") -> HTTPConnection:
+    def ask(self, image: str, words: str = "", model: str = "zeus", **said: Any) -> HTTPConnection:
         """POST /infer; other words make another request."""
         address = urlsplit(self._server.url)
         line = HTTPConnection(address.hostname or "", address.port, timeout=60)
-        params = {"instructions": {"T2/lesion": words}} if words else {}
+        params = said | ({"instructions": {"T2/lesion": words}} if words else {})
         line.request(
             "POST",
-            f"/infer/zeus?image={image}&output=image",
+            f"/infer/{model}?image={image}&output=image",
             body=urlencode({"params": json.dumps(params)}),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
@@ -141,6 +141,18 @@ def test_a_click_is_answered_in_the_midst_of_an_inference_and_before_all_that_wa
     )
     assert clicked.ok and clicked.content
     clients.see(["slow", *["alpha"] * WAITING])  # none of which has ended or lost its place
+
+
+def test_a_click_is_answered_while_another_waits_for_what_the_model_makes_of_a_text(
+    clients: Clients,
+) -> None:
+    text = clients.ask("slow", "bright", "clicks", foreground=[[17, 4, 2]])
+    until(lambda: [one["stage"] for one in clients.progress()] == ["encoding"])
+    other = clients.ask("bravo", "", "clicks", foreground=[[17, 4, 2]])
+    assert answer(other)[0].status == 200
+    clients.see(["slow"])
+    clients.release()
+    assert answer(text)[0].status == 200
 
 
 def test_beyond_the_bound_a_client_is_told_when_to_come_back(clients: Clients) -> None:

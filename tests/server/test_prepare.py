@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,6 @@ from zeus_app.progress import Report
 from zeus_app.server.prepare import MOST, Preparer
 from zeus_app.server.progress import Jobs
 from zeus_app.server.workplace import Workplace, open_workplace
-from zeus_app.types import Study
 
 LONG_S = 10
 SLICES = 4
@@ -40,23 +40,25 @@ class Bench:
         self._allowed = threading.Semaphore(0)
         self.preparer = Preparer(self.jobs, self._encode)
 
-    def _encode(
-        self, study: Study, *, report: Report, wanted: Callable[[], Collection[int]]
-    ) -> None:
-        left = [s for s in range(SLICES) if (study.id, s) not in self.encoded]
+    def _encode(self, study: Any, *, report: Report, wanted: Callable[[], Collection[int]]) -> None:
+        left = [s for s in range(SLICES) if (study, s) not in self.encoded]
         for done in range(len(left)):
             report("encoding", done, SLICES)
             assert self._allowed.acquire(timeout=LONG_S)
             chosen = next((s for s in wanted() if s in left), left[0])
             left.remove(chosen)
-            self.encoded.append((study.id, chosen))
+            self.encoded.append((study, chosen))
 
-    def open(self, study: str, *, first: tuple[int, ...] = (), again: bool = False) -> None:
-        def read() -> Study:
+    def open(self, study: str, version: int = 1, **how: Any) -> None:
+        def read() -> Any:
             self.read.append(study)
-            return Study(study, {})
+            return study  # for its pictures
 
-        self.preparer.open(study, read, first=first, again=again)
+        self.preparer.open(study, (study, version), read, **how)
+
+    def done(self) -> None:
+        """Wait until all is prepared."""
+        until(lambda: self.preparer.as_json() == [])
 
     def encode(self, slices: int) -> None:
         """Let so many slices be encoded, and wait until they are."""
@@ -101,7 +103,7 @@ def test_the_study_opened_last_comes_first(bench: Bench) -> None:
 def test_slices_that_were_clicked_come_first_even_in_a_study_under_way(bench: Bench) -> None:
     bench.open("a")
     bench.encode(1)
-    bench.open("a", first=(3, 2), again=True)
+    bench.open("a", first=(3, 2), again=False)
     bench.encode(2)
     assert bench.encoded == [("a", 0), ("a", 3), ("a", 2)]
 
@@ -110,16 +112,27 @@ def test_a_study_opened_twice_is_prepared_once(bench: Bench) -> None:
     bench.open("a")
     bench.open("a")
     bench.encode(SLICES)
-    until(lambda: bench.preparer.as_json() == [])
-    bench.open("a")
-    assert bench.preparer.as_json() == [] and bench.read == ["a"]
+    bench.done()
+    assert bench.read == ["a"]
 
 
-def test_an_explicit_request_prepares_it_again(bench: Bench) -> None:
+def test_opened_again_it_is_prepared_again_because_the_cache_may_have_lost_it(
+    bench: Bench,
+) -> None:
     bench.open("a")
     bench.encode(SLICES)
-    until(lambda: bench.preparer.as_json() == [])
-    bench.open("a", again=True)
+    bench.done()
+    bench.open("a")
+    until(lambda: bench.read == ["a", "a"])
+
+
+def test_clicks_prepare_it_again_only_when_its_files_changed(bench: Bench) -> None:
+    bench.open("a")
+    bench.encode(SLICES)
+    bench.done()
+    bench.open("a", again=False)
+    assert bench.preparer.as_json() == []
+    bench.open("a", version=2, again=False)
     until(lambda: bench.read == ["a", "a"])
 
 
@@ -130,55 +143,35 @@ def test_only_the_newest_are_remembered(bench: Bench) -> None:
     assert [one["study"] for one in bench.preparer.as_json()] == names[:0:-1]
 
 
-def test_an_inference_goes_first_and_the_study_is_let_go_of_meanwhile(bench: Bench) -> None:
+@pytest.mark.parametrize("urgent", [True, False])
+def test_what_is_more_urgent_goes_first_and_the_study_is_kept(bench: Bench, urgent: bool) -> None:
     bench.open("a")
     bench.encode(1)
     entered = threading.Event()
 
-    def infer() -> None:
-        with bench.jobs.job("b"):
-            entered.set()
-            assert [one["stage"] for one in bench.preparer.as_json()] == ["waiting"]
-
-    inference = threading.Thread(target=infer)
-    inference.start()
-    until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
-    bench.encode(1)
-    assert entered.wait(LONG_S)
-    inference.join(LONG_S)
-    until(lambda: bench.read == ["a", "a"])
-    bench.encode(2)
-    assert bench.encoded == [("a", s) for s in range(SLICES)]
-
-
-def test_a_click_goes_first_and_the_study_is_kept(bench: Bench) -> None:
-    bench.open("a")
-    bench.encode(1)
-    entered = threading.Event()
-
-    def click() -> None:
-        with bench.jobs.job("b", urgent=True):
+    def work() -> None:
+        with bench.jobs.job("b", urgent=urgent):
             entered.set()
 
-    clicking = threading.Thread(target=click)
-    clicking.start()
+    working = threading.Thread(target=work)
+    working.start()
     until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
     bench.encode(1)
     assert entered.wait(LONG_S)
     bench.encode(2)
     assert bench.read == ["a"]
-    clicking.join(LONG_S)
+    working.join(LONG_S)
 
 
 @pytest.mark.parametrize("error", [InputError("NaN", expected="x", remedy="y"), OSError("gone")])
 def test_a_study_that_cannot_be_prepared_is_logged_and_the_next_one_is(
     bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> Study:
+    def fail() -> Any:
         raise error
 
     with caplog.at_level(logging.WARNING):
-        bench.preparer.open("broken", fail)
+        bench.preparer.open("broken", 1, fail)
         until(lambda: bench.preparer.as_json() == [])
     assert "broken was not prepared" in caplog.text
     bench.open("a")
@@ -197,7 +190,7 @@ def test_the_setting_turns_off_what_happens_unasked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, prepared = opened(tmp_path, prepare="false"), []
-    monkeypatch.setattr(place.preparer, "open", lambda name, read, **how: prepared.append(name))
+    monkeypatch.setattr(place.preparer, "open", lambda name, *_, **how: prepared.append(name))
     place.opened("alpha")
     place.opened_session("1", tmp_path)
     place.clicked(place.datastore.catalogue.resolve("alpha"), 1, 3)
@@ -210,19 +203,35 @@ def test_a_sequence_that_is_opened_stands_for_its_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, read = opened(tmp_path), []
-    monkeypatch.setattr(place.preparer, "open", lambda name, how: read.append((name, how())))
+    monkeypatch.setattr(
+        place.preparer, "open", lambda name, _, pictures, **how: read.append((name, pictures()))
+    )
     place.opened("alpha/FLAIR")
-    ((name, study),) = read
-    assert name == "alpha" and set(study.volumes) == {"T2", "FLAIR"}
+    ((name, stack),) = read
+    assert name == "alpha" and stack.tissue.any(axis=1).all() and stack.sequences == ("T2", "FLAIR")
+
+
+def test_a_click_and_its_preparation_read_a_study_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, stacks = opened(tmp_path), []
+    monkeypatch.setattr(
+        place.preparer, "open", lambda name, _, pictures, **how: stacks.append(pictures())
+    )
+    asked = place.datastore.catalogue.resolve("alpha")
+    seen = place.pictures_of(asked)
+    place.clicked(asked, 1, 3)
+    place.opened("alpha")
+    assert [stack is seen for stack in stacks] == [True, True]
 
 
 def test_around_a_click_a_study_is_prepared_from_there_on_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, opened_at = opened(tmp_path), []
-    monkeypatch.setattr(place.preparer, "open", lambda name, read, **how: opened_at.append(how))
+    monkeypatch.setattr(place.preparer, "open", lambda *_, **how: opened_at.append(how))
     place.clicked(place.datastore.catalogue.resolve("alpha"), 3, 6)
-    assert opened_at == [{"first": (3, 2, 4, 1, 5, 0)}]
+    assert opened_at == [{"first": (3, 2, 4, 1, 5, 0), "again": False}]
 
 
 def preparing(server: Server) -> list[str]:

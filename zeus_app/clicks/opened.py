@@ -22,6 +22,7 @@ class OpenStudies:
         self._target, self._limit = target, limit_bytes
         self._lock = threading.Lock()
         self._stacks: OrderedDict[Hashable, SliceStack] = OrderedDict()
+        self._reading: dict[Hashable, threading.Lock] = {}
 
     def stack(self, key: Hashable, read: Callable[[], Study]) -> SliceStack:
         """A study's pictures.
@@ -33,15 +34,27 @@ class OpenStudies:
         Raises:
             InputError: it cannot be aligned.
         """
+        if (known := self._known(key)) is not None:
+            return known
+        with self._lock:
+            reading = self._reading.setdefault(key, threading.Lock())
+        with reading:  # whoever else asks for it waits, and finds it
+            if (known := self._known(key)) is not None:
+                return known
+            try:
+                stack = slice_stack(align_for(read(), self._target), self._target.sequence_names)
+                with self._lock:
+                    self._stacks[key] = stack
+                    self._close_the_oldest()
+            finally:
+                self._reading.pop(key, None)
+            return stack
+
+    def _known(self, key: Hashable) -> SliceStack | None:
         with self._lock:
             if key in self._stacks:
                 self._stacks.move_to_end(key)
-                return self._stacks[key]
-        stack = slice_stack(align_for(read(), self._target), self._target.sequence_names)
-        with self._lock:
-            self._stacks[key] = stack
-            self._close_the_oldest()
-        return stack
+            return self._stacks.get(key)
 
     def _close_the_oldest(self) -> None:
         while len(self._stacks) > 1 and sum(map(_bytes, self._stacks.values())) > self._limit:

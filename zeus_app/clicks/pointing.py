@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeus_app.studies.slices import to_pictures, to_pixels
-from zeus_app.types import BoolArray, Grid, LabelArray, SliceFrame
+from zeus_app.types import BoolArray, Grid, SliceFrame
 
 Point = tuple[float, float]
 """(row, column) in px; whole numbers are pixel centres."""
@@ -36,6 +36,11 @@ class Pointing:
         """Whether nothing says where the label is; clicks beside it do not."""
         has_prior = self.prior is not None and bool(self.prior.any())
         return not (self.foreground or self.box or has_prior)
+
+    @property
+    def is_prior_alone(self) -> bool:
+        """Whether there is a mask to start from, and not a word about it."""
+        return not (self.foreground or self.background or self.box or self.is_empty)
 
 
 Voxel = tuple[float, float, float]
@@ -69,24 +74,22 @@ class Clicks:
         matrix = np.linalg.inv(target.affine_ras) @ source.affine_ras
 
         def there(voxels: tuple[Voxel, ...]) -> tuple[Voxel, ...]:
-            return tuple(
-                (float(x), float(y), float(z))
-                for x, y, z in (matrix[:3, :3] @ np.array(v) + matrix[:3, 3] for v in voxels)
-            )
+            places = np.array(voxels, np.float64).reshape(-1, 3) @ matrix[:3, :3].T
+            return tuple(map(_voxel, places + matrix[:3, 3]))
 
         box = None
         if self.box is not None:
             # A corner voxel is inside up to its outer faces, whichever way its axes are turned.
             low, high = np.min(self.box, axis=0) - 0.5, np.max(self.box, axis=0) + 0.5
             corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
-            turned = np.array(there(tuple(map(tuple, corners.tolist()))))
+            turned = np.array(there(tuple(map(_voxel, corners))))
             first, last = turned.min(axis=0) + 0.5, turned.max(axis=0) - 0.5
             box = (_voxel(np.minimum(first, last)), _voxel(np.maximum(first, last)))
         return Clicks(there(self.foreground), there(self.background), box)
 
 
 def _voxel(values: npt.NDArray[np.float64]) -> Voxel:
-    x, y, z = (float(value) for value in values)
+    x, y, z = values.tolist()
     return x, y, z
 
 
@@ -96,23 +99,22 @@ class StudyPointing:
 
     Attributes:
         clicks: in voxels of that grid.
-        scribbles: uint8 (X, Y, S), 1 where the label was scribbled on, 2 beside it; or None.
+        scribbles: voxels that were scribbled on, and beside it; clicks, but many.
         prior: bool (X, Y, S), a mask to start from; or None.
     """
 
     clicks: Clicks = field(default_factory=Clicks)
-    scribbles: LabelArray | None = None
+    scribbles: Clicks = field(default_factory=Clicks)
     prior: BoolArray | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all was said."""
-        marked = any(mask is not None and mask.any() for mask in (self.scribbles, self.prior))
-        return not (self.clicks.foreground or self.clicks.background or self.clicks.box or marked)
+        said = (self.clicks, self.scribbles)
+        clicked = any(one.foreground or one.background or one.box for one in said)
+        return not (clicked or (self.prior is not None and self.prior.any()))
 
 
-ON, BESIDE = 1, 2
-"""Values of a scribble."""
 SCRIBBLE_POINTS = 32
 """Most points of one scribble on one slice; they are taken evenly along it."""
 
@@ -120,8 +122,8 @@ SCRIBBLE_POINTS = 32
 def by_slice(pointing: StudyPointing, frame: SliceFrame) -> dict[int, Pointing]:
     """What was said about each slice, in pixels; slices of which nothing was said are left out."""
     clicks = pointing.clicks
-    on = _points(_with_scribbles(clicks.foreground, pointing.scribbles, ON), frame)
-    beside = _points(_with_scribbles(clicks.background, pointing.scribbles, BESIDE), frame)
+    on = _points(clicks.foreground, pointing.scribbles.foreground, frame)
+    beside = _points(clicks.background, pointing.scribbles.background, frame)
     boxed = _boxes(clicks.box, frame) if clicks.box else {}
     prior = pointing.prior
     shown = [] if prior is None else [int(s) for s in np.flatnonzero(prior.any(axis=(0, 1)))]
@@ -136,7 +138,18 @@ def by_slice(pointing: StudyPointing, frame: SliceFrame) -> dict[int, Pointing]:
     }
 
 
-def _points(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Point]]:
+def _points(
+    clicks: tuple[Voxel, ...], scribbled: tuple[Voxel, ...], frame: SliceFrame
+) -> dict[int, list[Point]]:
+    """Slice -> every click, and few of the voxels that were scribbled on."""
+    found = _in_slices(clicks, frame)
+    for s, points in _in_slices(scribbled, frame).items():
+        chosen = np.linspace(0, len(points) - 1, min(SCRIBBLE_POINTS, len(points))).round()
+        found.setdefault(s, []).extend(points[int(i)] for i in chosen)
+    return found
+
+
+def _in_slices(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Point]]:
     """Slice -> points; what lies beyond the first or last slice's face is left out."""
     found: dict[int, list[Point]] = {}
     if voxels:
@@ -145,19 +158,6 @@ def _points(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Poin
             if 0 <= slice_index < frame.grid.shape[2]:
                 found.setdefault(slice_index, []).append((row, col))
     return found
-
-
-def _with_scribbles(
-    clicks: tuple[Voxel, ...], scribbles: LabelArray | None, value: int
-) -> tuple[Voxel, ...]:
-    if scribbles is None:
-        return clicks
-    drawn: list[Voxel] = []
-    for s in np.flatnonzero((scribbles == value).any(axis=(0, 1))):
-        places = np.argwhere(scribbles[:, :, s] == value)
-        chosen = np.linspace(0, len(places) - 1, min(SCRIBBLE_POINTS, len(places))).round()
-        drawn += [(float(x), float(y), float(s)) for x, y in places[chosen.astype(int)]]
-    return (*clicks, *drawn)
 
 
 def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:

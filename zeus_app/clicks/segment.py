@@ -1,6 +1,6 @@
 """Clicks on a study become masks: on the clicked slices, or carried on through their neighbours."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,12 @@ from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices
 from zeus_app.progress import Report
 from zeus_app.studies.slices import to_voxels
-from zeus_app.types import BoolArray, FloatArray, LabelArray, SliceStack
+from zeus_app.types import BoolArray, FloatArray, LabelArray, SliceFrame, SliceStack
 
 LEAST_OVERLAP = 0.5
 """Least Dice of two neighbouring slices' masks for them to be of one object."""
+CARRYING = "carrying on"
+"""The stage once all that was pointed at is answered: from here on others may go first."""
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,39 @@ class ClickSegmenter:
 
         Returns:
             (X, Y, S) uint8 on the stack's canonical grid: 0, or k + 1 of the most probable label.
+            Where only a prior says something, it is what it was.
 
         Raises:
-            InputError: nothing was pointed at where a sequence shows tissue.
+            InputError: a label was pointed at on slices alone where no sequence shows tissue.
         """
         frame = stack.frame
-        found: dict[int, dict[int, FloatArray]] = {}
-        for k, pointing in pointings.items():
-            said = by_slice(pointing, frame)
-            if reach.only is not None:
-                said = {s: one for s, one in said.items() if s == reach.only}
-            walk = _Walk(self, stack, reach, report)
-            for s, probabilities in walk.through(said).items():
-                found.setdefault(s, {})[k] = probabilities
-        labels = 1 + max(pointings, default=0)
+        walks = {
+            k: _Walk(self, stack, reach, report, by_slice(pointing, frame))
+            for k, pointing in pointings.items()
+        }
+        clicked = {k: walk.clicked() for k, walk in walks.items()}
         answer = np.zeros(frame.grid.shape, np.uint8)
+        for k, pointing in pointings.items():
+            if pointing.prior is not None:
+                kept = sorted(walks[k].left_alone)
+                answer[..., kept] = np.where(pointing.prior[..., kept], k + 1, answer[..., kept])
+        found: dict[int, dict[int, FloatArray]] = {}
+        for k, walk in walks.items():
+            for s, probabilities in (clicked[k] | walk.carried(clicked[k])).items():
+                found.setdefault(s, {})[k] = probabilities
         for s, by_label in found.items():
-            pictures = np.zeros((labels, 1, frame.size, frame.size), np.float32)
-            for k, probabilities in by_label.items():
-                pictures[k, 0] = probabilities
-            voxels = torch.from_numpy(to_voxels(pictures, frame)[..., 0])  # (K, X, Y)
-            answer[..., s] = label_indices(voxels, threshold=self._threshold).numpy()
+            labels = self._labels(by_label, frame)
+            answer[..., s] = np.where(labels > 0, labels, answer[..., s])
         return answer
+
+    def _labels(self, by_label: Mapping[int, FloatArray], frame: SliceFrame) -> LabelArray:
+        """One slice's pictures -> (X, Y) of 0, or k + 1."""
+        pictures = np.zeros((1 + max(by_label), 1, frame.size, frame.size), np.float32)
+        for k, probabilities in by_label.items():
+            pictures[k, 0] = probabilities
+        voxels = torch.from_numpy(to_voxels(pictures, frame)[..., 0])  # (K, X, Y)
+        labels: LabelArray = label_indices(voxels, threshold=self._threshold).numpy()
+        return labels
 
     def embeddings(
         self, stack: SliceStack, s: int, sequences: Sequence[str], report: Report
@@ -121,53 +134,66 @@ class ClickSegmenter:
 
 
 class _Walk:
-    """One label's way through the slices."""
+    """One label's way through the slices.
+
+    Attributes:
+        left_alone: the slices where its prior stays as it is.
+    """
 
     def __init__(
-        self, segmenter: ClickSegmenter, stack: SliceStack, reach: Reach, report: Report
+        self,
+        segmenter: ClickSegmenter,
+        stack: SliceStack,
+        reach: Reach,
+        report: Report,
+        said: Mapping[int, Pointing],
     ) -> None:
         self._segmenter, self._stack = segmenter, stack
         self._reach, self._report = reach, report
+        wanted = {s: one for s, one in said.items() if reach.only in (None, s)}
+        self.left_alone = {s for s, one in wanted.items() if one.is_prior_alone}
+        self._said = {s: one for s, one in wanted.items() if s not in self.left_alone}
         self._clicked: dict[int, torch.Tensor] = {}  # slice -> (M', 256, 64, 64)
 
-    def through(self, said: Mapping[int, Pointing]) -> dict[int, FloatArray]:
-        """Slice -> (256, 256) probabilities.
+    def clicked(self) -> dict[int, FloatArray]:
+        """Slice -> (256, 256) probabilities, of the slices that were pointed at.
 
         Raises:
-            InputError: none of the clicked slices shows tissue.
+            InputError: none of them shows tissue.
         """
         found: dict[int, FloatArray] = {}
-        for s, pointing in said.items():
-            if not pointing.is_empty and (clicked := self._at(s, pointing)) is not None:
-                found[s], self._clicked[s] = clicked
-        if said and not found:
+        pointed = {s: one for s, one in self._said.items() if not one.is_empty}
+        for s, pointing in pointed.items():
+            if (there := self._at(s, pointing, "clicked slices")) is not None:
+                found[s], self._clicked[s] = there
+        if pointed and not found:
             raise InputError(
-                f"clicks on slices {', '.join(map(str, sorted(said)))} alone",
+                f"clicks on slices {', '.join(map(str, sorted(pointed)))} alone",
                 expected="a foreground click, a box or a mask on a slice that shows tissue",
                 remedy="click into the tissue",
             )
-        for s in sorted(found) if self._reach.slices else ():
+        return found
+
+    def carried(self, clicked: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """The same of their neighbours."""
+        found: dict[int, FloatArray] = {}
+        for s in sorted(clicked) if self._reach.slices else ():
             for way in (1, -1):
-                found |= self._carried(found[s], s, way, said, found)
+                found |= self._carried(clicked[s], s, way, {*clicked, *found, *self.left_alone})
         return found
 
     def _carried(
-        self,
-        start: FloatArray,
-        s: int,
-        way: int,
-        said: Mapping[int, Pointing],
-        found: Mapping[int, FloatArray],
+        self, start: FloatArray, s: int, way: int, known: Collection[int]
     ) -> dict[int, FloatArray]:
-        """From a clicked slice to its neighbours, until the object ends or another click is met."""
+        """From a clicked slice to its neighbours, until the object ends or a known slice is met."""
         carried: dict[int, FloatArray] = {}
         prior = start > 0.5
         clicked = look(self._clicked[s], prior)
         for here in self._ahead(s, way):
-            if here in found or not prior.any():
+            if here in known or not prior.any():
                 break
-            beside = said[here].background if here in said else ()
-            there = self._at(here, Pointing(prior=prior, background=beside))
+            beside = self._said[here].background if here in self._said else ()
+            there = self._at(here, Pointing(prior=prior, background=beside), CARRYING)
             if there is None:
                 break
             answer, embeddings = there
@@ -182,9 +208,9 @@ class _Walk:
         slices = self._stack.frame.grid.shape[2]
         return range(s + way, max(-1, min(slices, last + way)), way)
 
-    def _at(self, s: int, pointing: Pointing) -> tuple[FloatArray, torch.Tensor] | None:
+    def _at(self, s: int, pointing: Pointing, stage: str) -> tuple[FloatArray, torch.Tensor] | None:
         """The answer on one slice, and its embeddings; None where no sequence shows tissue."""
-        self._report("clicked slices", s, self._stack.frame.grid.shape[2])
+        self._report(stage, s, self._stack.frame.grid.shape[2])
         embeddings = self._segmenter.embeddings(self._stack, s, self._reach.sequences, self._report)
         if not len(embeddings):
             return None

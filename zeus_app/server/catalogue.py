@@ -31,6 +31,7 @@ from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 
 logger = logging.getLogger(__name__)
 _LONGEST_FILE_NAME = 160  # of an upload, quoted; sequence and ending follow
+_GRIDS = 4096  # that are remembered
 _SEQUENCE_MARK = "~"  # in an upload's file name, between its id, which has none, and its sequence
 
 
@@ -135,10 +136,13 @@ class Catalogue:
     def grid(self, asked: Asked) -> Grid:
         """The grid the client sees; read once a file version."""
         with self._told_unusable(asked):
-            key = (asked.study, asked.sequence, *versions(asked.source))
-            if key not in self._grids:
-                self._grids[key] = asked.source.load().grid
-            return self._grids[key]
+            key = (asked.sequence, *versions(asked.source))  # a guest's study is new every time
+            grid = self._grids.get(key) or asked.source.load().grid
+            with self._lock:
+                self._grids[key] = grid
+                while len(self._grids) > _GRIDS:
+                    del self._grids[next(iter(self._grids))]
+            return grid
 
     def read(self, asked: Asked) -> Study:
         """Every sequence of a study.

@@ -3,6 +3,8 @@
 - deepgrow: "foreground" and "background", lists of [i, j, k] of the volume the client loaded,
   "label", "slice" (2-D), "roi" [i0, i1, j0, j1, k0, k1] or two corners, "reset_state";
 - deepedit: a list of [i, j, k] under each label's name, and under "background".
+
+Both say all that counts in every request, and nothing with empty lists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +21,19 @@ from zeus_app.types import Guidance
 _VOXELS = "a list of [i, j, k] voxel indices of the image"
 MOST_SLICES = 64
 """How far a 3-D answer is carried on from a clicked slice, unless told."""
+BACKGROUND = "background"
+"""Beside every label; stock clients take it for one more label."""
+_YES, _NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0", "")
 
 
 @dataclass(frozen=True)
 class ClickRequest:
-    """One request, with everything that was said so far where the client says it all.
+    """One request.
 
     Attributes:
         labels: label name -> clicks, in voxels of the image that was asked about.
+        says: whether it has words for clicks and boxes, be they empty; then, unless `refine` or
+            `undo`, its labels are all that counts.
         slice_index: of the third axis of that image: the one to answer for, in 2-D.
         refine: the clicks come on top of the ones before; stock clients send all of them again.
         undo, reset: take back the newest request, or all of them.
@@ -38,9 +45,11 @@ class ClickRequest:
         guidance: the instructions of "text".
         scribbles: whether the uploaded scribbles count.
         user: whose clicks these are.
+        session: MONAI Label's session whose image it is about, or "".
     """
 
     labels: Mapping[str, Clicks]
+    says: bool
     slice_index: int | None
     refine: bool
     undo: bool
@@ -52,6 +61,7 @@ class ClickRequest:
     guidance: Guidance
     scribbles: bool
     user: str
+    session: str
 
 
 def read_clicks(request: Mapping[str, Any], target: Target) -> ClickRequest:
@@ -65,40 +75,60 @@ def read_clicks(request: Mapping[str, Any], target: Target) -> ClickRequest:
         lookup("sequence", name, {known: known for known in target.sequence_names})
     return ClickRequest(
         labels=_labels(request, target),
+        says=_says(request, target),
         slice_index=_whole(request, "slice", None),
-        refine=bool(request.get("refine")),
-        undo=bool(request.get("undo")),
-        reset=bool(request.get("reset") or request.get("reset_state")),
+        refine=_truth(request, "refine"),
+        undo=_truth(request, "undo"),
+        reset=_truth(request, "reset") or _truth(request, "reset_state"),
         sequences=sequences,
         most_slices=_whole(request, "most_slices", MOST_SLICES) or 0,
         label=_label(request, target),
         prior=_prior(request),
         guidance=read_guidance(request, target),
-        scribbles=bool(request.get("scribbles")),
+        scribbles=_truth(request, "scribbles"),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
+        session=str(request.get("session_id") or ""),
     )
 
 
+def says_it_all(request: Mapping[str, Any], target: Target) -> bool:
+    """Whether the answer depends on the request alone: on no history, and on no mask kept.
+
+    Raises:
+        InputError: as `read_clicks`.
+    """
+    also = any(_truth(request, name) for name in ("refine", "undo", "scribbles"))
+    return _says(request, target) and not also and not _prior(request)
+
+
+def _says(request: Mapping[str, Any], target: Target) -> bool:
+    words = ("foreground", BACKGROUND, "roi", *target.label_names)
+    return any(request.get(word) is not None for word in words)
+
+
 def _labels(request: Mapping[str, Any], target: Target) -> dict[str, Clicks]:
-    beside = _voxels(request.get("background"), "background")
+    on = _voxels(request.get("foreground"), "foreground")
+    beside = _voxels(request.get(BACKGROUND), BACKGROUND)
+    if request.get("label") == BACKGROUND:  # whoever points at it points beside the labels
+        on, beside = (), beside + on
     by_name = {
         name: _voxels(request[name], name) for name in target.label_names if request.get(name)
     }
     box = _box(request.get("roi"))
-    if request.get("foreground") or box or (beside and not by_name):
-        name = _label(request, target) or target.label_names[0]
-        by_name[name] = _voxels(request.get("foreground"), "foreground")
+    named = _label(request, target) or target.label_names[0]
+    if on or box or (beside and not by_name):
+        by_name[named] = by_name.get(named, ()) + on
     return {
         # A click on another label is one beside this label.
-        name: Clicks(on, beside + _others(by_name, name), box)
-        for name, on in by_name.items()
+        name: Clicks(voxels, beside + _others(by_name, name), box if name == named else None)
+        for name, voxels in by_name.items()
     }
 
 
 def _label(request: Mapping[str, Any], target: Target) -> str:
     label = request.get("label") or ""
-    if not isinstance(label, str):
-        return ""  # deepedit clients send the list of all labels
+    if not isinstance(label, str) or label == BACKGROUND:
+        return ""  # some deepedit clients send the list of all labels
     return lookup("label", label, {name: name for name in target.label_names}) if label else ""
 
 
@@ -141,6 +171,15 @@ def _box(given: object) -> tuple[Voxel, Voxel] | None:
         )
     first, second = _voxels(given if len(given) == 2 else [given[0::2], given[1::2]], "roi")
     return first, second
+
+
+def _truth(request: Mapping[str, Any], name: str) -> bool:
+    """As MONAI Label reads it: bool("false") would be true."""
+    given = request.get(name)
+    word = "" if given is None else str(given).lower()
+    if word not in (*_YES, *_NO):
+        raise InputError(f"{name} {given!r}", expected="true or false", remedy="send one of these")
+    return word in _YES
 
 
 def _whole(request: Mapping[str, Any], name: str, default: int | None) -> int | None:

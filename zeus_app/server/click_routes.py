@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, UploadFile
+from monailabel.endpoints.user.auth import User
 
 from zeus_app.server.click_history import as_json
 from zeus_app.server.click_start import keep_upload
-from zeus_app.server.routes import ANNOTATOR, USER
+from zeus_app.server.routes import ANNOTATOR, USER, logged_in
 from zeus_app.server.workplace import Workplace
 
 
@@ -21,10 +22,10 @@ def click_routes(workplace: Callable[[], Workplace]) -> APIRouter:
     """
     router = APIRouter(prefix="/zeus/clicks", tags=["Zeus"])
 
-    @router.get("/{study}", dependencies=[USER])
-    def said(study: str, user: str = "anonymous") -> dict[str, Any]:
+    @router.get("/{study}")
+    def said(who: Annotated[User, USER], study: str, user: str = "anonymous") -> dict[str, Any]:
         """What a user has said of a study so far, in voxels of `sequence`."""
-        place = workplace()
+        place, user = workplace(), logged_in(who).get("user", user)
         steps = place.click_history.steps(user, place.datastore.catalogue.resolve(study).study)
         newest = steps[-1] if steps else None
         return {
@@ -35,15 +36,16 @@ def click_routes(workplace: Callable[[], Workplace]) -> APIRouter:
             "clicks": as_json(newest),
         }
 
-    @router.put("/{study}/{kind}", dependencies=[ANNOTATOR])
+    @router.put("/{study}/{kind}")
     def upload(
+        who: Annotated[User, ANNOTATOR],
         study: str,
         kind: Literal["scribbles", "prior"],
         file: Annotated[UploadFile, File()],
         user: str = "anonymous",
     ) -> dict[str, str]:
         """Keep scribbles (2 beside the label, 3 on it), or a mask to start from."""
-        place = workplace()
+        place, user = workplace(), logged_in(who).get("user", user)
         asked = place.datastore.catalogue.resolve(study)
         with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
             path = Path(folder) / (Path(file.filename or "").name or f"{kind}.nii.gz")

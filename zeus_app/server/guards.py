@@ -16,13 +16,14 @@ from fastapi import APIRouter, BackgroundTasks, Body, File, Form, Request, Uploa
 from fastapi.concurrency import run_in_threadpool
 from monailabel.endpoints import activelearning, batch_infer, scoring, train
 from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.registry import lookup
 from zeus_app.server.forms import json_object
-from zeus_app.server.routes import ADMIN, ANNOTATOR, USER
+from zeus_app.server.routes import ADMIN, ANNOTATOR, USER, logged_in
 from zeus_app.server.single_flight import SingleFlight
 from zeus_app.server.workplace import Workplace
 
@@ -67,10 +68,11 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
     waiting = app().workplace.config.waiting  # of clicks, and of inferences
     flight = SingleFlight(threads=2 * (1 + waiting) + _FOR_REFUSALS)
 
-    @router.post("/infer/{model}", tags=["Infer"], dependencies=[USER])
+    @router.post("/infer/{model}", tags=["Infer"])
     async def infer(
         http: Request,
         background_tasks: BackgroundTasks,
+        user: Annotated[User, USER],
         model: str,
         image: str = "",
         session_id: str = "",
@@ -85,6 +87,7 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         here = app()
         task = lookup("model", model, here.tasks("model"))
         request = _refuse_overwriting(json_object(params), {"model": model, "image": image})
+        request |= {**logged_in(user), "session_id": session_id}
         if output == ResultType.dicom_seg:
             raise InputError(
                 "output=dicom_seg", expected="image, json or all", remedy="ask for image"
@@ -94,8 +97,8 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
             with _image_id(here, image, session_id, file) as image_id:
                 return here.infer({**request, "model": model, "image": image_id})
 
-        asked = [model, image, session_id, request, here.workplace.served]
-        alike = file is None and getattr(task, "same_when_repeated", False)
+        asked = [model, image, request, here.workplace.served]
+        alike = file is None and task.same_when_repeated(request)
         key = json.dumps(asked, sort_keys=True) if alike else ""
         result = await flight.answer(work, key=key, http=http, jobs=here.workplace.jobs)
         return await run_in_threadpool(

@@ -22,8 +22,9 @@ class Turn(IntEnum):
     """Who goes before whom: the lower number first."""
 
     CLICK = 0
-    INFERENCE = 1
-    PREPARATION = 2
+    CARRYING = 1  # the rest of a click: from the slices that it was on to their neighbours
+    INFERENCE = 2
+    PREPARATION = 3
 
 
 @dataclass(eq=False)
@@ -66,8 +67,9 @@ P = TypeVar("P", bound=Place)
 class Line(Generic[P]):
     """A line with a bound, fair between studies.
 
-    Clicks go first, then inferences, then preparation. Among equals a paused one goes on first,
-    then the study that was served longest ago, so that one study cannot take every turn.
+    Clicks go first, then what they began, then inferences, then preparation. Among equals a paused
+    one goes on first, then the study that was served longest ago, so that one study cannot take
+    every turn.
 
     Args:
         waiting: how many clicks may wait, and how many inferences.
@@ -128,11 +130,6 @@ class Line(Generic[P]):
         """Some are unwanted since: they leave the line, or stop at their next batch."""
         with self._changed:
             self._changed.notify_all()
-
-    def has(self, turn: Turn) -> bool:
-        """Whether one of this kind waits."""
-        with self._changed:
-            return any(other.turn == turn for other in self._others)
 
     def order(self) -> list[P]:
         """All in the line: the one that runs, then as their turns would come."""

@@ -3,27 +3,27 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.server.progress import Jobs
-from zeus_app.types import Study
+from zeus_app.types import SliceStack
 
 logger = logging.getLogger(__name__)
 
 MOST = 4
 """Studies that are remembered as open; opening a fifth forgets the oldest."""
-_FINISHED = 16  # studies that are not prepared again when they are opened again
+_FINISHED = 16  # versions of studies' files that no click has prepared again
 
 
 class Prepare(Protocol):
     """Encodes a study into the cache; see `Segmenter.prepare`."""
 
     def __call__(
-        self, study: Study, *, report: Report, wanted: Callable[[], Collection[int]]
+        self, stack: SliceStack, *, report: Report, wanted: Callable[[], Collection[int]]
     ) -> None:
         """Encode every slice, the wanted ones first."""
 
@@ -31,7 +31,8 @@ class Prepare(Protocol):
 @dataclass(eq=False)
 class _Opened:
     study: str
-    read: Callable[[], Study]
+    version: Hashable
+    read: Callable[[], SliceStack]
     first: tuple[int, ...]
     stage: str = "waiting"
     done: int = 0
@@ -42,7 +43,7 @@ class _Opened:
 
 
 class _MakeRoomError(Exception):
-    """Something is more urgent: leave off here, free the memory, and come back later."""
+    """Another study was opened since: leave off here and come back later."""
 
 
 class Preparer:
@@ -60,30 +61,32 @@ class Preparer:
         self._jobs, self._prepare = jobs, prepare
         self._lock = threading.Lock()
         self._open: list[_Opened] = []  # the newest first
-        self._finished: deque[str] = deque(maxlen=_FINISHED)
+        self._finished: deque[Hashable] = deque(maxlen=_FINISHED)
         self._thread: threading.Thread | None = None
 
     def open(
         self,
         study: str,
-        read: Callable[[], Study],
+        version: Hashable,
+        read: Callable[[], SliceStack],
         *,
         first: tuple[int, ...] = (),
-        again: bool = False,
+        again: bool = True,
     ) -> None:
         """Prepare a study next.
 
         Args:
             study: what clients see it called.
-            read: gives it; called in the background.
+            version: of its files.
+            read: gives its pictures; called in the background.
             first: slices to encode before others, axial indices on the study's canonical grid.
-            again: even if it was prepared lately.
+            again: even if this version was prepared lately; the cache may have lost it since.
         """
         with self._lock:
-            if study in self._finished and not again:
+            if version in self._finished and not again:
                 return
-            known = next((one for one in self._open if one.study == study), None)
-            opened = known or _Opened(study, read, first)
+            known = next((one for one in self._open if one.version == version), None)
+            opened = known or _Opened(study, version, read, first)
             opened.first = first or opened.first
             self._open = [opened, *(one for one in self._open if one is not opened)][:MOST]
             if self._thread is None:
@@ -117,18 +120,18 @@ class Preparer:
     def _finish(self, opened: _Opened) -> None:
         with self._lock:
             self._open = [one for one in self._open if one is not opened]
-            self._finished.append(opened.study)
+            self._finished.append(opened.version)
 
     def _prepare_one(self, opened: _Opened) -> None:
         with self._jobs.background(opened.study):
             opened.stage = "reading"  # when nothing else runs
-        study = opened.read()  # outside of the turn, so that a click need not wait for the disk
+        stack = opened.read()  # outside of the turn, so that a click need not wait for the disk
         with self._jobs.background(opened.study) as job:
 
             def report(stage: str, done: int, total: int) -> None:
                 opened.stage, opened.done, opened.total = stage, done, total
-                if self._open[0] is not opened or self._jobs.inference_waits():
+                if self._open[0] is not opened:
                     raise _MakeRoomError
                 job(stage, done, total)
 
-            self._prepare(study, report=report, wanted=lambda: opened.first)
+            self._prepare(stack, report=report, wanted=lambda: opened.first)

@@ -99,10 +99,6 @@ class Jobs:
         finally:
             self._line.leave(job)
 
-    def inference_waits(self) -> bool:
-        """Whether an inference waits, for which work in the background should make room."""
-        return self._line.has(Turn.INFERENCE)
-
     def as_json(self) -> list[dict[str, Any]]:
         """All clicks and inferences, the running one first."""
         return [job.as_json() for job in self._wanted()]

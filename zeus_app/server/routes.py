@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.describe import describe as modules_of
@@ -20,6 +20,11 @@ from zeus_app.types import StudyFiles
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+
+
+def logged_in(user: User) -> dict[str, str]:
+    """What overrides whom a request says it is from: who logged in, where one has to."""
+    return {"user": user.username} if settings.MONAI_LABEL_AUTH_ENABLE else {}
 
 
 def zeus_routes(workplace: Callable[[], Workplace]) -> APIRouter:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from zeus_app.studies.found import files_of
 from zeus_app.studies.read import read_one_file, read_study
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.types import SliceStack, Study
+from zeus_app.types import SliceStack, StudyFiles
 
 _MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
@@ -52,7 +52,7 @@ class Workplace:
         self.click_history = ClickHistory(state.clicks)
         self._open = OpenStudies(target, limit_bytes=config.open_mib * (1 << 20))
         self.jobs = Jobs(waiting=config.waiting)
-        self.preparer = Preparer(self.jobs, lambda study, **to: self.segmenter.prepare(study, **to))
+        self.preparer = Preparer(self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to))
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
         self._clicks: ClickSegmenter | None = None
@@ -67,17 +67,17 @@ class Workplace:
 
     @property
     def clicks(self) -> ClickSegmenter:
-        """What answers clicks, built at the first one."""
+        """What answers clicks, built at the first one, with the model's own image encoder."""
+        segmenter = self.segmenter
         with self._lock:
             if self._clicks is None:
-                self._clicks = build_clicks(self.config, self.state)
+                self._clicks = build_clicks(self.config, self.state, beside=segmenter)
             return self._clicks
 
     def pictures_of(self, asked: Asked) -> SliceStack:
-        """A study's pictures, read at the first click and kept while it is worked on."""
-        files = files_of(asked.files.sources)
-        key = tuple((path, path.stat().st_mtime_ns) for path in files)
-        return self._open.stack(key, partial(self.datastore.catalogue.read, asked))
+        """A study's pictures, read when they are first wanted and kept while it is worked on."""
+        read = partial(self.datastore.catalogue.read, asked)
+        return self._open.stack(_version_of(asked.files), read)
 
     @property
     def served(self) -> str:
@@ -88,30 +88,37 @@ class Workplace:
     def opened(self, image_id: str) -> None:
         """A client opened a study: prepare it, unless the settings say no."""
         if self.config.prepare:
-            files = self.datastore.catalogue.resolve(image_id).files
-            self.preparer.open(files.id, partial(read_study, files))
+            self._prepare(self.datastore.catalogue.resolve(image_id).files)
 
     def clicked(self, asked: Asked, at: int, slices: int) -> None:
         """A user clicked on an axial slice: prepare its study from there on, both ways."""
         if self.config.prepare and not asked.guest:
             nearest = tuple(sorted(range(slices), key=lambda s: abs(s - at)))
-            read = partial(read_study, asked.files)
-            self.preparer.open(asked.files.id, read, first=nearest)
+            self._prepare(asked.files, first=nearest, again=False)
 
     def prepare(self, image_id: str, slices: tuple[int, ...]) -> str:
         """Prepare a study because a client asks for it, these slices first; returns its id."""
         files = self.datastore.catalogue.resolve(image_id).files
-        self.preparer.open(files.id, partial(read_study, files), first=slices, again=True)
+        self._prepare(files, first=slices)
         return files.id
 
     def opened_session(self, session: str, image: Path) -> None:
         """A client sent the file, or the folder of one study, at `image`: prepare it likewise."""
 
-        def read() -> Study:
-            return read_study(read_one_file(image, self.target, session))
+        def read() -> SliceStack:
+            return self._read(read_one_file(image, self.target, session))
 
         if self.config.prepare:
-            self.preparer.open(f"session {session}", read)
+            self.preparer.open(f"session {session}", session, read)
+
+    def _prepare(
+        self, files: StudyFiles, *, first: tuple[int, ...] = (), again: bool = True
+    ) -> None:
+        read = partial(self._read, files)
+        self.preparer.open(files.id, _version_of(files), read, first=first, again=again)
+
+    def _read(self, files: StudyFiles) -> SliceStack:
+        return self._open.stack(_version_of(files), partial(read_study, files))
 
     @property
     def label_values(self) -> dict[str, int]:
@@ -131,6 +138,19 @@ class Workplace:
             logger.warning("Zeus: study %s left out: %s (%s)", problem.id, problem.reason, files)
         for lost in self.datastore.homeless_labels:
             logger.warning("Zeus: %s (%s)", lost.reason, lost.files[0])
+
+
+def _version_of(files: StudyFiles) -> Hashable:
+    """Names a study by its files as they are; a session's image is the same in every request."""
+    return tuple(files.sources), tuple(map(_stamp, files_of(files.sources)))
+
+
+def _stamp(path: Path) -> Hashable:
+    try:
+        stat = path.stat()
+    except OSError:
+        return str(path)  # whoever reads it says what is wrong
+    return str(path), stat.st_mtime_ns, stat.st_size
 
 
 def open_workplace(studies: str, conf: Mapping[str, str], *, first: bool = True) -> Workplace:

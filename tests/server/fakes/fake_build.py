@@ -51,8 +51,10 @@ class FakeSegmenter:
         served = self.checkpoints.served()
         return served.version if served else "untrained"
 
-    def prepare(self, study: Any, *, report: Any, wanted: Any) -> None:
-        take_time(study, report)
+    def prepare(self, stack: Any, *, report: Any, wanted: Any) -> None:
+        for step in range(10):
+            report("encoding", step, 10)
+            time.sleep(0.05)
 
     def segment(self, study: Any, *, guidance: Any = None, report: Any) -> Segmentation:
         texts = guidance.texts if guidance else {}
@@ -116,7 +118,7 @@ class FakeSegmenter:
         return TrainResult(info, epochs, "all epochs done")
 
 
-def build_clicks(config: Any, state: Any) -> Any:
+def build_clicks(config: Any, state: Any, *, beside: Any) -> Any:
     return FakeClicks()
 
 
@@ -132,7 +134,7 @@ class FakeClicks:
             if pointing.clicks.box:
                 low, high = np.round(pointing.clicks.box).astype(int)
                 answer[tuple(map(slice, low, high + 1))] = k + 1
-            for voxel in pointing.clicks.foreground:
+            for voxel in (*pointing.clicks.foreground, *pointing.scribbles.foreground):
                 answer[tuple(np.round(voxel).astype(int))] = k + 1
             for voxel in pointing.clicks.background:
                 beside = tuple(np.round(voxel).astype(int))
