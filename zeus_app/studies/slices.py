@@ -9,10 +9,12 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from zeus_app.studies.align import MIN_TISSUE_SHARE, AlignedStudy
+from zeus_app.studies.align import AlignedStudy
 from zeus_app.studies.background import tissue_mask
 from zeus_app.types import BoolArray, FloatArray, Grid, SliceFrame, SliceStack
 
+MIN_TISSUE_SHARE = 0.005
+"""Least share of a slice's voxels that show tissue before the slice is worth looking at."""
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Of the tissue's intensities; between them lies the picture's range from 0 to 1."""
 SLICES_AT_ONCE = 32
