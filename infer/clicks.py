@@ -80,14 +80,15 @@ class ClickInfer(InferTask):
         said = _Said(place, clicked, asked)
         refuse_outside(clicked, said.grid)
         said.step()  # refuses what cannot be, before it waits
-        # Files are read, and the model asked, while others click.
-        stack, prior = place.pictures_of(asked), prior_of(place, clicked, asked)
+        # What takes long is done while others click: loading, reading, asking the model.
+        clicks, stack = place.clicks, place.pictures_of(asked)
+        prior = prior_of(place, clicked, asked)
         with place.jobs.job(asked.study, urgent=True) as job:
             step = said.step()
             pointings = self._pointings(said, step, stack.frame.grid, prior)
             at = said.slice_of(step, stack.frame)
             reach = self._reach(clicked, at)
-            found = place.clicks.segment(stack, pointings, reach=reach, report=carrying_later(job))
+            found = clicks.segment(stack, pointings, reach=reach, report=carrying_later(job))
             values = np.array([0, *place.label_values.values()], np.uint8)
             answer = Volume(values[found], stack.frame.grid.affine_ras)
             mask = to_grid(answer, said.grid, order=0, fill=0.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zeus_app import build
 from zeus_app.build import build_segmenter
 from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.pipeline import Segmenter

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import User
 
 from zeus_app.clicks.pointing import Clicks
 from zeus_app.errors import InputError
 from zeus_app.server.click_request import read_clicks, says_it_all
+from zeus_app.server.routes import logged_in
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # labels lesion and cyst
@@ -119,3 +122,12 @@ def test_an_answer_may_depend_on_the_request_alone(request_: dict[str, Any], alo
 def test_what_cannot_be_read_is_named(request_: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_clicks(request_, PHANTOM)
+
+
+def test_who_logged_in_is_whom_clicks_are_from_where_one_has_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ann = User(username="ann")
+    assert logged_in(ann) == {}
+    monkeypatch.setattr(settings, "MONAI_LABEL_AUTH_ENABLE", True)
+    assert logged_in(ann) == {"user": "ann"}

@@ -155,6 +155,44 @@ def test_a_click_is_answered_while_another_waits_for_what_the_model_makes_of_a_t
     assert answer(text)[0].status == 200
 
 
+CLICKED: dict[str, Any] = {"foreground": [[17, 4, 2]], "most_slices": 63}  # the fake holds these
+
+
+def test_a_click_is_answered_while_the_mask_of_another_is_carried_on(clients: Clients) -> None:
+    carried = clients.ask("alpha", model="clicks_3d", **CLICKED)
+    until(lambda: [one["stage"] for one in clients.progress()] == ["carrying on"])
+    other = clients.ask("bravo", model="clicks", foreground=[[17, 4, 2]])
+    assert answer(other)[0].status == 200
+    clients.see(["alpha"])
+    clients.release()
+    assert answer(carried)[0].status == 200
+
+
+@pytest.mark.parametrize(("refine", "runs"), [(False, 1), (True, 2)])
+def test_equal_clicks_run_once_unless_they_come_on_top_of_others(
+    clients: Clients, refine: bool, runs: int
+) -> None:
+    asked = [
+        clients.ask("alpha", model="clicks_3d", **CLICKED, user="twice", refine=refine)
+        for _ in range(2)
+    ]
+    clients.see(["alpha"] * runs)
+    for _ in range(3):
+        assert len(clients.progress()) == runs
+    clients.release()
+    assert [answer(one)[0].status for one in asked] == [200, 200]
+
+
+def test_a_click_whose_client_goes_away_is_no_step(
+    server: running.Server, clients: Clients
+) -> None:
+    clients.ask("alpha", model="clicks_3d", **CLICKED, user="gone")
+    clients.see(["alpha"])
+    clients.end()
+    said = requests.get(f"{server.url}/zeus/clicks/alpha", params={"user": "gone"}, timeout=60)
+    assert said.json()["steps"] == 0
+
+
 def test_beyond_the_bound_a_client_is_told_when_to_come_back(clients: Clients) -> None:
     clients.hold()
     clients.fill_the_line()

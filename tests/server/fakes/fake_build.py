@@ -20,6 +20,7 @@ from zeus_app.types import Instruction, Segmentation, Volume
 
 SLOW_STUDY = "slow"
 STEPS = 100  # of 50 ms each, for the slow study
+HELD_SLICES = 63  # a click carried on so far takes a minute, or until that file exists
 RELEASE = os.environ.get("FAKE_RELEASE", "")  # with it, the slow study ends when this file exists
 
 
@@ -34,9 +35,12 @@ def build_segmenter(config: Any, state: Any) -> Any:
 
 def take_time(study: Any, report: Any) -> None:
     """One step, or 5 s for the slow study, or as long as a test holds it, up to a minute."""
-    steps = 1 if study.id != SLOW_STUDY else 1200 if RELEASE else STEPS
+    hold("encoding", report, steps=1 if study.id != SLOW_STUDY else 1200 if RELEASE else STEPS)
+
+
+def hold(stage: str, report: Any, *, steps: int) -> None:
     for step in range(steps):
-        report("encoding", step, steps)
+        report(stage, step, steps)
         if steps > 1:
             time.sleep(0.05)
         if RELEASE and os.path.exists(RELEASE):
@@ -127,6 +131,8 @@ class FakeClicks:
 
     def segment(self, stack: Any, pointings: Any, *, reach: Any, report: Any) -> np.ndarray:
         report("clicked slices", 0, 1)
+        if reach.slices == HELD_SLICES:
+            hold("carrying on", report, steps=1200)
         answer = np.zeros(stack.frame.grid.shape, np.uint8)
         for k, pointing in pointings.items():
             if pointing.prior is not None:
