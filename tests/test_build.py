@@ -1,18 +1,29 @@
 """The shipped profile assembled from its true weights: every mode and fusion learns and answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
+from tests.encoders.made_sam import tiny_sam
+from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
 from zeus_app import build
 from zeus_app.build import build_segmenter
+from zeus_app.cache import Cache
 from zeus_app.config import TrainConfig, ZeusConfig
+from zeus_app.errors import InputError
+from zeus_app.instructions.generate import Request
 from zeus_app.pipeline import Segmenter
+from zeus_app.profiles import load_profile
+from zeus_app.progress import silent
 from zeus_app.state import state_folder
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch
-from zeus_app.types import Grid, LabelledStudy, Study, Volume
+from zeus_app.types import FloatArray, Grid, Guidance, LabelledStudy, Study, Volume
 
 SHAPE = (40, 40, 2)
 AFFINE = np.diag([3.0, 3.0, 6.0, 1.0])
@@ -87,6 +98,104 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     assert answer.checkpoint == "v0001"
     assert answer.label_map.array.shape == SHAPE
     assert {one.sequence for one in answer.instructions} == {"T2", "FLAIR"}
+
+
+@pytest.mark.slow
+def test_clicks_are_answered_with_the_model_s_own_image_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = assembled(tmp_path)
+    monkeypatch.delattr(build, "build_images")  # a second one is 290 MiB
+    state = state_folder(segmenter.config, target="phantom", studies=tmp_path)
+    assert build.build_clicks(segmenter.config, state, beside=segmenter) is not None
+
+
+def own_profile(folder: Path, **towers: object) -> str:
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump({"extends": "reference-small", "name": "own", **towers}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("towers", "message"),
+    [
+        ({"text_encoder": {"dim": 300}}, r"text_encoder\.dim 300(.|\n)*text_encoder\.dim 384"),
+        ({"vision": {"dim": 128}}, r"vision\.dim 128(.|\n)*vision\.dim 256"),
+    ],
+)
+def test_a_width_that_is_not_the_towers_is_refused_when_it_is_built(
+    tmp_path: Path, towers: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        assembled(tmp_path, profile=own_profile(tmp_path, **towers), encoder_runtime="torch")
+
+
+def test_a_width_that_is_not_the_llms_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    tokenizer = byte_level_tokenizer()
+    tiny = save(tmp_path / "tiny", tiny_model("qwen2", tokenizer), tokenizer)  # 32 wide
+    profile = load_profile(own_profile(tmp_path, llm={"weights": str(tiny), "hidden": 512}))
+    _, load = build._causal(profile, torch.device("cpu"))
+    with pytest.raises(InputError, match=r"llm\.hidden 512(.|\n)*llm\.hidden 32"):
+        load()
+
+
+def test_a_sam_of_another_size_than_the_profile_counts_is_refused(tmp_path: Path) -> None:
+    torch.save(tiny_sam().state_dict(), tmp_path / "tiny.pth")
+    tower = {"kind": "sam", "weights": str(tmp_path / "tiny.pth"), "size": "vit_h"}
+    profile = load_profile(own_profile(tmp_path, image_encoder=tower))
+    with pytest.raises(InputError, match="vit_h, which the profile names"):
+        build.image_encoder(ZeusConfig(encoder_runtime="torch"), profile, torch.device("cpu"))
+
+
+def test_f_vt_is_the_same_whatever_was_drawn_while_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first start measures runtimes, later ones do not; both must write the same texts."""
+    later = trained_parts(assembled(tmp_path, encoder_runtime="torch"))
+    load = build.image_encoder
+
+    def measuring(*given: Any) -> Any:
+        torch.rand(5)
+        return load(*given)
+
+    monkeypatch.setattr(build, "image_encoder", measuring)
+    first = trained_parts(assembled(tmp_path, encoder_runtime="torch"))
+    for name in later:
+        np.testing.assert_array_equal(first[name], later[name])
+
+
+@pytest.mark.parametrize("mode", ["embedding", "both"])
+def test_scope_none_is_refused_where_the_llms_last_layer_is_read(tmp_path: Path, mode: str) -> None:
+    with pytest.raises(InputError, match=f"scope none in {mode} mode"):
+        assembled(tmp_path, instruction=mode, scope="none")
+    segmenter = assembled(tmp_path, instruction=mode, encoder_runtime="torch")
+    with pytest.raises(InputError, match=f"scope none in {mode} mode"):
+        segmenter.segment(a_study(), guidance=Guidance(scope="none"))
+
+
+class Echo:
+    """An LLM server that counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def write(self, shown: FloatArray, prompts: Sequence[str], **settings: object) -> list[str]:
+        self.asked += len(prompts)
+        return list(prompts)
+
+
+def test_a_text_of_one_server_is_not_taken_for_another_s(tmp_path: Path) -> None:
+    cache, device = Cache(tmp_path / "cache", size_limit_bytes=1 << 20), torch.device("cpu")
+    servers = []
+    for url in ("http://one/v1", "http://two/v1", "http://two/v1"):
+        llm = {"kind": "endpoint", "weights": "local-model", "url": url}
+        profile = load_profile(own_profile(tmp_path, llm=llm))
+        writer = build._writer(ZeusConfig(), profile, device, cache)
+        servers.append(Echo())
+        writer.__dict__["model"] = servers[-1]
+        nothing = np.zeros((1, 0, 0), np.float32)
+        writer.write([Request(0, 0, 0, "what is it")], nothing, report=silent)
+    assert [server.asked for server in servers] == [1, 1, 0]
 
 
 class Killed(Exception):

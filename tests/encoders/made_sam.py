@@ -13,14 +13,14 @@ from segment_anything.modeling import (
 from torch import nn
 
 
-def tiny_sam(seed: int = 0) -> Sam:
-    """A SAM of 64x64x256 embeddings whose encoder has two blocks of width 32, 256x256 in."""
+def tiny_sam(seed: int = 0, *, input_px: int = 256) -> Sam:
+    """A SAM of 64x64x256 embeddings whose encoder has two blocks of width 32."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         sam = Sam(
             ImageEncoderViT(
-                img_size=256,
-                patch_size=4,
+                img_size=input_px,
+                patch_size=input_px // 64,
                 embed_dim=32,
                 depth=2,
                 num_heads=2,
@@ -33,7 +33,7 @@ def tiny_sam(seed: int = 0) -> Sam:
             PromptEncoder(
                 embed_dim=256,
                 image_embedding_size=(64, 64),
-                input_image_size=(256, 256),
+                input_image_size=(input_px, input_px),
                 mask_in_chans=16,
             ),
             MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(2, 256, 8, 2048)),

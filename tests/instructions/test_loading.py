@@ -92,6 +92,17 @@ def test_a_gguf_in_16_bit_gives_the_same_last_layer_within_its_rounding(
     assert last_layer(folder).std() > 0.5
 
 
+def test_a_gguf_in_8_bit_gives_the_same_last_layer_within_its_quantisation(
+    folder: Path, tmp_path: Path, model: Any, tokenizer: Any
+) -> None:
+    gguf = save_gguf(tmp_path / "tiny.gguf", model, tokenizer, bits=8)
+    # Q8_0 rounds a weight by at most half of 1 / 127 of the largest of its block of 32, eight times
+    # what half precision does: 1 part in 254 against 1 in 2,048.
+    assert torch.allclose(last_layer(gguf), last_layer(folder), atol=0.16)
+    assert not torch.allclose(last_layer(gguf), last_layer(folder), atol=1e-3)
+    assert last_layer(folder).std() > 0.5
+
+
 def test_a_folder_is_also_known_by_a_file_in_it(folder: Path) -> None:
     assert torch.equal(last_layer(folder / "model.safetensors"), last_layer(folder))
 

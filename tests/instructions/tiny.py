@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 TEXT = "please analyze the given brain tumour image and give as much information as you can " * 2
+Q8_0_BLOCK = 32
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -111,8 +112,11 @@ def save_sentencepiece(folder: Path, model: Any) -> Path:
     return folder
 
 
-def save_gguf(path: Path, model: Any, tokenizer: Any) -> Path:
-    """A LLaMA in llama.cpp's names and order of rows, 16-bit matrices, its tokenizer inside."""
+def save_gguf(path: Path, model: Any, tokenizer: Any, *, bits: int = 16) -> Path:
+    """A LLaMA in llama.cpp's names and order of rows, its tokenizer inside.
+
+    Matrices are in half precision, or with 8 bits in Q8_0, as far as their rows fill its blocks.
+    """
     import gguf
 
     config = model.config
@@ -134,8 +138,12 @@ def save_gguf(path: Path, model: Any, tokenizer: Any) -> Path:
         part = name.split(".")[-2]
         if part in heads:
             tensor = _rope_pairs_together(tensor, heads=heads[part])
-        array = tensor.half() if tensor.ndim == 2 else tensor.float()
-        writer.add_tensor(names.get_name(name, (".weight",)), array.contiguous().numpy())
+        array = (tensor.half() if tensor.ndim == 2 else tensor.float()).contiguous().numpy()
+        kind = None
+        if bits == 8 and tensor.ndim == 2 and tensor.shape[1] % Q8_0_BLOCK == 0:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            array = gguf.quants.quantize(tensor.contiguous().numpy(), kind)
+        writer.add_tensor(names.get_name(name, (".weight",)), array, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -48,6 +48,12 @@ def test_a_name_is_no_path_and_can_be_located(
         locate(name)
 
 
+@pytest.mark.parametrize("name", ["medclip-vit", "medclip-resnet", "biomedclip"])
+def test_no_file_is_asked_for_that_no_loader_reads(name: str) -> None:
+    """These loaders know the configuration of their BERT, or read it from bert_config.json."""
+    assert "config.json" not in {file.name for file in WEIGHTS[name].files}
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_no_two_files_of_a_weight_share_a_name(name: str) -> None:
     names = [file.name for file in WEIGHTS[name].files]
