@@ -9,7 +9,9 @@ import pytest
 from tests.training.conftest import TinyPrepared
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
+from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import load_target
+from zeus_app.training import preparation
 from zeus_app.training.preparation import GIB, check_space, prepare_cases
 from zeus_app.types import Grid, Guidance, LabelledStudy, SliceStack, Study, Volume
 
@@ -38,6 +40,20 @@ def a_study() -> LabelledStudy:
         "a", lambda: Study("a", {"T2": Volume(noise, np.eye(4))}),
         lambda: Volume(label, np.eye(4)), lambda: Grid(SHAPE, np.eye(4)), "a", ("T2",), OWN,
     )  # fmt: skip
+
+
+def test_a_study_without_tissue_is_left_out_for_nothing_could_be_drawn_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_tissue(*arguments: object) -> SliceStack:
+        stack = slice_stack(*arguments)
+        return replace(stack, tissue=np.zeros_like(stack.tissue))
+
+    monkeypatch.setattr(preparation, "slice_stack", without_tissue)
+    cases, left_out = prepare_cases(
+        [a_study()], model=Listener(reads_text=True), target=load_target("phantom"), report=silent
+    )
+    assert cases == {} and "no slice shows tissue" in left_out["a"]
 
 
 class Large:

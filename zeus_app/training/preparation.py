@@ -101,6 +101,12 @@ def _case(labelled: LabelledStudy, model: Model, target: Target, report: Report)
             expected="a label that lies where the study does",
             remedy="submit the label again on the grid of the downloaded image",
         )
+    if not stack.tissue.any():
+        raise InputError(
+            f"study {labelled.id}, in which no slice shows tissue",
+            expected="at least one axial slice with something above the background",
+            remedy="check that the volumes are not empty",
+        )
     values = tuple(entry.value for entry in target.labels)
     masks = label_pictures(label, stack.frame, values)
     guidance = labelled.guidance if model.reads_text else Guidance()
