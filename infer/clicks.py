@@ -27,7 +27,7 @@ from zeus_app.server.line import Turn
 from zeus_app.server.progress import Job
 from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
-from zeus_app.types import Grid, SliceFrame, Volume
+from zeus_app.types import Grid, LabelArray, SliceFrame, Volume
 
 
 class ClickInfer(InferTask):
@@ -74,8 +74,7 @@ class ClickInfer(InferTask):
         """
         began = time.monotonic()
         place = self._workplace
-        catalogue = place.datastore.catalogue
-        asked = catalogue.resolve(request["image"])
+        asked = place.datastore.catalogue.resolve(request["image"])
         clicked, form = read_clicks(request, place.target), read_format(request)
         said = _Said(place, clicked, asked)
         refuse_outside(clicked, said.grid)
@@ -87,11 +86,10 @@ class ClickInfer(InferTask):
             step = said.step()
             pointings = self._pointings(said, step, stack.frame.grid, prior)
             at = said.slice_of(step, stack.frame)
-            reach = self._reach(clicked, at)
-            found = clicks.segment(stack, pointings, reach=reach, report=carrying_later(job))
-            values = np.array([0, *place.label_values.values()], np.uint8)
-            answer = Volume(values[found], stack.frame.grid.affine_ras)
-            mask = to_grid(answer, said.grid, order=0, fill=0.0)
+            found = clicks.segment(
+                stack, pointings, reach=self._reach(clicked, at), report=carrying_later(job)
+            )
+            mask = self._mask(found, stack.frame.grid, said.grid)
             path = write_answer(mask, place.label_values, form)
             steps = said.keep()
         if at is not None:
@@ -113,14 +111,20 @@ class ClickInfer(InferTask):
         scribbles = scribbles_of(place, clicked, said.asked, grid)
         start = None if prior is None else on_grid(prior, grid)
         clicks = said.clicks_on(grid, step)
-        found = {}
-        for k, label in enumerate(place.target.labels):
-            found[k] = StudyPointing(
+        found = {
+            k: StudyPointing(
                 clicks=clicks.get(label.name, Clicks()),
                 scribbles=scribbles if label.name == said.scribbled else Clicks(),
                 prior=None if start is None else start == label.value,
             )
+            for k, label in enumerate(place.target.labels)
+        }
         return {k: one for k, one in found.items() if not one.is_empty}
+
+    def _mask(self, found: LabelArray, canonical: Grid, wanted: Grid) -> Volume:
+        """Label indices on the canonical grid -> the target's values on the client's."""
+        values = np.array([0, *self._workplace.label_values.values()], np.uint8)
+        return to_grid(Volume(values[found], canonical.affine_ras), wanted, order=0, fill=0.0)
 
     def _reach(self, clicked: ClickRequest, at: int | None) -> Reach:
         """The clicked slice alone in 2-D; every clicked slice and its neighbours in 3-D."""
