@@ -60,9 +60,6 @@ class ZeusInfer(InferTask):
             report("reading", 0, 1)
             study = place.datastore.catalogue.read(asked)
             segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
-            while place.segmenter.reload() != segmentation.checkpoint:
-                # A click that it gave way to may have loaded newer weights between two batches.
-                segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
             params = answer_params(segmentation, place.config, place.target)
             if not asked.guest:
                 place.datastore.originals.keep(segmentation, params)
