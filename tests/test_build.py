@@ -203,10 +203,11 @@ class Killed(Exception):
 
 
 @pytest.mark.slow
-def test_the_projection_learns_first_and_the_texts_are_then_written_with_it(
-    tmp_path: Path,
+@pytest.mark.parametrize(("rank", "first"), [(0, ["projector"]), (2, ["projector", "lora"])])
+def test_the_projection_and_lora_learn_first_and_the_texts_are_then_written_with_them(
+    tmp_path: Path, rank: int, first: list[str]
 ) -> None:
-    segmenter = assembled(tmp_path)
+    segmenter = assembled(tmp_path, profile=own_profile(tmp_path, llm={"lora_rank": rank}))
     before = trained_parts(segmenter)
     study = LabelledStudy(
         "alpha", a_study, a_label, lambda: Grid(SHAPE, AFFINE), "alpha", ("T2", "FLAIR")
@@ -221,19 +222,17 @@ def test_the_projection_learns_first_and_the_texts_are_then_written_with_it(
         segmenter.fit([study], recipe, progress=kill_in_the_second_part)
     result = segmenter.fit([study], recipe)
     projections = Checkpoints(segmenter.checkpoints.folder / "projection")
-    (first,) = projections.versions()  # gone on with, not learnt again
-    assert (first.epoch, len(result.epochs)) == (2, 2)
+    (known,) = projections.versions()  # gone on with, not learnt again
+    assert (known.epoch, len(result.epochs)) == (2, 2)
 
-    learnt = projections.load(first.version, fitted_to={})
+    learnt = projections.load(known.version, fitted_to={})
     segmenter.reload()
     after = trained_parts(segmenter)
-    for name in [name for name in after if name.startswith("projector.")]:
-        np.testing.assert_array_equal(after[name], learnt[name].numpy())
-    assert any(
-        not np.array_equal(after[name], before[name])
-        for name in after
-        if name.startswith("projector.")
-    )
+    for part in first:
+        names = [name for name in after if name.startswith(f"{part}.")]
+        for name in names:
+            np.testing.assert_array_equal(after[name], learnt[name].numpy())
+        assert any(not np.array_equal(after[name], before[name]) for name in names)
     assert [one.model for one in segmenter.segment(a_study()).instructions] == [
         segmenter.model.tower_ids["LLM"]
     ] * 4
