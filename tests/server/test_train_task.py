@@ -19,9 +19,10 @@ class Labelled:
 
     catalogue = SimpleNamespace(
         resolve=lambda study: SimpleNamespace(files=StudyFiles(study, {}, patient=study)),
-        grid=None,
+        grid=lambda asked: None,
     )
-    final_label = None
+
+    def final_label(self, study: str) -> None: ...
 
     def list_images(self) -> list[str]:
         return ["alpha"]
