@@ -22,12 +22,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.interactive import SEQUENCES, Scene, ours, scenes, stock_decoder
+from benchmarks.interactive import SEQUENCES, Scene, scenes, stock_decoder
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.pointing import Pointing
 from zeus_app.clicks.region import boxes
-from zeus_app.clicks.slices import united
+from zeus_app.clicks.slices import point_at
 from zeus_app.files import write_text_atomically
 from zeus_app.launch import CHECKOUT
 from zeus_app.metrics import dice
@@ -68,12 +68,13 @@ def prompted(
         )[0][0, 0]
         for one in embeddings
     ]
-    return united(torch.sigmoid(torch.stack(found)).numpy())
+    union: FloatArray = torch.sigmoid(torch.stack(found)).amax(dim=0).numpy()
+    return union
 
 
 def part_by_part(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
     """What Zeus does."""
-    return ours(decoder, embeddings, Pointing(prior=before))
+    return point_at(decoder, embeddings, Pointing(prior=before))
 
 
 WAYS: Mapping[str, Carry] = {

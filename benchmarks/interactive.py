@@ -31,7 +31,7 @@ from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_images, target_of
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.pointing import Point, Pointing
-from zeus_app.clicks.slices import point_at, united
+from zeus_app.clicks.slices import point_at
 from zeus_app.config import ZeusConfig
 from zeus_app.encoders import lite_medsam
 from zeus_app.files import write_text_atomically
@@ -207,11 +207,6 @@ def trained_decoder(name: str, folder: Path) -> StockDecoder | None:
     return taught
 
 
-def ours(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
-    """Zeus's answer."""
-    return united(point_at(decoder, embeddings, pointing))
-
-
 def answers(
     scene: Scene, stock: StockDecoder, trained: StockDecoder | None
 ) -> dict[str, list[float]]:
@@ -219,11 +214,11 @@ def answers(
     embeddings, truth = scene.embeddings, scene.truth
     found = {BARE: dsc_by_clicks(partial(bare_points, stock), embeddings, truth)}
     for m, sequence in enumerate(scene.sequences):
-        found[sequence] = dsc_by_clicks(partial(ours, stock), embeddings[m : m + 1], truth)
+        found[sequence] = dsc_by_clicks(partial(point_at, stock), embeddings[m : m + 1], truth)
     if len(scene.sequences) > 1:
-        found[UNION] = dsc_by_clicks(partial(ours, stock), embeddings, truth)
+        found[UNION] = dsc_by_clicks(partial(point_at, stock), embeddings, truth)
     if trained is not None:
-        found[TRAINED] = dsc_by_clicks(partial(ours, trained), embeddings, truth)
+        found[TRAINED] = dsc_by_clicks(partial(point_at, trained), embeddings, truth)
     return found
 
 

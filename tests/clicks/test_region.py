@@ -23,27 +23,48 @@ def rows_and_cols(region: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def test_one_click_finds_the_whole_of_what_looks_alike() -> None:
-    region = Likeness(painted((10, 20, 18, 30)), Pointing(foreground=((50, 100),))).region()
+    region = Likeness(painted((10, 20, 18, 30))[None], Pointing(foreground=((50, 100),))).region()
     found = np.array(rows_and_cols(region))
     assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2  # 4 px a cell, linear between
 
 
 def test_what_looks_alike_elsewhere_is_not_taken() -> None:
     embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
-    region = Likeness(embedding, Pointing(foreground=((50, 100),))).region()
+    region = Likeness(embedding[None], Pointing(foreground=((50, 100),))).region()
     assert rows_and_cols(region)[2] < 100
+
+
+def test_what_one_of_two_sequences_alone_shows_as_one_thing_is_not_taken() -> None:
+    both = torch.stack([painted((10, 20, 18, 30)), painted((10, 10, 18, 60))])
+    leaking = torch.stack([painted((10, 20, 18, 30)), painted((0, 0, 64, 64))])
+    for embeddings in (both, leaking):
+        region = Likeness(embeddings, Pointing(foreground=((50, 100),))).region()
+        found = np.array(rows_and_cols(region))
+        assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2
+
+
+def test_the_more_clicks_the_more_alike_a_place_must_be() -> None:
+    embedding = torch.zeros(256, 64, 64)
+    embedding[1, 10:18, 20:30] = 1
+    embedding[1, 10:18, 30:40] = 0.39  # the cosine with the clicked cells
+    embedding[2, 10:18, 30:40] = 0.92
+    embedding[:, 40:48] = -embedding[:, 10:18]  # so that the mean of all cells is 0
+    on = ((50.0, 100.0), (50.0, 90.0), (60.0, 100.0), (60.0, 90.0), (55.0, 95.0), (55.0, 85.0))
+    one = Likeness(embedding[None], Pointing(foreground=on[:1])).region()
+    six = Likeness(embedding[None], Pointing(foreground=on)).region()
+    assert one[50, 140] and not six[50, 140]
 
 
 def test_a_second_click_adds_a_second_part() -> None:
     embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
     pointing = Pointing(foreground=((50, 100), (170, 100)))
-    assert len(boxes(Likeness(embedding, pointing).region())) == 2
+    assert len(boxes(Likeness(embedding[None], pointing).region())) == 2
 
 
 def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
     embedding = painted((10, 10, 20, 50))
     both = Pointing(foreground=((60, 60),), background=((60, 180),))
-    region = Likeness(embedding, both).region()
+    region = Likeness(embedding[None], both).region()
     assert region[60, 60] and not region[60, 180]
     assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
 

@@ -107,14 +107,20 @@ def test_the_user_sets_how_far_it_goes(segmenter: ClickSegmenter) -> None:
     assert np.flatnonzero(answer.any(axis=(0, 1))).tolist() == [2, 3, 4]
 
 
-def test_the_union_holds_what_only_one_sequence_shows(segmenter: ClickSegmenter) -> None:
+def test_what_one_sequence_alone_shows_takes_a_click_of_its_own(
+    segmenter: ClickSegmenter,
+) -> None:
     """FLAIR shows a longer object than T2 around the same click."""
     stack = stack_of(T2=OBJECT, FLAIR=np.s_[20:40, 34:50, 2:6])
-    both = segmenter.segment(stack, {0: at(INSIDE)}, reach=Reach(only=3), report=silent)
-    chosen = Reach(only=3, sequences=("T2",))
-    alone = segmenter.segment(stack, {0: at(INSIDE)}, reach=chosen, report=silent)
-    assert both[36, 40, 3] == 1
-    assert alone[36, 40, 3] == 0
+    further = (36.0, 40.0, 3.0)
+    one = segmenter.segment(stack, {0: at(INSIDE)}, reach=Reach(only=3), report=silent)
+    two = segmenter.segment(stack, {0: at(INSIDE, further)}, reach=Reach(only=3), report=silent)
+    flair = Reach(only=3, sequences=("FLAIR",))
+    chosen = segmenter.segment(stack, {0: at(INSIDE)}, reach=flair, report=silent)
+    places = [(24, 40, 3), (32, 40, 3)]
+    assert [one[place] for place in places] == [1, 0]
+    assert [two[place] for place in places] == [1, 1]
+    assert [chosen[place] for place in places] == [1, 1]
 
 
 def test_each_label_answers_to_its_own_clicks(segmenter: ClickSegmenter) -> None:

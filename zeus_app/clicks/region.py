@@ -18,6 +18,10 @@ GRID = 64
 CELL_PX = PICTURE_PX // GRID
 LIKE = 0.3
 """Least cosine of a cell with a clicked one for both to be the same thing."""
+STRICTER = 0.03
+"""What each further click adds to it: the more is said, the less must be guessed from likeness."""
+STRICTEST = 0.45
+"""Beyond this it does not rise."""
 NEARNESS = 0.03
 """Cosine that a pixel's distance costs, where a click on the label and one beside it compete."""
 SURE_PX = 2.0
@@ -31,22 +35,26 @@ def directions(embedding: torch.Tensor) -> torch.Tensor:
 
 
 class Likeness:
-    """How like the label, and how like what is beside it, each pixel of one picture is.
+    """How like the label, and how like what is beside it, each pixel of one slice is.
+
+    In the mean of its sequences: what looks alike in one of them alone is rarely one thing.
 
     Args:
-        embedding: (256, 64, 64) image embedding.
+        embeddings: (M, 256, 64, 64), the slice's in M sequences.
         pointing: with at least a foreground click or a prior.
     """
 
-    def __init__(self, embedding: torch.Tensor, pointing: Pointing) -> None:
-        cells = directions(embedding)
+    def __init__(self, embeddings: torch.Tensor, pointing: Pointing) -> None:
         self.pointing = pointing
-        self._like = _cosine(cells, _seeds(cells, pointing))
-        self._unlike = _cosine(cells, [_cell(cells, point) for point in pointing.background])
+        views = [directions(embedding) for embedding in embeddings]
+        self._like = np.mean([_cosine(cells, _seeds(cells, pointing)) for cells in views], axis=0)
+        beside = [[_cell(cells, point) for point in pointing.background] for cells in views]
+        self._unlike = np.mean(list(map(_cosine, views, beside)), axis=0)
 
-    def region(self, like: float = LIKE) -> BoolArray:
+    def region(self) -> BoolArray:
         """(256, 256) bool: the connected parts like the label that were clicked."""
-        alike = (self._like > like) & self.preferred()
+        further = max(0, len(self.pointing.foreground) + len(self.pointing.background) - 1)
+        alike = (self._like > min(STRICTEST, LIKE + STRICTER * further)) & self.preferred()
         parts, _ = ndimage.label(alike)
         wanted = {int(parts[pixel]) for pixel in map(_pixel, self.pointing.foreground)}
         region: BoolArray = np.isin(parts, sorted(wanted - {0}))

@@ -9,7 +9,7 @@ import torch
 from zeus_app.clicks.decoder import StockDecoder
 from zeus_app.clicks.pointing import Pointing, StudyPointing, by_slice
 from zeus_app.clicks.region import LIKE, look
-from zeus_app.clicks.slices import LEAST_PX, point_at, united
+from zeus_app.clicks.slices import LEAST_PX, point_at
 from zeus_app.encoders.kept import KeptImageEncoder
 from zeus_app.errors import InputError
 from zeus_app.fusion import label_indices
@@ -130,7 +130,7 @@ class ClickSegmenter:
 
     def answer(self, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
         """(256, 256) probabilities: the union of the sequences' answers."""
-        return united(point_at(self._decoder, embeddings, pointing))
+        return point_at(self._decoder, embeddings, pointing)
 
 
 class _Walk:

@@ -1,4 +1,4 @@
-"""One slice, every sequence: from what was pointed at to a mask of each sequence."""
+"""One slice, every sequence: from what was pointed at to a mask."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ MISSED_PX = 12.0
 
 
 def point_at(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
-    """Each sequence's answer to the same clicks.
+    """What clicks on a slice mean: the union of what its sequences show of it.
 
     Args:
         decoder: on the embeddings' device.
@@ -33,35 +33,28 @@ def point_at(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing
         pointing: what was pointed at; not empty.
 
     Returns:
-        (M, 256, 256) float32 probabilities.
+        (256, 256) float32 probabilities.
     """
-    views = [_View(embedding, pointing) for embedding in embeddings]
-    rows = [m for m, view in enumerate(views) for _ in view.boxes]
-    wanted = [box for view in views for box in view.boxes]
-    answers = np.zeros((len(views), PICTURE_PX, PICTURE_PX), np.float32)
-    if wanted:
+    view = _View(embeddings, pointing)
+    union = np.zeros((PICTURE_PX, PICTURE_PX), np.float32)
+    if view.boxes:
+        count = len(view.boxes)
         with autocast(embeddings.device):
-            logits = decoder(embeddings[rows], wanted)
-        found = torch.sigmoid(logits).cpu().numpy()
-        for m, probabilities in zip(rows, found, strict=True):
-            np.maximum(answers[m], probabilities, out=answers[m])
-    return np.stack([view.obeying(answer) for view, answer in zip(views, answers, strict=True)])
-
-
-def united(answers: FloatArray) -> FloatArray:
-    """(M, 256, 256) -> (256, 256): a pixel belongs to the label when any sequence shows it."""
-    best: FloatArray = answers.max(axis=0)
-    return best
+            logits = decoder(
+                embeddings.repeat_interleave(count, dim=0), view.boxes * len(embeddings)
+            )
+        union = torch.sigmoid(logits).amax(dim=0).cpu().numpy()
+    return view.obeying(union)
 
 
 class _View:
-    """One sequence's view of what was pointed at.
+    """What the sequences of a slice make of what was pointed at.
 
     Attributes:
-        boxes: what its decoder is asked.
+        boxes: what the decoder is asked, in every sequence.
     """
 
-    def __init__(self, embedding: torch.Tensor, pointing: Pointing) -> None:
+    def __init__(self, embeddings: torch.Tensor, pointing: Pointing) -> None:
         self._pointing = pointing
         self._likeness: Likeness | None = None
         self._region = np.zeros((PICTURE_PX, PICTURE_PX), np.bool_)
@@ -73,7 +66,7 @@ class _View:
             found += _worth(boxes(prior), PARTS_OF_PRIOR)
             self._believed = ndimage.distance_transform_edt(~prior) <= REACH_PX
         if pointing.foreground or found:
-            self._likeness = Likeness(embedding, pointing)
+            self._likeness = Likeness(embeddings, pointing)
             self._region = self._likeness.region()
             found += _worth(boxes(self._region), PARTS)
             self._believed = self._believed | _widened(self._region)
