@@ -164,6 +164,17 @@ def test_f_vt_is_the_same_whatever_was_drawn_while_loading(
         np.testing.assert_array_equal(first[name], later[name])
 
 
+@pytest.mark.parametrize(("said", "of_profile", "device", "scope"), [
+    ("auto", "auto", "cpu", "series"), ("auto", "auto", "cuda", "all"),
+    ("auto", "key", "cpu", "key"), ("series", "all", "cuda", "series"),
+])  # fmt: skip
+def test_the_settings_scope_counts_before_the_profiles_and_that_before_the_devices(
+    said: Any, of_profile: Any, device: str, scope: str
+) -> None:
+    profile = load_profile("reference-small").model_copy(update={"scope": of_profile})
+    assert build.chosen_scope(ZeusConfig(scope=said), profile, torch.device(device)) == scope
+
+
 @pytest.mark.parametrize("mode", ["embedding", "both"])
 def test_scope_none_is_refused_where_the_llms_last_layer_is_read(tmp_path: Path, mode: str) -> None:
     with pytest.raises(InputError, match=f"scope none in {mode} mode"):

@@ -1,8 +1,12 @@
 """The runs on real MRI: what is asked, without running them."""
 
-import pytest
+from dataclasses import replace
+from pathlib import Path
 
-from zeus_app.real import PLANS, exchanged, run_real
+import pytest
+from rich.console import Console
+
+from zeus_app.real import PLANS, Plan, Run, exchanged, run_real
 from zeus_app.targets import load_target
 
 
@@ -26,3 +30,15 @@ def test_without_real_mri_the_run_says_that_it_is_skipped(
 def test_no_patient_is_both_judged_and_only_smoke() -> None:
     for plan in PLANS.values():
         assert not {study for fold in plan.folds for study in fold} & set(plan.smoke)
+
+
+def test_a_run_goes_on_with_what_its_own_plan_did_and_with_no_other_plans(tmp_path: Path) -> None:
+    def begun(plan: Plan) -> Run:
+        return Run(plan, tmp_path / "studies", tmp_path / "out", Console(quiet=True))
+
+    plan = PLANS["brain_tumour"]
+    first = begun(plan)
+    first.done["runs"]["Zeus|0"] = {"model": "Zeus"}
+    first.keep()
+    assert begun(plan).done["runs"] == first.done["runs"]
+    assert begun(replace(plan, alone="T1Gd")).done["runs"] == {}

@@ -154,7 +154,8 @@ def build_zeus(
     profile = load_profile(config.profile)
     refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
-    check_scope(config.scope, config.instruction)
+    scope = chosen_scope(config, profile, device)
+    check_scope(scope, config.instruction)
     check_present(weights_of(profile), how=f"zeus weights get {config.profile}")
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     images = _images(config, profile, device, cache)
@@ -164,9 +165,6 @@ def build_zeus(
     check_width(profile, "text_encoder.dim", stated=stated, found=text_encoder.dim)
     vision = _vision(profile, images, device, cache)
     writer = _writer(config, profile, device, cache)
-    scope = config.scope
-    if scope == "auto":
-        scope = "series" if device.type == "cpu" else "all"
     lora = _lora(profile.llm, writer)
     # Anew, lest f_vt depend on what was drawn while loading: texts are kept by what it makes.
     torch.manual_seed(config.seed)
@@ -191,6 +189,12 @@ def build_zeus(
         mode=config.instruction,
         device=device,
     )
+
+
+def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> str:
+    """Which slices get an instruction: as the settings say, else the profile, else the device."""
+    said = [scope for scope in (config.scope, profile.scope) if scope != "auto"]
+    return said[0] if said else "series" if device.type == "cpu" else "all"
 
 
 def build_images(config: ZeusConfig, state: StateFolder) -> KeptImageEncoder:

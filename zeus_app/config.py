@@ -61,7 +61,8 @@ class ZeusConfig(_Settings):
     scope: Literal["auto", "none", "series", "key", "all"] = Field(
         "auto",
         description="which slices get an instruction of their own: none (no LLM, the label's name"
-        " alone), one a series, three key slices, or all; auto: series on a CPU, else all",
+        " alone), one a series, three key slices, or all; auto: as the profile says, else series on"
+        " a CPU, all on a GPU",
     )
     instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
     device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")

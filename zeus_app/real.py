@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from zeus_app.errors import InputError
@@ -127,13 +128,13 @@ def run_real(target: str | None = None) -> int:
         return 0
     out = CHECKOUT / "reports" / "real"
     for plan in plans:
-        _Run(plan, Path(data) / plan.target, out, console).run()
+        Run(plan, Path(data) / plan.target, out, console).run()
     page = write_results(out, CHECKOUT / "docs")
     console.print(f"real: wrote {page}")
     return 0
 
 
-class _Run:
+class Run:
     """One plan under way; `self.done` is what is written down."""
 
     def __init__(self, plan: Plan, studies: Path, out: Path, console: Console) -> None:
@@ -142,8 +143,10 @@ class _Run:
         self.path = self.folder / "results.json"
         self.target: Target = load_target(plan.target)
         self.recipe = {**RECIPE, **plan.recipe}
+        self.began = time.monotonic()
         self.done: dict[str, Any] = {
             "target": plan.target,
+            "plan": to_jsonable_python(plan),
             "train_s": plan.train_s,
             "recipe": self.recipe,
             "folds": [list(fold) for fold in plan.folds],
@@ -152,7 +155,7 @@ class _Run:
         }
         if self.path.exists():
             known = json.loads(self.path.read_text(encoding="utf-8"))
-            if all(known.get(key) == self.done[key] for key in ("train_s", "recipe", "folds")):
+            if known.get("plan") == self.done["plan"] and known["recipe"] == self.recipe:
                 self.done = known  # else it is of another plan, and none of it counts
 
     def run(self) -> None:
@@ -166,7 +169,7 @@ class _Run:
                 self._with_server(name, conf, smoke=smoke)
             if name == "Zeus" and len(self.target.labels) > 1 and "exchanged" not in self.done:
                 self.done["exchanged"] = self._exchange(conf)
-                self._keep()
+                self.keep()
 
     def _with_server(self, name: str, conf: dict[str, str], *, smoke: bool) -> None:
         self._say(f"{name}: starting a server")
@@ -175,13 +178,13 @@ class _Run:
         with LiveServer(self.studies, {**state, **conf}, log=log) as server:
             if smoke:
                 self.done["smoke"] = [self._smoke(server, s) for s in self.plan.smoke]
-                self._keep()
+                self.keep()
             self._submit(server)
             for fold, judged in enumerate(self.plan.folds):
                 key = f"{name}|{fold}"
                 if key not in self.done["runs"]:
                     self.done["runs"][key] = self._fold(server, name, judged)
-                    self._keep()
+                    self.keep()
 
     def _fold(self, server: LiveServer, name: str, judged: tuple[str, ...]) -> dict[str, Any]:
         cases = []
@@ -309,7 +312,8 @@ class _Run:
                 remedy="set ZEUS_REAL_DATA to where they lie",
             )
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Write down what was done."""
         now = time.monotonic()
         self.done["wall_s"] += now - self.began
         self.began = now

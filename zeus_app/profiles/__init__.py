@@ -98,7 +98,13 @@ def _named(entries: Any) -> Any:
 
 
 class Profile(_Entry):
-    """The frozen towers of one assembly; `weights` are entries that no registry has yet."""
+    """The frozen towers of one assembly.
+
+    Attributes:
+        scope: which slices get an instruction where the settings say "auto"; "auto": one a series
+            on a CPU, which cannot write hundreds a study, and all on a GPU.
+        weights: entries that no registry has yet.
+    """
 
     name: str
     about: str = ""
@@ -106,6 +112,7 @@ class Profile(_Entry):
     vision: VisionTower
     llm: LanguageTower
     text_encoder: TextTower
+    scope: Literal["auto", "none", "series", "key", "all"] = "auto"
     weights: Annotated[dict[str, Weight], BeforeValidator(_named)] = {}
 
 
