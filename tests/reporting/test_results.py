@@ -93,3 +93,18 @@ def test_the_command_and_a_plot_stand_beside_the_figures(tmp_path: Path) -> None
 def test_what_the_names_decide_is_said(tmp_path: Path) -> None:
     page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
     assert "label that was named 0.600, with the label that was trained in that place 0.050" in page
+
+
+def test_a_target_that_was_not_measured_again_stays_on_the_page(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    page = write_results(measured(tmp_path / "real"), docs)
+    done = json.loads((tmp_path / "real" / "ms_lesion" / "results.json").read_text())
+    (tmp_path / "later" / "abdomen").mkdir(parents=True)
+    later = json.dumps({**done, "target": "abdomen"})
+    (tmp_path / "later" / "abdomen" / "results.json").write_text(later)
+    before = page.read_text()
+    both = write_results(tmp_path / "later", docs).read_text()
+    assert both.index("## abdomen") < both.index("## ms_lesion")
+    of_ms_lesion = before[before.index("## ms_lesion") :]
+    assert both.endswith(of_ms_lesion)
+    assert write_results(tmp_path / "later", docs).read_text() == both

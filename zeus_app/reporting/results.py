@@ -1,6 +1,7 @@
 """docs/results.md: tables and plots of the runs on real MRI; the words around them are kept."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,28 @@ Row = tuple[str, str, Mapping[str, Any]]
 def write_results(measured: Path, docs: Path) -> Path:
     """Put every target's results.json below `measured` into docs/results.md.
 
-    Only what lies between the two marks is replaced; plots go to docs/images.
+    Only what lies between the two marks is replaced, and there only the targets that were
+    measured; plots go to docs/images.
 
     Returns:
         The page.
     """
     page = docs / "results.md"
-    parts = [
-        _target_part(json.loads(path.read_text(encoding="utf-8")), docs)
-        for path in sorted(measured.glob("*/results.json"))
-    ]
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_text_atomically(page, f"{before}{BEGIN}\n\n{chr(10).join(parts)}\n{END}{after}")
+    shown, _, after = rest.partition(END)
+    parts = _by_target(shown)
+    for path in measured.glob("*/results.json"):
+        parts |= _by_target(_target_part(json.loads(path.read_text(encoding="utf-8")), docs))
+    shown = "\n".join(parts[name] for name in sorted(parts))
+    write_text_atomically(page, f"{before}{BEGIN}\n\n{shown}\n{END}{after}")
     return page
+
+
+def _by_target(text: str) -> dict[str, str]:
+    """Target -> its part of the page."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.splitlines()[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
 
 
 def _target_part(done: Mapping[str, Any], docs: Path) -> str:
