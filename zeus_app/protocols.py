@@ -140,7 +140,7 @@ class Prepared(Protocol):
     def batch(self, slices: Sequence[int]) -> Batch:
         """Tensors for these axial slices; dimension 0 of each counts slices.
 
-        "present" is always among them: (B, M) bool.
+        "present" is always among them: (B, M) bool. What `LAID_OUT` names lies as the picture does.
         """
 
 
@@ -192,6 +192,8 @@ class Baseline(Model, Protocol):
         """One row a network."""
 
 
+LAID_OUT = ("embeddings", "pixels")
+"""What in a batch has rows and columns, its last two axes, and moves when a slice is moved."""
 ABSENT = -30.0
 """Logit of a branch that sees no tissue: probability 1e-13, and finite in float16."""
 

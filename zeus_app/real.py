@@ -35,6 +35,7 @@ RECIPE: Mapping[str, object] = {
     "batch_slices": 4,
     "learning_rate": 5e-4,
     "validation_fraction": 0,
+    "augment": 1,
     "seed": 0,
 }
 """The paper's recipe but for what two cores and minutes ask for; see docs/results.md."""

@@ -160,7 +160,7 @@ class Trainer:
         batches = list(
             draw_batches(self.train, size=size, foreground=self.config.foreground, rng=rng)
         )
-        epoch = self._learn(number, batches)
+        epoch = self._learn(number, batches, rng)
         self.run.epochs.append(epoch)
         if epoch.loss < self.run.lowest_loss:
             self.run.lowest_loss, self.run.lowest_loss_epoch = epoch.loss, number
@@ -171,13 +171,18 @@ class Trainer:
         self.run.ended = why or self._why_to_stop()
         self.progress(self.run.epochs[-1], self._pieces(batches), self._pieces(batches))
 
-    def _learn(self, number: int, batches: Sequence[Sequence[tuple[int, int]]]) -> Epoch:
+    def _learn(
+        self,
+        number: int,
+        batches: Sequence[Sequence[tuple[int, int]]],
+        rng: np.random.Generator,
+    ) -> Epoch:
         self.model.trainable.train()
         losses: list[float] = []
         while not losses:  # skipped steps come to an end, by an error if need be
             for done, picks in enumerate(batches, start=1):
                 self._follow_schedule((number - 1 + (done - 1) / len(batches)) / self.config.epochs)
-                loss = self.steps.take(picks)
+                loss = self.steps.take(picks, rng)
                 if loss is None:
                     continue
                 losses.append(loss)

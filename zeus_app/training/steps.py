@@ -4,12 +4,14 @@ import logging
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from zeus_app.config import TrainConfig
 from zeus_app.devices import autocast, moved, out_of_memory, release_memory
 from zeus_app.errors import InputError
 from zeus_app.protocols import Model
+from zeus_app.training.augment import moved_about
 from zeus_app.training.cases import Case, collate
 from zeus_app.training.losses import UnionLoss
 
@@ -72,8 +74,8 @@ class Steps:
         first, last = config.sequence_loss_first, config.sequence_loss
         self._loss.sequence_weight = first + (last - first) * progress
 
-    def take(self, picks: Sequence[tuple[int, int]]) -> float | None:
-        """One step on these (case, slice) draws.
+    def take(self, picks: Sequence[tuple[int, int]], rng: np.random.Generator) -> float | None:
+        """One step on these (case, slice) draws; `rng` moves them about.
 
         Returns:
             The union's loss; None when the step was skipped, for one step along what is not a
@@ -82,7 +84,7 @@ class Steps:
         Raises:
             InputError: too many were skipped in a row, or the memory does not hold one slice.
         """
-        whole, union = self._gradients(picks)
+        whole, union = self._gradients(picks, rng)
         gradients = [p.grad for p in self._model.trainable.parameters() if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
         if not math.isfinite(whole) or not math.isfinite(norm):
@@ -103,18 +105,22 @@ class Steps:
                 " exclude",
             )
 
-    def _gradients(self, picks: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    def _gradients(
+        self, picks: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> tuple[float, float]:
         """Fill in the gradients; in parts from the day on that the memory does not hold all."""
         while True:
             try:
-                return self._gradients_in_parts(picks)
+                return self._gradients_in_parts(picks, rng)
             except torch.OutOfMemoryError as error:
                 if self.at_once == 1:
                     raise out_of_memory(error) from error
                 self.at_once = max(1, min(self.at_once, len(picks)) // 2)
             release_memory()
 
-    def _gradients_in_parts(self, picks: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    def _gradients_in_parts(
+        self, picks: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> tuple[float, float]:
         """Gradients of the parts add up to the whole's, but that Dice is counted in each part.
 
         Returns:
@@ -125,16 +131,21 @@ class Steps:
         for start in range(0, len(picks), self.at_once):
             part = picks[start : start + self.at_once]
             share = len(part) / len(picks)
-            loss, own = self._loss_of(part)
+            loss, own = self._loss_of(part, rng)
             torch.autograd.backward(loss * share)
             whole += float(loss.detach()) * share
             union += float(own.detach()) * share
         return whole, union
 
-    def _loss_of(self, picks: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _loss_of(
+        self, picks: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         batch, masks = collate(self._cases, picks)
         batch = {name: moved(value, self._device) for name, value in batch.items()}
+        masks = moved(masks, self._device)
+        if self._config.augment:
+            batch, masks = moved_about(batch, masks, strength=self._config.augment, rng=rng)
         with autocast(self._device):
             logits = self._model.logits(batch)
-        loss, union = self._loss(logits, batch["present"], moved(masks, self._device))
+        loss, union = self._loss(logits, batch["present"], masks)
         return loss, union

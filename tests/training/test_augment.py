@@ -1,0 +1,85 @@
+"""Slices that are moved while they are learnt from: pictures, embeddings and masks move as one."""
+
+import numpy as np
+import pytest
+import torch
+
+from zeus_app.training.augment import moved_about
+
+
+class Draws:
+    """Draws the same numbers in [-1, 1] for every slice: turn, scale, shift across and along."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+
+    def uniform(self, low: float, high: float, size: tuple[int, int]) -> np.ndarray:
+        return np.tile(self.values, (size[0], 1))
+
+
+def squares(*, size: int) -> torch.Tensor:
+    """(2, 1, size, size), 1 in the same square an eighth of the picture wide; off the middle."""
+    pictures = torch.zeros(2, 1, size, size)
+    pictures[..., size // 2 : size * 5 // 8, size // 4 : size * 3 // 8] = 1
+    return pictures
+
+
+def a_batch() -> dict[str, torch.Tensor]:
+    embeddings = squares(size=64)[:, :, None].repeat(1, 2, 3, 1, 1).half()  # (B, M, C, 64, 64)
+    present = torch.ones(2, 2, dtype=torch.bool)
+    return {"present": present, "embeddings": embeddings, "pixels": squares(size=256).half()}
+
+
+def middle(picture: torch.Tensor) -> tuple[float, float]:
+    rows, cols = np.nonzero(picture.numpy() > 0.5)
+    return float(rows.mean()), float(cols.mean())
+
+
+def test_nothing_moves_without_strength() -> None:
+    batch, masks = a_batch(), squares(size=256).bool()
+    same, same_masks = moved_about(batch, masks, strength=0, rng=np.random.default_rng(0))
+    assert torch.equal(same_masks, masks)
+    for name, value in batch.items():
+        assert torch.allclose(same[name].to(value.dtype), value, atol=1e-3)
+
+
+def test_a_shift_of_a_twentieth_moves_a_256_px_picture_by_thirteen() -> None:
+    masks = squares(size=256).bool()
+    draws = Draws(0, 0, 1, 0)
+    _, moved = moved_about({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    (row, col), (before_row, before_col) = middle(moved[0, 0]), middle(masks[0, 0])
+    assert row == before_row
+    assert col == pytest.approx(before_col - 12.8, abs=0.5)
+
+
+def test_a_turn_goes_round_the_pictures_middle() -> None:
+    masks = squares(size=256).bool()
+    draws = Draws(1, 0, 0, 0)
+    _, moved = moved_about({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    (row, col), (before_row, before_col) = middle(moved[1, 0]), middle(masks[1, 0])
+    arm, turned = (np.array(one) - 127.5 for one in ((before_row, before_col), (row, col)))
+    assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(arm), abs=0.7)
+    cosine = arm @ turned / np.linalg.norm(arm) / np.linalg.norm(turned)
+    assert np.arccos(cosine) == pytest.approx(0.15, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_embeddings_pixels_and_masks_of_a_slice_move_as_one(seed: int) -> None:
+    batch, masks = a_batch(), squares(size=256).bool()
+    moved, moved_masks = moved_about(batch, masks, strength=1, rng=np.random.default_rng(seed))
+    for b in range(2):
+        row, col = middle(moved_masks[b, 0])
+        assert middle(moved["pixels"][b, 0]) == pytest.approx((row, col), abs=0.5)
+        cell = middle(moved["embeddings"][b, 1, 2])
+        assert (np.array(cell) * 4 + 1.5) == pytest.approx((row, col), abs=1.5)
+    assert middle(moved_masks[0, 0]) != middle(moved_masks[1, 0])
+    assert moved["present"] is batch["present"]
+
+
+def test_equal_seeds_move_alike() -> None:
+    first, again = (
+        moved_about(a_batch(), squares(size=256).bool(), strength=1, rng=np.random.default_rng(7))
+        for _ in range(2)
+    )
+    assert torch.equal(first[1], again[1])
+    assert torch.equal(first[0]["embeddings"], again[0]["embeddings"])
