@@ -67,7 +67,7 @@ class ImageKind(NamedTuple):
     decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
 
 
-def _lite_medsam(weights: Path, *, size: str, **settings: Any) -> LiteMedSamEncoder:
+def _lite_medsam(weights: Path, *, size: str = "", **settings: Any) -> LiteMedSamEncoder:
     return LiteMedSamEncoder(weights, **settings)  # there is one size of it
 
 

@@ -63,7 +63,7 @@ REACHES: Mapping[str, Reach] = {
     ),
     "first_click_over_encode": Reach(
         "first click on an opened study / encoding just its slices", 1.5, False,
-        "reading and aligning a study once for preparation and clicks",
+        "cutting the clicked slice's pictures before those of the whole study",
     ),
     "study_over_encode": Reach(
         "whole study without embeddings, texts kept / encoding its slices alone", 1.3, False,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.speed import page
+from benchmarks.speed.bench import SMOKE, Bench
 from benchmarks.speed.figures import REACHES, Figure, NotMeasured, Results
 from benchmarks.speed.made import Made, make_study
 from benchmarks.speed.memory import growth
@@ -218,3 +220,9 @@ def test_every_aim_belongs_to_one_part() -> None:
     keys = [key for _, keys in PARTS.values() for key in keys]
     assert set(REACHES) <= set(keys)
     assert len(keys) == len(set(keys))
+
+
+def test_the_encoder_that_is_measured_is_the_one_that_is_served(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SMOKE, Console(quiet=True))
+    assert bench.ours.id.startswith("lite-medsam")
+    assert bench.eager.id != bench.ours.id
