@@ -81,17 +81,17 @@ def measure_first_click(bench: Bench) -> list[Figure]:
     names = [f"opened{n}" for n in range(bench.sizes.short)]
     server = server_with_clicks(bench, "study", *names)
     click(server, bench.study("study"), number=0)  # the first request loads the networks
+    await_prepared(server)
     studies = [bench.study(name) for name in names]
-    encode = []
     bench.ours.encode(bench.pictures(bench.stack(studies[0]), studies[0].centre[2]))
-    for made in studies:  # before any is opened: the server then works in the background
+    encode, first, second = [], [], []
+    for made in studies:  # in turn, while the server does nothing: a machine's speed may change
         pictures = bench.pictures(bench.stack(made), made.centre[2])
         encode.append(seconds_of(lambda _, of=pictures: bench.ours.encode(of)))
-    first, second = [], []
-    for made in studies:
         open_study(server, made)
         first.append(seconds_of(lambda _, of=made: click(server, of, number=0)))
         second.append(seconds_of(lambda _, of=made: click(server, of, number=1)))
+        await_prepared(server)
     return [
         Figure(
             "first_click_over_encode",
