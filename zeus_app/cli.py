@@ -4,6 +4,7 @@ What a command needs is imported when it runs: PyTorch takes seconds, `zeus --he
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,6 +131,11 @@ def serve(
     typer.echo(f"zeus: serving {folder} on http://{host}:{port} (ready in 10 to 20 s; Ctrl-C ends)")
     # The server takes this process's place, so that signals reach it and nothing.
     os.execve(command[0], command, launch.server_environment())
+
+
+def _end_on_sigterm() -> None:
+    """A SIGTERM ends this process as Ctrl-C does: with the server that it started, not without."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @app.command("import-labels")
@@ -306,6 +312,7 @@ def demo() -> None:
     """Serve sample studies and drive the server: segment, learn, segment better; write a report."""
     from zeus_app.demo import run_demo
 
+    _end_on_sigterm()
     raise typer.Exit(run_demo())
 
 
@@ -316,6 +323,7 @@ def real(
     """Run the same loop on the real MRI in the folder that ZEUS_REAL_DATA names."""
     from zeus_app.real import run_real
 
+    _end_on_sigterm()
     raise typer.Exit(run_real(target))
 
 

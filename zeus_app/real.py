@@ -89,7 +89,7 @@ PLANS: Mapping[str, Plan] = {
         Plan(
             "brain_tumour",
             tuple((patient,) for patient in _BRATS),
-            train_s=130,
+            train_s=115,
             sequences="FLAIR,T1Gd",
             alone="FLAIR",
             smoke=("TCGA-DU-7294",),
