@@ -16,11 +16,11 @@ def scores(lesion: float) -> dict[str, Any]:
     }
 
 
-def a_case(study: str, phase: str, **branches: float) -> dict[str, Any]:
+def a_case(study: str, phase: str, *, seconds: float = 12, **branches: float) -> dict[str, Any]:
     return {
         "study": study,
         "phase": phase,
-        "seconds": 12.0,
+        "seconds": seconds,
         "scores": {name: scores(value) for name, value in branches.items()},
     }
 
@@ -88,6 +88,18 @@ def test_the_command_and_a_plot_stand_beside_the_figures(tmp_path: Path) -> None
     assert "make real TARGET=ms_lesion" in page
     assert "images/ms_lesion.png" in page
     assert (tmp_path / "docs" / "images" / "ms_lesion.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_only_a_study_that_was_never_learnt_from_counts_as_one_with_nothing_kept(
+    tmp_path: Path,
+) -> None:
+    path = measured(tmp_path / "real") / "ms_lesion" / "results.json"
+    done = json.loads(path.read_text())
+    done["runs"]["Zeus|0"]["cases"][0]["seconds"] = 100.0
+    done["runs"]["Zeus|1"] = a_run("Zeus", a_case("p2", "before", seconds=10, union=0.1))
+    path.write_text(json.dumps(done))
+    page = write_results(tmp_path / "real", tmp_path / "docs").read_text()
+    assert "nothing kept 100.0 s; with embeddings and texts kept 12.0 s" in page
 
 
 def test_what_the_names_decide_is_said(tmp_path: Path) -> None:

@@ -164,17 +164,18 @@ def _plots(done: Mapping[str, Any], rows: Sequence[Row], docs: Path) -> list[str
 
 
 def _times(done: Mapping[str, Any]) -> str:
+    zeus = [run for run in done["runs"].values() if run["model"] == "Zeus"]
+    # What is judged in later folds was learnt from in the first, and kept.
+    phases = {
+        "first, nothing kept": ("before", zeus[:1]),
+        "with embeddings and texts kept": ("after", zeus),
+    }
     parts = []
-    for phase in ("before", "after"):
-        seconds = [
-            case["seconds"]
-            for run in done["runs"].values()
-            for case in run["cases"]
-            if case["phase"] == phase and run["model"] == "Zeus"
-        ]
-        what = "first, nothing kept" if phase == "before" else "with embeddings and texts kept"
-        if seconds:
-            parts.append(f"{what} {np.median(seconds):.1f} s")
+    for what, (phase, runs) in phases.items():
+        cases = [case for run in runs for case in run["cases"] if case["phase"] == phase]
+        if cases:
+            seconds = np.median([case["seconds"] for case in cases])
+            parts.append(f"{what} {seconds:.1f} s")
     return f"One study through the server, median: {'; '.join(parts)}."
 
 
