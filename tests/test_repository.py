@@ -2,11 +2,12 @@
 
 import re
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_BYTES = 2 * 2**20
@@ -139,6 +140,15 @@ def test_constraints_agree_with_requirements() -> None:
     required = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
     shared = required.keys() & constraints.keys()
     assert {name: constraints[name] for name in shared} == {name: required[name] for name in shared}
+
+
+def test_every_package_takes_the_python_that_debian_12_ships() -> None:
+    refusing = [
+        f"{package.name} {package.version}"
+        for package in distributions()
+        if "3.11.2" not in SpecifierSet(package.metadata["Requires-Python"] or "")
+    ]
+    assert refusing == []
 
 
 def test_no_index_and_no_host_is_written_into_requirements() -> None:

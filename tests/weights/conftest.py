@@ -1,11 +1,17 @@
 """What the tests of weights share."""
 
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
+from tests.weights import served
 from tests.weights.tiny import PARAMETERS, TINY, TOKENIZER, Index
-from zeus_app.weights import WEIGHTS
+from zeus_app.weights import WEIGHTS, Weight
 
 
 @pytest.fixture
@@ -26,3 +32,36 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
             "tiny/__init__.py": b"import something_heavy",
         },
     )
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[served.Server]:
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
+    web = served.Server(files={served.PATH: served.PARAMETERS}, etags={served.PATH: '"one"'})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), served.handler(web))
+    web.url = f"http://127.0.0.1:{http.server_address[1]}"
+    served.use_hub(monkeypatch, web.url)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield web
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def know(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Enter a weight called tiny."""
+
+    def enter(source: dict[str, Any], *files: dict[str, Any]) -> None:
+        entry = {
+            "name": "tiny",
+            "role": "a test",
+            "source": source,
+            "licence": {"name": "Apache-2.0", "summary": "free"},
+            "files": files,
+        }
+        monkeypatch.setitem(WEIGHTS, "tiny", Weight.model_validate(entry))
+
+    return enter
