@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,27 @@ def test_an_unknown_weight_is_answered_with_the_closest() -> None:
     result = runner.invoke(cli.app, ["weights", "verify", "lite-medsm"])
     assert result.exit_code == 2
     assert "lite-medsam" in result.output
+
+
+@pytest.mark.parametrize("command", ["demo", "real"])
+def test_a_sigterm_lets_what_drives_a_server_end_it(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    def drive(*_: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            ended.append("server")
+        return 0
+
+    monkeypatch.setattr(f"zeus_app.{command}.run_{command}", drive)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        result = runner.invoke(cli.app, [command])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["server"]
+    assert result.exit_code == 130

@@ -146,7 +146,7 @@ def test_every_package_takes_the_python_that_debian_12_ships() -> None:
     refusing = [
         f"{package.name} {package.version}"
         for package in distributions()
-        if "3.11.2" not in SpecifierSet(package.metadata["Requires-Python"] or "")
+        if "3.11.2" not in SpecifierSet(package.metadata.json.get("requires_python", ""))
     ]
     assert refusing == []
 

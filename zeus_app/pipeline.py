@@ -123,9 +123,7 @@ class Segmenter:
             aligned = align_for(study, self.target)
             stack = slice_stack(aligned, self.target.sequence_names)
         with watch.stage("encode and instruct"):
-            prepared = self.model.prepare(
-                stack, guidance=guidance, report=report, keep_pixels=True
-            )
+            prepared = self.model.prepare(stack, guidance=guidance, report=report, keep_pixels=True)
         maps = self._decode(prepared, stack.frame, watch, report)
         union, *branches = [self._restored(indices, aligned, study) for indices in maps]
         # Those of this study's sequences; early fusion has none.
