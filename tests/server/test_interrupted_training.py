@@ -1,10 +1,12 @@
-"""A training is stopped as MONAI Label stops it, by SIGKILL, and nothing is lost."""
+"""A training is stopped, by MONAI Label's SIGKILL or with its server, and nothing is lost."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from monailabel.client import MONAILabelClient
@@ -39,8 +41,14 @@ def progress(server: running.Server) -> dict[str, Any]:
     return found["training"]
 
 
-def train(server: running.Server) -> None:
-    requests.post(f"{server.url}/train/unet", json=RECIPE, timeout=60).raise_for_status()
+def train(server: running.Server, **params: object) -> None:
+    url, recipe = f"{server.url}/train/unet", {**RECIPE, **params}
+    requests.post(url, json=recipe, timeout=60).raise_for_status()
+
+
+def trains(server: running.Server) -> bool:
+    asked = {"check_if_running": True}
+    return requests.get(f"{server.url}/train/", params=asked, timeout=60).ok
 
 
 def serve(server: running.Server, version: str) -> requests.Response:
@@ -73,3 +81,17 @@ def test_a_killed_training_keeps_its_epochs_serves_on_request_and_is_gone_on_wit
     # The seconds of an epoch are never the same twice: these epochs were not trained again.
     assert listed[1]["epochs"][: len(interrupted)] == interrupted
     assert len(listed[1]["epochs"]) > len(interrupted)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_told_to_end_takes_its_training_with_it(
+    server: running.Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))
+    wait_until(lambda: not trains(server))  # another test's process ends after its checkpoint
+    train(server, time_budget_s=600)
+    wait_until(lambda: progress(server).get("done", 0) >= 2 and progress(server)["running"])
+    (training,) = psutil.Process(server.process.pid).children()
+    server.process.send_signal(signal.SIGINT)
+    server.process.wait(timeout=20)
+    training.wait(timeout=5)

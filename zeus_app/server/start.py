@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from monailabel.interfaces.utils.app import app_instance
 
 from zeus_app.errors import InputError
+from zeus_app.server.ending import end_background_with_server
 from zeus_app.server.install import install
 from zeus_app.server.workplace import Workplace, open_workplace
 
@@ -44,6 +45,8 @@ def serve(workplace: Workplace) -> None:
     except InputError as error:
         raise refusal(error) from error
     install(server, app_instance)
+    if not _serving.is_set():
+        end_background_with_server()
     _serving.set()
 
 
