@@ -40,10 +40,6 @@ RECIPE: Mapping[str, object] = {
 }
 """The paper's recipe but for what two cores and minutes ask for; see docs/results.md."""
 
-FEW_PATIENTS_RATE = 1e-4
-"""Of one to three patients, faster steps throw a sequence's branch onto the empty mask, from which
-it seldom comes back; see docs/results.md."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -97,15 +93,14 @@ PLANS: Mapping[str, Plan] = {
             sequences="FLAIR,T1Gd",
             alone="FLAIR",
             smoke=("TCGA-DU-7294",),
-            recipe={"learning_rate": FEW_PATIENTS_RATE},
         ),
-        # Lesions of a few voxels: without the last two the training ends with an empty mask.
+        # Lesions of a few voxels: without these two the training ends with an empty mask.
         Plan(
             "ms_lesion",
             (("patient19",), ("patient07",)),
             train_s=150,
             alone="FLAIR",
-            recipe={"learning_rate": FEW_PATIENTS_RATE, "warm_up": 0.1, "balance": 0.05},
+            recipe={"warm_up": 0.1, "balance": 0.05},
         ),
         Plan("prostate", (), train_s=0, smoke=("ProstateX-0000",)),
     )
