@@ -1,12 +1,14 @@
 """Ending: a server that is told to end takes with it what it runs in the background.
 
-Stock MONAI Label waits for it at an interrupt, hours for a training, and leaves it behind at a
-SIGTERM. A training's epochs are kept, and the next one goes on with them.
+Stock MONAI Label waits for it at an interrupt, hours for a training. A training's epochs are kept,
+and the next one goes on with them.
 """
 
 import signal
+from contextlib import suppress
 from types import FrameType
 
+import psutil
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import background_executors
 
@@ -21,9 +23,10 @@ def _before(number: signal.Signals) -> None:
     server_ends = signal.getsignal(number)
 
     def end(received: int, frame: FrameType | None) -> None:
-        for method, executor in background_executors.items():
+        for method, executor in list(background_executors.items()):
             executor.shutdown(wait=False, cancel_futures=True)  # those that wait in line
-            AsyncTask.stop(method)
+            with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                AsyncTask.stop(method)
         if callable(server_ends):
             server_ends(received, frame)
 
