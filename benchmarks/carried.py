@@ -24,13 +24,13 @@ from rich.progress import track
 
 from benchmarks.interactive import SEQUENCES, Scene, scenes, stock_decoder
 from benchmarks.pages import RESULTS, replace_between_marks, table
-from zeus_app.clicks.decoder import StockDecoder
-from zeus_app.clicks.pointing import Pointing
-from zeus_app.clicks.region import boxes
-from zeus_app.clicks.slices import point_at
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
 from zeus_app.metrics import dice
+from zeus_app.prompts.decoder import StockDecoder
+from zeus_app.prompts.similarity import boxes
+from zeus_app.prompts.slice_masks import point_at
+from zeus_app.prompts.types import SlicePrompt
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import BoolArray, FloatArray
 
 SURE = 10.0
@@ -74,7 +74,7 @@ def prompted(
 
 def part_by_part(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
     """What Zeus does."""
-    return point_at(decoder, embeddings, Pointing(prior=before))
+    return point_at(decoder, embeddings, SlicePrompt(prior=before))
 
 
 WAYS: Mapping[str, Carry] = {

@@ -20,14 +20,14 @@ from rich.console import Console
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
-from zeus_app.config import ZeusConfig
 from zeus_app.devices import autocast
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
-from zeus_app.pipeline import Segmenter
+from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import silent
 from zeus_app.protocols import Batch
-from zeus_app.state import state_folder
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.atomic import write_text_atomically
+from zeus_app.storage.state import state_folder
 from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study

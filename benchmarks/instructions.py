@@ -24,23 +24,23 @@ from rich.progress import Progress
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
-from zeus_app.config import TrainConfig, ZeusConfig
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
-from zeus_app.pipeline import Segmenter
+from zeus_app.commands.real import PLANS, RECIPE
+from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.pipeline.segmenter import Segmenter
+from zeus_app.pipeline.zeus import PreparedStudy
 from zeus_app.progress import bars
-from zeus_app.real import PLANS, RECIPE
-from zeus_app.state import state_folder
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.storage.atomic import write_text_atomically
+from zeus_app.storage.state import state_folder
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels
 from zeus_app.studies.read import read_study
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.training.judge import Judge
+from zeus_app.training.evaluator import Evaluator
 from zeus_app.training.loop import Origin, Trainer
 from zeus_app.training.preparation import prepare_cases
 from zeus_app.types import FloatArray, Guidance, LabelledStudy
-from zeus_app.zeus import PreparedStudy
 
 Cases = Mapping[str, Case]
 T = TypeVar("T")
@@ -155,7 +155,9 @@ def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[flo
     """DSC of each judged study."""
     segmenter.model.trainable.eval()
     config = segmenter.config
-    judge = Judge(segmenter.model, segmenter.device, config.union, config.threshold, SLICES_AT_ONCE)
+    judge = Evaluator(
+        segmenter.model, segmenter.device, config.union, config.threshold, SLICES_AT_ONCE
+    )
     return [judge.volume_dsc(cases[name]) for name in judged]
 
 

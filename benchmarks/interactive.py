@@ -28,24 +28,25 @@ from rich.progress import Progress, track
 from scipy import ndimage
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
-from zeus_app.build import build_images, target_of
-from zeus_app.clicks.decoder import StockDecoder
-from zeus_app.clicks.pointing import Point, Pointing
-from zeus_app.clicks.slices import point_at
-from zeus_app.config import ZeusConfig
+from zeus_app.build import build_images
+from zeus_app.commands.real import PLANS
 from zeus_app.encoders import lite_medsam
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
+from zeus_app.labels.grids import label_pictures
+from zeus_app.labels.mask_files import ImportedLabel, import_labels
 from zeus_app.progress import bars
-from zeus_app.real import PLANS
+from zeus_app.prompts.decoder import StockDecoder
+from zeus_app.prompts.slice_masks import point_at
+from zeus_app.prompts.types import Point, SlicePrompt
 from zeus_app.reporting.pictures import save_png
-from zeus_app.state import StateFolder, state_folder
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.atomic import write_text_atomically
+from zeus_app.storage.state import StateFolder, state_folder
 from zeus_app.studies.align import align_for, to_grid
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels
-from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.read import read_study
 from zeus_app.studies.slices import slice_stack
+from zeus_app.targets import target_of
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.types import BoolArray, FloatArray
 from zeus_app.weights import locate
@@ -81,7 +82,7 @@ class Scene:
     below: BoolArray
 
 
-Answer = Callable[[torch.Tensor, Pointing], FloatArray]
+Answer = Callable[[torch.Tensor, SlicePrompt], FloatArray]
 """(M, 256, 64, 64) embeddings and clicks -> (256, 256) probabilities."""
 
 
@@ -141,7 +142,7 @@ def largest(mask: BoolArray) -> BoolArray:
     return part
 
 
-def next_click(pointing: Pointing, found: BoolArray, truth: BoolArray) -> Pointing:
+def next_click(pointing: SlicePrompt, found: BoolArray, truth: BoolArray) -> SlicePrompt:
     """One click more, in the middle of the largest error."""
     missed, extra = truth & ~found, found & ~truth
     worst = [largest(error) if error.any() else error for error in (missed, extra)]
@@ -152,7 +153,7 @@ def next_click(pointing: Pointing, found: BoolArray, truth: BoolArray) -> Pointi
 
 def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) -> list[float]:
     """DSC after each of ten clicks; what is perfect stays so."""
-    pointing = Pointing(foreground=(middle(truth),))
+    pointing = SlicePrompt(foreground=(middle(truth),))
     scores: list[float] = []
     for _ in range(CLICKS):
         found = answer(embeddings, pointing) > 0.5
@@ -165,7 +166,9 @@ def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) ->
 
 
 @torch.inference_mode()
-def bare_points(decoder: StockDecoder, embeddings: torch.Tensor, pointing: Pointing) -> FloatArray:
+def bare_points(
+    decoder: StockDecoder, embeddings: torch.Tensor, pointing: SlicePrompt
+) -> FloatArray:
     """segment-anything's own modules, given the points of the first sequence as they are."""
     points = [(col + 0.5, row + 0.5) for row, col in (*pointing.foreground, *pointing.background)]
     on = [1] * len(pointing.foreground) + [0] * len(pointing.background)

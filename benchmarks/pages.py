@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from zeus_app.files import write_text_atomically
+from zeus_app.storage.atomic import write_text_atomically
 
 RESULTS = Path(__file__).parent / "results"
 

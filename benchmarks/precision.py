@@ -25,14 +25,14 @@ from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
 from zeus_app.encoders.phantoms import masks_in_boxes
 from zeus_app.errors import InputError
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
+from zeus_app.labels.grids import label_pictures
+from zeus_app.labels.mask_files import ImportedLabel, import_labels
 from zeus_app.metrics import dice
-from zeus_app.registry import lookup
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.studies.align import align_for, to_grid
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels
-from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.read import read_study
 from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Target, load_target

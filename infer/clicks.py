@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from zeus_app.clicks.pointing import Clicks, StudyPointing
-from zeus_app.clicks.segment import CARRYING, Reach
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.server.answer import names_in, read_format, write_answer
-from zeus_app.server.catalogue import Asked
-from zeus_app.server.click_history import Seen, Step, as_json, steps_after
-from zeus_app.server.click_request import (
+from zeus_app.prompts.propagation import PROPAGATING, Reach
+from zeus_app.prompts.types import Clicks, StudyPrompt
+from zeus_app.server.context import ServerContext
+from zeus_app.server.interactive.click_history import Seen, Step, as_json, steps_after
+from zeus_app.server.interactive.click_request import (
     BACKGROUND,
     MOST_SLICES,
     ClickRequest,
+    is_self_contained,
     read_clicks,
-    says_it_all,
 )
-from zeus_app.server.click_start import on_grid, prior_of, scribbles_of
-from zeus_app.server.line import Turn
-from zeus_app.server.progress import Job
-from zeus_app.server.workplace import Workplace
+from zeus_app.server.interactive.initial_masks import on_grid, prior_of, scribbles_of
+from zeus_app.server.jobs.jobs import Job
+from zeus_app.server.jobs.scheduler import Priority
+from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.tasks.answer import names_in, read_format, write_answer
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, SliceFrame, Volume
 
@@ -39,8 +39,8 @@ class ClickInfer(InferTask):
         dimension: 2 for the clicked slice alone, 3 to carry the mask on.
     """
 
-    def __init__(self, workplace: Workplace, kind: InferType, *, dimension: int) -> None:
-        target, values = workplace.target, workplace.label_values
+    def __init__(self, context: ServerContext, kind: InferType, *, dimension: int) -> None:
+        target, values = context.target, context.label_values
         wishes: dict[str, Any] = {"sequences": ""}
         super().__init__(
             type=kind,
@@ -52,15 +52,15 @@ class ClickInfer(InferTask):
             # What clients show to their users, and send.
             config=wishes if dimension == 2 else {**wishes, "most_slices": MOST_SLICES},
         )
-        self._workplace = workplace
+        self._ctx = context
 
     def is_valid(self) -> bool:
         """SAM's own decoder needs no training."""
         return True
 
-    def same_when_repeated(self, request: Mapping[str, Any]) -> bool:
+    def is_idempotent(self, request: Mapping[str, Any]) -> bool:
         """What depends on a history or a kept mask is done each time it is asked for."""
-        return says_it_all(request, self._workplace.target)
+        return is_self_contained(request, self._ctx.target)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Answer everything that was said so far.
@@ -73,16 +73,16 @@ class ClickInfer(InferTask):
             CancelledError: a client cancelled it.
         """
         began = time.monotonic()
-        place = self._workplace
-        asked = place.datastore.catalogue.resolve(request["image"])
-        clicked, form = read_clicks(request, place.target), read_format(request)
-        said = _Said(place, clicked, asked)
+        ctx = self._ctx
+        resolved = ctx.datastore.catalogue.resolve(request["image"])
+        clicked, form = read_clicks(request, ctx.target), read_format(request)
+        said = _Said(ctx, clicked, resolved)
         refuse_outside(clicked, said.grid)
         said.step()  # refuses what cannot be, before it waits
         # What takes long is done while others click: loading, reading, asking the model.
-        clicks, stack = place.clicks, place.pictures_of(asked)
-        prior = prior_of(place, clicked, asked)
-        with place.jobs.job(asked.study, urgent=True) as job:
+        clicks, stack = ctx.clicks, ctx.pictures_of(resolved)
+        prior = prior_of(ctx, clicked, resolved)
+        with ctx.jobs.job(resolved.study, urgent=True) as job:
             step = said.step()
             pointings = self._pointings(said, step, stack.frame.grid, prior)
             at = said.slice_of(step, stack.frame)
@@ -90,40 +90,40 @@ class ClickInfer(InferTask):
                 stack, pointings, reach=self._reach(clicked, at), report=carrying_later(job)
             )
             mask = self._mask(found, stack.frame.grid, said.grid)
-            path = write_answer(mask, place.label_values, form)
+            path = write_answer(mask, ctx.label_values, form)
             steps = said.keep()
         if at is not None:
-            place.clicked(asked, at, stack.frame.grid.shape[2])
+            ctx.clicked(resolved, at, stack.frame.grid.shape[2])
         return str(path), {
-            "label_names": names_in(mask.array, place.label_values),
-            "study": asked.study,
+            "label_names": names_in(mask.array, ctx.label_values),
+            "study": resolved.study,
             "clicks": as_json(step),
             "steps": steps,
-            "sequences": list(clicked.sequences or place.target.sequence_names),
+            "sequences": list(clicked.sequences or ctx.target.sequence_names),
             "latencies_ms": {"all": round((time.monotonic() - began) * 1000, 1)},
         }
 
     def _pointings(
         self, said: "_Said", step: Step | None, grid: Grid, prior: Volume | None
-    ) -> dict[int, StudyPointing]:
+    ) -> dict[int, StudyPrompt]:
         """Label index -> all that was said of it, on the canonical grid."""
-        place, clicked = self._workplace, said.request
-        scribbles = scribbles_of(place, clicked, said.asked, grid)
+        ctx, clicked = self._ctx, said.request
+        scribbles = scribbles_of(ctx, clicked, said.resolved, grid)
         start = None if prior is None else on_grid(prior, grid)
         clicks = said.clicks_on(grid, step)
         found = {
-            k: StudyPointing(
+            k: StudyPrompt(
                 clicks=clicks.get(label.name, Clicks()),
                 scribbles=scribbles if label.name == said.scribbled else Clicks(),
                 prior=None if start is None else start == label.value,
             )
-            for k, label in enumerate(place.target.labels)
+            for k, label in enumerate(ctx.target.labels)
         }
         return {k: one for k, one in found.items() if not one.is_empty}
 
     def _mask(self, found: LabelArray, canonical: Grid, wanted: Grid) -> Volume:
         """Label indices on the canonical grid -> the target's values on the client's."""
-        values = np.array([0, *self._workplace.label_values.values()], np.uint8)
+        values = np.array([0, *self._ctx.label_values.values()], np.uint8)
         return to_grid(Volume(values[found], canonical.affine_ras), wanted, order=0, fill=0.0)
 
     def _reach(self, clicked: ClickRequest, at: int | None) -> Reach:
@@ -136,14 +136,14 @@ class ClickInfer(InferTask):
 class _Said:
     """A request on top of what its user said before, of the image that it asks about."""
 
-    def __init__(self, place: Workplace, request: ClickRequest, asked: Asked) -> None:
-        self.request, self.asked = request, asked
-        self.scribbled = request.label or place.target.label_names[0]
-        self._history, self._catalogue = place.click_history, place.datastore.catalogue
-        self._seen = Seen(asked.sequence, asked.files.sources.keys(), self._grid_of)
-        self.grid = self._grid_of(asked.sequence)
+    def __init__(self, ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> None:
+        self.request, self.resolved = request, resolved
+        self.scribbled = request.label or ctx.target.label_names[0]
+        self._history, self._catalogue = ctx.click_history, ctx.datastore.catalogue
+        self._seen = Seen(resolved.sequence, resolved.files.sources.keys(), self._grid_of)
+        self.grid = self._grid_of(resolved.sequence)
         # A session's image is another guest in every request.
-        self._study = f"session {request.session}" if request.session else asked.study
+        self._study = f"session {request.session}" if request.session else resolved.study
 
     def step(self) -> Step | None:
         """What counts once the request is taken in, which it is not yet."""
@@ -152,7 +152,7 @@ class _Said:
 
     def keep(self) -> int:
         """Take the request in; returns the number of steps."""
-        if self.asked.guest and not self.request.session:
+        if self.resolved.guest and not self.request.session:
             return 0  # no later request can name this image
         return self._history.take(self.request, self._study, self._seen)
 
@@ -171,15 +171,15 @@ class _Said:
         return int(np.floor(at.foreground[0][2] + 0.5))
 
     def _grid_of(self, sequence: str) -> Grid:
-        return self._catalogue.grid(replace(self.asked, sequence=sequence))
+        return self._catalogue.grid(replace(self.resolved, sequence=sequence))
 
 
 def carrying_later(job: Job) -> Report:
     """A report of a click: once all that was clicked is answered, other clicks go first."""
 
     def report(stage: str, done: int, total: int) -> None:
-        if stage == CARRYING:
-            job.turn = Turn.CARRYING
+        if stage == PROPAGATING:
+            job.turn = Priority.PROPAGATING
         job(stage, done, total)
 
     return report

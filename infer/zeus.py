@@ -6,15 +6,15 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from zeus_app.server.answer import (
+from zeus_app.server.context import ServerContext
+from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.tasks.answer import (
     answer_params,
     names_in,
     read_format,
     read_guidance,
     write_answer,
 )
-from zeus_app.server.catalogue import Asked
-from zeus_app.server.workplace import Workplace
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Segmentation, Volume
 
@@ -24,21 +24,21 @@ logger = logging.getLogger(__name__)
 class ZeusInfer(InferTask):
     """Runs whichever model the server was started with; knows no network."""
 
-    def __init__(self, workplace: Workplace) -> None:
-        target = workplace.target
+    def __init__(self, context: ServerContext) -> None:
+        target = context.target
         super().__init__(
             type=InferType.SEGMENTATION,
-            labels=workplace.label_values,
+            labels=context.label_values,
             dimension=3,
             description=f"{target.instance}: one mask from {', '.join(target.sequence_names)}",
         )
-        self._workplace = workplace
+        self._ctx = context
 
     def is_valid(self) -> bool:
         """An untrained model answers too, and says so."""
         return True
 
-    def same_when_repeated(self, request: Mapping[str, Any]) -> bool:
+    def is_idempotent(self, request: Mapping[str, Any]) -> bool:
         """The guards let equal requests share one run."""
         return True
 
@@ -53,27 +53,29 @@ class ZeusInfer(InferTask):
             CancelledError: a client cancelled it, or went away.
             BusyError: too many inferences wait already.
         """
-        place = self._workplace
-        asked = place.datastore.catalogue.resolve(request["image"])
-        form, guidance = read_format(request), read_guidance(request, place.target)
-        with place.jobs.job(asked.study) as report:
+        ctx = self._ctx
+        resolved = ctx.datastore.catalogue.resolve(request["image"])
+        form, guidance = read_format(request), read_guidance(request, ctx.target)
+        with ctx.jobs.job(resolved.study) as report:
             report("reading", 0, 1)
-            study = place.datastore.catalogue.read(asked)
-            segmentation = place.segmenter.segment(study, guidance=guidance, report=report)
-            params = answer_params(segmentation, place.config, place.target)
-            if not asked.guest:
-                place.datastore.originals.keep(segmentation, params)
-        mask = _mask_for(asked, segmentation, study.volumes)
-        path = write_answer(mask, place.label_values, form)
+            study = ctx.datastore.catalogue.read(resolved)
+            segmentation = ctx.segmenter.segment(study, guidance=guidance, report=report)
+            params = answer_params(segmentation, ctx.config, ctx.target)
+            if not resolved.guest:
+                ctx.datastore.originals.keep(segmentation, params)
+        mask = _mask_for(resolved, segmentation, study.volumes)
+        path = write_answer(mask, ctx.label_values, form)
         logger.info(
-            "%s: checkpoint %s, used %s, ml %s, ms %s", asked.study, params["checkpoint"],
+            "%s: checkpoint %s, used %s, ml %s, ms %s", resolved.study, params["checkpoint"],
             params["used"], params["volumes_ml"], params["latencies_ms"],
         )  # fmt: skip
-        return str(path), {**params, "label_names": names_in(mask.array, place.label_values)}
+        return str(path), {**params, "label_names": names_in(mask.array, ctx.label_values)}
 
 
-def _mask_for(asked: Asked, answer: Segmentation, volumes: Mapping[str, Volume]) -> Volume:
+def _mask_for(
+    resolved: ResolvedImage, answer: Segmentation, volumes: Mapping[str, Volume]
+) -> Volume:
     """The label map on the grid of the image the client sees."""
-    if asked.whole:
+    if resolved.whole:
         return answer.label_map
-    return to_grid(answer.label_map, volumes[asked.sequence].grid, order=0, fill=0)
+    return to_grid(answer.label_map, volumes[resolved.sequence].grid, order=0, fill=0)

@@ -13,14 +13,14 @@ from tests.encoders.made_sam import tiny_sam
 from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
 from zeus_app import build
 from zeus_app.build import build_segmenter
-from zeus_app.cache import Cache
-from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import Request
-from zeus_app.pipeline import Segmenter
+from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.profiles import load_profile
 from zeus_app.progress import silent
-from zeus_app.state import state_folder
+from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.storage.cache import Cache
+from zeus_app.storage.state import state_folder
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch
 from zeus_app.types import FloatArray, Grid, Guidance, LabelledStudy, Study, Volume

@@ -14,16 +14,18 @@ from gguf import GGUFReader
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from zeus_app import build, cli, named_yaml, profiles
+from zeus_app import build, profiles
 from zeus_app import describe as describe_module
-from zeus_app.config import ZeusConfig
+from zeus_app.commands import main as cli
 from zeus_app.describe import describe
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.profiles import Profile, load_profile
 from zeus_app.protocols import ModuleInfo
-from zeus_app.server.routes import zeus_routes
-from zeus_app.state import state_folder
+from zeus_app.server.routes.zeus import zeus_routes
+from zeus_app.settings import presets
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.state import state_folder
 from zeus_app.targets import load_target
 from zeus_app.weights import locate
 
@@ -120,7 +122,7 @@ def test_no_weights_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert trained(described()) > 0
 
 
-@pytest.mark.parametrize("name", named_yaml.shipped(profiles.__name__))
+@pytest.mark.parametrize("name", presets.shipped(profiles.__name__))
 def test_every_shipped_profile_can_be_described(name: str) -> None:
     assert trained(described(load_profile(name))) > 0
 

@@ -96,7 +96,7 @@ def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
 def test_every_zeus_command_that_a_document_names_parses(document: Path) -> None:
     from typer.testing import CliRunner
 
-    from zeus_app.cli import app
+    from zeus_app.commands.main import app
 
     for line in shell_lines(document):
         found = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z-]+ ?){1,2})", line)

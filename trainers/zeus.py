@@ -8,16 +8,16 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
+from zeus_app.labels.versions import FINAL
 from zeus_app.profiles import load_profile
 from zeus_app.profiles.fitting import refuse_idle_lora
-from zeus_app.registry import lookup
-from zeus_app.server import priority
-from zeus_app.server.answer import INSTRUCTIONS, read_kept_texts
-from zeus_app.server.datastore import StudyDatastore
-from zeus_app.server.label_history import FINAL
-from zeus_app.server.train_progress import TrainProgress
-from zeus_app.server.train_request import train_config, train_defaults
-from zeus_app.server.workplace import Workplace
+from zeus_app.server.context import ServerContext
+from zeus_app.server.jobs.train_progress import TrainProgress
+from zeus_app.server.lifecycle import cpu_priority as priority
+from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.tasks.answer import INSTRUCTIONS, read_kept_texts
+from zeus_app.server.tasks.train_request import train_config, train_defaults
+from zeus_app.settings.registry import lookup
 from zeus_app.studies.read import read_study
 from zeus_app.types import Guidance, LabelledStudy
 
@@ -25,9 +25,9 @@ from zeus_app.types import Guidance, LabelledStudy
 class ZeusTrain(TrainTask):
     """Trains whichever model the server was started with; knows no network."""
 
-    def __init__(self, workplace: Workplace) -> None:
-        super().__init__(f"Learn {workplace.target.instance} from submitted labels")
-        self._workplace = workplace
+    def __init__(self, context: ServerContext) -> None:
+        super().__init__(f"Learn {context.target.instance} from submitted labels")
+        self._ctx = context
 
     def config(self) -> dict[str, Any]:
         """The request's parameters with their defaults."""
@@ -35,7 +35,7 @@ class ZeusTrain(TrainTask):
 
     def stats(self) -> dict[str, Any]:
         """The served checkpoint, in the words stock clients look for."""
-        served = self._workplace.checkpoints.served()
+        served = self._ctx.checkpoints.served()
         if served is None:
             return {"checkpoint": "untrained"}
         return {
@@ -50,13 +50,13 @@ class ZeusTrain(TrainTask):
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Raise InputError now for what would make a training fail later."""
-        known = {name: name for name in self._workplace.datastore.list_images()}
-        recipe, config = train_config(request), self._workplace.config
+        known = {name: name for name in self._ctx.datastore.list_images()}
+        recipe, config = train_config(request), self._ctx.config
         for name in recipe.excluded:
             lookup("study to exclude", name, known)
         if config.model == "zeus":
             refuse_idle_lora(config, load_profile(config.profile), recipe)
-        if not self._workplace.datastore.get_labeled_images():
+        if not self._ctx.datastore.get_labeled_images():
             raise InputError(
                 "a training without labels",
                 expected="at least one study with a final label",
@@ -66,26 +66,26 @@ class ZeusTrain(TrainTask):
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
         """Train on all final labels; the best weights are served from the next inference on."""
         self.check(request)
-        priority.step_back()
-        place = self._workplace
+        priority.lower_priority()
+        ctx = self._ctx
         studies = [self._labelled(study, datastore) for study in datastore.get_labeled_images()]
         config = train_config(request)
-        told = TrainProgress(place.state.training, config, show=partial(print, flush=True))
+        told = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
         # With run_sync the server itself trains; no inference may see half-trained weights.
-        with place.jobs.job("training"):
-            result = place.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
+        with ctx.jobs.job("training"):
+            result = ctx.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
 
     def _labelled(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
-        asked = datastore.catalogue.resolve(study)
+        resolved = datastore.catalogue.resolve(study)
         told = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
         return LabelledStudy(
             id=study,
-            read_study=partial(read_study, asked.files),
+            read_study=partial(read_study, resolved.files),
             read_label=partial(datastore.final_label, study),
-            read_grid=partial(datastore.catalogue.grid, asked),
-            patient=asked.files.patient,
-            sequences=tuple(asked.files.sources),
-            guidance=Guidance(read_kept_texts(told, self._workplace.target)),
+            read_grid=partial(datastore.catalogue.grid, resolved),
+            patient=resolved.files.patient,
+            sequences=tuple(resolved.files.sources),
+            guidance=Guidance(read_kept_texts(told, self._ctx.target)),
         )

@@ -10,29 +10,24 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
 from zeus_app.baselines import unet
-from zeus_app.cache import Cache
-from zeus_app.clicks.decoder import StockDecoder
-from zeus_app.clicks.segment import ClickSegmenter
-from zeus_app.config import ZeusConfig
 from zeus_app.devices import batch_size, choose_device
 from zeus_app.encoders import lite_medsam, sam
 from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
 from zeus_app.encoders.blip2 import Blip2QueryEncoder
-from zeus_app.encoders.clip import ClipText, ClipVision
-from zeus_app.encoders.kept import (
-    KeptImageEncoder,
-    KeptTextEncoder,
-    KeptVisionEncoder,
+from zeus_app.encoders.cached import (
+    CachedImageEncoder,
+    CachedTextEncoder,
+    CachedVisionEncoder,
     PooledVision,
 )
+from zeus_app.encoders.clip import ClipText, ClipVision
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
 from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.sam import SamEncoder
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
-from zeus_app.instruct import Instructor, check_scope
 from zeus_app.instructions.endpoint import ChatEndpoint
-from zeus_app.instructions.generate import InstructionWriter
+from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
 from zeus_app.instructions.vision_chat import VisionChat
@@ -41,9 +36,13 @@ from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
-from zeus_app.pipeline import Segmenter
+from zeus_app.pipeline.instructor import Instructor, check_scope
+from zeus_app.pipeline.segmenter import Segmenter
+from zeus_app.pipeline.zeus import Zeus
 from zeus_app.profiles import LanguageTower, Profile, load_profile, weights_of
 from zeus_app.profiles.fitting import check_width, refuse_embeddings_without_tokens
+from zeus_app.prompts.decoder import StockDecoder
+from zeus_app.prompts.propagation import ClickSegmenter
 from zeus_app.protocols import (
     Baseline,
     ImageEncoder,
@@ -52,12 +51,13 @@ from zeus_app.protocols import (
     TextEncoder,
     VisionEncoder,
 )
-from zeus_app.registry import lookup
-from zeus_app.state import StateFolder
-from zeus_app.targets import Target, load_target
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.cache import Cache
+from zeus_app.storage.state import StateFolder
+from zeus_app.targets import Target, target_of
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.weights import check_present, locate
-from zeus_app.zeus import Zeus
 
 
 class ImageKind(NamedTuple):
@@ -126,12 +126,6 @@ def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
     )
 
 
-def target_of(config: ZeusConfig) -> Target:
-    """The target a config names, looking at the sequences it chose."""
-    target = load_target(config.target)
-    return target.only(config.chosen_sequences) if config.chosen_sequences else target
-
-
 def refuse_early_fusion(config: ZeusConfig) -> None:
     """Zeus has no early fusion.
 
@@ -180,7 +174,7 @@ def build_zeus(
         images=images,
         instructor=Instructor(
             target=target,
-            texts=KeptTextEncoder(text_encoder, cache),
+            texts=CachedTextEncoder(text_encoder, cache),
             vision=vision,
             writer=writer,
             prompt=paper_prompt,
@@ -197,7 +191,7 @@ def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> 
     return said[0] if said else "series" if device.type == "cpu" else "all"
 
 
-def build_images(config: ZeusConfig, state: StateFolder) -> KeptImageEncoder:
+def build_images(config: ZeusConfig, state: StateFolder) -> CachedImageEncoder:
     """The profile's image encoder alone, behind the cache that all of Zeus shares."""
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     return _images(config, load_profile(config.profile), choose_device(config.device), cache)
@@ -233,10 +227,10 @@ def image_encoder(config: ZeusConfig, profile: Profile, device: torch.device) ->
 
 def _images(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
-) -> KeptImageEncoder:
+) -> CachedImageEncoder:
     encoder = image_encoder(config, profile, device)
     batch = batch_size(config.batch_slices, device, gpu=8, cpu=1)
-    return KeptImageEncoder(encoder, cache, batch=batch)
+    return CachedImageEncoder(encoder, cache, batch=batch)
 
 
 def sam_parts(profile: Profile) -> tuple[PromptEncoder, MaskDecoder]:
@@ -263,8 +257,8 @@ def trainable_net(
 
 
 def _vision(
-    profile: Profile, images: KeptImageEncoder, device: torch.device, cache: Cache
-) -> PooledVision | KeptVisionEncoder | None:
+    profile: Profile, images: CachedImageEncoder, device: torch.device, cache: Cache
+) -> PooledVision | CachedVisionEncoder | None:
     tower = profile.vision
     if tower.kind == "none":
         return None
@@ -276,16 +270,16 @@ def _vision(
         locate(tower.weights), device=device, **settings
     )
     check_width(profile, "vision.dim", stated=tower.dim, found=encoder.dim)
-    return KeptVisionEncoder(encoder, cache)
+    return CachedVisionEncoder(encoder, cache)
 
 
 def _writer(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
-) -> InstructionWriter:
+) -> InstructionGenerator:
     tower = profile.llm
     where = choose_device(config.llm_device) if config.llm_device else device
     model_id, load = lookup("language model", tower.kind, WRITERS)(profile, where)
-    writer = InstructionWriter(
+    writer = InstructionGenerator(
         model_id=model_id,
         load=load,
         store=cache,
@@ -330,7 +324,7 @@ def _endpoint(profile: Profile, device: torch.device) -> tuple[str, Callable[[],
     return ChatEndpoint.id_of(tower.weights, send_pictures=pictures), load
 
 
-def _lora(tower: LanguageTower, writer: InstructionWriter) -> nn.Module | None:
+def _lora(tower: LanguageTower, writer: InstructionGenerator) -> nn.Module | None:
     """What learns of the LLM; only then is the LLM loaded before it is first asked."""
     return cast(FrozenLlm, writer.model).lora if tower.lora_rank else None
 

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from zeus_app import build
-from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
 from zeus_app.encoders import lite_medsam, sam, text
 from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
@@ -28,7 +27,8 @@ from zeus_app.models.net import ZeusNet
 from zeus_app.profiles import LanguageTower, Profile
 from zeus_app.profiles.fitting import refuse_embeddings_without_tokens
 from zeus_app.protocols import ModuleInfo
-from zeus_app.registry import lookup
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
 from zeus_app.weights import WEIGHTS
 

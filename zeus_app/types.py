@@ -18,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 LabelArray = npt.NDArray[np.uint8]
 Affine = npt.NDArray[np.float64]
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""DICOM and ITK measure in LPS mm, nibabel and Zeus in RAS mm; the matrix is its own inverse."""
+
 MACHINE_MADE = "machine-made, not for diagnosis"
 
 
@@ -81,6 +84,9 @@ class VolumeSource(Protocol):
     def files(self) -> tuple[Path, ...]:
         """The files behind the volume, for messages and downloads."""
 
+    def grid(self) -> Grid:
+        """Where the voxels lie, read from headers alone. Raises InputError as `load` would."""
+
     def load(self) -> Volume:
         """Read the voxels as float32. Raises InputError when they cannot be used."""
 
@@ -101,6 +107,42 @@ class StudyProblem:
     id: str
     files: tuple[Path, ...]
     reason: str
+
+
+@dataclass(frozen=True)
+class StudyCandidate:
+    """One study as a layout found it.
+
+    Attributes:
+        name: from its folder or prefix, unchanged; the id is made from it.
+        folder: where it lies.
+        sources: sequence name -> source.
+        label: its mask, where the layout itself says so (labelsTr, a case list).
+        prefix: of its files' names, where the folder holds several studies; else empty.
+        patient: whose study it is, where the layout itself says so; else empty.
+    """
+
+    name: str
+    folder: Path
+    sources: Mapping[str, VolumeSource]
+    label: Path | None = None
+    prefix: str = ""
+    patient: str = ""
+
+
+@dataclass(frozen=True)
+class RejectedStudy:
+    """Files that look like a study and cannot be used as one.
+
+    Attributes:
+        only_masks: there are but masks, which is no news where a study lies near by.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+    reason: str
+    only_masks: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,13 @@ from monailabel.tasks.activelearning.first import First
 from infer.clicks import ClickInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
-from zeus_app.server import priority
-from zeus_app.server.click_request import BACKGROUND
-from zeus_app.server.datastore import StudyDatastore
-from zeus_app.server.inference import answering_always, run_inference
-from zeus_app.server.scoring import DiceScoring
-from zeus_app.server.start import open_or_exit, serve
-from zeus_app.server.strategies import RandomUnlabelled
+from zeus_app.server.interactive.click_request import BACKGROUND
+from zeus_app.server.lifecycle import cpu_priority as priority
+from zeus_app.server.lifecycle.start import open_or_exit, serve
+from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.tasks.inference import run_inference, skip_failed
+from zeus_app.server.tasks.scoring import DiceScoring
+from zeus_app.server.tasks.strategies import RandomUnlabelled
 
 
 class ZeusApp(MONAILabelApp):
@@ -28,10 +28,10 @@ class ZeusApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
-        self.workplace = open_or_exit(studies, conf)
-        target = self.workplace.target
+        self.context = open_or_exit(studies, conf)
+        target = self.context.target
         # Unless told, sessions lie in the state folder, not in a place all servers share.
-        own_place = str(self.workplace.state.sessions)
+        own_place = str(self.context.state.sessions)
         settings.MONAI_LABEL_SESSION_PATH = settings.MONAI_LABEL_SESSION_PATH or own_place
         super().__init__(
             app_dir=app_dir,
@@ -40,27 +40,27 @@ class ZeusApp(MONAILabelApp):
             name=f"Zeus - {target.name}",
             description=f"{target.instance} in multi-sequence MRI; not for diagnosis",
             # A list, to which OHIF adds; Slicer asks deepedit models for what it finds in it.
-            labels=[*self.workplace.label_values, BACKGROUND],
+            labels=[*self.context.label_values, BACKGROUND],
         )
         self._auto_update_scoring = False  # else a process starts at every click of Next
 
     def init_datastore(self) -> StudyDatastore:
         """Studies, not files."""
-        return self.workplace.datastore
+        return self.context.datastore
 
     def init_infers(self) -> dict[str, InferTask]:
         """The model by its name, and what answers clicks."""
-        place = self.workplace
+        ctx = self.context
         return {
-            place.config.model: ZeusInfer(place),
-            "clicks": ClickInfer(place, InferType.DEEPGROW, dimension=2),
-            "clicks_3d": ClickInfer(place, InferType.DEEPGROW, dimension=3),
-            "edit": ClickInfer(place, InferType.DEEPEDIT, dimension=3),
+            ctx.config.model: ZeusInfer(ctx),
+            "clicks": ClickInfer(ctx, InferType.DEEPGROW, dimension=2),
+            "clicks_3d": ClickInfer(ctx, InferType.DEEPGROW, dimension=3),
+            "edit": ClickInfer(ctx, InferType.DEEPEDIT, dimension=3),
         }
 
     def init_trainers(self) -> dict[str, ZeusTrain]:
         """One task, named after the model."""
-        return {self.workplace.config.model: ZeusTrain(self.workplace)}
+        return {self.context.config.model: ZeusTrain(self.context)}
 
     def init_strategies(self) -> dict[str, Any]:
         """Which study comes next."""
@@ -68,7 +68,7 @@ class ZeusApp(MONAILabelApp):
 
     def init_scoring_methods(self) -> dict[str, DiceScoring]:
         """How good the answers were."""
-        return {"dice": DiceScoring(self.workplace.target, self.workplace.checkpoints)}
+        return {"dice": DiceScoring(self.context.target, self.context.checkpoints)}
 
     def tasks(self, kind: str) -> Mapping[str, Any]:
         """Name -> task, for the guards."""
@@ -81,17 +81,17 @@ class ZeusApp(MONAILabelApp):
 
     def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Run a task; unlike the stock method it keeps the image's id and takes no path."""
-        return run_inference(self.tasks("model"), request, self.workplace.datastore)
+        return run_inference(self.tasks("model"), request, self.context.datastore)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; one that cannot be used does not end the others."""
-        priority.step_back()
+        priority.lower_priority()
         answers: dict[str, Any] = self._batch_infer(
-            request, self.workplace.datastore, answering_always(self.infer)
+            request, self.context.datastore, skip_failed(self.infer)
         )
         return answers
 
     def on_init_complete(self) -> None:
         """Called in the server alone, before it answers."""
-        serve(self.workplace)
+        serve(self.context)
         super().on_init_complete()

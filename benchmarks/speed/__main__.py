@@ -13,7 +13,7 @@ from benchmarks.speed import baselines, clicks, encoder, memory, server, trainin
 from benchmarks.speed.bench import SMOKE, Bench, Sizes
 from benchmarks.speed.figures import Figure, NotMeasured, Results
 from benchmarks.speed.page import shown, write_page
-from zeus_app.server.live import FAILURES
+from zeus_app.server.lifecycle.server_process import FAILURES
 
 Part = Callable[[Bench], list[Figure]]
 

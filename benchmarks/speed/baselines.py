@@ -18,7 +18,7 @@ from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import Figure, NotMeasured
 from benchmarks.speed.timing import alternating
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
-from zeus_app.launch import CHECKOUT
+from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.types import FloatArray
 
 HALF_BOX_PX = 30

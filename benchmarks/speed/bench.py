@@ -9,14 +9,14 @@ from rich.console import Console
 
 from benchmarks.speed.made import Made, make_study
 from zeus_app.build import IMAGE_ENCODERS, build_segmenter
-from zeus_app.config import ZeusConfig
 from zeus_app.devices import choose_device
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
-from zeus_app.pipeline import Segmenter
+from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.profiles import load_profile
 from zeus_app.protocols import ImageEncoder
-from zeus_app.server.live import LiveServer
-from zeus_app.state import state_folder
+from zeus_app.server.lifecycle.server_process import ServerProcess
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.state import state_folder
 from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
@@ -76,7 +76,7 @@ class Bench:
         self.weights = locate(load_profile(PROFILE).image_encoder.weights)
         self._open = ExitStack()
         self._made: dict[str, Made] = {}
-        self._server: LiveServer | None = None
+        self._server: ServerProcess | None = None
 
     def close(self) -> None:
         """End the server."""
@@ -124,7 +124,7 @@ class Bench:
         """The same weights in PyTorch, float32, as others would run them."""
         return LiteMedSamEncoder(self.weights, runtime="torch")
 
-    def serving(self, *studies: str) -> LiveServer:
+    def serving(self, *studies: str) -> ServerProcess:
         """The server that parts share, with these studies among those it lists."""
         for name in studies:
             self.study(name)
@@ -133,12 +133,12 @@ class Bench:
         self._server.get("/zeus/studies", refresh="true")
         return self._server
 
-    def new_server(self, name: str) -> LiveServer:
+    def new_server(self, name: str) -> ServerProcess:
         """A server with a state of its own, to be entered."""
         studies = self.folder / "studies"
         studies.mkdir(parents=True, exist_ok=True)
         conf = {"target": TARGET, "profile": PROFILE, "state": str(self.folder / name)}
-        return LiveServer(studies, conf, log=self.folder / f"{name}.log")
+        return ServerProcess(studies, conf, log=self.folder / f"{name}.log")
 
     @property
     def server_cache(self) -> Path:

@@ -17,7 +17,7 @@ from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import Rows, of_functions
 from benchmarks.speed.timing import alternating, ratio, seconds_of
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
-from zeus_app.server.live import LiveServer
+from zeus_app.server.lifecycle.server_process import ServerProcess
 from zeus_app.studies.slices import to_pixels
 from zeus_app.types import FloatArray, SliceStack
 
@@ -110,7 +110,7 @@ def measure_first_click(bench: Bench) -> list[Figure]:
     ]
 
 
-def server_with_clicks(bench: Bench, *studies: str) -> LiveServer:
+def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
     """The shared server, if it can be clicked, with these studies.
 
     Raises:
@@ -123,7 +123,7 @@ def server_with_clicks(bench: Bench, *studies: str) -> LiveServer:
     return server
 
 
-def click(server: LiveServer, made: Made, *, number: int) -> bytes:
+def click(server: ServerProcess, made: Made, *, number: int) -> bytes:
     """One foreground click on the middle slice, as 3D Slicer sends it; returns the mask file."""
     response = requests.post(
         f"{server.url}/infer/{TASK}",
@@ -136,7 +136,7 @@ def click(server: LiveServer, made: Made, *, number: int) -> bytes:
     return response.content
 
 
-def await_prepared(server: LiveServer) -> None:
+def await_prepared(server: ServerProcess) -> None:
     """Wait until nothing is encoded in the background.
 
     Raises:
@@ -149,7 +149,7 @@ def await_prepared(server: LiveServer) -> None:
         time.sleep(POLL_S)
 
 
-def open_study(server: LiveServer, made: Made) -> None:
+def open_study(server: ServerProcess, made: Made) -> None:
     """Download the study's image, as a client does before anybody clicks."""
     requests.get(
         f"{server.url}/datastore/image", params={"image": made.name}, timeout=LIMIT_S
@@ -162,10 +162,10 @@ def functions_of_a_click(bench: Bench, made: Made) -> Rows:
     from monailabel.interfaces.tasks.infer_v2 import InferType
 
     from infer.clicks import ClickInfer
-    from zeus_app.server.workplace import open_workplace
+    from zeus_app.server.context import open_context
 
     conf = {"target": TARGET, "profile": PROFILE, "state": str(bench.folder / "learn")}
-    place = open_workplace(str(bench.folder / "studies"), conf)
+    place = open_context(str(bench.folder / "studies"), conf)
     task = ClickInfer(place, InferType.DEEPGROW, dimension=2)
 
     def click_number(number: int) -> None:

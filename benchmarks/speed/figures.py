@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zeus_app.files import write_text_atomically
-from zeus_app.launch import CHECKOUT
+from zeus_app.server.lifecycle.server_command import CHECKOUT
+from zeus_app.storage.atomic import write_text_atomically
 
 SOURCES = ("zeus_app", "infer", "trainers", "apps", "benchmarks/speed")
 

@@ -11,7 +11,7 @@ import psutil
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import Figure
 from benchmarks.speed.made import make_study
-from zeus_app.server.live import LiveServer
+from zeus_app.server.lifecycle.server_process import ServerProcess
 
 MIB = 1 << 20
 EVERY_S = 0.1
@@ -59,7 +59,7 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def process_of(server: LiveServer) -> psutil.Process:
+def process_of(server: ServerProcess) -> psutil.Process:
     """The server's own process, which is a child of this one."""
     port = server.url.rsplit(":", 1)[1]
     return next(child for child in psutil.Process().children() if port in child.cmdline())

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure as Plot
 
 from benchmarks.pages import replace_between_marks, table
 from benchmarks.speed.figures import REACHES, Figure
-from zeus_app.launch import CHECKOUT
 from zeus_app.reporting.pictures import blank_figure, save_png
 from zeus_app.reporting.plots import METHOD_COLOURS
+from zeus_app.server.lifecycle.server_command import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "speed.md"
 PLOT = CHECKOUT / "docs" / "images" / "speed.png"

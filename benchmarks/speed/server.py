@@ -10,14 +10,14 @@ from typing import Any
 import diskcache
 import requests
 
-import zeus_app.cache  # noqa: F401 - registers how its index evicts, which opening it needs
+import zeus_app.storage.cache  # noqa: F401 - registers how its index evicts, which opening it needs
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.clicks import await_prepared, click
 from benchmarks.speed.figures import REACHES, Figure, NotMeasured
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_stages
 from benchmarks.speed.timing import percentile, ratio, seconds_of
-from zeus_app.server.live import LiveServer
+from zeus_app.server.lifecycle.server_process import ServerProcess
 
 GETS_A_SECOND = 10
 TRAIN_S = 600
@@ -145,7 +145,7 @@ def poll_info(url: str, *, count: int) -> list[float]:
         return [one.result() for one in waiting]
 
 
-def cancel(server: LiveServer, study: str) -> None:
+def cancel(server: ServerProcess, study: str) -> None:
     """Cancel a study's inferences, if there are any."""
     requests.delete(f"{server.url}/zeus/infer/{study}", timeout=60)
 
@@ -155,11 +155,11 @@ def _infer_quietly(url: str, model: str, made: Made) -> None:
     requests.post(f"{url}/infer/{model}?image={made.name}&output=json", timeout=10 * PATIENCE_S)
 
 
-def _trains(server: LiveServer) -> bool:
+def _trains(server: ServerProcess) -> bool:
     return bool(server.get("/zeus/progress")["training"]["running"])
 
 
-def _await_first_step(server: LiveServer) -> None:
+def _await_first_step(server: ServerProcess) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         at: dict[str, Any] = server.get("/zeus/progress")["training"]

@@ -14,17 +14,17 @@ from benchmarks.speed.figures import REACHES, Figure
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_operators
 from benchmarks.speed.timing import ratio, seconds_of
-from zeus_app.config import TrainConfig
 from zeus_app.devices import autocast
-from zeus_app.pipeline import Segmenter
+from zeus_app.labels.grids import label_pictures
+from zeus_app.pipeline.segmenter import Segmenter
+from zeus_app.pipeline.zeus import PreparedStudy, Zeus
 from zeus_app.progress import silent
 from zeus_app.protocols import Batch, ImageEncoder
-from zeus_app.studies.labels import label_pictures
+from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import Case, collate, make_case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer
 from zeus_app.types import FloatArray, Guidance, Volume
-from zeus_app.zeus import PreparedStudy, Zeus
 
 PAPER_BATCH = 10
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from zeus_app.baselines.unet import build
-from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
+from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import load_target
 from zeus_app.types import Grid, Guidance, SliceFrame, SliceStack
 

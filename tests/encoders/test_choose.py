@@ -248,7 +248,7 @@ def test_an_unknown_runtime_is_answered_with_the_known_ones(
 def test_the_setting_knows_every_runtime() -> None:
     from typing import get_args
 
-    from zeus_app.config import EncoderRuntime
+    from zeus_app.settings.config import EncoderRuntime
 
     assert set(get_args(EncoderRuntime)) == {"auto", *choose.RUNTIMES}
 

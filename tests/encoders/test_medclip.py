@@ -210,7 +210,7 @@ def test_a_grey_picture_stays_grey_and_is_normalised_by_hand() -> None:
 
 
 def test_the_id_names_weights_preparation_and_tokens(weights: Path) -> None:
-    from zeus_app.derived import sha256_of
+    from zeus_app.storage.artifacts import sha256_of
 
     digest = sha256_of(weights)[:12]
     assert MedClipVision(weights).id == f"medclip-swin-{digest}-32px-0.5863-0.2795"

@@ -11,10 +11,10 @@ from nibabel.processing import resample_from_to
 
 from infer.zeus import _mask_for
 from tests.painted import Box, grid, in_order, inside
-from zeus_app.server.answer import names_in
-from zeus_app.server.catalogue import Asked
-from zeus_app.studies.sources import NiftiSource
+from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.tasks.answer import names_in
 from zeus_app.types import Grid, Segmentation, StudyFiles, Volume
+from zeus_app.volumes.sources import NiftiSource
 
 SHAPE: tuple[Box, ...] = (((-8, 9), (-8, 1), (-9, 8)), ((3, 9), (-2, 12), (-4, 8)))
 T2 = grid((64, 48, 12), (0.7, 0.7, 3), angles_rad=(0.1, -0.05, 0.2))
@@ -28,9 +28,9 @@ def answered(label_map: Volume) -> Segmentation:
     )  # fmt: skip
 
 
-def asked(sequence: str, *, whole: bool) -> Asked:
+def asked(sequence: str, *, whole: bool) -> ResolvedImage:
     sources = {name: NiftiSource(Path(f"{name}.nii")) for name in ("T2", "ADC")}
-    return Asked(StudyFiles("s", sources, patient="s"), sequence, whole=whole, guest=False)
+    return ResolvedImage(StudyFiles("s", sources, patient="s"), sequence, whole=whole, guest=False)
 
 
 def labels_on(on: Grid) -> Volume:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.studies.made import found, sequences
+from zeus_app.labels.mask_files import ImportedLabel, import_labels
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.imports import ImportedLabel, import_labels
 from zeus_app.targets import load_target
 
 pytestmark = pytest.mark.real

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from zeus_app.training.augment import moved_about
+from zeus_app.training.augment import random_affine
 
 
 class Draws:
@@ -37,7 +37,7 @@ def middle(picture: torch.Tensor) -> tuple[float, float]:
 
 def test_nothing_moves_without_strength() -> None:
     batch, masks = a_batch(), squares(size=256).bool()
-    same, same_masks = moved_about(batch, masks, strength=0, rng=np.random.default_rng(0))
+    same, same_masks = random_affine(batch, masks, strength=0, rng=np.random.default_rng(0))
     assert torch.equal(same_masks, masks)
     for name, value in batch.items():
         assert torch.allclose(same[name].to(value.dtype), value, atol=1e-3)
@@ -46,7 +46,7 @@ def test_nothing_moves_without_strength() -> None:
 def test_a_shift_of_a_twentieth_moves_a_256_px_picture_by_thirteen() -> None:
     masks = squares(size=256).bool()
     draws = Draws(0, 0, 1, 0)
-    _, moved = moved_about({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    _, moved = random_affine({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
     (row, col), (before_row, before_col) = middle(moved[0, 0]), middle(masks[0, 0])
     assert row == before_row
     assert col == pytest.approx(before_col - 12.8, abs=0.5)
@@ -55,7 +55,7 @@ def test_a_shift_of_a_twentieth_moves_a_256_px_picture_by_thirteen() -> None:
 def test_a_turn_goes_round_the_pictures_middle() -> None:
     masks = squares(size=256).bool()
     draws = Draws(1, 0, 0, 0)
-    _, moved = moved_about({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    _, moved = random_affine({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
     (row, col), (before_row, before_col) = middle(moved[1, 0]), middle(masks[1, 0])
     arm, turned = (np.array(one) - 127.5 for one in ((before_row, before_col), (row, col)))
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(arm), abs=0.7)
@@ -66,7 +66,7 @@ def test_a_turn_goes_round_the_pictures_middle() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_embeddings_pixels_and_masks_of_a_slice_move_as_one(seed: int) -> None:
     batch, masks = a_batch(), squares(size=256).bool()
-    moved, moved_masks = moved_about(batch, masks, strength=1, rng=np.random.default_rng(seed))
+    moved, moved_masks = random_affine(batch, masks, strength=1, rng=np.random.default_rng(seed))
     for b in range(2):
         row, col = middle(moved_masks[b, 0])
         assert middle(moved["pixels"][b, 0]) == pytest.approx((row, col), abs=0.5)
@@ -78,7 +78,7 @@ def test_embeddings_pixels_and_masks_of_a_slice_move_as_one(seed: int) -> None:
 
 def test_equal_seeds_move_alike() -> None:
     first, again = (
-        moved_about(a_batch(), squares(size=256).bool(), strength=1, rng=np.random.default_rng(7))
+        random_affine(a_batch(), squares(size=256).bool(), strength=1, rng=np.random.default_rng(7))
         for _ in range(2)
     )
     assert torch.equal(first[1], again[1])

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.training.conftest import TinyModel, tiny_case
-from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
 from zeus_app.protocols import Batch
+from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer

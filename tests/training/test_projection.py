@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.training.conftest import TinyModel, TinyPrepared
-from zeus_app.config import TrainConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
+from zeus_app.settings.config import TrainConfig
 from zeus_app.targets import load_target
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
-from zeus_app.training.fit import Fitter
+from zeus_app.training.fitter import Fitter
 from zeus_app.training.loop import Epoch
 from zeus_app.types import Grid, LabelledStudy, SliceStack, Study, Volume
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from zeus_app import cli, weights
+from zeus_app import weights
+from zeus_app.commands import main as cli
 from zeus_app.weights import WEIGHTS, Weight
 
 runner = CliRunner()

@@ -12,7 +12,7 @@ from zeus_app.errors import CancelledError, InputError
 from zeus_app.weights import (
     WEIGHTS,
     Weight,
-    arriving,
+    download,
     fetch,
     get,
     locate,
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(arriving.os, "fsync", full)
+    monkeypatch.setattr(download.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         get("tiny")
     assert old.read_bytes() == b"old"

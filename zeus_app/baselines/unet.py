@@ -8,10 +8,10 @@ import torch
 from monai.networks.nets import UNet
 from torch import nn
 
-from zeus_app.config import ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared
+from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
 

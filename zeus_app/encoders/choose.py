@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zeus_app.config import EncoderRuntime
 from zeus_app.devices import has_fast_bfloat16
 from zeus_app.encoders.exported import OnnxRuntime, OpenVinoRuntime
 from zeus_app.encoders.phantoms import phantoms
@@ -30,8 +29,9 @@ from zeus_app.encoders.runtime import (
     TorchRuntime,
 )
 from zeus_app.errors import InputError
-from zeus_app.files import write_text_atomically
-from zeus_app.registry import lookup
+from zeus_app.settings.config import EncoderRuntime
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from zeus_app.derived import derive
 from zeus_app.encoders.runtime import CannotRunError, Stage
+from zeus_app.storage.artifacts import derive
 from zeus_app.types import FloatArray
 
 logger = logging.getLogger(__name__)

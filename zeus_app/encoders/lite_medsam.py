@@ -17,8 +17,6 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from zeus_app.config import EncoderRuntime
-from zeus_app.derived import sha256_of
 from zeus_app.encoders import choose
 from zeus_app.encoders.phantoms import phantom_masks
 from zeus_app.encoders.pictures import PICTURE_PX
@@ -29,6 +27,8 @@ from zeus_app.encoders.sam_parts import (
     embed,
 )
 from zeus_app.errors import InputError
+from zeus_app.settings.config import EncoderRuntime
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.types import FloatArray
 
 

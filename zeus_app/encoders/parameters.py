@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
+from zeus_app.storage.artifacts import sha256_of
 
 State = dict[str, torch.Tensor]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)

@@ -14,8 +14,6 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import nn
 from torch.nn import functional as F
 
-from zeus_app.config import EncoderRuntime
-from zeus_app.derived import sha256_of
 from zeus_app.encoders import choose
 from zeus_app.encoders.phantoms import phantom_masks
 from zeus_app.encoders.pictures import PICTURE_PX
@@ -34,7 +32,9 @@ from zeus_app.encoders.sam_parts import (
     embed,
 )
 from zeus_app.errors import InputError
-from zeus_app.registry import lookup
+from zeus_app.settings.config import EncoderRuntime
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.types import FloatArray
 
 Normalisation = Literal["sam", "medsam"]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.types import FloatArray
 
 LONGEST_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with

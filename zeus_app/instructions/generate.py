@@ -58,7 +58,7 @@ def nearest(described: Sequence[int], slices: int) -> list[int]:
     return [int(row) for row in away.argmin(axis=1)]
 
 
-class InstructionWriter:
+class InstructionGenerator:
     """A frozen model behind a store: no text is written twice.
 
     Args:

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from zeus_app.derived import derive, sha256_of
 from zeus_app.errors import InputError
+from zeus_app.storage.artifacts import derive, sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
 from zeus_app.instructions.gguf import unpacked
 from zeus_app.instructions.precision import Precision, load_options
+from zeus_app.storage.artifacts import sha256_of
 
 WHOLE_BYTES = 1 << 30
 SAMPLES = 1024

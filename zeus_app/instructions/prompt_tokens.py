@@ -12,7 +12,7 @@ from zeus_app.instructions.templates import (
     StyleName,
     without_thinking,
 )
-from zeus_app.registry import lookup
+from zeus_app.settings.registry import lookup
 
 # LLaMA 3's template writes today's date unless told one; a kept text must not depend on the day.
 _TEMPLATE_DATE = "26 Jul 2024"  # what the template itself falls back to

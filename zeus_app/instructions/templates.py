@@ -17,16 +17,16 @@ Messages = list[dict[str, str]]
 StyleName = Literal["chat", "doctor", "xraygpt", "vicuna", "plain"]
 
 
-def paper_prompt(instance: str, spoken_sequence: str) -> str:
+def paper_prompt(instance: str, sequence_name: str) -> str:
     """The paper's question about one label in one sequence.
 
     Args:
         instance: what is to be segmented, as one says it: "brain tumour", "liver".
-        spoken_sequence: the sequence as one says it: "MRI-T2", "MRI-ADC".
+        sequence_name: the sequence as one says it: "MRI-T2", "MRI-ADC".
     """
     # Both at once by splitting: a name that contains "<modality>" must not be replaced again.
     return instance.join(
-        part.replace("<modality>", spoken_sequence) for part in PAPER_PROMPT.split("<instance>")
+        part.replace("<modality>", sequence_name) for part in PAPER_PROMPT.split("<instance>")
     )
 
 

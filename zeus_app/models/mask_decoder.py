@@ -20,7 +20,7 @@ MASK_SIZE = 4 * GRID
 """Edge of a decoded mask, in pixels."""
 
 
-class Doubling(nn.Module):
+class Upsample2x(nn.Module):
     """SAM's transposed convolution of kernel and stride 2, as what it is: one matrix a pixel.
 
     Every pixel becomes 2x2 pixels on its own. With channels last and children beside their parent,
@@ -56,8 +56,8 @@ class Upscaling(nn.Module):
     def __init__(self, sam_upscaling: nn.Sequential) -> None:
         super().__init__()
         first, norm, _, second, _ = sam_upscaling
-        self.first = Doubling(cast(nn.ConvTranspose2d, first))
-        self.second = Doubling(cast(nn.ConvTranspose2d, second))
+        self.first = Upsample2x(cast(nn.ConvTranspose2d, first))
+        self.second = Upsample2x(cast(nn.ConvTranspose2d, second))
         self.norm = nn.LayerNorm(cast(torch.Tensor, norm.weight).numel(), eps=cast(float, norm.eps))
         with torch.no_grad():
             self.norm.weight.copy_(cast(torch.Tensor, norm.weight))
@@ -69,7 +69,7 @@ class Upscaling(nn.Module):
         return F.gelu(self.second(pixels))
 
 
-def in_rows(masks: torch.Tensor) -> torch.Tensor:
+def unshuffle_pixels(masks: torch.Tensor) -> torch.Tensor:
     """(N, 256·256, K), children beside their parents -> (N, K, 256, 256)."""
     count, _, labels = masks.shape
     nested = masks.reshape(count, GRID, GRID, 2, 2, 2, 2, labels)  # (N, y, x, y2, x2, y4, x4, K)
@@ -112,4 +112,4 @@ class InstructedMaskDecoder(nn.Module):
         answers, pixels = self.transformer(embeddings + self.no_mask, self.image_pe, tokens)
         weights = self.hypernetwork(answers)  # (N, K, 32)
         masks: torch.Tensor = self.upscaling(pixels) @ weights.transpose(1, 2)  # (N, 256·256, K)
-        return in_rows(masks)
+        return unshuffle_pixels(masks)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from zeus_app import named_yaml
+from zeus_app.settings import presets
 from zeus_app.weights import WEIGHTS, Weight, is_path
 
 
@@ -125,7 +125,7 @@ def load_profile(name_or_path: str) -> Profile:
         UnknownNameError: no such profile.
         InputError: the YAML does not describe a profile; the message names the field.
     """
-    profile = named_yaml.load("profile", name_or_path, __name__, Profile)
+    profile = presets.load("profile", name_or_path, __name__, Profile)
     for name, weight in profile.weights.items():
         WEIGHTS[name] = weight.model_copy(update={"profile": name_or_path})
     return profile
@@ -144,6 +144,6 @@ def weights_named(name: str) -> list[str]:
     Raises:
         InputError: the YAML does not describe a profile.
     """
-    if name in named_yaml.shipped(__name__) or name.endswith((".yaml", ".yml")):
+    if name in presets.shipped(__name__) or name.endswith((".yaml", ".yml")):
         return weights_of(load_profile(name))
     return [name]

@@ -1,8 +1,8 @@
 """What of a profile does not go together: with its towers, or with what is asked of it."""
 
-from zeus_app.config import TrainConfig, ZeusConfig
 from zeus_app.errors import InputError
 from zeus_app.profiles import Profile
+from zeus_app.settings.config import TrainConfig, ZeusConfig
 
 
 def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from zeus_app.files import write_text_atomically
 from zeus_app.reporting.curves import training_curve
 from zeus_app.reporting.pictures import data_uri, label_colours, shown_slice, study_figure
 from zeus_app.reporting.values import RunPage, StudyPage, summarise
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import MACHINE_MADE
 
 TEMPLATES = Path(__file__).parent / "templates"

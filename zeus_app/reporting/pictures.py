@@ -15,8 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from zeus_app.files import write_atomically
 from zeus_app.reporting.values import StudyPage, mean
+from zeus_app.storage.atomic import write_atomically
 from zeus_app.types import FloatArray, LabelArray
 
 # Told apart on grey and by colour-blind readers (after Okabe and Ito); they repeat beyond eight.

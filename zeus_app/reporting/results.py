@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from zeus_app.files import write_text_atomically
 from zeus_app.reporting.curves import training_curve
 from zeus_app.reporting.pictures import save_png
 from zeus_app.reporting.plots import spread_by_method
 from zeus_app.reporting.values import CurvePoint
+from zeus_app.storage.atomic import write_text_atomically
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 UNION = "union"

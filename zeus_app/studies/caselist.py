@@ -16,11 +16,13 @@ from typing import Any
 
 import yaml
 
+from zeus_app.dicom.series import is_dicom
+from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
-from zeus_app.studies.dicom import is_dicom
-from zeus_app.studies.found import Found, Unusable
-from zeus_app.studies.naming import Names, split_name
-from zeus_app.studies.sources import DicomSeriesSource, NiftiChannelSource, Source, source_of
+from zeus_app.studies.candidates import source_of
+from zeus_app.targets.naming import Names, split_name
+from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
+from zeus_app.volumes.sources import NiftiChannelSource
 
 LIST_NAMES = ("cases.json", "cases.yaml", "cases.yml")
 
@@ -30,19 +32,19 @@ def case_list(root: Path) -> Path | None:
     return next((root / name for name in LIST_NAMES if (root / name).is_file()), None)
 
 
-def read_case_list(path: Path, names: Names) -> list[Found | Unusable]:
+def read_case_list(path: Path, names: Names) -> list[StudyCandidate | RejectedStudy]:
     """Make a study of every entry; a wrong entry is reported and hides no other."""
     try:
         cases = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return [Unusable(path.stem, path.parent, (path,), f"{path} cannot be read: {error}")]
+        return [RejectedStudy(path.stem, path.parent, (path,), f"{path} cannot be read: {error}")]
     if not isinstance(cases, list):
         reason = f"{path} holds no list. Expected: a list of {{id, sequences: {{name: path}}}}"
-        return [Unusable(path.stem, path.parent, (path,), reason)]
+        return [RejectedStudy(path.stem, path.parent, (path,), reason)]
     return [_case(case, f"case-{i + 1}", path, names) for i, case in enumerate(cases)]
 
 
-def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusable:
+def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate | RejectedStudy:
     name = str(case["id"]) if isinstance(case, dict) and case.get("id") else fallback
     try:
         if not isinstance(case, dict) or not case.get("id"):
@@ -53,7 +55,7 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusabl
         wanted = case.get("sequences")
         if not isinstance(wanted, dict) or not wanted:
             raise ValueError("no sequences; expected {name: path}")
-        sources: dict[str, Source] = {}
+        sources: dict[str, VolumeSource] = {}
         for key, value in wanted.items():
             sequence = _sequence(str(key), names)
             if sequence in sources:
@@ -61,9 +63,9 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> Found | Unusabl
             sources[sequence] = _source(value, path.parent)
         label = path.parent / str(case["label"]) if case.get("label") else None
     except (ValueError, TypeError, KeyError, InputError) as error:
-        return Unusable(name, path.parent, (path,), f"{path.name}, {name}: {error}")
+        return RejectedStudy(name, path.parent, (path,), f"{path.name}, {name}: {error}")
     patient = str(case.get("patient") or name)
-    return Found(name, path.parent, sources, label=label, patient=patient)
+    return StudyCandidate(name, path.parent, sources, label=label, patient=patient)
 
 
 def _sequence(key: str, names: Names) -> str:
@@ -75,7 +77,7 @@ def _sequence(key: str, names: Names) -> str:
     return hits[0].sequence
 
 
-def _source(value: Any, base: Path) -> Source:
+def _source(value: Any, base: Path) -> VolumeSource:
     """The source for a path, {path, channel}, or a folder with a DICOM series."""
     if isinstance(value, dict):
         channel = str(value.get("channel"))

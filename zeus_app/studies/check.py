@@ -4,15 +4,15 @@ import numpy as np
 
 from zeus_app.errors import InputError
 from zeus_app.studies.align import MIN_OVERLAP, field_of_view
-from zeus_app.studies.found import Found, Unusable, files_of
-from zeus_app.studies.voxels import check_right_angles
+from zeus_app.studies.candidates import files_of
 from zeus_app.targets import Target
-from zeus_app.types import Grid
+from zeus_app.types import Grid, RejectedStudy, StudyCandidate
+from zeus_app.volumes.voxels import check_right_angles
 
 _PROBES = 32  # points along an axis that stand for all voxels: discovery looks at every study
 
 
-def check_headers(found: Found, target: Target) -> Found | Unusable:
+def check_headers(found: StudyCandidate, target: Target) -> StudyCandidate | RejectedStudy:
     """The study itself, or why it is unusable; voxels stay unread."""
     grids: dict[str, Grid] = {}
     reasons = []
@@ -30,7 +30,7 @@ def check_headers(found: Found, target: Target) -> Found | Unusable:
         reasons = [str(error)]
     if not reasons:
         return found
-    return Unusable(found.name, found.folder, files_of(found.sources), " ".join(reasons))
+    return RejectedStudy(found.name, found.folder, files_of(found.sources), " ".join(reasons))
 
 
 def _strays(grids: dict[str, Grid], reference: str) -> list[str]:

@@ -17,18 +17,19 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zeus_app.dicom.dicom_studies import SOURCE_FOLDERS, read_dicom_studies
+from zeus_app.dicom.series import is_dicom
 from zeus_app.errors import InputError
+from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import case_list, read_case_list
 from zeus_app.studies.check import check_headers
-from zeus_app.studies.dicom import is_dicom
-from zeus_app.studies.examinations import SOURCE_FOLDERS, read_examinations
 from zeus_app.studies.folders import read_folder
-from zeus_app.studies.found import Found, Unusable, files_of, is_volume
 from zeus_app.studies.msd import is_msd, read_msd
-from zeus_app.studies.naming import MASK_FOLDERS, Names, safe_id, words
 from zeus_app.studies.patients import patient_of
 from zeus_app.targets import Target
-from zeus_app.types import StudyFiles, StudyProblem
+from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id, words
+from zeus_app.types import RejectedStudy, StudyCandidate, StudyFiles, StudyProblem
+from zeus_app.volumes.sources import is_volume
 
 _BIDS_ENTITY = re.compile(r"^(sub|ses)-")
 _BIDS_NOT_ANATOMY = words("func dwi fmap perf meg eeg ieeg pet beh")
@@ -53,7 +54,7 @@ class Walk:
     names: Names
     skip: frozenset[Path]
     seen: set[tuple[int, int]] = field(default_factory=set)
-    found: list[Found | Unusable] = field(default_factory=list)
+    found: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
     dicom: list[Path] = field(default_factory=list)
 
 
@@ -71,7 +72,7 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
     for study_id, one in scan(root, target, skip=skip):
-        if isinstance(one, Found):
+        if isinstance(one, StudyCandidate):
             order = [name for name in target.sequence_names if name in one.sources]
             sources = {name: one.sources[name] for name in order}
             studies[study_id] = StudyFiles(study_id, sources, patient_of(one, study_id, root))
@@ -82,8 +83,8 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
 
 def scan(
     root: Path, target: Target, *, skip: Collection[Path] = ()
-) -> list[tuple[str, Found | Unusable]]:
-    """Everything found, with its id, sorted by it; ids of Found are unique."""
+) -> list[tuple[str, StudyCandidate | RejectedStudy]]:
+    """Everything found, with its id, sorted by it; ids of StudyCandidate are unique."""
     if not root.is_dir():
         raise InputError(
             f"studies folder {root} does not exist or is no folder",
@@ -97,8 +98,10 @@ def scan(
     else:
         walk = Walk(root, names, frozenset(path.resolve() for path in skip))
         _visit(walk, root, inside_study=False)
-        found = walk.found + read_examinations(root, walk.dicom, names)
-    found = [check_headers(one, target) if isinstance(one, Found) else one for one in found]
+        found = walk.found + read_dicom_studies(root, walk.dicom, names)
+    found = [
+        check_headers(one, target) if isinstance(one, StudyCandidate) else one for one in found
+    ]
     return sorted(_with_ids(_without_false_alarms(found)), key=lambda pair: pair[0])
 
 
@@ -108,7 +111,7 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
         status = folder.stat()
         children = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
-        walk.found.append(Unusable(_name(walk, folder), folder, (folder,), str(error)))
+        walk.found.append(RejectedStudy(_name(walk, folder), folder, (folder,), str(error)))
         return
     if (status.st_dev, status.st_ino) in walk.seen or folder.resolve() in walk.skip:
         return
@@ -119,12 +122,12 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
         return
     files = [path for path in children if not path.is_dir()]
     volumes = [path for path in files if is_volume(path)]
-    here: list[Found | Unusable] = []
+    here: list[StudyCandidate | RejectedStudy] = []
     if volumes:
         name = _name(walk, folder)
         here = read_folder(folder, name, volumes, walk.names, is_root=is_root)
         walk.found += here
-    holds_study = any(isinstance(one, Found) for one in here)
+    holds_study = any(isinstance(one, StudyCandidate) for one in here)
     dicom = [] if inside_study or holds_study else [p for p in files if is_dicom(p)]
     walk.dicom += dicom
     below = list(_to_visit(folder, children, inside_study or holds_study))
@@ -132,7 +135,9 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
         _visit(walk, child, inside_study=inside_study or (holds_study and not is_root))
     if not (is_root or inside_study or volumes or dicom or below):
         reason = "holds no image that can be read" if files else "is an empty folder"
-        walk.found.append(Unusable(_name(walk, folder), folder, (folder,), f"{folder} {reason}"))
+        walk.found.append(
+            RejectedStudy(_name(walk, folder), folder, (folder,), f"{folder} {reason}")
+        )
 
 
 def _to_visit(folder: Path, children: list[Path], inside_study: bool) -> Iterator[Path]:
@@ -159,35 +164,39 @@ def _name(walk: Walk, folder: Path) -> str:
     return "_".join(part for part in parts if part.lower() not in _UNNAMED) or folder.name
 
 
-def _without_false_alarms(found: list[Found | Unusable]) -> list[Found | Unusable]:
+def _without_false_alarms(
+    found: list[StudyCandidate | RejectedStudy],
+) -> list[StudyCandidate | RejectedStudy]:
     """Drop reports of masks beside or above the folder of a study."""
     holding = {
         parent
         for one in found
-        if isinstance(one, Found)
+        if isinstance(one, StudyCandidate)
         for parent in (one.folder, *one.folder.parents)
     }
     return [
         one
         for one in found
-        if isinstance(one, Found) or not (one.only_masks and one.folder in holding)
+        if isinstance(one, StudyCandidate) or not (one.only_masks and one.folder in holding)
     ]
 
 
-def _with_ids(found: list[Found | Unusable]) -> Iterator[tuple[str, Found | Unusable]]:
+def _with_ids(
+    found: list[StudyCandidate | RejectedStudy],
+) -> Iterator[tuple[str, StudyCandidate | RejectedStudy]]:
     """Give each an id, which its own name alone tells.
 
     Of two studies of one id neither gets it: it is not known whose labels lie under it.
     """
-    groups: dict[str, list[Found | Unusable]] = defaultdict(list)
+    groups: dict[str, list[StudyCandidate | RejectedStudy]] = defaultdict(list)
     for one in found:
         groups[safe_id(one.name)].append(one)
     for study_id, group in groups.items():
-        studies = [one for one in group if isinstance(one, Found)]
+        studies = [one for one in group if isinstance(one, StudyCandidate)]
         for one in group:
-            if isinstance(one, Unusable) or len(studies) == 1:
+            if isinstance(one, RejectedStudy) or len(studies) == 1:
                 yield study_id, one
                 continue
             others = ", ".join(str(other.folder) for other in studies if other is not one)
             reason = f"{one.folder}: another study is called {study_id} too ({others}). Rename it"
-            yield study_id, Unusable(one.name, one.folder, files_of(one.sources), reason)
+            yield study_id, RejectedStudy(one.name, one.folder, files_of(one.sources), reason)

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeus_app.studies.found import Found, Unusable, owner_of, stem
-from zeus_app.studies.naming import Hit, Names, Piece, is_mask_word, split_name, words
-from zeus_app.studies.sources import source_of
+from zeus_app.studies.candidates import owner_of, source_of
+from zeus_app.targets.naming import Hit, Names, Piece, is_mask_word, split_name, words
+from zeus_app.types import RejectedStudy, StudyCandidate
+from zeus_app.volumes.sources import stem
 
 _BIDS = re.compile(r"(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)(?=_)")
 _OFF_AXIS = words("sag sagittal cor coronal")
@@ -40,7 +41,7 @@ class Reading:
 
 def read_folder(
     folder: Path, name: str, files: Sequence[Path], names: Names, *, is_root: bool
-) -> list[Found | Unusable]:
+) -> list[StudyCandidate | RejectedStudy]:
     """Make studies of the image files that lie in one folder.
 
     Args:
@@ -63,7 +64,7 @@ def read_folder(
         prefix = next(iter(groups)) if is_root and len(groups) == 1 else ""
         return [_one_study(prefix or name, prefix, folder, reading, names)]
     shared = "" if is_root else f"{name}_"
-    found: list[Found | Unusable] = []
+    found: list[StudyCandidate | RejectedStudy] = []
     for prefix in groups:
         own = [path for path in files if owner_of(stem(path), groups) == prefix]
         whole = read_names(own, prefix, names)
@@ -146,7 +147,7 @@ def _prefix(name: str, pieces: Sequence[Piece], hit: Hit) -> str:
 
 def _one_study(
     name: str, prefix: str, folder: Path, reading: Reading, names: Names
-) -> Found | Unusable:
+) -> StudyCandidate | RejectedStudy:
     """A study of these files, or why there is none."""
     files = sorted([*sum(reading.sequences.values(), []), *reading.unclear])
     if not files:
@@ -163,16 +164,16 @@ def _one_study(
     ]
     if reasons:
         reason = f"{'; '.join(reasons)}. Keep one file a sequence, or list the study in cases.json"
-        return Unusable(name, folder, tuple(files), reason)
+        return RejectedStudy(name, folder, tuple(files), reason)
     sources = {sequence: source_of(paths[0]) for sequence, paths in reading.sequences.items()}
-    return Found(name, folder, sources, prefix=prefix)
+    return StudyCandidate(name, folder, sources, prefix=prefix)
 
 
-def _nothing(name: str, folder: Path, files: list[Path], names: Names) -> Unusable:
+def _nothing(name: str, folder: Path, files: list[Path], names: Names) -> RejectedStudy:
     listed = ", ".join(path.name for path in files[:6]) + (" ..." if len(files) > 6 else "")
     reason = (
         f"no file name tells a wanted sequence ({names.wanted}): {listed}. Add the word your "
         "files use to the aliases in the target's YAML, or list the study in cases.json"
     )
     only_masks = all(names.is_mask(split_name(stem(path))) for path in files)
-    return Unusable(name, folder, tuple(files), reason, only_masks=only_masks)
+    return RejectedStudy(name, folder, tuple(files), reason, only_masks=only_masks)

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from zeus_app.studies.found import Found, Unusable, is_volume, stem
-from zeus_app.studies.naming import Names, split_name
-from zeus_app.studies.sources import NiftiChannelSource, Source, source_of
+from zeus_app.studies.candidates import source_of
+from zeus_app.targets.naming import Names, split_name
+from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
+from zeus_app.volumes.sources import NiftiChannelSource, is_volume, stem
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 _IMAGES = {"imagesTr": "labelsTr", "imagesTs": "labelsTs"}
@@ -24,7 +25,7 @@ def is_msd(folder: Path) -> bool:
     return (folder / "dataset.json").is_file() and any((folder / n).is_dir() for n in _IMAGES)
 
 
-def read_msd(folder: Path, name: str, names: Names) -> list[Found | Unusable]:
+def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | RejectedStudy]:
     """Make a study of every case in imagesTr and imagesTs; `name` goes before the ids, if any."""
     description = folder / "dataset.json"
     try:
@@ -34,21 +35,21 @@ def read_msd(folder: Path, name: str, names: Names) -> list[Found | Unusable]:
             f"{description} names no channels ({error}). Expected: "
             '"modality" or "channel_names": {"0": "FLAIR", ...}'
         )
-        return [Unusable(name or folder.name, folder, (description,), reason)]
+        return [RejectedStudy(name or folder.name, folder, (description,), reason)]
     if not channels:
         reason = f"none of the channels that {description} names is a sequence the target wants"
-        return [Unusable(name or folder.name, folder, (description,), reason)]
-    found: list[Found | Unusable] = []
+        return [RejectedStudy(name or folder.name, folder, (description,), reason)]
+    found: list[StudyCandidate | RejectedStudy] = []
     for images, labels in _IMAGES.items():
         files = sorted(p for p in (folder / images).glob("*") if is_volume(p))
         for case, sources in _cases(files, channels).items():
             whole = f"{name}_{case}" if name else case
             label = next((p for p in (folder / labels).glob(f"{_plain(case)}.*")), None)
             if sources:
-                found.append(Found(whole, folder, sources, label=label, patient=whole))
+                found.append(StudyCandidate(whole, folder, sources, label=label, patient=whole))
             else:
                 reason = f"none of its channels is among {', '.join(channels.values())}"
-                found.append(Unusable(whole, folder, (folder / images,), reason))
+                found.append(RejectedStudy(whole, folder, (folder / images,), reason))
     return found
 
 
@@ -66,10 +67,10 @@ def _channels(description: Path, names: Names) -> dict[int, str]:
     return channels
 
 
-def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, Source]]:
+def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, VolumeSource]]:
     """Case -> its sources; one file a channel where every file is numbered so."""
     parts = {path: _CHANNEL.match(stem(path)) for path in files}
-    cases: dict[str, dict[str, Source]] = defaultdict(dict)
+    cases: dict[str, dict[str, VolumeSource]] = defaultdict(dict)
     numbered = all(parts.values())
     for path, part in parts.items():
         if not numbered or part is None:

@@ -7,8 +7,9 @@ was learnt. So a folder of studies is a patient unless its name says that it is 
 import re
 from pathlib import Path
 
-from zeus_app.studies.found import Found, owner_of
-from zeus_app.studies.naming import safe_id, split_name, words
+from zeus_app.studies.candidates import owner_of
+from zeus_app.targets.naming import safe_id, split_name, words
+from zeus_app.types import StudyCandidate
 
 _BIDS_SUBJECT = re.compile(r"^.*?(?<![A-Za-z0-9])sub-[A-Za-z0-9]+")
 _DATE_OR_NUMBER = re.compile(r"[\d._ -]+")
@@ -22,7 +23,7 @@ _COLLECTIONS = words(
 _MODALITIES = words("mr mri")
 
 
-def patient_of(found: Found, study_id: str, root: Path) -> str:
+def patient_of(found: StudyCandidate, study_id: str, root: Path) -> str:
     """The patient of a study: what its files say, else its BIDS subject, else its place.
 
     Args:

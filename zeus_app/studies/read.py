@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.found import stem
-from zeus_app.studies.naming import Names, split_name
 from zeus_app.studies.patients import patient_by_name
-from zeus_app.studies.sources import source_of
 from zeus_app.targets import Target
+from zeus_app.targets.naming import Names, split_name
 from zeus_app.types import Study, StudyFiles
+from zeus_app.volumes.sources import stem
 
 
 def read_study(files: StudyFiles) -> Study:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from zeus_app import named_yaml
 from zeus_app.errors import InputError
-from zeus_app.registry import lookup
+from zeus_app.settings import presets
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.registry import lookup
 
 
 class Label(BaseModel):
@@ -27,7 +28,7 @@ class Label(BaseModel):
     import_values: tuple[int, ...] = ()
 
     @property
-    def spoken(self) -> str:
+    def prompt_name(self) -> str:
         """The instance name that goes into the prompt."""
         return self.instance or self.name
 
@@ -42,14 +43,15 @@ class Sequence(BaseModel):
 
     Attributes:
         name: the field's name, e.g. "T1Gd"; also the id behind the slash in `study/sequence`.
-        spoken: what the prompt calls it, e.g. "MRI-T1-Gd".
+        prompt_name: what the prompt calls it, e.g. "MRI-T1-Gd". The YAML key `spoken` is the old
+            spelling: accepted, deprecated.
         aliases: tokens in file names or series descriptions that mean this sequence, lower case.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     name: str
-    spoken: str
+    prompt_name: str = Field(validation_alias=AliasChoices("prompt_name", "spoken"))
     aliases: tuple[str, ...]
 
 
@@ -119,7 +121,7 @@ class Target(BaseModel):
 
 def shipped_targets() -> dict[str, Path]:
     """Name -> YAML of the targets that come with Zeus."""
-    return named_yaml.shipped(__name__)
+    return presets.shipped(__name__)
 
 
 def load_target(name_or_path: str) -> Target:
@@ -129,4 +131,10 @@ def load_target(name_or_path: str) -> Target:
         UnknownNameError: no such target.
         InputError: the YAML does not describe a target; the message names the field.
     """
-    return named_yaml.load("target", name_or_path, __name__, Target)
+    return presets.load("target", name_or_path, __name__, Target)
+
+
+def target_of(config: ZeusConfig) -> Target:
+    """The target a config names, looking at the sequences it chose."""
+    target = load_target(config.target)
+    return target.only(config.chosen_sequences) if config.chosen_sequences else target

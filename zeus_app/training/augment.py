@@ -21,7 +21,7 @@ SHIFT = 0.05
 """Largest shift along either axis, as a share of the picture's edge."""
 
 
-def moved_about(
+def random_affine(
     batch: Batch, masks: torch.Tensor, *, strength: float, rng: np.random.Generator
 ) -> tuple[Batch, torch.Tensor]:
     """Move each slice of a batch, and its masks alike.

@@ -12,7 +12,7 @@ import torch
 from pydantic import TypeAdapter
 
 from zeus_app.errors import InputError, UnknownNameError
-from zeus_app.files import write_atomically, write_text_atomically
+from zeus_app.storage.atomic import write_atomically, write_text_atomically
 
 UNTRAINED = "untrained"
 RUNNING = "running"

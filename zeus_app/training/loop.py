@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import torch
 
-from zeus_app.config import TrainConfig
 from zeus_app.protocols import Model
+from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import Case, draw_batches
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
 from zeus_app.training.clock import Clock
-from zeus_app.training.judge import Judge
+from zeus_app.training.evaluator import Evaluator
 from zeus_app.training.steps import Steps
 
 
@@ -116,7 +116,7 @@ class Trainer:
         self.train, self.validation, self.origin = train, validation, origin
         self.progress = progress
         self.steps = Steps(model, train, config, device=device, union=union)
-        self.judge = Judge(model, device, union, threshold, config.batch_slices)
+        self.judge = Evaluator(model, device, union, threshold, config.batch_slices)
         self.clock = Clock(config.time_budget_s)
         self.run = _Run()
 

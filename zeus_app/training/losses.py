@@ -5,7 +5,7 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional as F
 
-from zeus_app.fusion import fused_logits
+from zeus_app.models.fusion import fused_logits
 
 
 class UnionLoss(nn.Module):

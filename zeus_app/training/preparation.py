@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.labels.grids import label_pictures
 from zeus_app.progress import Report
 from zeus_app.protocols import Model
 from zeus_app.studies.align import align_for, axial_slices, to_grid
-from zeus_app.studies.labels import label_pictures
 from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Target
 from zeus_app.training.cases import Case, make_case

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zeus_app.errors import InputError
-from zeus_app.files import write_text_atomically
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import LabelledStudy
 
 FEWEST_PATIENTS = 3

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from zeus_app.config import TrainConfig
 from zeus_app.devices import autocast, moved, out_of_memory, release_memory
 from zeus_app.errors import InputError
 from zeus_app.protocols import Model
-from zeus_app.training.augment import moved_about
+from zeus_app.settings.config import TrainConfig
+from zeus_app.training.augment import random_affine
 from zeus_app.training.cases import Case, collate
 from zeus_app.training.losses import UnionLoss
 
@@ -144,7 +144,7 @@ class Steps:
         batch = {name: moved(value, self._device) for name, value in batch.items()}
         masks = moved(masks, self._device)
         if self._config.augment:
-            batch, masks = moved_about(batch, masks, strength=self._config.augment, rng=rng)
+            batch, masks = random_affine(batch, masks, strength=self._config.augment, rng=rng)
         with autocast(self._device):
             logits = self._model.logits(batch)
         loss, union = self._loss(logits, batch["present"], masks)

@@ -5,11 +5,11 @@ import shutil
 import time
 from pathlib import Path
 
-from zeus_app.derived import sweep
 from zeus_app.errors import InputError
 from zeus_app.progress import Report, silent
-from zeus_app.registry import lookup
-from zeus_app.weights.arriving import Count
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.artifacts import sweep
+from zeus_app.weights.download import Count
 from zeus_app.weights.entries import (
     WEIGHTS,
     Hub,

@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
-from zeus_app.registry import lookup
+from zeus_app.settings.registry import lookup
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.weights.entries import WEIGHTS, Manual, Source, Weight, WeightFile
 from zeus_app.weights.records import ALWAYS_HASHED_BYTES, Records
 

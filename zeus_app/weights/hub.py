@@ -8,7 +8,7 @@ and offline mode are its own: HF_TOKEN or `hf auth login`, HF_ENDPOINT, HF_HUB_O
 import re
 
 from zeus_app.errors import InputError
-from zeus_app.weights.arriving import Count
+from zeus_app.weights.download import Count
 from zeus_app.weights.entries import Hub, Weight, WeightFile
 from zeus_app.weights.folder import folder_of
 from zeus_app.weights.urls import Address, fetch_file

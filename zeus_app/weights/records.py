@@ -9,9 +9,9 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
-from zeus_app.files import write_text_atomically
+from zeus_app.storage.artifacts import sha256_of
+from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.weights.entries import WeightFile
 
 logger = logging.getLogger(__name__)

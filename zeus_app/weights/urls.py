@@ -12,7 +12,7 @@ from typing import IO
 import requests
 
 from zeus_app.errors import InputError
-from zeus_app.weights.arriving import CHUNK_BYTES, Count, copy_hashing, put_in_place
+from zeus_app.weights.download import CHUNK_BYTES, Count, copy_hashing, put_in_place
 from zeus_app.weights.entries import Url, Weight, WeightFile
 from zeus_app.weights.folder import folder_of
 

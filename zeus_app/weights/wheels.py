@@ -11,9 +11,9 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from zeus_app.derived import sha256_of
 from zeus_app.errors import InputError
-from zeus_app.weights.arriving import Count, copy_hashing, put_in_place
+from zeus_app.storage.artifacts import sha256_of
+from zeus_app.weights.download import Count, copy_hashing, put_in_place
 from zeus_app.weights.entries import Weight, WeightFile, Wheel
 from zeus_app.weights.folder import folder_of
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from zeus_app.errors import InputError
-from zeus_app.registry import lookup
+from zeus_app.settings.registry import lookup
 from zeus_app.studies.align import align, to_grid
-from zeus_app.targets import load_target
+from zeus_app.targets import target_of
 from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 from zeus_app.training.loop import Epoch, TrainResult
 from zeus_app.types import Instruction, Segmentation, Volume
@@ -22,10 +22,6 @@ SLOW_STUDY = "slow"
 STEPS = 100  # of 50 ms each, for the slow study
 HELD_SLICES = 63  # a click carried on so far takes a minute, or until that file exists
 RELEASE = os.environ.get("FAKE_RELEASE", "")  # with it, the slow study ends when this file exists
-
-
-def target_of(config: Any) -> Any:
-    return load_target(config.target)
 
 
 def build_segmenter(config: Any, state: Any) -> Any:

@@ -1,0 +1,228 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.studies.made import SAGITTAL, dicom_series, found, nifti, reasons, sequences
+from zeus_app.dicom.source import DicomSeriesSource
+from zeus_app.errors import InputError
+from zeus_app.studies.find import find_studies
+from zeus_app.targets import load_target
+
+PROSTATE = load_target("prostate")
+ABDOMEN = load_target("abdomen")
+BRAIN = load_target("brain_tumour")
+
+# Rows along (0, 0.8, -0.6), columns along x: the slices' normal is (0, 0.6, 0.8).
+OBLIQUE = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6)
+ALONG_NORMAL = [(10.0, 20 + 0.6 * 5 * k, -30 + 0.8 * 5 * k) for k in range(4)]
+
+
+def source(folder: Path) -> DicomSeriesSource:
+    return DicomSeriesSource(tuple(sorted(folder.iterdir())))
+
+
+def test_an_oblique_series_lies_where_its_headers_say(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", orientation=OBLIQUE, positions=ALONG_NORMAL)
+    affine = source(folder).load().affine_ras
+    # Columns are 1.5 mm apart along x, rows 2 mm along (0, 0.8, -0.6), slices 5 mm along the
+    # normal; LPS -> RAS turns the signs of x and y.
+    by_hand = [[-1.5, 0, 0, -10], [0, -1.6, -3, -20], [0, -1.2, 4, -30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(affine, by_hand, atol=1e-5)
+
+
+def test_slices_are_sorted_by_position_whatever_the_files_are_called(tmp_path: Path) -> None:
+    shuffled = [ALONG_NORMAL[k] for k in (2, 0, 3, 1)]
+    folder = dicom_series(tmp_path, "t2", orientation=OBLIQUE, positions=shuffled)
+    volume = source(folder).load()
+    # Image n holds 100 n at its first pixel; positions 0, 1, 2, 3 are images 1, 3, 0, 2.
+    assert volume.array[0, 0].tolist() == [100, 300, 0, 200]
+    assert volume.array[3, 2, 0] == 123  # column 3, row 2 of image 1
+    np.testing.assert_allclose(volume.affine_ras[:3, 3], [-10, -20, -30], atol=1e-5)
+
+
+def test_a_series_lies_where_simpleitk_puts_it(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", orientation=OBLIQUE, positions=ALONG_NORMAL[::-1])
+    volume = source(folder).load()
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    image = reader.Execute()
+    for voxel in [(0, 0, 0), (4, 3, 2), (1, 2, 3)]:
+        ras = volume.affine_ras @ [*voxel, 1]
+        lps = (-ras[0], -ras[1], ras[2])
+        assert volume.array[voxel] == image[image.TransformPhysicalPointToIndex(lps)]
+
+
+def test_rescale_slope_and_intercept_are_applied(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", RescaleSlope=2.0, RescaleIntercept=-5.0)
+    assert source(folder).load().array[1, 0, 0] == 2 * 1 - 5
+
+
+def test_a_single_slice_is_as_thick_as_its_header_says(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", positions=[(0, 0, 0)])
+    volume = source(folder).load()
+    assert volume.array.shape == (5, 4, 1)
+    assert volume.grid.spacing_mm == pytest.approx((1.5, 2.0, 3.0))
+
+
+def test_a_missing_slice_is_refused(tmp_path: Path) -> None:
+    positions = [(0, 0, 0), (0, 0, 3), (0, 0, 9), (0, 0, 12)]
+    folder = dicom_series(tmp_path, "t2", positions=positions)
+    with pytest.raises(InputError, match=r"gap of 6.00 mm .* a slice is missing"):
+        source(folder).load()
+
+
+def test_two_images_at_one_place_are_refused(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "dwi", b_values=(0, 800))
+    with pytest.raises(InputError, match="6 images at 3 places"):
+        source(folder).load()
+
+
+def test_multi_frame_files_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", positions=[(0, 0, 0)], NumberOfFrames=20)
+    with pytest.raises(InputError, match="dcm2niix"):
+        source(folder).load()
+
+
+def test_images_without_a_place_are_refused(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2", ImagePositionPatient=None)
+    with pytest.raises(InputError, match="without position"):
+        source(folder).load()
+
+
+def test_a_truncated_dicom_file_is_refused(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path, "t2")
+    last = folder / "002.dcm"
+    last.write_bytes(last.read_bytes()[:-20])
+    with pytest.raises(InputError, match="cannot be read"):
+        source(folder).load()
+
+
+def prostate_examination(folder: Path, **elements: str) -> None:
+    dicom_series(folder / "3", "t2_tse_sag", orientation=SAGITTAL,
+                 positions=[(0, 0, 0), (3, 0, 0)], **elements)  # fmt: skip
+    dicom_series(folder / "4", "t2_tse_tra", **elements)
+    trace, adc = ("DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"), ("DERIVED", "DIFFUSION", "ADC")
+    dicom_series(folder / "6", "ep2d_diff", b_values=(50, 800), image_type=trace, **elements)
+    dicom_series(folder / "7", "ep2d_diff", b_values=(800,), image_type=adc, **elements)
+    dicom_series(folder / "8", "ep2d_diff", b_values=(1400,), image_type=trace, **elements)
+    dicom_series(folder / "9", "ep2d_diff", b_values=(600,), image_type=trace, **elements)
+
+
+def test_an_examination_is_told_apart_by_headers_and_descriptions(tmp_path: Path) -> None:
+    prostate_examination(tmp_path / "anna" / "dicom")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert found(catalog) == {"anna": {"T2": "4", "ADC": "7", "HBV": "8"}}
+    assert catalog.problems == ()
+
+
+def test_an_examination_that_is_the_root_is_named_after_its_patient(tmp_path: Path) -> None:
+    prostate_examination(tmp_path)
+    assert set(find_studies(tmp_path, PROSTATE).studies) == {"anna"}
+
+
+def test_two_examinations_in_one_folder_are_told_apart_by_their_dates(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.1", StudyDate="20250101")
+    dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.2", StudyDate="20260101",
+                 names=("x.dcm", "y.dcm", "z.dcm"))  # fmt: skip
+    assert set(find_studies(tmp_path, PROSTATE).studies) == {"p_a_20250101", "p_a_20260101"}
+
+
+def test_dicom_files_need_no_suffix(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "anna", "t2_tra", names=("IM1", "IM2", "1.2.840.3"))
+    assert sequences(find_studies(tmp_path, PROSTATE)) == {"anna": {"T2"}}
+
+
+def test_a_lone_sagittal_series_is_taken(tmp_path: Path) -> None:
+    positions = [(0, 0, 0), (3, 0, 0)]
+    dicom_series(tmp_path / "p", "T1 MPRAGE SAG", orientation=SAGITTAL, positions=positions)
+    assert sequences(find_studies(tmp_path, BRAIN)) == {"p": {"T1"}}
+
+
+def test_several_axial_series_for_one_sequence_are_a_problem_that_names_them(
+    tmp_path: Path,
+) -> None:
+    dicom_series(tmp_path / "p" / "1", "t2_tse_tra")
+    dicom_series(tmp_path / "p" / "2", "t2_tse_tra_fs")
+    dicom_series(tmp_path / "q", "t2_tse_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "'4 t2_tse_tra' (3 images, axial)" in reasons(catalog)["p"]
+    assert "'4 t2_tse_tra_fs' (3 images, axial)" in reasons(catalog)["p"]
+
+
+def test_an_examination_without_wanted_series_is_a_problem(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p", "localizer")
+    assert "'4 localizer'" in reasons(find_studies(tmp_path, PROSTATE))["p"]
+
+
+def test_an_unreadable_image_in_a_chosen_series_is_a_problem(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path / "p", "t2_tra")
+    (folder / "003.dcm").write_bytes(b"no DICOM")
+    dicom_series(tmp_path / "q", "t2_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "003.dcm cannot be read" in reasons(catalog)["p"]
+
+
+def damage(path: Path, element: bytes, at: int, by: bytes) -> None:
+    """Overwrite bytes of an element's header: tag (4), type (2), length (2), then its value."""
+    content = bytearray(path.read_bytes())
+    start = content.index(element) + at
+    content[start : start + len(by)] = by
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("element", "at", "by"),
+    [
+        (b"\x08\x00\x20\x00DA", 4, b"Dz"),  # Study Date, of a type that does not exist
+        (b"\x28\x00\x10\x00US", 6, b"\x03\x00"),  # Rows, two bytes each, now three long
+    ],
+    ids=["type", "length"],
+)
+def test_a_damaged_header_is_a_problem_and_hides_no_other_study(
+    tmp_path: Path, element: bytes, at: int, by: bytes
+) -> None:
+    damage(dicom_series(tmp_path / "p", "t2_tra") / "000.dcm", element, at, by)
+    dicom_series(tmp_path / "q", "t2_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "000.dcm cannot be read" in reasons(catalog)["p"]
+
+
+def test_an_incomplete_series_is_a_problem_already_when_found(tmp_path: Path) -> None:
+    positions = [(0, 0, 0), (0, 0, 3), (0, 0, 9)]
+    dicom_series(tmp_path / "p", "t2_tra", positions=positions)
+    assert "a slice is missing" in reasons(find_studies(tmp_path, PROSTATE))["p"]
+
+
+def test_chaos_is_told_apart_by_its_folders(tmp_path: Path) -> None:
+    for patient in ("1", "2"):
+        base = tmp_path / "MR" / patient
+        for folder in ("T1DUAL/DICOM_anon/InPhase", "T1DUAL/DICOM_anon/OutPhase"):
+            dicom_series(base / folder, "T1", study_uid=f"{patient}.1")
+        dicom_series(base / "T2SPIR" / "DICOM_anon", "T2", study_uid=f"{patient}.2")
+        (base / "T2SPIR" / "Ground").mkdir()
+        (base / "T2SPIR" / "Ground" / "IMG-0002-00001.png").write_bytes(b"mask")
+    catalog = find_studies(tmp_path, ABDOMEN)
+    every = {"T2-SPIR", "T1-in", "T1-out"}
+    assert sequences(catalog) == {"MR_1": every, "MR_2": every}
+    assert catalog.problems == ()
+    phase = catalog.studies["MR_1"].sources["T1-out"].files[0].parent.name
+    assert phase == "OutPhase"
+
+
+def test_image_files_of_a_study_win_over_the_dicom_below_them(tmp_path: Path) -> None:
+    nifti(tmp_path / "p" / "T2.nii.gz")
+    dicom_series(tmp_path / "p" / "series", "t2_tra")
+    assert found(find_studies(tmp_path, PROSTATE)) == {"p": {"T2": "T2.nii.gz"}}
+
+
+def test_a_mask_beside_dicom_is_no_problem(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "dicom", "t2_tra")
+    nifti(tmp_path / "p" / "mask.nii.gz")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert sequences(catalog) == {"p": {"T2"}}
+    assert catalog.problems == ()

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from zeus_app.errors import InputError
+from zeus_app.labels.files import EXTENSIONS, read_label, write_label
+from zeus_app.types import Volume
+
+NAMES = {"lesion": 1}
+STRIDE = 10  # bytes between those that are flipped
+OBLIQUE = np.array(
+    [[0.0, -2.0, 0.0, 5.0], [1.2, 0.0, 1.2, -7.0], [-0.9, 0.0, 1.6, 9.0], [0.0, 0.0, 0.0, 1.0]]
+)  # axes of 1.5, 2 and 2 mm, turned about the patient's left-right axis
+
+
+@pytest.fixture
+def label() -> Volume:
+    array = np.zeros((4, 5, 6), np.uint8)
+    array[1, 2, 3] = 1
+    return Volume(array, OBLIQUE)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_label_survives_writing_and_reading(
+    label: Volume, tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"label{extension}"
+    write_label(path, label, names=NAMES)
+    read = read_label(path)
+    np.testing.assert_array_equal(read.array, label.array)
+    np.testing.assert_allclose(read.affine_ras, OBLIQUE, atol=1e-5)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_simpleitk_finds_the_voxel_where_nibabel_s_affine_puts_it(
+    label: Volume, tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"label{extension}"
+    write_label(path, label, names=NAMES)
+    point = sitk.ReadImage(str(path)).TransformIndexToPhysicalPoint((1, 2, 3))
+    x, y, z = (OBLIQUE @ [1, 2, 3, 1])[:3]
+    np.testing.assert_allclose(point, (-x, -y, z), atol=1e-4)
+
+
+def test_a_trailing_axis_of_one_is_dropped(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 1), np.uint8), np.eye(4)), tmp_path / "l.nii.gz")
+    assert read_label(tmp_path / "l.nii.gz").array.shape == (3, 3, 3)
+
+
+def test_a_label_of_layers_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 2), np.uint8), np.eye(4)), tmp_path / "l.nii.gz")
+    with pytest.raises(InputError, match="2 volumes in one file"):
+        read_label(tmp_path / "l.nii.gz")
+
+
+def test_a_flat_label_is_one_slice(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.ones((3, 4), np.uint8), np.eye(4)), tmp_path / "l.nii.gz")
+    assert read_label(tmp_path / "l.nii.gz").array.shape == (3, 4, 1)
+
+
+def blob() -> Volume:
+    """A label of 6×5×4 voxels whose values do not compress to nothing."""
+    array = np.random.default_rng(0).integers(0, 2, (6, 5, 4), dtype=np.uint8)
+    return Volume(array, OBLIQUE)
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd"])
+def test_a_label_file_with_one_byte_wrong_is_read_or_refused_and_nothing_else(
+    tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"label{extension}"
+    write_label(path, blob(), names=NAMES)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(0, len(whole), STRIDE):
+        for flip in (0x01, 0x80, 0xFF):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+            try:
+                assert read_label(path).array.ndim == 3
+            except InputError:
+                refused += 1
+    assert refused > 0
+
+
+def test_a_label_whose_packed_voxels_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "label.nii.gz"
+    write_label(path, blob(), names=NAMES)
+    whole = path.read_bytes()
+    for at in range(len(whole) // 2, len(whole), STRIDE):  # voxels, checksum and length
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(InputError):
+            read_label(path)
+
+
+def test_a_file_that_is_no_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "l.nrrd").write_bytes(b"no")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_label(tmp_path / "l.nrrd")
+    with pytest.raises(InputError, match="l.jpg"):
+        read_label(tmp_path / "l.jpg")

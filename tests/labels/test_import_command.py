@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.server.conftest import affine, lesion_file, make_study, save
+from zeus_app.labels.files import read_label
+from zeus_app.labels.import_labels import import_into_store
+from zeus_app.labels.versions import LabelHistory
+from zeus_app.server.context import open_context
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.types import Volume
+
+
+class Import:
+    """One study, `alpha`, with a mask beside it, and what importing it does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.studies = folder / "studies"
+        make_study(self.studies, "alpha", 1)
+        self.mask = lesion_file(self.studies / "alpha" / "alpha_seg.nii.gz")
+        self.config = ZeusConfig(target="phantom", state=folder / "state")
+        self.history = LabelHistory(folder / "state" / "phantom" / "labels")
+
+    def __call__(self, *, replace: bool = False) -> str:
+        return dict(import_into_store(self.studies, self.config, replace=replace))["alpha"]
+
+    def correct(self, value: int) -> None:
+        array = np.zeros((24, 20, 6), np.uint8)
+        array[1, 1, 1] = value
+        self.history.save("alpha", "final", Volume(array, affine()), {})
+
+    @property
+    def final(self) -> np.ndarray:
+        newest = self.history.newest("alpha", "final")
+        assert newest is not None
+        return read_label(newest.path).array
+
+    @property
+    def versions(self) -> int:
+        return len(self.history.versions("alpha", "final"))
+
+
+@pytest.fixture
+def import_again(tmp_path: Path) -> Import:
+    """A study whose mask was imported once."""
+    first = Import(tmp_path)
+    first()
+    return first
+
+
+def test_masks_become_final_labels_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    for seed, study in enumerate(("alpha", "charlie")):
+        make_study(tmp_path / "studies", study, seed)
+    lesion_file(tmp_path / "studies" / "alpha" / "alpha_seg.nii.gz", value=2)
+    unknown = np.full((24, 20, 6), 9, np.uint8)
+    save(tmp_path / "studies" / "charlie" / "charlie_seg.nii.gz", unknown, affine())
+    config = ZeusConfig(target="phantom", state=tmp_path / "state")
+    told = dict(import_into_store(tmp_path / "studies", config))
+    assert told["alpha"].endswith("alpha_seg.nii.gz")
+    assert told["charlie"].startswith("left out: ")
+    newest = LabelHistory(tmp_path / "state" / "phantom" / "labels").newest("alpha", "final")
+    assert newest is not None and read_label(newest.path).array.max() == 2
+
+
+def test_a_mask_beside_a_study_is_no_label_until_it_is_imported(tmp_path: Path) -> None:
+    make_study(tmp_path / "studies", "alpha", 1)
+    lesion_file(tmp_path / "studies" / "alpha" / "alpha_seg.nii.gz")
+    conf = {"target": "phantom", "state": str(tmp_path / "state")}
+    opened = open_context(str(tmp_path / "studies"), conf)
+    assert opened.datastore.get_labeled_images() == []
+
+
+def test_a_correction_outlives_another_import(import_again: Import) -> None:
+    import_again.correct(2)
+    assert import_again().startswith("kept: corrected since")
+    assert np.argwhere(import_again.final).tolist() == [[1, 1, 1]]
+
+
+def test_a_correction_gives_way_when_the_user_says_so(import_again: Import) -> None:
+    import_again.correct(2)
+    assert import_again(replace=True).endswith("alpha_seg.nii.gz")
+    assert import_again.final.sum() == 4 * 4 * 2
+
+
+def test_an_unchanged_mask_makes_no_new_version(import_again: Import) -> None:
+    assert import_again().startswith("kept: unchanged")
+    assert import_again.versions == 1
+
+
+def test_a_mask_that_was_redrawn_since_its_import_is_imported(import_again: Import) -> None:
+    lesion_file(import_again.mask, value=2)
+    assert import_again().endswith("alpha_seg.nii.gz")
+    assert import_again.final.max() == 2
+
+
+def test_the_folder_may_be_named_another_way(
+    import_again: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesion_file(import_again.mask, value=2)
+    monkeypatch.chdir(import_again.studies.parent)
+    import_again.studies = Path("studies")
+    import_again()
+    assert import_again.final.max() == 2

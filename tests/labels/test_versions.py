@@ -1,0 +1,115 @@
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monailabel.interfaces.datastore import DefaultLabelTag
+
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.labels.files import read_label
+from zeus_app.labels.versions import FINAL, ORIGINAL, LabelHistory, folder_name
+from zeus_app.types import Volume
+
+SAVES = 20
+
+
+def label(value: int) -> Volume:
+    return Volume(np.full((2, 2, 2), value, np.uint8), np.eye(4))
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> LabelHistory:
+    return LabelHistory(tmp_path)
+
+
+def test_the_tags_are_monai_label_s_own() -> None:
+    assert (DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value) == (FINAL, ORIGINAL)
+
+
+def test_the_newest_version_counts(history: LabelHistory) -> None:
+    history.save("a", "final", label(1), {})
+    history.save("a", "final", label(2), {})
+    newest = history.newest("a", "final")
+    assert newest is not None and newest.number == 2
+    assert read_label(newest.path).array.max() == 2
+
+
+def test_a_version_left_unfinished_by_a_crash_does_not_count(
+    history: LabelHistory, tmp_path: Path
+) -> None:
+    history.save("a", "final", label(1), {})
+    (tmp_path / "final" / "a" / "v0002.json").write_text("{}")
+    (tmp_path / "final" / "a" / ".writing-x.nii.gz").write_bytes(b"half")
+    newest = history.newest("a", "final")
+    assert newest is not None and newest.number == 1
+
+
+def save_many(folder: Path, start: Barrier, value: int) -> None:
+    history = LabelHistory(folder)
+    start.wait()
+    for _ in range(SAVES):
+        history.save("a", "final", label(value), {"by": value})
+
+
+def test_two_processes_never_take_the_same_number(history: LabelHistory, tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("fork")
+    start = processes.Barrier(2)
+    writers = [processes.Process(target=save_many, args=(tmp_path, start, n)) for n in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    versions = history.versions("a", "final")
+    assert len(versions) == 2 * SAVES
+    assert all(read_label(one.path).array.max() == one.info["by"] for one in versions)
+
+
+def test_a_number_that_another_process_has_just_taken_is_left_to_it(
+    history: LabelHistory, tmp_path: Path
+) -> None:
+    history.save("a", "final", label(1), {})
+    (tmp_path / "final" / "a" / "v0002.json").write_text('{"by": "the other"}')
+    assert history.save("a", "final", label(2), {}).number == 3
+    assert "the other" in (tmp_path / "final" / "a" / "v0002.json").read_text()
+
+
+def test_tags_do_not_mix(history: LabelHistory) -> None:
+    history.save("a", "draft", label(1), {})
+    assert history.newest("a", "final") is None
+    assert history.tags() == ["draft"]
+
+
+def test_a_note_is_added_to_what_is_known(history: LabelHistory) -> None:
+    history.save("a", "final", label(1), {"reader": "x"})
+    history.note("a", "final", {"score": 1.0})
+    newest = history.newest("a", "final")
+    assert newest is not None
+    assert newest.info["reader"] == "x" and newest.info["score"] == 1.0
+
+
+def test_removing_what_is_not_there_is_said(history: LabelHistory) -> None:
+    with pytest.raises(UnknownNameError, match="no label tagged 'final'"):
+        history.remove("a", "final")
+
+
+@pytest.mark.parametrize("tag", ["..", "a/b", "", ".x"])
+def test_a_tag_leads_to_no_other_folder(history: LabelHistory, tag: str) -> None:
+    with pytest.raises(InputError):
+        history.save("a", tag, label(1), {})
+
+
+def test_the_studies_that_labels_were_submitted_for_are_known(history: LabelHistory) -> None:
+    for study in ("anna", "4: b/c~", ".x"):
+        history.save(study, "final", label(1), {})
+    assert history.studies("final") == {"anna", "4: b/c~", ".x"}
+
+
+@pytest.mark.parametrize("study", ["..", ".", "a/../b", "/etc", ".hidden"])
+def test_a_study_s_folder_is_one_visible_component(study: str) -> None:
+    name = folder_name(study)
+    assert "/" not in name and not name.startswith(".")
+
+
+def test_different_studies_have_different_folders() -> None:
+    assert len({folder_name(name) for name in ("a b", "a%20b", "a_b", "a/b", "a%2Fb")}) == 5

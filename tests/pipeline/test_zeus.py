@@ -1,0 +1,425 @@
+"""Zeus with towers small enough to follow by hand; the decoder is SAM's own, untrained."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+
+from zeus_app.encoders.cached import CachedImageEncoder, CachedTextEncoder, PooledVision
+from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
+from zeus_app.errors import InputError
+from zeus_app.instructions.generate import InstructionGenerator
+from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
+from zeus_app.models.mask_decoder import InstructedMaskDecoder
+from zeus_app.models.net import SHARED, ZeusNet
+from zeus_app.models.projector import VisionProjector
+from zeus_app.pipeline.instructor import Instructor
+from zeus_app.pipeline.zeus import Zeus
+from zeus_app.progress import Pause, silent
+from zeus_app.protocols import ABSENT
+from zeus_app.targets import Target, load_target
+from zeus_app.types import FloatArray, Grid, Guidance, SliceFrame, SliceStack
+from zeus_app.weights import locate
+
+TARGET = load_target("abdomen").only(("T2-SPIR", "T1-in"))
+LLM_DIM, TEXT_DIM = 8, 6
+
+
+class DictStore(dict[str, object]):
+    def put(self, key: str, value: FloatArray) -> None:
+        self[key] = value
+
+    def put_text(self, key: str, value: str) -> None:
+        self[key] = value
+
+    get_text = dict.get
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    @contextmanager
+    def hold(self, keys: Sequence[str]) -> Iterator[None]:
+        self.held = list(keys)
+        yield
+        self.held = []
+
+
+class CountingImages:
+    id = "counting"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def encode(self, pictures: FloatArray) -> FloatArray:
+        self.seen += len(pictures)
+        means = pictures.mean(axis=(1, 2))[:, None, None, None]
+        noise = np.random.default_rng(0).normal(size=(1, 256, 64, 64))
+        return (noise * (1 + means)).astype(np.float16)
+
+
+class LetterTexts:
+    """Counts of six letters: the same words always give the same vector."""
+
+    id, dim = "letters", TEXT_DIM
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        return np.array([[text.count(c) for c in "klnrsv"] for text in texts], np.float32)
+
+
+class EchoLlm:
+    """Writes its prompt back; its last layer is the mean image token."""
+
+    id, hidden = "echo", LLM_DIM
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.shown: list[tuple[int, ...]] = []
+
+    def write(
+        self,
+        image_tokens: torch.Tensor,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        pause: Pause,
+    ) -> list[str]:
+        self.written += len(prompts)
+        self.shown.append(tuple(image_tokens.shape[1:]))
+        return [f"echo: {prompt}" for prompt in prompts]
+
+    def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        return image_tokens.mean(dim=1) + torch.tensor([[float(len(p))] for p in prompts])
+
+
+def random_sam() -> tuple[PromptEncoder, MaskDecoder]:
+    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=64, num_heads=8)
+    decoder = MaskDecoder(transformer_dim=256, transformer=transformer)
+    return PromptEncoder(256, (64, 64), (256, 256), 16), decoder
+
+
+class Parts:
+    """A Zeus and the towers it was given."""
+
+    def __init__(
+        self,
+        *,
+        mode: str = "text",
+        scope: str = "series",
+        fusion: str = "hybrid",
+        target: Target = TARGET,
+        sam: tuple[PromptEncoder, MaskDecoder] | None = None,
+        writer_sees: str = "tokens",
+        lora: torch.nn.Module | None = None,
+    ) -> None:
+        torch.manual_seed(0)
+        prompts, decoder = sam or random_sam()
+        names = (SHARED,) if fusion == "hybrid" else target.sequence_names
+        aligner = {
+            "text": TextAligner(TEXT_DIM),
+            "embedding": EmbeddingAligner(LLM_DIM),
+            "both": BothAligner(TEXT_DIM, LLM_DIM),
+        }[mode]
+        self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
+        images = CachedImageEncoder(self.images, self.store, batch=2)
+        self.zeus = Zeus(
+            branches=target.sequence_names,
+            net=ZeusNet(
+                VisionProjector(256, LLM_DIM, hidden_dim=4),
+                aligner,
+                {name: InstructedMaskDecoder(decoder, prompts) for name in names},
+                lora,
+            ),
+            images=images,
+            instructor=Instructor(
+                target=target,
+                texts=CachedTextEncoder(LetterTexts(), self.store),
+                vision=PooledVision(images) if writer_sees == "tokens" else None,
+                writer=InstructionGenerator(
+                    model_id="echo",
+                    load=lambda: self.llm,
+                    store=self.store,
+                    max_tokens=9,
+                    sees_pictures=writer_sees == "pictures",
+                ),
+                prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
+                scope=scope,
+            ),
+            mode=mode,
+            device=torch.device("cpu"),
+        )
+
+
+def a_stack(*, slices: int = 3) -> SliceStack:
+    """T2-SPIR shows tissue on every slice, T1-in on the last alone."""
+    frame = SliceFrame(Grid((256, 256, slices), np.eye(4)), 256, 256, 256, 0, 0)
+    rng = np.random.default_rng(1)
+    pixels = rng.random((2, slices, 256, 256), np.float32)
+    tissue = np.ones((2, slices), bool)
+    tissue[1, :-1] = False
+    pixels[~tissue] = 0
+    return SliceStack(TARGET.sequence_names, pixels, tissue, frame)
+
+
+def prepare(
+    parts: Parts,
+    texts: dict[tuple[str, str], str] | None = None,
+    *,
+    keep: bool = True,
+    scope: str = "",
+    slices: int = 3,
+):
+    guidance = Guidance(texts or {}, scope)
+    stack = a_stack(slices=slices)
+    return parts.zeus.prepare(stack, guidance=guidance, report=silent, keep_pixels=keep)
+
+
+def test_slices_without_tissue_are_never_encoded() -> None:
+    parts = Parts()
+    prepare(parts)
+    assert parts.images.seen == 4
+
+
+def test_nothing_is_encoded_or_written_twice() -> None:
+    parts = Parts()
+    prepare(parts)
+    seen, written = parts.images.seen, parts.llm.written
+    prepare(parts)
+    assert (parts.images.seen, parts.llm.written) == (seen, written)
+
+
+@pytest.mark.parametrize(("scope", "count"), [("series", 2 * 4), ("all", (3 + 1) * 4)])
+def test_there_is_an_instruction_for_each_series_or_slice_and_label(scope: str, count: int) -> None:
+    instructions = prepare(Parts(scope=scope)).instructions
+    assert len(instructions) == count
+    assert {i.slice_index is None for i in instructions} == {scope == "series"}
+
+
+def test_an_instruction_answers_the_papers_question_about_its_sequence_and_label() -> None:
+    first = prepare(Parts()).instructions[0]
+    assert (first.sequence, first.label, first.model) == ("T2-SPIR", "liver", "echo")
+    assert first.text == "echo: segment liver in MRI-T2-SPIR"
+    assert first.notice == "machine-made, not for diagnosis"
+
+
+def test_key_slices_lie_at_the_quarters_and_the_others_take_the_nearest_one_s_text() -> None:
+    parts = Parts()
+    prepared = prepare(parts, scope="key", slices=9)
+    described = {i.slice_index for i in prepared.instructions if i.sequence == "T2-SPIR"}
+    assert described == {2, 4, 6}
+    texts = prepared.prompts["texts"][:, 0, 0]  # (9, D)
+    for s, nearest in enumerate([2, 2, 2, 2, 4, 4, 6, 6, 6]):
+        assert (texts[s] == texts[nearest]).all()
+
+
+def test_a_sequence_without_tissue_on_a_slice_has_no_prompt_there() -> None:
+    texts = prepare(Parts(), scope="all").prompts["texts"]  # T1-in shows tissue on the last slice
+    assert texts.any(axis=(2, 3)).tolist() == [[True, False], [True, False], [True, True]]
+
+
+def test_without_instructions_the_llm_is_never_asked_and_the_names_remain() -> None:
+    parts = Parts()
+    prepared = prepare(parts, scope="none")
+    assert parts.llm.written == 0
+    assert {i.model for i in prepared.instructions} == {"template"}
+    assert "liver in MRI-T2-SPIR" in {i.text for i in prepared.instructions}
+
+
+def test_a_request_s_scope_wins_over_the_configured_one() -> None:
+    assert prepare(Parts(scope="all"), scope="series").prompts["texts"].shape[0] == 1
+
+
+def test_a_users_own_text_replaces_the_machines() -> None:
+    parts = Parts()
+    prepared = prepare(parts, {("T2-SPIR", "spleen"): "the bright one on the right"})
+    own = [i for i in prepared.instructions if i.model == "user"]
+    assert [(i.label, i.text, i.notice) for i in own] == [
+        ("spleen", "the bright one on the right", "")
+    ]
+    assert parts.llm.written == 2 * 4 - 1
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "late"])
+@torch.inference_mode()
+def test_absent_sequences_say_absent_and_present_ones_answer(fusion: str) -> None:
+    parts = Parts(fusion=fusion)
+    logits = parts.zeus.logits(prepare(parts).batch([0, 2]))
+    assert logits.shape == (2, 2, 4, 256, 256)
+    assert (logits[0, 1] == ABSENT).all()
+    assert not (logits[1] == ABSENT).any()
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "late"])
+@torch.inference_mode()
+def test_a_slice_answers_the_same_alone_and_in_a_batch(fusion: str) -> None:
+    parts = Parts(fusion=fusion)
+    prepared = prepare(parts)
+    together = parts.zeus.logits(prepared.batch([2, 0, 1]))
+    alone = torch.cat([parts.zeus.logits(prepared.batch([s])) for s in (2, 0, 1)])
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_in_late_fusion_each_sequence_has_its_own_decoder() -> None:
+    parts = Parts(fusion="late")
+    batch = prepare(parts).batch([2])
+    before = parts.zeus.logits(batch)
+    parts.zeus.trainable.decoder(1).mask_token.add_(1.0)
+    after = parts.zeus.logits(batch)
+    assert torch.equal(before[:, 0], after[:, 0])
+    assert not torch.equal(before[:, 1], after[:, 1])
+
+
+def gradients(mode: str) -> dict[str, bool]:
+    """Which modules a training step reaches."""
+    parts = Parts(mode=mode)
+    net = parts.zeus.trainable
+    parts.zeus.logits(prepare(parts, keep=False).batch([0, 2])).square().mean().backward()
+    modules = {"f_vt": net.projector, "f_tt": net.aligner, "F_pred": net.decoders}
+    return {
+        name: all(p.grad is not None and p.grad.any() for p in module.parameters())
+        for name, module in modules.items()
+    }
+
+
+def test_in_text_mode_gradients_reach_the_aligner_and_the_decoder_but_not_the_projection() -> None:
+    reached = gradients("text")
+    assert (reached["f_tt"], reached["F_pred"]) == (True, True)
+    assert reached["f_vt"] is False  # words are discrete
+
+
+def test_in_embedding_mode_gradients_reach_everything_trainable() -> None:
+    assert gradients("embedding") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_with_text_and_embedding_together_gradients_reach_everything_trainable() -> None:
+    assert gradients("both") == {"f_vt": True, "f_tt": True, "F_pred": True}
+
+
+def test_what_f_vt_and_lora_learnt_through_the_last_layer_is_taken_and_nothing_else() -> None:
+    zeus = Parts(lora=torch.nn.Linear(2, 2)).zeus
+    before = {key: value.clone() for key, value in zeus.trainable.state_dict().items()}
+    with zeus.through_last_layer():
+        learnt = {key: value + 1 for key, value in zeus.trainable.state_dict().items()}
+    zeus.take_projection(learnt)
+    after = zeus.trainable.state_dict()
+    taken = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert taken == {"projector", "lora"}
+    assert all(
+        torch.equal(after[f"lora.{key}"], learnt[f"lora.{key}"]) for key in ("weight", "bias")
+    )
+
+
+def test_text_and_embedding_together_write_texts_that_a_user_may_replace() -> None:
+    parts = Parts(mode="both")
+    prepared = prepare(parts, {("T1-in", "liver"): "look below"})
+    assert {"look below"} == {i.text for i in prepared.instructions if i.model == "user"}
+    assert set(prepared.prompts) == {"texts", "features"}
+
+
+def test_in_embedding_mode_a_users_text_is_refused_for_nothing_would_read_it() -> None:
+    with pytest.raises(InputError, match="embedding mode"):
+        prepare(Parts(mode="embedding"), {("T1-in", "liver"): "look below"})
+
+
+def test_a_writer_that_sees_is_shown_the_slices_themselves() -> None:
+    parts = Parts(writer_sees="pictures")
+    prepare(parts)
+    assert set(parts.llm.shown) == {(256, 256)}
+
+
+def test_a_writer_that_sees_nothing_is_asked_each_question_once() -> None:
+    parts = Parts(writer_sees="nothing", scope="all")
+    prepare(parts)
+    assert parts.llm.written == 2 * len(TARGET.labels)  # sequences x labels, not slices
+
+
+def test_while_training_a_lost_embedding_is_an_error_that_says_what_to_do() -> None:
+    parts = Parts()
+    prepared = prepare(parts, keep=False)
+    for key in [key for key in parts.store if key.startswith("image-")]:
+        del parts.store[key]
+    with pytest.raises(InputError, match="cache_gib"):
+        prepared.batch([0])
+
+
+def test_while_inferring_a_lost_embedding_is_encoded_again() -> None:
+    parts = Parts()
+    prepared = prepare(parts)
+    kept = prepared.batch([0])["embeddings"]
+    for key in [key for key in parts.store if key.startswith("image-")]:
+        del parts.store[key]
+    assert torch.equal(prepared.batch([0])["embeddings"], kept)
+
+
+def test_while_training_its_embeddings_are_held() -> None:
+    parts = Parts()
+    with parts.zeus.holding():
+        prepare(parts)
+        assert parts.store.held == []
+        prepare(parts, keep=False)
+        assert set(parts.store.held) == {key for key in parts.store if key.startswith("image-")}
+    assert parts.store.held == []
+
+
+def test_half_precision_embeddings_take_two_mebibytes_a_picture() -> None:
+    assert Parts().zeus.bytes_to_keep(3) == 3 * 2 * 1024 * 1024
+
+
+def with_instances(*prompt_name: str) -> Target:
+    """The first labels of the target, called by these names in the prompt."""
+    labels = tuple(
+        label.model_copy(update={"instance": name})
+        for label, name in zip(TARGET.labels, prompt_name, strict=False)
+    )
+    return TARGET.only(("T2-SPIR",)).model_copy(update={"labels": labels})
+
+
+def upper_and_lower_half() -> torch.Tensor:
+    """(1, K=2, 256, 256): the first label above, the second below."""
+    masks = torch.zeros(1, 2, 256, 256)
+    masks[:, 0, :128], masks[:, 1, 128:] = 1, 1
+    return masks
+
+
+def with_halves_that_differ(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same batch, its image embedding of one sign above and of the other below."""
+    embeddings = batch["embeddings"].clone()
+    embeddings[..., :128, :32, :] += 1
+    embeddings[..., :128, 32:, :] -= 1
+    return {**batch, "embeddings": embeddings}
+
+
+def learn(parts: Parts, batch: dict[str, torch.Tensor], masks: torch.Tensor) -> None:
+    optimizer = torch.optim.Adam(parts.zeus.trainable.parameters(), lr=1e-3)
+    for _ in range(130):
+        logits = parts.zeus.logits(batch)[:, 0]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def test_swapping_the_instance_names_moves_a_trained_models_masks() -> None:
+    stack = a_stack(slices=1)
+    stack = SliceStack(("T2-SPIR",), stack.pixels[:1], stack.tissue[:1], stack.frame)
+    masks = upper_and_lower_half()
+    sam = load_prompt_encoder_and_decoder(locate("lite-medsam"))
+    parts = Parts(target=with_instances("liver", "kidney"), sam=sam)
+    prepared = parts.zeus.prepare(stack, guidance=Guidance(), report=silent, keep_pixels=True)
+    parts.zeus.calibrate([prepared])
+    batch = with_halves_that_differ(prepared.batch([0]))
+    learn(parts, batch, masks)
+
+    swapped = Parts(target=with_instances("kidney", "liver"), sam=sam)
+    swapped.zeus.trainable.load_state_dict(parts.zeus.trainable.state_dict())
+    asked = swapped.zeus.prepare(stack, guidance=Guidance(), report=silent, keep_pixels=True)
+    swapped_batch = with_halves_that_differ(asked.batch([0]))
+    with torch.inference_mode():
+        as_learnt = parts.zeus.logits(batch)[:, 0] > 0
+        as_swapped = swapped.zeus.logits(swapped_batch)[:, 0] > 0
+    agreement = (as_learnt == masks.bool()).float().mean().item()
+    assert agreement > 0.9
+    assert torch.equal(as_swapped, as_learnt[:, [1, 0]])

@@ -1,0 +1,116 @@
+"""A voxel that a client clicks is the pixel that the towers see, whatever way the volume lies."""
+
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from zeus_app.prompts.types import Clicks, StudyPrompt, by_slice
+from zeus_app.studies.align import canonical
+from zeus_app.studies.slices import make_frame, to_pictures
+from zeus_app.types import Volume
+
+SHAPE = (20, 16, 5)
+ORIENTATIONS = [
+    (order, flips) for order in permutations(range(3)) for flips in product((1, -1), repeat=3)
+]
+
+
+def stored(order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[Volume, tuple[int, ...]]:
+    """A volume with one bright voxel, and where that voxel is, stored in any orientation."""
+    array = np.zeros(SHAPE, np.float32)
+    array[13, 4, 3] = 1
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    affine[:3, 3] = (-7, 11, 4)
+    image = nib.Nifti1Image(array, affine)
+    turned = image.as_reoriented(np.array(list(zip(order, flips, strict=True))))
+    data = np.asarray(turned.dataobj)
+    place = tuple(int(i) for i in np.argwhere(data)[0])
+    return Volume(data, turned.affine), place
+
+
+@pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
+def test_a_clicked_voxel_is_the_pixel_that_shows_it(
+    order: tuple[int, ...], flips: tuple[int, ...]
+) -> None:
+    volume, place = stored(order, flips)
+    upright = canonical(volume)
+    frame = make_frame(upright.grid)
+    clicks = Clicks((tuple(map(float, place)),)).on(upright.grid, volume.grid)
+    said = by_slice(StudyPrompt(clicks), frame)
+    (s,) = said
+    ((row, col),) = said[s].foreground
+    pictures = to_pictures(upright.array, frame, nearest=True)
+    rows, cols = np.nonzero(pictures[s])
+    assert (row, col) == pytest.approx((rows.mean(), cols.mean()), abs=0.51)
+    assert pictures[:s].sum() == pictures[s + 1 :].sum() == 0
+
+
+@pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
+def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
+    order: tuple[int, ...], flips: tuple[int, ...]
+) -> None:
+    volume, place = stored(order, flips)
+    upright = canonical(volume)
+    frame = make_frame(upright.grid)
+    corner = tuple(map(float, place))
+    clicks = Clicks(box=(corner, corner)).on(upright.grid, volume.grid)
+    said = by_slice(StudyPrompt(clicks), frame)
+    (s,) = said
+    assert said[s].box is not None
+    left, top, right, bottom = said[s].box
+    rows, cols = np.nonzero(to_pictures(upright.array, frame, nearest=True)[s])
+    faces = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
+    assert (left, top, right, bottom) == pytest.approx(faces, abs=0.51)
+
+
+def test_a_box_is_the_same_whichever_corners_are_named() -> None:
+    grid = stored((0, 1, 2), (1, 1, 1))[0].grid
+    frame = make_frame(grid)
+    one = by_slice(StudyPrompt(Clicks(box=((2, 3, 1), (8, 9, 2)))), frame)
+    other = by_slice(StudyPrompt(Clicks(box=((8, 3, 2), (2, 9, 1)))), frame)
+    assert {s: p.box for s, p in one.items()} == {s: p.box for s, p in other.items()}
+    assert sorted(one) == [1, 2]
+
+
+def test_a_click_on_a_finer_grid_is_the_same_place_in_mm() -> None:
+    coarse = stored((0, 1, 2), (1, 1, 1))[0].grid
+    fine = nib.affines.rescale_affine(coarse.affine_ras, SHAPE, (0.5, 0.5, 3.0), (80, 64, 5))
+    volume = Volume(np.zeros((80, 64, 5), np.float32), fine)
+    there = Clicks(((5.0, 6.0, 2.0),)).on(volume.grid, coarse).foreground[0]
+    mm = coarse.affine_ras @ (5, 6, 2, 1)
+    assert volume.affine_ras @ (*there, 1) == pytest.approx(mm)
+
+
+def test_clicks_beyond_the_first_and_last_slice_are_left_out() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    outside = Clicks(((5, 5, -0.6), (5, 5, 4.6)))
+    assert by_slice(StudyPrompt(outside), frame) == {}
+
+
+def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    on = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
+    beside = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
+    said = by_slice(StudyPrompt(scribbles=Clicks(on, beside)), frame)
+    assert sorted(said) == [2]
+    assert (len(said[2].foreground), len(said[2].background)) == (6, 6)
+
+
+def test_of_a_long_scribble_few_points_count_and_of_clicks_all() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    many = tuple((5.0 + i / 100, 5.0, 2.0) for i in range(100))
+    assert len(by_slice(StudyPrompt(scribbles=Clicks(many)), frame)[2].foreground) == 32
+    assert len(by_slice(StudyPrompt(Clicks(many)), frame)[2].foreground) == 100
+
+
+def test_a_mask_to_start_from_is_shown_on_its_own_slices() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    prior = np.zeros(SHAPE, np.bool_)
+    prior[3:9, 5:8, 1:3] = True
+    said = by_slice(StudyPrompt(prior=prior), frame)
+    assert sorted(said) == [1, 2]
+    shown = to_pictures(prior.astype(np.uint8), frame, nearest=True)
+    assert said[1].prior is not None
+    assert np.array_equal(said[1].prior, shown[1] > 0)

@@ -1,0 +1,163 @@
+"""What was said so far: by whom, of which study, and in voxels of which image."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zeus_app.errors import InputError
+from zeus_app.prompts.types import Clicks
+from zeus_app.server.interactive.click_history import ClickHistory, Seen, Step, steps_after
+from zeus_app.server.interactive.click_request import read_clicks
+from zeus_app.targets import load_target
+from zeus_app.types import Grid
+
+PHANTOM = load_target("phantom")  # labels lesion and cyst
+GRIDS = {
+    "T2": Grid((24, 20, 6), np.diag([1.0, 1.0, 3.0, 1.0])),
+    # Half as fine in plane, its voxel (0, 0, 0) centred on T2's (10, 4, 1).
+    "FLAIR": Grid((7, 8, 5), np.array([[2, 0, 0, 10], [0, 2, 0, 4], [0, 0, 3, 3], [0, 0, 0, 1.0]])),
+}
+ON_T2 = Seen("T2", tuple(GRIDS), GRIDS.__getitem__)
+ON_FLAIR = replace(ON_T2, sequence="FLAIR")
+
+
+def after(steps: list[Step], seen: Seen = ON_T2, **request: Any) -> list[Step]:
+    return steps_after(steps, read_clicks(request, PHANTOM), seen)
+
+
+def test_stock_clients_say_everything_again() -> None:
+    steps = after(after([], foreground=[[1, 1, 1]]), foreground=[[1, 1, 1], [2, 2, 2]])
+    assert steps[-1].labels["lesion"].foreground == ((1, 1, 1), (2, 2, 2))
+
+
+def test_refine_adds_to_what_was_said() -> None:
+    steps = after(after([], foreground=[[1, 1, 1]]), background=[[2, 2, 2]], refine=True)
+    assert steps[-1].labels["lesion"] == Clicks(((1, 1, 1),), ((2, 2, 2),))
+
+
+def test_undo_takes_the_newest_step_back_and_reset_all_of_them() -> None:
+    steps = after(after([], foreground=[[1, 1, 1]]), foreground=[[2, 2, 2]], refine=True)
+    assert after(steps, undo=True) == steps[:1]
+    assert after(steps, reset=True) == []
+
+
+def test_undo_of_nothing_is_nothing() -> None:
+    assert after([], undo=True) == []
+
+
+def test_empty_lists_take_everything_back_and_undo_brings_it_again() -> None:
+    steps = after([], foreground=[[1, 1, 1]])
+    cleared = after(steps, foreground=[], background=[])
+    assert cleared[-1].labels == {}
+    assert after(cleared, undo=True) == steps
+
+
+def test_a_request_that_speaks_of_no_clicks_leaves_them_as_they_are() -> None:
+    steps = after([], foreground=[[1, 1, 1]])
+    assert after(steps, sequences="T2") == steps
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_request_that_comes_twice_is_one_step(refine: bool) -> None:
+    steps = after([], foreground=[[1, 1, 1]], refine=refine)
+    assert after(steps, foreground=[[1, 1, 1]], refine=refine) == steps
+
+
+def test_refining_on_another_sequence_keeps_the_clicks_at_their_places() -> None:
+    """T2's voxel (14, 10, 3) is 14, 10 and 9 mm from its origin: FLAIR's (2, 3, 2)."""
+    steps = after([], foreground=[[14, 10, 3]])
+    found = after(steps, ON_FLAIR, foreground=[[5, 1, 2]], refine=True)[-1]
+    assert found.sequence == "FLAIR"
+    assert found.labels["lesion"].foreground == ((2, 3, 2), (5, 1, 2))
+
+
+def test_a_step_on_a_sequence_that_is_gone_is_forgotten() -> None:
+    steps = [*after([], foreground=[[1, 1, 1]]), Step({}, "PD")]
+    assert after(steps, undo=True) == []
+
+
+def at(steps: list[Step], **request: Any) -> Any:
+    return after(steps, **request)[-1].at
+
+
+def test_the_newest_click_is_the_one_that_was_not_said_before() -> None:
+    """A client that says everything again lists clicks by kind, not by time."""
+    steps = after([], foreground=[[1, 1, 2]])
+    assert at(steps, foreground=[[1, 1, 2]], background=[[3, 3, 4]]) == (3, 3, 4)
+    assert at(steps, background=[[3, 3, 4]], refine=True) == (3, 3, 4)
+
+
+def test_after_an_undo_the_slice_is_the_one_answered_then() -> None:
+    steps = after([], background=[[5, 5, 1]], foreground=[[1, 1, 2]])
+    steps = after(steps, background=[[3, 3, 4]], refine=True)
+    assert after(steps, undo=True)[-1].at == (1, 1, 2)
+
+
+def test_a_slice_that_was_named_counts_for_one_request() -> None:
+    steps = after([], foreground=[[1, 1, 2]], slice=5)
+    assert steps[-1].at == (11.5, 9.5, 5)
+    assert at(steps, foreground=[[4, 4, 3]], refine=True) == (4, 4, 3)
+
+
+def test_a_slice_that_the_image_lacks_is_refused() -> None:
+    with pytest.raises(InputError, match="slice 6.*0 to 5"):
+        after([], foreground=[[1, 1, 2]], slice=6)
+
+
+def test_a_box_is_answered_in_its_middle_slice_unless_one_inside_is_named() -> None:
+    """3D Slicer names the distance in mm for a ROI alone, here beyond the last slice."""
+    roi = [2, 9, 4, 8, 1, 5]
+    assert at([], roi=roi) == (5.5, 6, 3)
+    assert at([], roi=roi, slice=60) == (5.5, 6, 3)
+    assert at([], roi=roi, slice=0) == (5.5, 6, 3)
+    assert at([], roi=roi, slice=2) == (5.5, 6, 2)
+
+
+def take(history: ClickHistory, study: str = "a", **request: Any) -> int:
+    return history.take(read_clicks(request, PHANTOM), study, ON_T2)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> ClickHistory:
+    return ClickHistory(tmp_path)
+
+
+def test_users_and_studies_never_mix(history: ClickHistory) -> None:
+    take(history, foreground=[[1, 1, 1]], user="ann")
+    take(history, foreground=[[2, 2, 2]], user="bob")
+    take(history, study="b", foreground=[[3, 3, 3]], user="ann")
+    found = [history.steps(u, s)[-1].labels["lesion"].foreground[0][0]
+             for u, s in (("ann", "a"), ("bob", "a"), ("ann", "b"))]  # fmt: skip
+    assert found == [1, 2, 3]
+
+
+def test_a_restarted_server_knows_what_was_said(tmp_path: Path) -> None:
+    take(ClickHistory(tmp_path), foreground=[[1, 1, 1]])
+    (step,) = ClickHistory(tmp_path).steps("anonymous", "a")
+    assert step == Step({"lesion": Clicks(((1, 1, 1),))}, "T2", (1, 1, 1))
+
+
+def test_reset_leaves_no_file(history: ClickHistory, tmp_path: Path) -> None:
+    take(history, foreground=[[1, 1, 1]])
+    assert take(history, reset=True) == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_history_cut_short_counts_as_none(history: ClickHistory) -> None:
+    take(history, foreground=[[1, 1, 1]])
+    path = history.uploads_folder("anonymous", "a").with_suffix(".json")
+    path.write_text(path.read_text()[:-3])
+    assert history.steps("anonymous", "a") == []
+
+
+def test_where_nothing_can_be_written_the_answer_stands_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "clicks").write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        assert take(ClickHistory(tmp_path / "clicks"), foreground=[[1, 1, 1]]) == 1
+    assert "clicks on study a are not kept" in caplog.text

@@ -1,0 +1,180 @@
+"""What is wrong with a command line is said before the server answers anything."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+
+from tests.server import running
+from tests.server.conftest import lesion_file, make_study
+from zeus_app.errors import InputError
+from zeus_app.server import context as context
+from zeus_app.server.context import open_context, refuse_missing
+from zeus_app.weights import weights_folder
+
+
+def refusal(
+    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True
+) -> tuple[int, str]:
+    """Exit code and output of a server that should not start."""
+    ended = subprocess.run(
+        running.command(studies, running.free_port(), {"state": str(state), **conf}),
+        env=running.environment(fake=fake), cwd=state, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_an_unknown_profile_ends_the_start_with_a_message(studies: Path, tmp_path: Path) -> None:
+    code, output = refusal(studies, tmp_path, {"profile": "reference-tiny"})
+    assert code != 0
+    assert "Zeus cannot start: unknown profile 'reference-tiny'" in output
+
+
+def test_a_studies_folder_that_does_not_exist_is_refused_and_not_left_behind(
+    tmp_path: Path,
+) -> None:
+    missing = tmp_path / "mistyped"
+    code, output = refusal(missing, tmp_path, {})
+    assert code != 0
+    assert f"studies folder {missing} does not exist" in output
+    assert not missing.exists()
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ({"target": "phantoms"}, "unknown target 'phantoms'"),
+        ({"fusionn": "late"}, "did you mean 'fusion'"),
+        ({"fusion": "soft"}, "fusion='soft'"),
+    ],
+)
+def test_an_unknown_name_is_refused(tmp_path: Path, conf: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_context(str(tmp_path), conf)
+
+
+def test_a_pacs_is_refused_for_now() -> None:
+    with pytest.raises(InputError, match="copy the studies into a folder"):
+        open_context("http://127.0.0.1:8042/dicom-web", {})
+
+
+def test_what_monai_label_adds_to_the_settings_is_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    conf = {"server_mode": "true", "state": str(tmp_path / "state")}
+    (tmp_path / "studies" / "notes.txt").write_text("x")
+    assert open_context(str(tmp_path / "studies"), conf).config.target == "phantom"
+
+
+def test_an_empty_folder_that_was_there_before_the_server_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later:
+        def create_time(self) -> float:
+            return time.time() + 5
+
+    monkeypatch.setattr(context.psutil, "Process", Later)
+    refuse_missing(tmp_path)
+    assert tmp_path.is_dir()
+
+
+def test_a_folder_that_is_found_empty_later_is_served(tmp_path: Path) -> None:
+    refuse_missing(tmp_path, first=False)  # younger than this process, and a user's own
+    assert tmp_path.is_dir()
+
+
+def test_the_log_names_labels_of_no_study_and_where_they_lie(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_study(tmp_path / "studies", "anna", 1)
+    conf = {"state": str(tmp_path / "state")}
+    label = lesion_file(tmp_path / "l.nii.gz")
+    store = open_context(str(tmp_path / "studies"), conf).datastore
+    store.save_label("anna", str(label), "final", {})
+    (tmp_path / "studies" / "anna").rename(tmp_path / "studies" / "bob")
+    open_context(str(tmp_path / "studies"), conf).log_what_was_found()
+    (warned,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert "labels of no study" in warned
+    assert str(tmp_path / "state" / "phantom" / "labels" / "final" / "anna") in warned
+
+
+def test_missing_parents_that_were_made_with_a_missing_folder_go_with_it(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("x")
+    folder = tmp_path / "not" / "mounted" / "mri"
+    folder.mkdir(parents=True)  # as start_server does
+    with pytest.raises(InputError, match="does not exist"):
+        refuse_missing(folder)
+    assert list(tmp_path.iterdir()) == [tmp_path / "kept.txt"]
+
+
+def test_a_parent_that_was_there_before_the_server_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    os.utime(tmp_path / "mine", (1_000_000_000, 1_000_000_000))  # a day in 2001
+    (tmp_path / "mine" / "mri").mkdir()
+    with pytest.raises(InputError, match="does not exist"):
+        refuse_missing(tmp_path / "mine" / "mri")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def tree(folder: Path) -> dict[Path, tuple[int, str]]:
+    """Everything below: when it changed, and the hash of its content."""
+    return {
+        path: (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in (folder, *sorted(folder.rglob("*")))
+    }
+
+
+@pytest.fixture
+def read_only(server: running.Server) -> Iterator[running.Server]:
+    """The server, which may not write below its studies folder; skips aloud where it might."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    effective = re.search(r"CapEff:\s*(\w+)", status)
+    if os.geteuid() == 0 and (effective is None or int(effective[1], 16) & 0b10):
+        pytest.skip("the server runs as root and may write to what is read-only")
+    modes = {path: path.stat().st_mode for path in (server.studies, *server.studies.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    yield server
+    for path, mode in modes.items():
+        path.chmod(mode)
+
+
+def test_a_read_only_studies_folder_is_served_and_stays_as_it_is(
+    read_only: running.Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    studies = read_only.studies
+    before = tree(studies)
+    client.infer("zeus", "charlie", {})
+    client.save_label("charlie", str(lesion_file(tmp_path / "l.nii.gz")))
+    assert "final" in client.datastore()["objects"]["charlie"]["labels"]
+    requests.get(f"{read_only.url}/zeus/studies?refresh=true", timeout=60).raise_for_status()
+    requests.delete(f"{read_only.url}/datastore/label?id=charlie&tag=final", timeout=60)
+    assert tree(studies) == before
+
+
+@pytest.mark.slow
+def test_a_weight_that_went_bad_ends_the_start_and_is_named(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in weights_folder().iterdir():
+        shutil.copytree(folder, tmp_path / "weights" / folder.name, copy_function=os.symlink)
+    bad = tmp_path / "weights" / "lite-medsam" / "lite_medsam.pth"
+    content = bad.read_bytes()
+    bad.unlink()
+    bad.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
+    code, output = refusal(studies, tmp_path, {}, fake=False)
+    assert code != 0
+    assert f"Zeus cannot start: weight file {bad} has SHA-256" in output
+    assert "zeus weights get lite-medsam" in output

@@ -1,0 +1,267 @@
+"""The datastore by itself: what is offered, handed out and put aside, without a server."""
+
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.server.conftest import (
+    SHAPE,
+    affine,
+    head,
+    lesion_file,
+    make_bad_studies,
+    make_study,
+    save,
+)
+from zeus_app.errors import InputError
+from zeus_app.labels.predictions import Predictions
+from zeus_app.server.context import open_context
+from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.types import Segmentation, Volume
+
+COARSE = (2.0, 2.0, 3.0)  # voxels of FLAIR in mm; each covers 2×2×1 of T2's
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    make_study(tmp_path / "studies", "alpha", 1)
+    return tmp_path / "studies"
+
+
+def opened(studies: Path, fusion: str = "hybrid") -> StudyDatastore:
+    state = studies.parent / "state"
+    return open_context(str(studies), {"state": str(state), "fusion": fusion}).datastore
+
+
+def drawn_on_flair(store: StudyDatastore, folder: Path) -> None:
+    """A label of one FLAIR voxel, at (4, 3, 2)."""
+    label = np.zeros((12, 10, 6), np.uint8)
+    label[4, 3, 2] = 1
+    file = save(folder / "l.nii.gz", label, affine(COARSE))
+    store.save_label("alpha/FLAIR", str(file), "final", {})
+
+
+def answer(study: str, checkpoint: str = "untrained") -> Segmentation:
+    mask = Volume(np.zeros(SHAPE, np.uint8), affine())
+    return Segmentation(study, mask, {"T2": mask}, (), ("T2",), (), {}, {}, {}, checkpoint)
+
+
+def test_a_label_comes_on_the_grid_of_the_image_that_the_id_names(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    drawn_on_flair(store, tmp_path)
+    reference = nib.load(store.get_label_uri("alpha", "final"))
+    # Voxel centres of both grids coincide at index (0, 0, 0), so T2 voxel (8, 6, 2) is that centre;
+    # of two equally near FLAIR voxels the later counts.
+    assert np.argwhere(reference.dataobj).tolist() == [[7, 5, 2], [7, 6, 2], [8, 5, 2], [8, 6, 2]]
+    np.testing.assert_allclose(reference.affine, affine())
+    flair = nib.load(store.get_label_uri("alpha/FLAIR", "final"))
+    assert np.argwhere(flair.dataobj).tolist() == [[4, 3, 2]]
+
+
+def test_images_and_labels_of_the_dataset_lie_on_one_grid(studies: Path, tmp_path: Path) -> None:
+    store = opened(studies)
+    drawn_on_flair(store, tmp_path)
+    (case,) = store.datalist()
+    image, label = (nib.load(case[kind]) for kind in ("image", "label"))
+    assert image.shape == label.shape == SHAPE
+    with zipfile.ZipFile(store.get_dataset_archive(None)) as archive:
+        archive.extract("label/alpha.nii.gz", tmp_path)
+    np.testing.assert_array_equal(
+        nib.load(tmp_path / "label" / "alpha.nii.gz").dataobj, label.dataobj
+    )
+
+
+def test_what_a_training_learns_from_is_the_label_as_it_was_drawn(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    drawn_on_flair(store, tmp_path)
+    assert store.final_label("alpha").array.shape == (12, 10, 6)
+
+
+def test_a_study_whose_voxels_cannot_be_used_is_no_longer_offered(studies: Path) -> None:
+    make_bad_studies(studies)
+    store = opened(studies)
+    catalogue = store.catalogue
+    unusable = {"nan": "NaN", "constant": "value 7", "aaa_still": "value 0", "msd_case": "NaN"}
+    for study, words in unusable.items():
+        assert study in store.get_unlabeled_images()
+        with pytest.raises(InputError, match=words):
+            catalogue.read(catalogue.resolve(study))
+        assert study not in store.get_unlabeled_images()
+        assert words in next(one.reason for one in catalogue.problems if one.id == study)
+        with pytest.raises(InputError, match=words):  # and whoever asks for it learns why
+            catalogue.resolve(study)
+
+
+def test_downloading_what_cannot_be_used_takes_it_off_the_list_as_well(studies: Path) -> None:
+    make_bad_studies(studies)
+    store = opened(studies)
+    assert "aaa_still" in store.list_images()
+    with pytest.raises(InputError, match="value 0"):
+        store.get_image_uri("aaa_still")
+    assert "aaa_still" not in store.list_images()
+
+
+def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
+    store = opened(studies)
+    (studies / "alpha" / "alpha_t2.nii.gz").unlink()
+    with pytest.raises(InputError, match="alpha_t2.nii.gz is gone"):
+        store.get_image_info("alpha")
+    assert store.list_images() == []
+
+
+def test_labels_of_no_study_are_a_problem_that_says_where_they_lie(
+    studies: Path, tmp_path: Path
+) -> None:
+    opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    (studies / "alpha").rename(studies / "alfa")
+    store = opened(studies)
+    (problem,) = store.problems
+    assert problem.id == "alpha" and "labels of no study" in problem.reason
+    (folder,) = problem.files
+    assert list(folder.glob("*.nii.gz"))
+    folder.rename(folder.parent / "alfa")  # as the reason says
+    assert store.problems == ()
+    assert store.get_labeled_images() == ["alfa"]
+
+
+def test_a_removed_label_of_no_study_is_no_problem(studies: Path, tmp_path: Path) -> None:
+    store = opened(studies)
+    store.save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    store.remove_label("alpha", "final")
+    (studies / "alpha").rename(studies / "alfa")
+    assert opened(studies).problems == ()
+
+
+def test_labels_of_a_study_that_cannot_be_used_for_now_are_not_homeless(
+    studies: Path, tmp_path: Path
+) -> None:
+    opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    whole = studies / "alpha" / "alpha_t2.nii.gz"
+    whole.write_bytes(whole.read_bytes()[:100])
+    assert ["cannot be read" in one.reason for one in opened(studies).problems] == [True]
+
+
+def test_a_refresh_tries_again(studies: Path) -> None:
+    make_bad_studies(studies)
+    store = opened(studies)
+    with pytest.raises(InputError):
+        store.catalogue.read(store.catalogue.resolve("nan"))
+    save(studies / "nan" / "nan_t2.nii.gz", head(1), affine())
+    store.refresh()
+    assert "nan" in store.list_images()
+    assert store.catalogue.read(store.catalogue.resolve("nan")).volumes["T2"].array.shape == SHAPE
+
+
+def test_sequences_that_share_no_space_are_no_study(studies: Path) -> None:
+    make_bad_studies(studies)
+    store = opened(studies)
+    assert "apart" not in store.list_images()
+    with pytest.raises(InputError, match="share 0.0%"):
+        store.catalogue.resolve("apart")
+
+
+@pytest.mark.parametrize(
+    ("file", "image_id", "sequence"),
+    [
+        ("anna_flair.nii.gz", "anna", "FLAIR"),
+        ("x.nii.gz", "anna_flair", "FLAIR"),
+        ("anna_t2.nii.gz", "flair study", "T2"),
+        ("x.nii.gz", "anna", "T2"),
+    ],
+)
+def test_an_upload_s_sequence_is_told_by_its_own_name_first_and_kept(
+    studies: Path, tmp_path: Path, file: str, image_id: str, sequence: str
+) -> None:
+    store = opened(studies)
+    study = store.add_image(image_id, str(save(tmp_path / "in" / file, head(2), affine())), {})
+    assert list(store.catalogue.studies[study].sources) == [sequence]
+    assert list(opened(studies).catalogue.studies[image_id].sources) == [sequence]
+
+
+@pytest.mark.parametrize(
+    "name", ["4: t2_tse_tra", "MRHead (1)", "50% ~ a~b", "Müller, Anna", "x#y?", "a*b|c<d>", "_x"]
+)
+def test_an_upload_may_be_called_as_viewers_call_their_images(
+    studies: Path, tmp_path: Path, name: str
+) -> None:
+    file = save(tmp_path / "in" / "t2.nii.gz", head(2), affine())
+    assert opened(studies).add_image(name, str(file), {}) == name
+    store = opened(studies)  # a server that starts again finds it under this name
+    assert store.list_images() == sorted(["alpha", name])
+    store.save_label(name, str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
+    assert store.get_labeled_images() == [name]
+    (kept,) = (tmp_path / "state" / "phantom" / "uploads").iterdir()
+    assert not set(kept.name) & set(':?*|<>"#')
+    assert not set(store.get_image_info(name)["name"]) & set(':?*|<>"#')
+
+
+def test_an_upload_of_a_sequence_that_is_not_looked_at_is_a_problem(
+    studies: Path, tmp_path: Path
+) -> None:
+    file = save(tmp_path / "in" / "flair.nii.gz", head(2), affine())
+    opened(studies).add_image("anna", str(file), {})
+    conf = {"state": str(tmp_path / "state"), "sequences": "T2"}
+    store = open_context(str(studies), conf).datastore
+    assert "anna" not in store.list_images()
+    assert "unknown sequence 'FLAIR'" in store.catalogue.problems[0].reason
+
+
+def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> None:
+    file = str(save(tmp_path / "in" / "t2.nii.gz", head(2), affine()))
+    hybrid, late = opened(studies), opened(studies, "late")
+    hybrid.add_image("anna", file, {})
+    for store in (hybrid, late):
+        store.originals.keep(answer("anna"), {"checkpoint": "untrained", "used": ["T2"]})
+        assert store.originals.find("anna") is not None
+    hybrid.remove_image("anna")
+    hybrid.add_image("anna", file, {})
+    assert hybrid.originals.find("anna") is None and late.originals.find("anna") is None
+    kept = list((tmp_path / "state").rglob(".removed-*/untrained/union.nii.gz"))
+    assert len(kept) == 2
+
+
+def test_the_newest_answer_is_shown_whichever_checkpoint_gave_it(tmp_path: Path) -> None:
+    originals = Predictions(tmp_path)
+    for checkpoint in ("v0002", "v0001"):
+        originals.keep(answer("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
+    newest = originals.find("a")
+    assert newest is not None and newest.checkpoint == "v0001"
+    assert [one.checkpoint for one in originals.answers("a")] == ["v0001", "v0002"]
+
+
+OWN = {"sequence": "T2", "label": "lesion", "text": "bright and round", "model": "user"}
+MACHINE = {"sequence": "FLAIR", "label": "lesion", "text": "a brain", "model": "an LLM"}
+
+
+def texts_beside_label(store: StudyDatastore, info: dict[str, object], folder: Path) -> object:
+    store.save_label("alpha", str(lesion_file(folder / "l.nii.gz")), "final", info)
+    return store.get_label_info("alpha", "final")["instructions"]
+
+
+def test_a_users_own_text_that_an_answer_was_made_with_is_stored_with_its_correction(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    store.originals.keep(answer("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"})
+    assert texts_beside_label(store, {}, tmp_path) == {"T2/lesion": "bright and round"}
+
+
+def test_a_text_sent_with_the_label_wins(studies: Path, tmp_path: Path) -> None:
+    store = opened(studies)
+    store.originals.keep(answer("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
+    sent = {"FLAIR/cyst": "dark"}
+    assert texts_beside_label(store, {"instructions": sent}, tmp_path) == sent
+
+
+def test_a_text_for_an_unknown_sequence_is_refused_with_the_label(
+    studies: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="ADC/lesion"):
+        texts_beside_label(opened(studies), {"instructions": {"ADC/lesion": "x"}}, tmp_path)

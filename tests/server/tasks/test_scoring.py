@@ -1,0 +1,55 @@
+"""Scoring counts only studies of patients that the checkpoint never learnt from."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from zeus_app.labels.predictions import Prediction
+from zeus_app.server.tasks.scoring import DiceScoring
+from zeus_app.targets import load_target
+from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
+from zeus_app.types import StudyFiles, Volume
+
+PATIENTS = {"anna_2019": "anna", "anna_2020": "anna", "bob": "bob", "eve": "eve"}
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> dict[str, object]:
+    """All four studies answered to by a checkpoint that learnt from anna_2019 and bob."""
+    mask = np.zeros((4, 4, 2), np.uint8)
+    mask[1:3, 1:3] = 1
+    path = tmp_path / "mask.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.folder.mkdir()
+    info = CheckpointInfo("", "", 1, None, ("anna_2019", "bob", "gone"), (), {})
+    version = checkpoints.publish({"weight": torch.zeros(1)}, info).version
+    datastore = SimpleNamespace(
+        get_labeled_images=lambda: list(PATIENTS),
+        originals=SimpleNamespace(
+            answers=lambda study: [Prediction(path, {"checkpoint": version})]
+        ),
+        catalogue=SimpleNamespace(
+            studies={name: StudyFiles(name, {}, patient) for name, patient in PATIENTS.items()}
+        ),
+        final_label=lambda study: Volume(mask, np.eye(4)),
+        update_label_info=lambda *noted: None,
+    )
+    return DiceScoring(load_target("phantom"), checkpoints)({}, datastore)
+
+
+def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str, object]) -> None:
+    assert scored["left_out"] == {
+        "anna_2019": "checkpoint v0001 learnt from it",
+        "anna_2020": "checkpoint v0001 learnt from another study of its patient",
+        "bob": "checkpoint v0001 learnt from it",
+    }
+
+
+def test_studies_of_other_patients_count(scored: dict[str, object]) -> None:
+    assert list(scored["studies"]) == ["eve"]
+    assert scored["mean_dice"] == 1.0

@@ -1,0 +1,113 @@
+import json
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from zeus_app.errors import InputError
+from zeus_app.server.jobs.train_progress import TrainProgress, read_progress
+from zeus_app.server.tasks.train_request import say_ignored, train_config, train_defaults
+from zeus_app.settings.config import TrainConfig
+from zeus_app.training.loop import Epoch
+
+
+def test_what_stock_clients_call_otherwise_is_understood() -> None:
+    config = train_config(
+        {"max_epochs": 7, "early_stop_patience": 3, "val_split": 0.5, "train_batch_size": 4}
+    )
+    assert (config.epochs, config.early_stop, config.validation_fraction) == (7, 3, 0.5)
+    assert config.batch_slices == 4
+
+
+def test_what_stock_clients_send_along_without_meaning_is_left_out() -> None:
+    request = {"model": "zeus", "name": "train_01", "pretrained": True, "device": "cuda",
+               "multi_gpu": True, "gpus": "all", "dataset": "CacheDataset", "client_id": None,
+               "local_rank": 0, "val_batch_size": 1}  # fmt: skip
+    assert train_config(request) == TrainConfig()
+
+
+def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    say_ignored.cache_clear()
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            train_config({"model": "zeus", "pretrained": True, "device": "cuda", "amp": None})
+    assert [record.getMessage() for record in caplog.records] == [
+        "training parameter pretrained is ignored: start=served goes on from the served weights",
+        "training parameter device is ignored: the server's device is used",
+    ]
+
+
+def test_the_page_lists_every_training_parameter_with_default_and_meaning() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    assert rows == [
+        f"| `{name}` | {shown_default(field.default)} | {field.description} |"
+        for name, field in TrainConfig.model_fields.items()
+    ]
+
+
+def shown_default(value: object) -> str:
+    return "none" if value in (None, "") else f"{value}".lower()
+
+
+def test_the_defaults_shown_to_clients_come_back_as_the_defaults() -> None:
+    assert train_config(train_defaults()) == TrainConfig()
+    assert train_config({k: str(v) for k, v in train_defaults().items()}) == TrainConfig()
+
+
+def test_the_defaults_are_plain_json() -> None:
+    assert all(isinstance(value, bool | int | float | str) for value in train_defaults().values())
+
+
+def test_an_unknown_parameter_is_bad_input() -> None:
+    with pytest.raises(InputError, match="did you mean 'learning_rate'") as caught:
+        train_config({"learningrate": 1})
+    assert caught.value.status == 400
+
+
+def shown(path: Path, config: TrainConfig, epoch: Epoch) -> str:
+    lines: list[str] = []
+    TrainProgress(path, config, show=lines.append).epoch(epoch, 4, 4)
+    return lines[0]
+
+
+def test_an_epoch_is_one_line_with_loss_score_and_what_is_left(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=10)
+    line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, 0.75, 1e-3, 20.0))
+    # 2 epochs took 20 s, so 8 more take 80 s.
+    assert line == ("Zeus: epoch 2/10, loss 0.2500, validation DSC 0.7500, at most 80 s left")
+
+
+def test_a_time_budget_shortens_what_is_left(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=10, time_budget_s=50)
+    line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, None, 1e-3, 20.0))
+    assert line.endswith("validation DSC not measured, at most 30 s left")
+
+
+def test_a_long_epoch_is_a_line_every_half_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    told = TrainProgress(tmp_path / "t.json", TrainConfig(epochs=2), show=lines.append)
+    for done in range(1, 10):  # a batch every ten seconds
+        now_s += 10
+        told.epoch(Epoch(1, 0.25, None, 1e-3, 10.0 * done), done, 10)
+    # Of 200 s, 30, 60 and 90 are over.
+    assert lines == [
+        "Zeus: epoch 1/2, 30% done, loss 0.2500, at most 170 s left",
+        "Zeus: epoch 1/2, 60% done, loss 0.2500, at most 140 s left",
+        "Zeus: epoch 1/2, 90% done, loss 0.2500, at most 110 s left",
+    ]
+
+
+def test_the_file_for_rest_tells_the_same(tmp_path: Path) -> None:
+    shown(tmp_path / "t.json", TrainConfig(epochs=10), Epoch(2, 0.25, 0.75, 1e-3, 20.0))
+    told = read_progress(tmp_path / "t.json")
+    assert told is not None
+    assert (told["done"], told["total"], told["seconds_left"]) == (2, 10, 80)
+    assert json.dumps(told)

@@ -1,0 +1,378 @@
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import numpy as np
+import pytest
+
+from zeus_app.errors import InputError
+from zeus_app.storage.cache import Cache
+
+MEBIBYTE = 1 << 20
+SPAWN = multiprocessing.get_context("spawn")  # another process altogether, as a training is
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache", size_limit_bytes=100 * MEBIBYTE)
+
+
+def embedding(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(256, 64, 64)).astype(np.float16)  # 2 MiB
+
+
+def value_files(cache_folder: Path) -> list[Path]:
+    return sorted(cache_folder.rglob("*.val"))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [embedding(), np.arange(384, dtype=np.float32), np.zeros((0, 3), np.float32)],
+    ids=["image embedding", "text embedding", "empty"],
+)
+def test_an_array_comes_back_bit_for_bit(cache: Cache, array: np.ndarray) -> None:
+    cache.put("key", array)
+    back = cache.get("key")
+    assert back is not None
+    assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+def test_a_text_comes_back(cache: Cache) -> None:
+    cache.put_text("key", "Œdème à l'IRM — 浮腫")
+    assert cache.get_text("key") == "Œdème à l'IRM — 浮腫"
+
+
+def test_an_unknown_key_is_a_miss(cache: Cache) -> None:
+    assert "key" not in cache
+    assert cache.get("key") is None
+    assert cache.get_text("key") is None
+
+
+def test_a_kept_key_is_in_the_cache(cache: Cache) -> None:
+    cache.put("key", embedding())
+    assert "key" in cache
+
+
+def test_another_process_reads_what_this_one_wrote(cache: Cache, tmp_path: Path) -> None:
+    cache.put("key", np.full((2, 3), 7, np.float16))
+    read = (
+        "import sys; from pathlib import Path; from zeus_app.storage.cache import Cache;"
+        "print(Cache(Path(sys.argv[1]), size_limit_bytes=1 << 20).get('key').tolist())"
+    )
+    command = [sys.executable, "-c", read, str(tmp_path / "cache")]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]]"
+
+
+def test_what_a_killed_process_had_put_is_still_there(tmp_path: Path) -> None:
+    write = (
+        "import os, sys; from pathlib import Path; import numpy as np;"
+        "from zeus_app.storage.cache import Cache;"
+        "cache = Cache(Path(sys.argv[1]), size_limit_bytes=1 << 24);"
+        "cache.put('key', np.ones((256, 64, 64), np.float16)); os.kill(os.getpid(), 9)"
+    )
+    command = [sys.executable, "-c", write, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -9
+    back = Cache(tmp_path, size_limit_bytes=1 << 24).get("key")
+    assert back is not None
+    assert float(back.sum(dtype=np.float64)) == 256 * 64 * 64
+
+
+@pytest.mark.parametrize("damage", ["cut short", "empty", "one byte wrong", "gone"])
+def test_a_damaged_value_is_a_miss_and_can_be_replaced(
+    cache: Cache, tmp_path: Path, damage: str
+) -> None:
+    cache.put("key", embedding(1))
+    (file,) = value_files(tmp_path)
+    raw = bytearray(file.read_bytes())
+    raw[MEBIBYTE] ^= 1
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes({"cut short": raw[:MEBIBYTE], "empty": b"", "one byte wrong": raw}[damage])
+    assert cache.get("key") is None
+    cache.put("key", embedding(2))
+    np.testing.assert_array_equal(cache.get("key"), embedding(2))
+
+
+def test_a_damaged_value_is_no_longer_in_the_cache(cache: Cache, tmp_path: Path) -> None:
+    cache.put("key", embedding())
+    (file,) = value_files(tmp_path)
+    file.write_bytes(b"short")
+    cache.get("key")
+    assert "key" not in cache
+
+
+def test_it_stays_within_its_size_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, size_limit_bytes=40 * MEBIBYTE)
+    for number in range(30):
+        cache.put(str(number), embedding(number))
+        cache.get("0")
+    assert cache.info().bytes <= 43 * MEBIBYTE  # the value that crossed the limit, and the index
+    assert "0" in cache
+    assert "1" not in cache
+
+
+def test_info_counts_entries_and_bytes(cache: Cache) -> None:
+    cache.put("one", embedding())
+    cache.put_text("two", "text")
+    info = cache.info()
+    assert info.entries == 2
+    assert 2 * MEBIBYTE < info.bytes < 3 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), diskcache.Timeout()], ids=["full", "busy"]
+)
+def test_a_put_that_fails_is_logged_once_and_is_a_miss(
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(diskcache.Cache, "set", fail)
+    with caplog.at_level(logging.WARNING):
+        cache.put("one", embedding())
+        cache.put("two", embedding())
+    assert cache.get("one") is None
+    assert len(caplog.records) == 1
+
+
+def test_a_folder_that_cannot_hold_a_cache_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match=r"file/cache cannot be used"):
+        Cache(tmp_path / "file" / "cache", size_limit_bytes=MEBIBYTE)
+
+
+def test_a_damaged_index_is_refused_with_the_remedy(cache: Cache, tmp_path: Path) -> None:
+    cache.close()
+    (tmp_path / "cache" / "cache.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(InputError, match="remove the folder"):
+        Cache(tmp_path / "cache", size_limit_bytes=MEBIBYTE)
+
+
+# --- several processes, kills, a full disk ---
+
+
+def numbered(number: int) -> np.ndarray:
+    """128 KiB that tell which key they belong to."""
+    return np.full((256, 256), number, np.float16)
+
+
+def is_right(cache: Cache, number: int) -> bool:
+    value = cache.get(str(number))
+    return value is None or bool((value == number).all() and value.shape == (256, 256))
+
+
+def put_and_get(folder: Path, seed: int) -> None:
+    """Fails unless every value read is what its key says; the cache holds half of them."""
+    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    for number in np.random.default_rng(seed).integers(64, size=150).tolist():
+        cache.put(str(number), numbered(number))
+        if not all(is_right(cache, other) for other in range(number, 64, 7)):
+            raise SystemExit(1)
+
+
+def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
+    both = [SPAWN.Process(target=put_and_get, args=(tmp_path, seed)) for seed in (1, 2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    cache = Cache(tmp_path)
+    assert all(is_right(cache, number) for number in range(64))
+    assert 0 < cache.info().bytes <= 5 * MEBIBYTE
+
+
+def put_for_ever(folder: Path) -> None:
+    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    while True:
+        for number in range(64):
+            cache.put(str(number), numbered(number))
+
+
+def test_a_kill_in_the_middle_of_puts_leaves_a_whole_cache(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, size_limit_bytes=4 * MEBIBYTE)
+    for pause_s in (0.011, 0.017):
+        process = SPAWN.Process(target=put_for_ever, args=(tmp_path,))
+        before = cache.info().entries
+        process.start()
+        while cache.info().entries <= min(before, 20):
+            time.sleep(0.001)
+        time.sleep(pause_s)
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert all(is_right(cache, number) for number in range(64))
+    cache.put("5", numbered(5))
+    np.testing.assert_array_equal(cache.get("5"), numbered(5))
+
+
+def test_files_that_a_kill_left_without_an_entry_are_removed_after_an_hour(
+    cache: Cache, tmp_path: Path
+) -> None:
+    cache.put("key", embedding())
+    (kept,) = value_files(tmp_path)
+    old, young = kept.with_name("old.val"), kept.with_name("young.val")
+    for path in (old, young):
+        path.write_bytes(b"half")
+    for path in (old, kept):
+        os.utime(path, (time.time() - 3700, time.time() - 3700))
+    Cache(tmp_path / "cache")
+    assert set(value_files(tmp_path)) == {kept, young}
+
+
+def put_on_a_full_disk(folder: Path) -> None:
+    cache = Cache(folder)
+    cache.put("before", numbered(1))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))  # a write stops half-way
+    cache.put("during", embedding())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    cache.put("after", numbered(2))
+
+
+def test_a_write_that_stops_half_way_is_a_miss_and_the_rest_stays(tmp_path: Path) -> None:
+    process = SPAWN.Process(target=put_on_a_full_disk, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    cache = Cache(tmp_path)
+    assert cache.get("during") is None
+    np.testing.assert_array_equal(cache.get("before"), numbered(1))
+    np.testing.assert_array_equal(cache.get("after"), numbered(2))
+
+
+# --- what a running training needs ---
+
+
+def flood(cache: Cache, *, entries: int = 64) -> None:
+    for number in range(entries):
+        cache.put(f"flood {number}", numbered(number))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Cache:
+    """A cache of 16 entries with the keys 0, 1 and 2 in it."""
+    cache = Cache(tmp_path / "small", size_limit_bytes=2 * MEBIBYTE)
+    for number in range(3):
+        cache.put(str(number), numbered(number))
+    return cache
+
+
+def test_what_is_held_is_not_evicted(small: Cache) -> None:
+    with small.hold(["0", "2"]):
+        flood(small)
+        assert ["0" in small, "1" in small, "2" in small] == [True, False, True]
+    assert small.info().bytes < 3 * MEBIBYTE
+
+
+def test_what_is_let_go_is_evicted(small: Cache) -> None:
+    with small.hold(["0"]):
+        pass
+    flood(small)
+    assert "0" not in small
+
+
+def test_what_is_put_after_it_was_held_stays_even_beyond_the_limit(small: Cache) -> None:
+    keys = [f"late {number}" for number in range(32)]
+    with small.hold(keys):
+        for number, key in enumerate(keys):
+            small.put(key, numbered(number))
+        flood(small)
+        assert all(key in small for key in keys)
+
+
+def test_a_key_held_twice_stays_until_both_let_go(small: Cache) -> None:
+    with small.hold(["0"]):
+        with small.hold(["0"]):
+            pass
+        flood(small)
+        assert "0" in small
+
+
+def hold_until_killed(folder: Path, ready: Connection) -> None:
+    with Cache(folder).hold(["0", "1"]):
+        ready.send(os.getpid())
+        time.sleep(600)
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[BaseProcess]:
+    """Another process that holds the keys 0 and 1."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=hold_until_killed, args=(folder, theirs))
+    process.start()
+    try:
+        assert ours.recv() == process.pid
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_another_process_holds_until_it_is_killed(small: Cache, tmp_path: Path) -> None:
+    with holder(tmp_path / "small") as process:
+        assert [(hold.pid, hold.entries) for hold in small.info().holds] == [(process.pid, 2)]
+        flood(small)
+        assert ["0" in small, "1" in small, "2" in small] == [True, True, False]
+        os.kill(process.pid or 0, signal.SIGKILL)  # nobody has asked yet how it ended
+        os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)
+        flood(small)
+        assert ["0" in small, "1" in small] == [False, False]
+        assert small.info().holds == ()
+
+
+def test_a_hold_is_not_taken_for_that_of_a_later_process_of_the_same_number(
+    small: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = time.time() - 1e6
+    with monkeypatch.context() as patch:
+        patch.setattr("psutil.Process.create_time", lambda self: long_ago)
+        small.hold(["0"]).__enter__()
+    flood(small)
+    assert "0" not in small
+
+
+def test_a_hold_that_fails_does_not_stop_the_training(
+    small: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Cache, "_add_hold", full)
+    with small.hold(["0"]):
+        small.put("new", numbered(3))
+    assert "new" in small
+    assert "No space left" in caplog.text
+
+
+def test_the_limit_is_told_and_stays_when_none_is_given(tmp_path: Path) -> None:
+    Cache(tmp_path, size_limit_bytes=3 * MEBIBYTE).close()
+    assert Cache(tmp_path).info().limit_bytes == 3 * MEBIBYTE
+
+
+def test_clearing_says_what_it_freed_and_leaves_the_cache_usable(cache: Cache) -> None:
+    other = Cache(Path(cache._folder))
+    cache.put("key", embedding())
+    assert 2 * MEBIBYTE <= other.clear() < 3 * MEBIBYTE
+    assert cache.get("key") is None
+    cache.put("key", embedding())
+    assert "key" in cache

@@ -1,0 +1,137 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.targets import Label, Sequence, Target, load_target, shipped_targets
+
+MINIMAL: dict[str, Any] = {
+    "name": "knee",
+    "instance": "knee cartilage",
+    "labels": [{"name": "cartilage", "value": 1}],
+    "sequences": [
+        {"name": "PD", "prompt_name": "MRI-PD", "aliases": ["pd"]},
+        {"name": "T2", "spoken": "MRI-T2", "aliases": ["t2"]},
+    ],
+    "reference": ["T2"],
+}
+
+
+def test_the_five_targets_are_shipped() -> None:
+    assert set(shipped_targets()) == {
+        "abdomen",
+        "brain_tumour",
+        "ms_lesion",
+        "phantom",
+        "prostate",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_a_shipped_target_is_named_like_its_file(name: str) -> None:
+    assert load_target(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_no_alias_of_a_shipped_target_means_two_sequences(name: str) -> None:
+    aliases = [alias for sequence in load_target(name).sequences for alias in sequence.aliases]
+    assert sorted(set(aliases)) == sorted(aliases)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_aliases_are_lower_case_as_the_matching_expects(name: str) -> None:
+    aliases = [alias for sequence in load_target(name).sequences for alias in sequence.aliases]
+    assert aliases == [alias.lower() for alias in aliases]
+
+
+def test_the_abdomen_has_four_organs_in_channel_order() -> None:
+    assert load_target("abdomen").label_names == (
+        "liver",
+        "right kidney",
+        "left kidney",
+        "spleen",
+    )
+
+
+def test_every_annotated_region_of_a_brats_mask_is_tumour() -> None:
+    assert load_target("brain_tumour").labels[0].foreign_values == (1, 2, 3, 4)
+
+
+def test_a_target_of_one_s_own_is_loaded_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "knee.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    assert load_target(str(path)).sequence_names == ("PD", "T2")
+
+
+def test_an_unknown_target_is_answered_with_the_closest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'prostate'"):
+        load_target("prostrate")
+
+
+def test_a_missing_target_file_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing.yaml"):
+        load_target(str(tmp_path / "nothing.yaml"))
+
+
+def test_a_file_that_is_no_yaml_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("labels: [")
+    with pytest.raises(InputError, match="broken.yaml"):
+        load_target(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"labels": []}, "labels"),
+        ({"labels": [{"name": "bone", "value": 0}]}, "value"),
+        ({"labels": [{"name": "bone", "value": 256}]}, "value"),
+        ({"colour": "red"}, "colour"),
+        ({"reference": ["FLAIR"]}, "FLAIR"),
+        (
+            {"labels": [{"name": "a", "value": 1}, {"name": "a", "value": 2}]},
+            "label names repeat",
+        ),
+        (
+            {"labels": [{"name": "a", "value": 1}, {"name": "b", "value": 1}]},
+            "label values repeat",
+        ),
+    ],
+)
+def test_a_target_that_makes_no_sense_is_refused_by_its_field(
+    change: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "knee.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **change}))
+    with pytest.raises(InputError, match=named):
+        load_target(str(path))
+
+
+def test_the_preferred_reference_wins_when_it_is_present() -> None:
+    assert Target.model_validate(MINIMAL).reference_of(("PD", "T2")) == "T2"
+
+
+def test_without_the_preferred_reference_the_first_sequence_stands_in() -> None:
+    assert Target.model_validate(MINIMAL).reference_of(("PD",)) == "PD"
+
+
+def test_a_study_with_no_wanted_sequence_has_no_reference() -> None:
+    with pytest.raises(InputError, match=r"it has: DWI.*at least one of PD, T2"):
+        Target.model_validate(MINIMAL).reference_of(("DWI",))
+
+
+def test_a_label_is_spoken_by_its_name_unless_told() -> None:
+    assert Label(name="liver", value=1).prompt_name == "liver"
+    assert Label(name="lesion", value=1, instance="brain lesion").prompt_name == "brain lesion"
+
+
+def test_a_label_imports_its_own_value_unless_told() -> None:
+    assert Label(name="liver", value=7).foreign_values == (7,)
+    assert Label(name="gland", value=1, import_values=(1, 2)).foreign_values == (1, 2)
+
+
+def test_the_old_spelling_of_prompt_name_is_still_read() -> None:
+    sequence = Sequence.model_validate({"name": "T2", "spoken": "MRI-T2", "aliases": ["t2"]})
+    assert sequence.prompt_name == "MRI-T2"

@@ -1,0 +1,67 @@
+"""A model is judged by what it would be served with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.conftest import SIZE, TinyPrepared
+from zeus_app.protocols import Batch
+from zeus_app.training.cases import Case, make_case
+from zeus_app.training.evaluator import Evaluator
+
+HALF = SIZE * SIZE // 2  # pixels
+
+
+class Says:
+    """A model of one branch that gives each label one logit, the same in the left half alone."""
+
+    def __init__(self, *logits: float, dtype: torch.dtype = torch.float32) -> None:
+        self.said, self.dtype = torch.tensor(logits), dtype
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        logits = torch.full((len(batch["present"]), 1, len(self.said), SIZE, SIZE), -20.0)
+        logits[..., : SIZE // 2] = self.said[:, None, None]
+        return logits.to(self.dtype)
+
+
+def left_half(label: int, *, labels: int = 1, tissue: Sequence[bool] = (True, True)) -> Case:
+    """The left half of every slice shows one label."""
+    masks = np.zeros((len(tissue), labels, SIZE, SIZE), np.uint8)
+    masks[:, label, :, : SIZE // 2] = 1
+    pixels = np.zeros((len(tissue), 1, SIZE, SIZE), np.float32)
+    return make_case("a", TinyPrepared(np.array(tissue)[:, None], pixels), masks)
+
+
+def score(model: Says, case: Case, threshold: float = 0.5) -> float:
+    judge = Evaluator(model, torch.device("cpu"), union="max", threshold=threshold, batch_slices=2)
+    return judge.volume_dsc(case)
+
+
+def test_a_right_answer_scores_one() -> None:
+    assert score(Says(1.0), left_half(0)) == 1.0
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.7, 1.0), (0.8, 0.0)])
+def test_what_counts_is_above_the_threshold_that_is_served_with(
+    threshold: float, expected: float
+) -> None:
+    # A logit of 1 is a probability of 0.731.
+    assert score(Says(1.0), left_half(0), threshold) == expected
+
+
+def test_of_two_labels_above_the_threshold_only_the_likelier_is_an_answer() -> None:
+    # The second label wins everywhere: the first is neither shown nor answered.
+    assert score(Says(1.0, 2.0), left_half(1, labels=2)) == 1.0
+
+
+def test_a_label_on_slices_without_tissue_is_missed() -> None:
+    # Two of three slices are found: 2·2 / (2 + 3) halves of a slice.
+    case = left_half(0, tissue=(True, False, True))
+    assert score(Says(1.0), case) == pytest.approx(2 * 2 * HALF / (2 * HALF + 3 * HALF))
+
+
+def test_probabilities_that_bfloat16_cannot_tell_apart_are_told_apart() -> None:
+    # The sigmoid of 4.125 is 0.98409; bfloat16's nearest is 0.984375, above the threshold.
+    assert score(Says(4.125, dtype=torch.bfloat16), left_half(0), threshold=0.9842) == 0.0

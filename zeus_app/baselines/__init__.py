@@ -1,0 +1,1 @@
+"""Other networks behind the same protocol, one file each."""

@@ -1,0 +1,232 @@
+"""Folders of DICOM series become studies: an examination, its series told apart by their headers.
+
+Series belong together by their StudyInstanceUID; CHAOS (MR/<id>/T1DUAL, MR/<id>/T2SPIR) by folder.
+Which sequence a series holds is told by facts of its headers first (ADC map, diffusion weighting,
+phase), then by its description, then by its folder's name. Of several series for one sequence the
+axial one counts.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os.path import commonpath
+from pathlib import Path
+
+from zeus_app.dicom.series import SliceHeader, is_axial, read_header, stack_slices
+from zeus_app.dicom.source import DicomSeriesSource
+from zeus_app.errors import InputError
+from zeus_app.targets.naming import Names, split_name, words
+from zeus_app.types import RejectedStudy, StudyCandidate
+
+SOURCE_FOLDERS = words("dicom dicoms dicom_anon dcm raw orig original source")
+_CHAOS = frozenset({"t1dual", "t2spir"})
+_NOBODY = words("anonymous anonymized anonymised anon unknown none")  # one Patient ID for all
+_HIGH_B_S_PER_MM2 = 500.0
+_CALCULATED = re.compile(r"calc\w*[\s_-]*b[\s_-]*val", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The images of one series.
+
+    Attributes:
+        headers: at least one.
+        place: its folder below its study's, for the words in the folders' names.
+    """
+
+    headers: tuple[SliceHeader, ...]
+    place: str
+
+    @property
+    def b_values(self) -> set[float]:
+        """The diffusion weightings in it, s/mm²."""
+        return {header.b_value for header in self.headers if header.b_value is not None}
+
+    @property
+    def kinds(self) -> set[str]:
+        """The words of its Image Type."""
+        return set(self.headers[0].image_type)
+
+    def __str__(self) -> str:
+        """Its number, description, size and plane, for messages."""
+        first = self.headers[0]
+        plane = "axial" if is_axial(first) else "not axial"
+        name = f"{first.series_number} {first.description}".strip() or first.path.parent.name
+        return f"'{name}' ({len(self.headers)} images, {plane})"
+
+
+def read_dicom_studies(
+    root: Path, files: Iterable[Path], names: Names
+) -> list[StudyCandidate | RejectedStudy]:
+    """Make studies of DICOM files, wherever below the root they lie."""
+    headers: list[SliceHeader] = []
+    broken: dict[Path, list[str]] = defaultdict(list)
+    for path in files:
+        try:
+            headers.append(read_header(path))
+        except InputError as error:
+            broken[path.parent].append(str(error))
+    groups: dict[str, list[SliceHeader]] = defaultdict(list)
+    for header in headers:
+        groups[_study_key(header)].append(header)
+    found: list[StudyCandidate | RejectedStudy] = []
+    folders = [_folder(root, group, names) for group in groups.values()]
+    for folder, group in zip(folders, groups.values(), strict=True):
+        name = "_".join(folder.relative_to(root).parts) or group[0].patient_id or root.name
+        if folders.count(folder) > 1 and folder != root:
+            name = f"{name}_{group[0].study_date}"
+        found.append(_examination(name, folder, group, broken, names))
+    for folder in sorted(set(broken) - {header.path.parent for header in headers}):
+        name = "_".join(folder.relative_to(root).parts) or root.name
+        found.append(RejectedStudy(name, folder, (folder,), broken[folder][0]))
+    return found
+
+
+def _chaos_folder(path: Path) -> Path | None:
+    """The patient's folder, in the layout of the CHAOS challenge."""
+    return next((p.parent for p in path.parents if p.name.lower() in _CHAOS), None)
+
+
+def _patient(name: str, header: SliceHeader) -> str:
+    """Whose examination of this name it is; empty where the Patient ID names nobody."""
+    if _chaos_folder(header.path):
+        return name  # a folder there is a patient, whatever was left of the Patient IDs
+    return "" if header.patient_id.lower() in _NOBODY else header.patient_id
+
+
+def _study_key(header: SliceHeader) -> str:
+    chaos = _chaos_folder(header.path)
+    return str(chaos or header.patient_id + header.study_uid or header.path.parent)
+
+
+def _folder(root: Path, headers: Sequence[SliceHeader], names: Names) -> Path:
+    """The folder of the whole examination, above those named `dicom` or for one series."""
+    if chaos := _chaos_folder(headers[0].path):
+        return chaos
+    folder = Path(commonpath([str(header.path.parent) for header in headers]))
+    while folder != root and (
+        folder.name.lower() in SOURCE_FOLDERS or names.hits(split_name(folder.name))
+    ):
+        folder = folder.parent
+    return folder
+
+
+def _examination(
+    name: str,
+    folder: Path,
+    headers: list[SliceHeader],
+    broken: Mapping[Path, list[str]],
+    names: Names,
+) -> StudyCandidate | RejectedStudy:
+    """Choose a series for each sequence, or say why that cannot be done."""
+    images = [header for header in headers if header.modality in {"MR", ""}]
+    series = _series(images, folder)
+    wanted: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        sequence = _sequence(one, series, names)
+        if sequence:
+            wanted[sequence].append(one)
+    reasons, sources = [], {}
+    for sequence, candidates in wanted.items():
+        best = _preferred(candidates)
+        spoiled = broken.get(best[0].headers[0].path.parent)
+        problem = _why_not(best[0])
+        if len(best) > 1:
+            reasons.append(
+                f"several series for {sequence}: {', '.join(map(str, best))}. Keep one of them, or "
+                "list the study in cases.json"
+            )
+        elif problem or spoiled:
+            reasons.append(f"{sequence}: {problem or spoiled}")
+        else:
+            slices = best[0].headers
+            paths = tuple(header.path for header in slices)
+            sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
+    if not wanted:
+        reasons.append(f"none of its series is a sequence the target wants: {_listed(series)}")
+    if reasons:
+        chosen = [s.headers[0].path.parent for each in wanted.values() for s in each]
+        return RejectedStudy(
+            name, folder, tuple(dict.fromkeys(chosen)) or (folder,), " ".join(reasons)
+        )
+    return StudyCandidate(name, folder, sources, patient=_patient(name, headers[0]))
+
+
+def _series(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
+    """Images by series; in the layout of CHAOS by folder too: there both phases are one series."""
+    groups: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
+    for header in headers:
+        place = str(header.path.parent) if _chaos_folder(header.path) else ""
+        groups[header.series_uid, place].append(header)
+    return [
+        Series(tuple(group), " ".join(group[0].path.parent.relative_to(folder).parts))
+        for group in groups.values()
+    ]
+
+
+def _sequence(series: Series, all_series: Sequence[Series], names: Names) -> str | None:
+    """The sequence that the target calls what this series holds."""
+    fact = _fact(series, all_series)
+    if fact == "":
+        return None
+    first = series.headers[0]
+    texts = [fact, first.description, series.place]
+    if _chaos_folder(first.path):
+        texts = [series.place, fact, first.description]
+    for text in texts:
+        hits = {hit.sequence for hit in names.hits(split_name((text or "").replace("*", "star")))}
+        if len(hits) == 1:
+            return hits.pop()
+    return None
+
+
+def _fact(series: Series, all_series: Sequence[Series]) -> str | None:
+    """What the headers say, in the words of the aliases; "" for diffusion of no use; else None."""
+    if "ADC" in series.kinds:
+        return "adc"
+    if "IN_PHASE" in series.kinds:
+        return "inphase"
+    if series.kinds & {"OUT_PHASE", "OPP_PHASE", "OPPOSED_PHASE"}:
+        return "outphase"
+    if not _is_diffusion(series):
+        return None
+    highest = max((_single_b(other) for other in all_series if _is_diffusion(other)), default=0.0)
+    if _single_b(series) == highest >= _HIGH_B_S_PER_MM2:
+        return "hbv"
+    return ""
+
+
+def _is_diffusion(series: Series) -> bool:
+    weighted = "DIFFUSION" in series.kinds or any(series.b_values)
+    return "ADC" not in series.kinds and (weighted or bool(_calculated(series)))
+
+
+def _calculated(series: Series) -> bool:
+    return _CALCULATED.search(series.headers[0].description) is not None
+
+
+def _single_b(series: Series) -> float:
+    """Its one b-value; infinite if calculated without saying; 0 if there are several or none."""
+    if len(series.b_values) == 1:
+        return next(iter(series.b_values))
+    return float("inf") if _calculated(series) and not series.b_values else 0.0
+
+
+def _preferred(candidates: list[Series]) -> list[Series]:
+    """Those that make a volume, and of these the axial ones, as far as there are any."""
+    whole = [series for series in candidates if _why_not(series) is None] or candidates
+    return [series for series in whole if is_axial(series.headers[0])] or whole
+
+
+def _why_not(series: Series) -> str | None:
+    """Why the series makes no volume; None if it does."""
+    try:
+        stack_slices(series.headers)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _listed(series: Sequence[Series]) -> str:
+    return ", ".join(map(str, series)) or "there is no MR series"

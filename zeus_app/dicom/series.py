@@ -1,0 +1,260 @@
+"""DICOM headers, and how the slices of a series lie in space. Pixels stay unread here."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+
+from zeus_app.errors import InputError
+from zeus_app.types import LPS_TO_RAS, Affine, Grid
+
+_B_VALUE = (0x0018, 0x9087)
+_SIEMENS_B, _SIEMENS_CREATOR = (0x0019, 0x100C), (0x0019, 0x0010)
+_GE_B, _GE_CREATOR = (0x0043, 0x1039), (0x0043, 0x0010)
+_PHILIPS_B, _PHILIPS_CREATOR = (0x2001, 0x1003), (0x2001, 0x0010)
+_TAGS: list[Any] = [
+    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName",
+    "PatientID", "StudyDate", "Modality", "ImageType", "SequenceName", "NumberOfFrames", "Rows",
+    "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "SliceThickness", "SpacingBetweenSlices",
+    _B_VALUE, _SIEMENS_B, _SIEMENS_CREATOR, _GE_B, _GE_CREATOR, _PHILIPS_B, _PHILIPS_CREATOR,
+]  # fmt: skip
+_GAP_TOLERANCE = 0.1  # of the usual distance between slices
+
+
+@dataclass(frozen=True)
+class SliceHeader:
+    """What one DICOM image says about itself.
+
+    Attributes:
+        position_lps, orientation_lps: Image Position and Orientation (Patient), mm; None if absent.
+        spacing_mm: between rows, between columns.
+        thickness_mm: distance to the next slice where a series has one slice alone.
+        b_value: diffusion weighting in s/mm²; None where the header has none.
+        frames: images in the file.
+    """
+
+    path: Path
+    study_uid: str
+    series_uid: str
+    series_number: str
+    description: str
+    patient_id: str
+    study_date: str
+    modality: str
+    image_type: tuple[str, ...]
+    shape: tuple[int, int]
+    position_lps: tuple[float, ...] | None
+    orientation_lps: tuple[float, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    thickness_mm: float
+    b_value: float | None
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class SliceStacking:
+    """The files of a series in the order of their positions, and the grid of the volume."""
+
+    paths: tuple[Path, ...]
+    grid: Grid  # (columns, rows, slices)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file's name or its first 132 bytes say DICOM."""
+    if path.name.startswith(".") or path.name.upper() == "DICOMDIR":
+        return False
+    if path.suffix.lower() in {".dcm", ".dicom", ".ima"}:
+        return True
+    if path.suffix and not path.suffix[1:].isdigit():  # UIDs as names end in ".<digits>"
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_header(path: Path) -> SliceHeader:
+    """Read one header.
+
+    Raises:
+        InputError: no DICOM file, or one whose header is cut off or damaged.
+    """
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        return _parsed(path, data)
+    except Exception as error:  # pydicom's parser raises what a damaged byte makes it trip over
+        raise InputError(
+            f"{path} cannot be read: {error}",
+            expected="a whole DICOM image",
+            remedy="copy the file again from its origin, or take it out of the studies folder",
+        ) from error
+
+
+def _parsed(path: Path, data: Any) -> SliceHeader:
+    def text(name: str) -> str:
+        return str(data.get(name) or "").strip()
+
+    def numbers(name: str, count: int) -> tuple[float, ...] | None:
+        values = tuple(float(value) for value in data.get(name) or ())
+        return values if len(values) == count else None
+
+    thickness = data.get("SpacingBetweenSlices") or data.get("SliceThickness") or 1.0
+    return SliceHeader(
+        path=path,
+        study_uid=text("StudyInstanceUID"),
+        series_uid=text("SeriesInstanceUID"),
+        series_number=text("SeriesNumber"),
+        description=text("SeriesDescription") or text("ProtocolName"),
+        patient_id=text("PatientID"),
+        study_date=text("StudyDate"),
+        modality=text("Modality"),
+        image_type=tuple(str(part).upper() for part in data.get("ImageType") or ()),
+        shape=(int(data.get("Rows") or 0), int(data.get("Columns") or 0)),
+        position_lps=numbers("ImagePositionPatient", 3),
+        orientation_lps=numbers("ImageOrientationPatient", 6),
+        spacing_mm=numbers("PixelSpacing", 2),
+        thickness_mm=abs(float(thickness)) or 1.0,
+        b_value=_b_value(data),
+        frames=int(data.get("NumberOfFrames") or 1),
+    )
+
+
+def _b_value(data: Any) -> float | None:
+    """From the standard's element, else the vendor's (their DICOM conformance statements)."""
+    if _B_VALUE in data:
+        return _number(data[_B_VALUE].value)
+    for creator, element in (
+        (_SIEMENS_CREATOR, _SIEMENS_B),
+        (_GE_CREATOR, _GE_B),
+        (_PHILIPS_CREATOR, _PHILIPS_B),
+    ):
+        if creator in data and element in data:
+            value = _number(data[element].value)
+            # GE adds 1e9 to the b-value of some images.
+            return value % 1e9 if value is not None and element == _GE_B else value
+    sequence = re.search(r"_b(\d+)t?$", str(data.get("SequenceName") or ""))
+    return float(sequence.group(1)) if sequence else None
+
+
+def _number(value: Any) -> float | None:
+    """A number out of a number, its text, its bytes, or the first of several."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "ignore").strip("\0 ").split("\\")[0]
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        value = value[0] if value else None
+    try:
+        return float(cast(str, value))
+    except (TypeError, ValueError):
+        return None
+
+
+def normal_lps(header: SliceHeader) -> npt.NDArray[np.float64] | None:
+    """Unit vector across the slice; None where the header gives no orientation."""
+    if header.orientation_lps is None:
+        return None
+    across = np.cross(header.orientation_lps[:3], header.orientation_lps[3:])
+    length = float(np.linalg.norm(across))
+    return across / length if length > 0.9 else None
+
+
+def is_axial(header: SliceHeader) -> bool:
+    """Whether the slice lies across the patient's long axis rather than along it."""
+    normal = normal_lps(header)
+    return normal is not None and int(np.argmax(np.abs(normal))) == 2
+
+
+def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
+    """Order single-frame images of one series along their normal.
+
+    Raises:
+        InputError: several frames in a file, no geometry, slices of different sizes or directions,
+            several images at one place, or slices missing in between.
+    """
+    first = headers[0]
+    folder = first.path.parent
+    normal = normal_lps(first)
+    if any(header.frames > 1 for header in headers):
+        raise _refused(
+            f"{folder}: an enhanced, multi-frame DICOM file ({first.description})",
+            "one image a file",
+            "convert the series to NIfTI or to single-frame DICOM, with dcm2niix for example",
+        )
+    if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
+        raise _refused(
+            f"{folder}: images without position, orientation or pixel spacing",
+            "MR images with Image Position, Image Orientation (Patient) and Pixel Spacing",
+            "export the original series, no secondary captures",
+        )
+    if not all(_same_plane(first, header) for header in headers):
+        raise _refused(
+            f"{folder}: slices of different size, spacing or direction in one series",
+            "parallel slices of one size",
+            "take localizers out of the series",
+        )
+    spots = np.array([header.position_lps for header in headers]) @ normal
+    order = np.argsort(spots, kind="stable")
+    _check_gaps(spots[order], folder)
+    ordered = [headers[i] for i in order]
+    rows, columns = first.shape
+    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
+    return SliceStacking(tuple(header.path for header in ordered), grid)
+
+
+def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:
+    return (
+        first.shape == other.shape
+        and np.allclose(first.orientation_lps or 0, other.orientation_lps or 9, atol=1e-3)
+        and np.allclose(first.spacing_mm or 0, other.spacing_mm or 9, rtol=1e-3)
+    )
+
+
+def _check_gaps(spots_mm: npt.NDArray[np.float64], folder: Path) -> None:
+    """Refuse sorted positions that are not evenly spaced."""
+    if len(spots_mm) < 2:
+        return
+    gaps = np.diff(spots_mm)
+    if gaps.min() < 1e-3:
+        places = int(np.count_nonzero(gaps >= 1e-3)) + 1
+        raise _refused(
+            f"{folder}: {len(spots_mm)} images at {places} places",
+            "one image a place",
+            "split the series by b-value, echo or time point",
+        )
+    usual = float(np.median(gaps))
+    wrong = np.flatnonzero(np.abs(gaps - usual) > _GAP_TOLERANCE * usual)
+    if len(wrong):
+        at = wrong[0]
+        raise _refused(
+            f"{folder}: a gap of {gaps[at]:.2f} mm between slices {at} and {at + 1}, where the "
+            f"others lie {usual:.2f} mm apart; a slice is missing",
+            "evenly spaced slices",
+            "fetch the whole series again",
+        )
+
+
+def _affine_lps(ordered: Sequence[SliceHeader], normal: npt.NDArray[np.float64]) -> Affine:
+    """DICOM PS3.3 C.7.6.2.1.1, with the step between slices as the third column."""
+    first, last = ordered[0], ordered[-1]
+    start = np.array(first.position_lps)
+    step = normal * first.thickness_mm
+    if len(ordered) > 1:
+        step = (np.array(last.position_lps) - start) / (len(ordered) - 1)
+    between_rows, between_columns = first.spacing_mm or (1.0, 1.0)
+    orientation = np.array(first.orientation_lps)
+    affine = np.eye(4)
+    affine[:3, 0] = orientation[:3] * between_columns
+    affine[:3, 1] = orientation[3:] * between_rows
+    affine[:3, 2] = step
+    affine[:3, 3] = start
+    return affine
+
+
+def _refused(came: str, expected: str, remedy: str) -> InputError:
+    return InputError(came, expected=expected, remedy=remedy)

@@ -1,0 +1,44 @@
+"""One DICOM series as a source of voxels."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from zeus_app.dicom.series import read_header, stack_slices
+from zeus_app.types import Grid, Volume
+from zeus_app.volumes.sources import read_guarded
+from zeus_app.volumes.voxels import as_float, colour, usable
+
+
+@dataclass(frozen=True)
+class DicomSeriesSource:
+    """The files of one DICOM series of single-frame images, in any order.
+
+    Attributes:
+        known_grid: what whoever read the headers found; they are many, and read once.
+    """
+
+    paths: tuple[Path, ...]
+    known_grid: Grid | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the series."""
+        return self.paths
+
+    def grid(self) -> Grid:
+        """From the headers of all files."""
+        return self.known_grid or stack_slices([read_header(path) for path in self.paths]).grid
+
+    def load(self) -> Volume:
+        """(columns, rows, slices) float32, slices by position, rescale slope and all applied."""
+        folder = self.paths[0].parent
+        stack = stack_slices([read_header(path) for path in self.paths])
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames([str(path) for path in stack.paths])
+        image = read_guarded(reader.Execute, folder)
+        if image.GetNumberOfComponentsPerPixel() != 1:
+            raise colour(folder, "colour pixels")
+        array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # (Z, Y, X) -> (X, Y, Z)
+        return usable(Volume(as_float(array, folder), stack.grid.affine_ras), folder)

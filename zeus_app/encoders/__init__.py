@@ -1,0 +1,1 @@
+"""Frozen towers for pictures and texts, one family a file."""

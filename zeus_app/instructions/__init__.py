@@ -1,0 +1,1 @@
+"""What writes instructions: causal LLMs, vision-language models, a server."""

@@ -1,0 +1,1 @@
+"""Labels: files, checks, versions, segments, import."""

@@ -1,0 +1,1 @@
+"""What learns: projection, aligner, mask decoder; and how masks are united."""

@@ -1,0 +1,82 @@
+"""How the sequences' masks become one: pure functions, shared by training and inference."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from zeus_app.settings.registry import lookup
+
+Unite = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def unite_max(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """A voxel belongs to the target when any sequence shows it: the paper's union."""
+    return probabilities.masked_fill(~present, 0).amax(dim=1)
+
+
+def unite_mean(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The average over the sequences that are present."""
+    return probabilities.masked_fill(~present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+
+
+def unite_vote(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The share of the present sequences that are for the target at all (p > 0.5)."""
+    return unite_mean((probabilities > 0.5).to(probabilities.dtype), present)
+
+
+UNIONS: Mapping[str, Unite] = {"max": unite_max, "mean": unite_mean, "vote": unite_vote}
+
+
+def unite(logits: torch.Tensor, present: torch.Tensor, *, union: str = "max") -> torch.Tensor:
+    """One probability per label from the logits of every sequence.
+
+    Args:
+        logits: (B, M, K, H, W), any floating dtype.
+        present: (B, M) bool; what an absent sequence says is not counted.
+        union: "max", "mean" or "vote".
+
+    Returns:
+        (B, K, H, W) in [0, 1]; 0 where no sequence is present.
+
+    Raises:
+        UnknownNameError: no such union.
+    """
+    here = present[:, :, None, None, None]
+    return lookup("union", union, UNIONS)(torch.sigmoid(logits), here)
+
+
+def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> torch.Tensor:
+    """The label of each voxel: its most probable one above the threshold.
+
+    Args:
+        probabilities: (K, ...) in [0, 1].
+        threshold: a label below it does not count.
+
+    Returns:
+        (...) uint8; 0 is the background, k + 1 the label of channel k. Equal probabilities go to
+        the first label.
+    """
+    best, channel = probabilities.max(dim=0)
+    return torch.where(best > threshold, channel + 1, 0).to(torch.uint8)
+
+
+def fused_logits(
+    logits: torch.Tensor, present: torch.Tensor, *, union: str = "max"
+) -> torch.Tensor:
+    """Logits of the union, for a loss: differentiable, and exact for max and mean.
+
+    A vote has no gradient; it is trained as the mean.
+
+    Args:
+        logits: (B, M, K, H, W).
+        present: (B, M) bool.
+        union: "max", "mean" or "vote".
+
+    Returns:
+        (B, K, H, W) float32.
+    """
+    if union == "max":  # the sigmoid rises, so the largest probability has the largest logit
+        absent = ~present[:, :, None, None, None]
+        return logits.float().masked_fill(absent, -1e4).amax(dim=1)
+    probabilities = unite(logits.float(), present, union="mean")
+    return torch.logit(probabilities, eps=1e-6)

@@ -1,0 +1,1 @@
+"""The way of a study: the segmenter, the model of the paper, the instructor."""

@@ -1,0 +1,1 @@
+"""Interactive segmentation: prompts of a user over several requests."""

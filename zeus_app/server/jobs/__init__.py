@@ -1,0 +1,1 @@
+"""Heavy work of the server: queue, progress, background encoding."""

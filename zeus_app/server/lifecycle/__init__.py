@@ -1,0 +1,1 @@
+"""Start, installation of the routes, shutdown."""

@@ -1,0 +1,1 @@
+"""The studies and images that the server knows."""

@@ -1,0 +1,1 @@
+"""What the MONAI Label tasks share."""

@@ -1,0 +1,1 @@
+"""Settings, registries, and the YAML files that ship with the package."""

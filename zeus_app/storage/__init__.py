@@ -1,0 +1,1 @@
+"""What Zeus keeps on disk: the state folder, the cache, atomic files."""

@@ -1,0 +1,1 @@
+"""From files to studies, aligned volumes and slices."""

@@ -1,0 +1,29 @@
+"""Helpers for the studies that a folder layout found."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from zeus_app.dicom.source import DicomSeriesSource
+from zeus_app.types import VolumeSource
+from zeus_app.volumes.sources import ItkSource, NiftiSource
+
+
+def files_of(sources: Mapping[str, VolumeSource]) -> tuple[Path, ...]:
+    """Every file behind the sources, once."""
+    return tuple(dict.fromkeys(path for source in sources.values() for path in source.files))
+
+
+def owner_of(name: str, prefixes: Iterable[str]) -> str | None:
+    """The longest prefix that the name starts with as a whole word; None if there is none."""
+    fitting = [p for p in prefixes if name.startswith(p) and not name[len(p) :][:1].isalnum()]
+    return max(fitting, key=len, default=None)
+
+
+def source_of(path: Path) -> VolumeSource:
+    """The source for one file, by its suffix; anything unknown is taken for a DICOM image."""
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return NiftiSource(path)
+    if name.endswith((".mha", ".mhd", ".nrrd")):
+        return ItkSource(path)
+    return DicomSeriesSource((path,))

@@ -1,0 +1,1 @@
+"""Cases, losses, the loop, validation, the split by patient, checkpoints."""
