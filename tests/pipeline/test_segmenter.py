@@ -367,7 +367,7 @@ def test_wanting_a_slice_that_does_not_exist_changes_nothing() -> None:
 def test_a_slice_is_prepared_picture_by_picture_so_that_a_click_waits_for_one() -> None:
     whole = segmenter()
     volume = stairs(FOUR_SLICES)
-    whole.prepare(pictures({name: volume for name in TARGET.sequence_names}))
+    whole.prepare(pictures(dict.fromkeys(TARGET.sequence_names, volume)))
     shown = [np.argwhere(tissue).tolist() for tissue, _ in whole.model.prepared]
     assert shown == [[[m, s]] for s in range(4) for m in range(2)]
 

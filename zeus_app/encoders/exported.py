@@ -121,7 +121,7 @@ class OnnxRuntime:
         return value
 
 
-def _import_openvino() -> Any:  # noqa: ANN401 - it ships no types
+def _import_openvino() -> Any:
     # Importing OpenVINO reports to an analytics server unless this package is missing; a
     # hospital's machine should not.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def _with_inputs(
 
 
 @torch.no_grad()
-def _to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:  # noqa: ANN401
+def _to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation of tracing, constants in the trace
         # Checking the trace would run the module three more times.

@@ -104,7 +104,7 @@ class ChatEndpoint:
                 answers.append(self._ask(session, content, max_tokens=max_tokens))
             return answers
 
-    def _content(self, pictures: FloatArray | None, i: int, prompt: str) -> Any:  # noqa: ANN401
+    def _content(self, pictures: FloatArray | None, i: int, prompt: str) -> Any:
         if not self.sees_pictures or pictures is None:
             return prompt
         buffer = io.BytesIO()
@@ -118,7 +118,7 @@ class ChatEndpoint:
     def _ask(
         self,
         session: requests.Session,
-        content: Any,  # noqa: ANN401
+        content: Any,
         *,
         max_tokens: int,
     ) -> str:

@@ -77,8 +77,8 @@ def load_causal(weights: Path, *, device: torch.device, precision: Precision) ->
 
 def load_frozen(
     folder: Path,
-    words: Any,  # noqa: ANN401
-    model_class: Any,  # noqa: ANN401
+    words: Any,
+    model_class: Any,
     options: Mapping[str, Any],
     *,
     kind: str,
@@ -139,7 +139,7 @@ def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
     return meta_model(architecture, AutoModelForCausalLM)
 
 
-def meta_model(architecture: Mapping[str, Any], model_class: Any) -> nn.Module:  # noqa: ANN401
+def meta_model(architecture: Mapping[str, Any], model_class: Any) -> nn.Module:
     """A model of one of transformers' Auto classes on the meta device.
 
     Raises:

@@ -42,7 +42,7 @@ class LoraWeights(nn.Module):
         return self
 
 
-def attach(model: Any, *, rank: int) -> LoraWeights:  # noqa: ANN401
+def attach(model: Any, *, rank: int) -> LoraWeights:
     """Put LoRA of a rank beside every linear layer of a frozen LLM's attention, in place.
 
     B begins at zero (the paper of LoRA, section 4.1), so that at first the LLM answers as before;

@@ -30,7 +30,7 @@ class PrefixStates:
         InputError: no layer of the LLM is attention, whose keys and values could be kept.
     """
 
-    def __init__(self, model: Any, *, learning: bool) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, *, learning: bool) -> None:
         from transformers import DynamicCache
         from transformers.cache_utils import DynamicLayer
 
@@ -48,7 +48,7 @@ class PrefixStates:
         # follows a kept text in a batch; both are left to read everything again.
         self.usable = all(type(layer) is DynamicLayer for layer in layers)
 
-    def expanded(self, ids: Ids, rows: int) -> Any:  # noqa: ANN401
+    def expanded(self, ids: Ids, rows: int) -> Any:
         """A fresh cache for `rows` sequences that all begin with `ids`, their tensors shared."""
         cache = copy.copy(self._of(ids))
         cache.layers = [copy.copy(layer) for layer in cache.layers]
@@ -57,7 +57,7 @@ class PrefixStates:
             layer.values = layer.values.expand(rows, -1, -1, -1)
         return cache
 
-    def _of(self, ids: Ids) -> Any:  # noqa: ANN401
+    def _of(self, ids: Ids) -> Any:
         if self._learning:
             return self._compute(ids)
         if ids not in self._kept:
@@ -70,6 +70,6 @@ class PrefixStates:
             self._kept.popitem(last=False)
         return self._kept[ids]
 
-    def _compute(self, ids: Ids) -> Any:  # noqa: ANN401
+    def _compute(self, ids: Ids) -> Any:
         tokens = torch.tensor([ids], device=self._decoder.device)
         return self._decoder(input_ids=tokens, use_cache=True).past_key_values

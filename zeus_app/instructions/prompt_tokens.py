@@ -33,7 +33,7 @@ class PromptTokens:
 
     def __init__(
         self,
-        tokenizer: Any,  # noqa: ANN401
+        tokenizer: Any,
         *,
         style: StyleName,
         question_first: bool = False,
@@ -72,7 +72,7 @@ class PromptTokens:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids) if text else ()
 
 
-def _make_style(name: StyleName, tokenizer: Any) -> PromptStyle:  # noqa: ANN401
+def _make_style(name: StyleName, tokenizer: Any) -> PromptStyle:
     if name != "chat":
         return lookup("prompt style", name, FIXED_STYLES)
     if not tokenizer.chat_template:

@@ -167,7 +167,7 @@ def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:
     (_, bottom, right), (_, top, left) = (to_pixels(faces, frame) + 0.5).tolist()
     first, last = int(np.floor(low[2] + 0.5)), int(np.floor(high[2] + 0.5))
     reached = range(max(first, 0), min(last + 1, frame.grid.shape[2]))
-    return {s: (left, top, right, bottom) for s in reached}
+    return dict.fromkeys(reached, (left, top, right, bottom))
 
 
 def _picture(prior: BoolArray, s: int, frame: SliceFrame) -> BoolArray:

@@ -230,7 +230,7 @@ class Cache:
                 if path not in named and time.time() - path.stat().st_mtime > _LEFTOVER_S:
                     path.unlink()
 
-    def _try(self, act: Callable[[], Any], *, otherwise: Any) -> Any:  # noqa: ANN401
+    def _try(self, act: Callable[[], Any], *, otherwise: Any) -> Any:
         try:
             return act()
         except _FAILURES as error:

@@ -73,7 +73,7 @@ class FakeSegmenter:
         return Segmentation(
             study_id=study.id,
             label_map=label_map,
-            sequence_label_maps={name: label_map for name in used},
+            sequence_label_maps=dict.fromkeys(used, label_map),
             instructions=tuple(
                 Instruction(
                     name,
@@ -87,7 +87,7 @@ class FakeSegmenter:
             ),
             used=used,
             missing=tuple(name for name in self.target.sequence_names if name not in used),
-            agreement={name: 1.0 for name in used},
+            agreement=dict.fromkeys(used, 1.0),
             volumes_ml={"lesion": float(mask.sum() * label_map.grid.voxel_ml)},
             latencies_ms={"all": 1.0},
             checkpoint=version,
