@@ -182,8 +182,8 @@ def _times(done: Mapping[str, Any]) -> str:
 def _exchanged(found: Mapping[str, Sequence[float]]) -> str:
     named, trained = (float(np.mean(found[key])) for key in ("named", "trained"))
     return (
-        "Asked for each label by the next one's name, nothing else changed: mean DSC with the"
-        f" label that was named {_figure(named)}, with the label that was trained in that place"
+        "The server was asked for each label by the name of the next label; nothing else changed."
+        f" Mean DSC with the named label {_figure(named)}, with the label trained in that place"
         f" {_figure(trained)}."
     )
 
