@@ -21,7 +21,7 @@ def sentences(markdown: str) -> Iterator[str]:
         for cell in cells:
             text = re.sub(r"`[^`]*`", "code", cell)
             text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-            yield from re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
+            yield from re.split(r"(?<=[.!?])[*\")]*\s+", " ".join(text.split()))
 
 
 def words(sentence: str) -> list[str]:
