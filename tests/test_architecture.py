@@ -18,7 +18,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "storage targets",
         "weights",
         "baselines encoders instructions metrics models profiles reporting volumes",
-        "dicom",
+        "dicom towers",
         "studies",
         "labels prompts",
         "training",

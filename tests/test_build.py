@@ -1,13 +1,16 @@
 """The shipped profile assembled from its true weights: every mode and fusion learns and answers."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from tests.encoders.made_sam import tiny_sam
 from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
@@ -18,9 +21,12 @@ from zeus_app.instructions.generate import Request
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.profiles import load_profile
 from zeus_app.progress import silent
+from zeus_app.protocols import InstructionModel
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.cache import Cache
 from zeus_app.storage.state import state_folder
+from zeus_app.studies.opened import open_study
+from zeus_app.towers import TOWERS, LazyModel, Tower
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch
 from zeus_app.types import FloatArray, Grid, Guidance, LabelledStudy, Study, Volume
@@ -58,7 +64,7 @@ def assembled(state: Path, **settings: object) -> Segmenter:
     return build_segmenter(config, state_folder(config, target="phantom", studies=state))
 
 
-def trained_parts(segmenter: Segmenter) -> dict[str, np.ndarray]:
+def trained_parts(segmenter: Segmenter) -> dict[str, npt.NDArray[Any]]:
     state = segmenter.model.trainable.state_dict()
     return {name: value.numpy().copy() for name, value in state.items()}
 
@@ -94,7 +100,7 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
         ".".join(name.split(".")[: 2 if name.startswith("decoders") else 1]) for name in moved
     }
     assert modules == learning
-    answer = segmenter.segment(a_study())
+    answer = segmenter.segment(open_study(a_study(), segmenter.target))
     assert answer.checkpoint == "v0001"
     assert answer.label_map.array.shape == SHAPE
     assert {one.sequence for one in answer.instructions} == {"T2", "FLAIR"}
@@ -134,9 +140,11 @@ def test_a_width_that_is_not_the_llms_is_refused_when_it_is_loaded(tmp_path: Pat
     tokenizer = byte_level_tokenizer()
     tiny = save(tmp_path / "tiny", tiny_model("qwen2", tokenizer), tokenizer)  # 32 wide
     profile = load_profile(own_profile(tmp_path, llm={"weights": str(tiny), "hidden": 512}))
-    _, load = build._causal(profile, torch.device("cpu"))
+    cache = Cache(tmp_path / "cache", size_limit_bytes=1 << 20)
+    generator = build.instruction_generator(ZeusConfig(), profile, torch.device("cpu"), cache)
+    question = [Request(0, 0, 0, "what is it")]
     with pytest.raises(InputError, match=r"llm\.hidden 512(.|\n)*llm\.hidden 32"):
-        load()
+        generator.write(question, torch.zeros(1, 1, 512), report=silent)
 
 
 def test_a_sam_of_another_size_than_the_profile_counts_is_refused(tmp_path: Path) -> None:
@@ -181,7 +189,7 @@ def test_scope_none_is_refused_where_the_llms_last_layer_is_read(tmp_path: Path,
         assembled(tmp_path, instruction=mode, scope="none")
     segmenter = assembled(tmp_path, instruction=mode, encoder_runtime="torch")
     with pytest.raises(InputError, match=f"scope none in {mode} mode"):
-        segmenter.segment(a_study(), guidance=Guidance(scope="none"))
+        segmenter.segment(open_study(a_study(), segmenter.target), guidance=Guidance(scope="none"))
 
 
 class Echo:
@@ -195,17 +203,24 @@ class Echo:
         return list(prompts)
 
 
-def test_a_text_of_one_server_is_not_taken_for_another_s(tmp_path: Path) -> None:
+def lazy(server: Echo, entry: object, context: object) -> LazyModel:
+    return LazyModel("local-model", lambda: cast(InstructionModel, server))
+
+
+def test_a_text_of_one_server_is_not_taken_for_another_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache, device = Cache(tmp_path / "cache", size_limit_bytes=1 << 20), torch.device("cpu")
     servers = []
     for url in ("http://one/v1", "http://two/v1", "http://two/v1"):
         llm = {"kind": "endpoint", "weights": "local-model", "url": url}
         profile = load_profile(own_profile(tmp_path, llm=llm))
-        writer = build._writer(ZeusConfig(), profile, device, cache)
         servers.append(Echo())
-        writer.__dict__["model"] = servers[-1]
+        endpoint = Tower(load=partial(lazy, servers[-1]), skeleton=lambda entry: nn.Identity())
+        monkeypatch.setitem(cast(dict[str, Tower], TOWERS["language model"]), "endpoint", endpoint)
+        generator = build.instruction_generator(ZeusConfig(), profile, device, cache)
         nothing = np.zeros((1, 0, 0), np.float32)
-        writer.write([Request(0, 0, 0, "what is it")], nothing, report=silent)
+        generator.write([Request(0, 0, 0, "what is it")], nothing, report=silent)
     assert [server.asked for server in servers] == [1, 1, 0]
 
 
@@ -244,6 +259,6 @@ def test_the_projection_and_lora_learn_first_and_the_texts_are_then_written_with
         for name in names:
             np.testing.assert_array_equal(after[name], learnt[name].numpy())
         assert any(not np.array_equal(after[name], before[name]) for name in names)
-    assert [one.model for one in segmenter.segment(a_study()).instructions] == [
-        segmenter.model.tower_ids["LLM"]
-    ] * 4
+    assert [
+        one.model for one in segmenter.segment(open_study(a_study(), segmenter.target)).instructions
+    ] == [segmenter.model.tower_ids["LLM"]] * 4

@@ -50,7 +50,7 @@ def rows(profile: Profile | None = None, **settings: str) -> dict[str, ModuleInf
 
 
 def described(profile: Profile | None = None, **settings: str) -> list[ModuleInfo]:
-    return describe(ZeusConfig(**settings), profile or small(), TARGET)  # type: ignore[arg-type]
+    return describe(ZeusConfig(**settings), profile or small(), TARGET)
 
 
 def trained(described_rows: list[ModuleInfo]) -> int:
@@ -194,7 +194,7 @@ def test_an_llm_of_ones_own_is_counted_from_its_config() -> None:
 
 
 def test_an_unknown_tower_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="unknown text encoder 'minlm'.*'minilm'"):
+    with pytest.raises(UnknownNameError, match=r"unknown text encoder 'minlm'.*'minilm'"):
         described(small(text_encoder={"kind": "minlm"}))
 
 
@@ -214,7 +214,7 @@ def test_a_baseline_describes_itself() -> None:
 
 
 def test_an_unknown_model_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="unknown model 'unett'.*'unet'"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'unett'.*'unet'"):
         described(model="unett")
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
@@ -11,26 +10,16 @@ from torch import nn
 
 from zeus_app.baselines import unet
 from zeus_app.devices import batch_size, choose_device
-from zeus_app.encoders import lite_medsam, sam
-from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
-from zeus_app.encoders.blip2 import Blip2QueryEncoder
 from zeus_app.encoders.cached import (
     CachedImageEncoder,
     CachedTextEncoder,
     CachedVisionEncoder,
     PooledVision,
 )
-from zeus_app.encoders.clip import ClipText, ClipVision
-from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
-from zeus_app.encoders.medclip import MedClipText, MedClipVision
-from zeus_app.encoders.sam import SamEncoder
-from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
-from zeus_app.instructions.endpoint import ChatEndpoint
 from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
-from zeus_app.instructions.vision_chat import VisionChat
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
@@ -39,7 +28,7 @@ from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline.instructor import Instructor, check_scope
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import Zeus
-from zeus_app.profiles import LanguageTower, Profile, load_profile, weights_of
+from zeus_app.profiles import LanguageModelConfig, Profile, load_profile, weights_of
 from zeus_app.profiles.fitting import check_width, refuse_embeddings_without_tokens
 from zeus_app.prompts.decoder import StockDecoder
 from zeus_app.prompts.propagation import ClickSegmenter
@@ -56,41 +45,10 @@ from zeus_app.settings.registry import lookup
 from zeus_app.storage.cache import Cache
 from zeus_app.storage.state import StateFolder
 from zeus_app.targets import Target, target_of
+from zeus_app.towers import LazyModel, LoadContext, tower
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.weights import check_present, locate
+from zeus_app.weights import check_present
 
-
-class ImageKind(NamedTuple):
-    """How one family of image encoders is loaded, and the mask decoder that belongs to it."""
-
-    encoder: Callable[..., ImageEncoder]  # (path, *, device, runtime, size)
-    decoder_start: Callable[[Path], tuple[PromptEncoder, MaskDecoder]]
-
-
-def _lite_medsam(weights: Path, *, size: str = "", **settings: Any) -> LiteMedSamEncoder:
-    return LiteMedSamEncoder(weights, **settings)  # there is one size of it
-
-
-IMAGE_ENCODERS: Mapping[str, ImageKind] = {
-    "lite_medsam": ImageKind(_lite_medsam, lite_medsam.load_prompt_encoder_and_decoder),
-    "sam": ImageKind(SamEncoder, sam.load_prompt_encoder_and_decoder),
-    "medsam": ImageKind(
-        partial(SamEncoder, normalisation="medsam"), sam.load_prompt_encoder_and_decoder
-    ),
-}
-VISION_TOWERS: Mapping[str, Callable[..., VisionEncoder]] = {
-    "medclip_swin": MedClipVision,
-    "medclip_resnet": MedClipVision,
-    "clip": ClipVision,
-    "biomedclip": BiomedClipVision,
-    "blip2": Blip2QueryEncoder,
-}
-TEXT_ENCODERS: Mapping[str, Callable[..., TextEncoder]] = {
-    "minilm": MiniLmEncoder,
-    "medclip": MedClipText,
-    "clip": ClipText,
-    "biomedclip": BiomedClipText,
-}
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
     "mlp": lambda p: VisionProjector(p.vision.dim, p.llm.hidden, hidden_dim=p.vision.hidden),
     "qformer": lambda p: QFormerProjector(p.vision.dim, p.llm.hidden),
@@ -153,14 +111,12 @@ def build_zeus(
     check_present(weights_of(profile), how=f"zeus weights get {config.profile}")
     cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
     images = _images(config, profile, device, cache)
-    text_tower = lookup("text encoder", profile.text_encoder.kind, TEXT_ENCODERS)
-    text_encoder = text_tower(locate(profile.text_encoder.weights), device=device)
-    stated = profile.text_encoder.dim
-    check_width(profile, "text_encoder.dim", stated=stated, found=text_encoder.dim)
+    texts = _texts(profile, device, cache)
     vision = _vision(profile, images, device, cache)
-    writer = _writer(config, profile, device, cache)
+    writer = instruction_generator(config, profile, device, cache)
     lora = _lora(profile.llm, writer)
-    # Anew, lest f_vt depend on what was drawn while loading: texts are kept by what it makes.
+    # Loading may draw random numbers. A second seed keeps f_vt the same on every start, and with it
+    # the cache keys of the texts that the LLM writes from f_vt's tokens.
     torch.manual_seed(config.seed)
     net = trainable_net(
         config, profile, target=target, load_sam=partial(sam_parts, profile), lora=lora
@@ -174,7 +130,7 @@ def build_zeus(
         images=images,
         instructor=Instructor(
             target=target,
-            texts=CachedTextEncoder(text_encoder, cache),
+            texts=texts,
             vision=vision,
             writer=writer,
             prompt=paper_prompt,
@@ -219,10 +175,10 @@ def build_clicks(
 
 def image_encoder(config: ZeusConfig, profile: Profile, device: torch.device) -> ImageEncoder:
     """F_enc, run as the settings ask."""
-    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
-    weights = locate(profile.image_encoder.weights)
-    size = profile.image_encoder.size
-    return tower.encoder(weights, device=device, runtime=config.encoder_runtime, size=size)
+    entry = profile.image_encoder
+    context = LoadContext(device=device, runtime=config.encoder_runtime)
+    encoder: ImageEncoder = tower("image encoder", entry.kind).load(entry, context)
+    return encoder
 
 
 def _images(
@@ -235,8 +191,10 @@ def _images(
 
 def sam_parts(profile: Profile) -> tuple[PromptEncoder, MaskDecoder]:
     """The pretrained prompt encoder and mask decoder that belong to a profile's image encoder."""
-    tower = lookup("image encoder", profile.image_encoder.kind, IMAGE_ENCODERS)
-    return tower.decoder_start(locate(profile.image_encoder.weights))
+    entry = profile.image_encoder
+    decoder = tower("image encoder", entry.kind).decoder
+    assert decoder is not None, f"the entry of {entry.kind} in towers.py lacks `decoder`"
+    return decoder(entry)
 
 
 def trainable_net(
@@ -259,79 +217,62 @@ def trainable_net(
 def _vision(
     profile: Profile, images: CachedImageEncoder, device: torch.device, cache: Cache
 ) -> PooledVision | CachedVisionEncoder | None:
-    tower = profile.vision
-    if tower.kind == "none":
-        return None
-    if tower.kind == "pooled":
-        check_width(profile, "vision.dim", stated=tower.dim, found=PooledVision.dim)
-        return PooledVision(images)
-    settings = {"grid": True} if tower.grid else {}
-    encoder = lookup("vision tower", tower.kind, VISION_TOWERS)(
-        locate(tower.weights), device=device, **settings
+    entry = profile.vision
+    context = LoadContext(device=device, images=images)
+    encoder: VisionEncoder | PooledVision | None = tower("vision tower", entry.kind).load(
+        entry, context
     )
-    check_width(profile, "vision.dim", stated=tower.dim, found=encoder.dim)
-    return CachedVisionEncoder(encoder, cache)
+    if encoder is None:
+        return None
+    check_width(profile, "vision.dim", stated=entry.dim, found=encoder.dim)
+    return encoder if isinstance(encoder, PooledVision) else CachedVisionEncoder(encoder, cache)
 
 
-def _writer(
+def _texts(profile: Profile, device: torch.device, cache: Cache) -> CachedTextEncoder:
+    entry = profile.text_encoder
+    encoder: TextEncoder = tower("text encoder", entry.kind).load(entry, LoadContext(device=device))
+    check_width(profile, "text_encoder.dim", stated=entry.dim, found=encoder.dim)
+    return CachedTextEncoder(encoder, cache)
+
+
+def instruction_generator(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
 ) -> InstructionGenerator:
-    tower = profile.llm
-    where = choose_device(config.llm_device) if config.llm_device else device
-    model_id, load = lookup("language model", tower.kind, WRITERS)(profile, where)
+    """The language model behind the cache; it is loaded when a text is missing.
+
+    Raises:
+        UnknownNameError: the profile names a language model of unknown kind.
+        InputError: weights are missing; later, at the load, an LLM of another width.
+    """
+    entry = profile.llm
+    llm_device = choose_device(config.llm_device) if config.llm_device else device
+    model: LazyModel = tower("language model", entry.kind).load(
+        entry, LoadContext(device=llm_device)
+    )
+
+    def load() -> InstructionModel:
+        llm = model.load()
+        if isinstance(llm, FrozenLlm):
+            check_width(profile, "llm.hidden", stated=entry.hidden, found=llm.hidden)
+        return llm
+
     writer = InstructionGenerator(
-        model_id=model_id,
+        model_id=model.id,
         load=load,
         store=cache,
         max_tokens=config.instruction_tokens,
-        sees_pictures=tower.kind == "vision_chat" or tower.send_pictures,
-        # Two servers may call different models alike.
+        sees_pictures=entry.kind == "vision_chat" or entry.send_pictures,
+        # The address keeps two servers apart that give different models the same name.
         kept_by=lambda: (
-            cast(FrozenLlm, writer.model).fingerprint() if tower.lora_rank else tower.url
+            cast(FrozenLlm, writer.model).fingerprint() if entry.lora_rank else entry.url
         ),
     )
     return writer
 
 
-def _causal(profile: Profile, device: torch.device) -> tuple[str, Callable[[], FrozenLlm]]:
-    tower = profile.llm
-    path = locate(tower.weights)
-    settings: Any = {
-        "device": device,
-        "precision": tower.precision,
-        "prompt_style": tower.prompt_style,
-        "question_first": tower.question_first,
-        "lora_rank": tower.lora_rank,
-    }
-
-    def load() -> FrozenLlm:
-        llm = FrozenLlm(path, **settings)
-        check_width(profile, "llm.hidden", stated=tower.hidden, found=llm.hidden)
-        return llm
-
-    return FrozenLlm.id_of(path, **settings), load
-
-
-def _vision_chat(profile: Profile, device: torch.device) -> tuple[str, Callable[[], VisionChat]]:
-    path = locate(profile.llm.weights)
-    settings: Any = {"device": device, "precision": profile.llm.precision}
-    return VisionChat.id_of(path, **settings), partial(VisionChat, path, **settings)
-
-
-def _endpoint(profile: Profile, device: torch.device) -> tuple[str, Callable[[], ChatEndpoint]]:
-    tower, pictures = profile.llm, profile.llm.send_pictures
-    load = partial(ChatEndpoint, tower.url, tower.weights, send_pictures=pictures)
-    return ChatEndpoint.id_of(tower.weights, send_pictures=pictures), load
-
-
-def _lora(tower: LanguageTower, writer: InstructionGenerator) -> nn.Module | None:
+def _lora(tower: LanguageModelConfig, writer: InstructionGenerator) -> nn.Module | None:
     """What learns of the LLM; only then is the LLM loaded before it is first asked."""
     return cast(FrozenLlm, writer.model).lora if tower.lora_rank else None
-
-
-WRITERS: Mapping[
-    str, Callable[[Profile, torch.device], tuple[str, Callable[[], InstructionModel]]]
-] = {"causal": _causal, "vision_chat": _vision_chat, "endpoint": _endpoint}
 
 
 def _baseline(

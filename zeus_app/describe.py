@@ -4,7 +4,6 @@ Every network is built on torch's meta device, where tensors have shapes and tak
 the same functions that build the true one.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,60 +12,19 @@ from torch import nn
 
 from zeus_app import build
 from zeus_app.devices import choose_device
-from zeus_app.encoders import lite_medsam, sam, text
-from zeus_app.encoders.biomedclip import BiomedClipText, BiomedClipVision
-from zeus_app.encoders.blip2 import Blip2QueryEncoder
-from zeus_app.encoders.clip import VIT_B16, ClipText, ClipVision
-from zeus_app.encoders.medclip import MedClipText, MedClipVision
 from zeus_app.encoders.sam_parts import decoder_skeleton
-from zeus_app.errors import InputError
-from zeus_app.instructions import loading, vision_chat
 from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
 from zeus_app.models.net import ZeusNet
-from zeus_app.profiles import LanguageTower, Profile
+from zeus_app.profiles import LanguageModelConfig, Profile
 from zeus_app.profiles.fitting import refuse_embeddings_without_tokens
 from zeus_app.protocols import ModuleInfo
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
-from zeus_app.weights import WEIGHTS
+from zeus_app.towers import tower
 
 META = torch.device("meta")
-
-SKELETONS: Mapping[str, Mapping[str, Callable[[Any], nn.Module]]] = {
-    "image encoder": {
-        "lite_medsam": lambda tower: lite_medsam.skeleton(),
-        "sam": lambda tower: sam.skeleton(tower.size),
-        "medsam": lambda tower: sam.skeleton(tower.size),
-    },
-    "vision tower": {
-        "none": lambda tower: nn.Identity(),
-        "pooled": lambda tower: nn.AdaptiveAvgPool2d(1),  # of the image encoder's embedding
-        "medclip_swin": lambda tower: MedClipVision.skeleton(backbone="swin", grid=tower.grid),
-        "medclip_resnet": lambda tower: MedClipVision.skeleton(
-            backbone="resnet50", grid=tower.grid
-        ),
-        "clip": lambda tower: ClipVision.skeleton(_architecture(tower, VIT_B16), grid=tower.grid),
-        "biomedclip": lambda tower: BiomedClipVision.skeleton(grid=tower.grid),
-        "blip2": lambda tower: Blip2QueryEncoder.skeleton(_architecture(tower)),
-    },
-    "language model": {
-        "causal": lambda tower: loading.skeleton(_architecture(tower)),
-        "vision_chat": lambda tower: vision_chat.skeleton(_architecture(tower)),
-        "endpoint": lambda tower: nn.Identity(),  # runs elsewhere
-    },
-    "text encoder": {
-        "minilm": lambda tower: text.skeleton(),
-        "medclip": lambda tower: MedClipText.skeleton(),
-        "clip": lambda tower: ClipText.skeleton(_architecture(tower, VIT_B16)),
-        "biomedclip": lambda tower: BiomedClipText.skeleton(),
-    },
-}
-"""Role -> kind -> the frozen tower without its numbers, made from the profile's entry.
-
-A tower takes one line here, beside its line in `build.py`.
-"""
 
 BYTES_A_WEIGHT = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
 """In linear layers: LLM.int8's; NF4's half bytes with a float32 for each block of 64."""
@@ -102,9 +60,8 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     ]
 
 
-def _frozen(role: str, tower: Any) -> nn.Module:
-    skeleton: nn.Module = lookup(role, tower.kind, SKELETONS[role])(tower)
-    return skeleton.requires_grad_(False)
+def _frozen(role: str, entry: Any) -> nn.Module:
+    return tower(role, entry.kind).skeleton(entry).requires_grad_(False)
 
 
 def _decoders(net: ZeusNet, config: ZeusConfig, target: Target) -> list[ModuleInfo]:
@@ -115,14 +72,14 @@ def _decoders(net: ZeusNet, config: ZeusConfig, target: Target) -> list[ModuleIn
     return [ModuleInfo.of("F_pred", name, decoder) for name, decoder in pairs]
 
 
-def _language_model(tower: LanguageTower, device: torch.device) -> list[ModuleInfo]:
+def _language_model(entry: LanguageModelConfig, device: torch.device) -> list[ModuleInfo]:
     """The LLM's row, and LoRA's where the profile asks for it."""
-    llm = _frozen("language model", tower)
-    precision = resolve(tower.precision, device)
+    llm = _frozen("language model", entry)
+    precision = resolve(entry.precision, device)
     row = replace(ModuleInfo.of("F_LLM", "LLM", llm), memory_bytes=_held_bytes(llm, precision))
-    if not tower.lora_rank:
+    if not entry.lora_rank:
         return [row]
-    lora = attach(llm, rank=tower.lora_rank)
+    lora = attach(llm, rank=entry.lora_rank)
     return [row, ModuleInfo.of("LoRA", "low-rank matrices of the LLM", lora)]
 
 
@@ -138,17 +95,3 @@ def _held_bytes(llm: nn.Module, precision: str) -> int:
     )
     rest = sum(parameter.numel() for parameter in llm.parameters()) - quantised
     return int(quantised * BYTES_A_WEIGHT[precision]) + rest * torch.bfloat16.itemsize
-
-
-def _architecture(tower: Any, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-    """The configuration of transformers behind an entry: its own, or that of its weights."""
-    own: Mapping[str, Any] | None = getattr(tower, "architecture", None)
-    registered = WEIGHTS[tower.weights].architecture if tower.weights in WEIGHTS else None
-    found = own or registered or default
-    if found is None:
-        raise InputError(
-            f"the architecture of {tower.weights!r} is not known",
-            expected="weights of the registry, or `architecture` in the profile",
-            remedy="copy its config.json into the profile's entry",
-        )
-    return found

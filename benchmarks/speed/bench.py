@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.speed.made import Made, make_study
-from zeus_app.build import IMAGE_ENCODERS, build_segmenter
+from zeus_app.build import build_segmenter, image_encoder
 from zeus_app.devices import choose_device
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
 from zeus_app.pipeline.segmenter import Segmenter
@@ -116,8 +116,7 @@ class Bench:
     @cached_property
     def ours(self) -> ImageEncoder:
         """The image encoder just as `build_zeus` loads it."""
-        kind = load_profile(PROFILE).image_encoder.kind
-        return IMAGE_ENCODERS[kind].encoder(self.weights, device=choose_device("auto"))
+        return image_encoder(ZeusConfig(), load_profile(PROFILE), choose_device("auto"))
 
     @cached_property
     def eager(self) -> LiteMedSamEncoder:

@@ -12,7 +12,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ImageTower(_Entry):
+class ImageEncoderConfig(_Entry):
     """F_enc: the image encoder, and the weights the mask decoder starts from.
 
     Attributes:
@@ -26,7 +26,7 @@ class ImageTower(_Entry):
     size: str = "vit_b"
 
 
-class VisionTower(_Entry):
+class VisionTowerConfig(_Entry):
     """F_v: what the LLM is shown, and the projection f_vt behind it.
 
     Attributes:
@@ -48,7 +48,7 @@ class VisionTower(_Entry):
     hidden: int = 0
 
 
-class LanguageTower(_Entry):
+class LanguageModelConfig(_Entry):
     """F_LLM, or another writer of instructions.
 
     Attributes:
@@ -82,7 +82,7 @@ class LanguageTower(_Entry):
         return self
 
 
-class TextTower(_Entry):
+class TextEncoderConfig(_Entry):
     """F_t: the instruction encoder; `dim` is the length of its vectors."""
 
     kind: str
@@ -108,10 +108,10 @@ class Profile(_Entry):
 
     name: str
     about: str = ""
-    image_encoder: ImageTower
-    vision: VisionTower
-    llm: LanguageTower
-    text_encoder: TextTower
+    image_encoder: ImageEncoderConfig
+    vision: VisionTowerConfig
+    llm: LanguageModelConfig
+    text_encoder: TextEncoderConfig
     scope: Literal["auto", "none", "series", "key", "all"] = "auto"
     weights: Annotated[dict[str, Weight], BeforeValidator(_named)] = {}
 
