@@ -26,6 +26,7 @@ from zeus_app.server.jobs.jobs import Job
 from zeus_app.server.jobs.scheduler import Priority
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.answer import names_in, read_format, write_answer
+from zeus_app.server.tasks.inference import resolved_image
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, SliceFrame, Volume
 
@@ -40,7 +41,7 @@ class ClickInfer(InferTask):
     """
 
     def __init__(self, context: ServerContext, kind: InferType, *, dimension: int) -> None:
-        target, values = context.target, context.label_values
+        target, values = context.target, context.target.label_values
         wishes: dict[str, Any] = {"sequences": ""}
         super().__init__(
             type=kind,
@@ -74,13 +75,13 @@ class ClickInfer(InferTask):
         """
         began = time.monotonic()
         ctx = self._ctx
-        resolved = ctx.datastore.catalogue.resolve(request["image"])
+        resolved = resolved_image(request)
         clicked, form = read_clicks(request, ctx.target), read_format(request)
         said = _Said(ctx, clicked, resolved)
         refuse_outside(clicked, said.grid)
         said.step()  # refuses what cannot be, before it waits
         # What takes long is done while others click: loading, reading, asking the model.
-        clicks, stack = ctx.clicks, ctx.pictures_of(resolved)
+        clicks, stack = ctx.clicks, ctx.open_study(resolved).stack
         prior = prior_of(ctx, clicked, resolved)
         with ctx.jobs.job(resolved.study, urgent=True) as job:
             step = said.step()
@@ -90,12 +91,12 @@ class ClickInfer(InferTask):
                 stack, pointings, reach=self._reach(clicked, at), report=carrying_later(job)
             )
             mask = self._mask(found, stack.frame.grid, said.grid)
-            path = write_answer(mask, ctx.label_values, form)
+            path = write_answer(mask, ctx.target.label_values, form)
             steps = said.keep()
         if at is not None:
-            ctx.clicked(resolved, at, stack.frame.grid.shape[2])
+            ctx.encode_around(resolved, at, stack.frame.grid.shape[2])
         return str(path), {
-            "label_names": names_in(mask.array, ctx.label_values),
+            "label_names": names_in(mask.array, ctx.target.label_values),
             "study": resolved.study,
             "clicks": as_json(step),
             "steps": steps,
@@ -123,7 +124,7 @@ class ClickInfer(InferTask):
 
     def _mask(self, found: LabelArray, canonical: Grid, wanted: Grid) -> Volume:
         """Label indices on the canonical grid -> the target's values on the client's."""
-        values = np.array([0, *self._ctx.label_values.values()], np.uint8)
+        values = np.array([0, *self._ctx.target.label_values.values()], np.uint8)
         return to_grid(Volume(values[found], canonical.affine_ras), wanted, order=0, fill=0.0)
 
     def _reach(self, clicked: ClickRequest, at: int | None) -> Reach:
@@ -142,7 +143,7 @@ class _Said:
         self._history, self._catalogue = ctx.click_history, ctx.datastore.catalogue
         self._seen = Seen(resolved.sequence, resolved.files.sources.keys(), self._grid_of)
         self.grid = self._grid_of(resolved.sequence)
-        # A session's image is another guest in every request.
+        # A session's image has another study id in every request.
         self._study = f"session {request.session}" if request.session else resolved.study
 
     def step(self) -> Step | None:
@@ -152,7 +153,7 @@ class _Said:
 
     def keep(self) -> int:
         """Take the request in; returns the number of steps."""
-        if self.resolved.guest and not self.request.session:
+        if self.resolved.is_temporary and not self.request.session:
             return 0  # no later request can name this image
         return self._history.take(self.request, self._study, self._seen)
 

@@ -15,8 +15,9 @@ from zeus_app.server.tasks.answer import (
     read_guidance,
     write_answer,
 )
+from zeus_app.server.tasks.inference import resolved_image
 from zeus_app.studies.align import to_grid
-from zeus_app.types import Segmentation, Volume
+from zeus_app.types import Grid, Segmentation, Volume
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class ZeusInfer(InferTask):
         target = context.target
         super().__init__(
             type=InferType.SEGMENTATION,
-            labels=context.label_values,
+            labels=context.target.label_values,
             dimension=3,
             description=f"{target.instance}: one mask from {', '.join(target.sequence_names)}",
         )
@@ -54,28 +55,28 @@ class ZeusInfer(InferTask):
             BusyError: too many inferences wait already.
         """
         ctx = self._ctx
-        resolved = ctx.datastore.catalogue.resolve(request["image"])
+        resolved = resolved_image(request)
         form, guidance = read_format(request), read_guidance(request, ctx.target)
         with ctx.jobs.job(resolved.study) as report:
             report("reading", 0, 1)
-            study = ctx.datastore.catalogue.read(resolved)
+            study = ctx.open_study(resolved)
             segmentation = ctx.segmenter.segment(study, guidance=guidance, report=report)
             params = answer_params(segmentation, ctx.config, ctx.target)
-            if not resolved.guest:
+            if not resolved.is_temporary:
                 ctx.datastore.originals.keep(segmentation, params)
-        mask = _mask_for(resolved, segmentation, study.volumes)
-        path = write_answer(mask, ctx.label_values, form)
+        mask = _mask_for(resolved, segmentation, study.source_grids)
+        path = write_answer(mask, ctx.target.label_values, form)
         logger.info(
             "%s: checkpoint %s, used %s, ml %s, ms %s", resolved.study, params["checkpoint"],
             params["used"], params["volumes_ml"], params["latencies_ms"],
         )  # fmt: skip
-        return str(path), {**params, "label_names": names_in(mask.array, ctx.label_values)}
+        return str(path), {**params, "label_names": names_in(mask.array, ctx.target.label_values)}
 
 
 def _mask_for(
-    resolved: ResolvedImage, answer: Segmentation, volumes: Mapping[str, Volume]
+    resolved: ResolvedImage, answer: Segmentation, source_grids: Mapping[str, Grid]
 ) -> Volume:
-    """The label map on the grid of the image the client sees."""
+    """The label map on the grid of the image that the client sees."""
     if resolved.whole:
         return answer.label_map
-    return to_grid(answer.label_map, volumes[resolved.sequence].grid, order=0, fill=0)
+    return to_grid(answer.label_map, source_grids[resolved.sequence], order=0, fill=0)

@@ -14,6 +14,7 @@ from trainers.zeus import ZeusTrain
 from zeus_app.server.interactive.click_request import BACKGROUND
 from zeus_app.server.lifecycle import cpu_priority as priority
 from zeus_app.server.lifecycle.start import open_or_exit, serve
+from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.inference import run_inference, skip_failed
 from zeus_app.server.tasks.scoring import DiceScoring
@@ -40,7 +41,7 @@ class ZeusApp(MONAILabelApp):
             name=f"Zeus - {target.name}",
             description=f"{target.instance} in multi-sequence MRI; not for diagnosis",
             # A list, to which OHIF adds; Slicer asks deepedit models for what it finds in it.
-            labels=[*self.context.label_values, BACKGROUND],
+            labels=[*self.context.target.label_values, BACKGROUND],
         )
         self._auto_update_scoring = False  # else a process starts at every click of Next
 
@@ -80,8 +81,13 @@ class ZeusApp(MONAILabelApp):
         }[kind]
 
     def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Run a task; unlike the stock method it keeps the image's id and takes no path."""
-        return run_inference(self.tasks("model"), request, self.context.datastore)
+        """Run a task on the image id `request["image"]`; unlike the stock method, never a path."""
+        catalogue = self.context.datastore.catalogue
+        return self.infer_image(request, catalogue.resolve(str(request.get("image"))))
+
+    def infer_image(self, request: Mapping[str, Any], resolved: ResolvedImage) -> dict[str, Any]:
+        """Run a task on an image that is resolved already."""
+        return run_inference(self.tasks("model"), request, resolved, self.context.datastore)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; one that cannot be used does not end the others."""

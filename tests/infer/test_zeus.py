@@ -30,7 +30,9 @@ def answered(label_map: Volume) -> Segmentation:
 
 def asked(sequence: str, *, whole: bool) -> ResolvedImage:
     sources = {name: NiftiSource(Path(f"{name}.nii")) for name in ("T2", "ADC")}
-    return ResolvedImage(StudyFiles("s", sources, patient="s"), sequence, whole=whole, guest=False)
+    return ResolvedImage(
+        StudyFiles("s", sources, patient="s"), sequence, whole=whole, is_temporary=False
+    )
 
 
 def labels_on(on: Grid) -> Volume:
@@ -82,9 +84,7 @@ def test_the_mask_for_another_sequence_is_what_simpleitk_and_nibabel_look_up(
     name: str, codes: str
 ) -> None:
     label, adc = labels_on(in_order(T2, "LPS")), in_order(ADC_GRIDS[name], codes)
-    image = Volume(np.zeros(adc.shape, np.float32), adc.affine_ras)
-    volumes = {"T2": Volume(np.zeros(T2.shape, np.float32), T2.affine_ras), "ADC": image}
-    mask = _mask_for(asked("ADC", whole=False), answered(label), volumes)
+    mask = _mask_for(asked("ADC", whole=False), answered(label), {"T2": T2, "ADC": adc})
     assert mask.grid.matches(adc) and mask.array.dtype == np.uint8
     assert set(np.unique(mask.array)) == {0, 1, 2}
     np.testing.assert_array_equal(mask.array, by_simpleitk(label, adc))
@@ -94,7 +94,6 @@ def test_the_mask_for_another_sequence_is_what_simpleitk_and_nibabel_look_up(
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_mask_for_the_reference_or_the_whole_study_is_the_answer_itself(whole: bool) -> None:
     label = labels_on(in_order(T2, "LAS"))
-    volumes = {"T2": Volume(np.zeros(label.array.shape, np.float32), label.affine_ras)}
-    mask = _mask_for(asked("T2", whole=whole), answered(label), volumes)
+    mask = _mask_for(asked("T2", whole=whole), answered(label), {"T2": label.grid})
     np.testing.assert_array_equal(mask.array, label.array)
     assert mask.grid.matches(label.grid)

@@ -28,10 +28,9 @@ from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch
 from zeus_app.settings.config import ZeusConfig
-from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
+from zeus_app.studies.opened import OpenedStudy, open_study
 from zeus_app.studies.read import read_study
-from zeus_app.studies.slices import slice_stack
 from zeus_app.targets import Label, Target
 from zeus_app.targets import Sequence as Wanted
 from zeus_app.training.checkpoint import Checkpoints
@@ -125,13 +124,17 @@ def segmenter(target: Target = TARGET, model: BrightIsObject | None = None) -> S
 
 
 def segmented(**volumes: Volume) -> Segmentation:
-    return segmenter().segment(Study("painted", volumes))
+    return segmenter().segment(opened(**volumes))
+
+
+def opened(**volumes: Volume) -> OpenedStudy:
+    return open_study(Study("painted", volumes), TARGET)
 
 
 def pictures_of(**volumes: Volume) -> npt.NDArray[np.floating]:
     """(M, S, 256, 256), what the model is shown."""
     whole = segmenter()
-    whole.segment(Study("painted", volumes))
+    whole.segment(opened(**volumes))
     return whole.model.seen.pixels
 
 
@@ -259,7 +262,10 @@ def test_slices_stored_from_the_top_down_come_back_from_the_top_down(tmp_path: P
         (tmp_path / name).mkdir()
         nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / name / "t2.nii.gz")
     found = find_studies(tmp_path, TARGET).studies
-    up, down = (segmenter().segment(read_study(found[n])).label_map for n in ("up", "down"))
+    up, down = (
+        segmenter().segment(open_study(read_study(found[n]), TARGET)).label_map
+        for n in ("up", "down")
+    )
     assert_mask(up, UPRIGHT, inside(UPRIGHT, STAIRS))
     np.testing.assert_array_equal(down.array, up.array[:, :, ::-1])
     np.testing.assert_allclose(down.affine_ras, downward, atol=1e-6)
@@ -332,7 +338,7 @@ def test_a_sequence_agrees_with_the_union_where_it_shows_the_same_label() -> Non
     whole = segmenter(
         TARGET.model_copy(update={"labels": labels}), BrightIsObjectHereAndMarkThere()
     )
-    answer = whole.segment(Study("painted", {"T2": stairs(UPRIGHT), "ADC": stairs(UPRIGHT)}))
+    answer = whole.segment(opened(T2=stairs(UPRIGHT), ADC=stairs(UPRIGHT)))
     # Equal probabilities go to the first label, so the union is T2's alone: in ADC all is another.
     assert answer.agreement == {"T2": 1.0, "ADC": 0.0}
 
@@ -341,7 +347,7 @@ FOUR_SLICES = grid((50, 40, 4), (1, 1, 4))
 
 
 def pictures(volumes: dict[str, Volume]) -> SliceStack:
-    return slice_stack(align_for(Study("painted", volumes), TARGET), TARGET.sequence_names)
+    return opened(**volumes).stack
 
 
 def slices_prepared(wanted: Sequence[Sequence[int]]) -> list[int]:

@@ -150,7 +150,7 @@ def test_a_file_sent_along_is_segmented_and_forgotten(
     mask, params = client.infer("zeus", "", {}, file=str(file))
     assert params["used"] == ["T2"] and nib.load(mask).shape == (24, 20, 6)
     originals = [path.name for path in server.state.rglob("originals/*")]
-    assert not any("guest" in name for name in originals)
+    assert not any("temporary" in name for name in originals)
 
 
 def test_an_upload_is_listed_inferred_and_survives_its_removal_from_the_list(

@@ -31,12 +31,12 @@ def test_those_who_want_a_study_while_it_is_read_wait_for_it() -> None:
 
     stacks: list[object] = []
     threads = [
-        threading.Thread(target=lambda: stacks.append(studies.stack("a", read))) for _ in range(3)
+        threading.Thread(target=lambda: stacks.append(studies.open("a", read))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     assert reading.wait(10)
-    other = studies.stack("b", lambda: study("b"))  # which need not wait for it
+    other = studies.open("b", lambda: study("b"))  # which need not wait for it
     go_on.set()
     for thread in threads:
         thread.join(10)
@@ -49,7 +49,7 @@ def test_the_study_used_longest_ago_is_closed_first() -> None:
     reads: list[str] = []
 
     def open_study(name: str) -> None:
-        studies.stack(name, lambda: reads.append(name) or study(name))
+        studies.open(name, lambda: reads.append(name) or study(name))
 
     for name in ("a", "b", "a", "c", "a", "b"):
         open_study(name)

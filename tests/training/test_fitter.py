@@ -15,6 +15,7 @@ from zeus_app.errors import InputError
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.state import state_folder
+from zeus_app.studies.opened import OpenedStudy, open_study
 from zeus_app.targets import Target, load_target
 from zeus_app.training.fitter import part_of
 from zeus_app.types import Grid, Guidance, LabelledStudy, Study, Volume
@@ -29,6 +30,10 @@ def read_study(seed: int) -> Study:
     noise[:8] = 0
     noise[12:20, 12:20] = 900
     return Study(f"s{seed}", {"T2": Volume(noise, AFFINE)})
+
+
+def opened(seed: int) -> OpenedStudy:
+    return open_study(read_study(seed), load_target("phantom"))
 
 
 def read_label() -> Volume:
@@ -147,11 +152,11 @@ def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_pa
     def fail(*_: object) -> None:
         raise RuntimeError("the power went")
 
-    before = segmenter.segment(read_study(1)).label_map.array
+    before = segmenter.segment(opened(1)).label_map.array
     weights = {k: v.clone() for k, v in segmenter.model.trainable.state_dict().items()}
     with pytest.raises(RuntimeError):
         segmenter.fit([labelled(1), labelled(2)], QUICK, progress=fail)
-    np.testing.assert_array_equal(segmenter.segment(read_study(1)).label_map.array, before)
+    np.testing.assert_array_equal(segmenter.segment(opened(1)).label_map.array, before)
     for name, value in segmenter.model.trainable.state_dict().items():
         assert torch.equal(value, weights[name]), name
 
@@ -183,7 +188,7 @@ def test_a_checkpoint_of_other_labels_is_refused_and_says_which(tmp_path: Path) 
     swapped = tmp_path / "swapped.yaml"
     swapped.write_text(yaml_with_labels_turned(load_target("phantom")), encoding="utf-8")
     with pytest.raises(InputError, match="labels: lesion 1, cyst 2 then, cyst 2, lesion 1 now"):
-        a_segmenter(tmp_path, str(swapped)).segment(read_study(1))
+        a_segmenter(tmp_path, str(swapped)).segment(opened(1))
 
 
 def yaml_with_labels_turned(target: Target) -> str:
@@ -193,9 +198,7 @@ def yaml_with_labels_turned(target: Target) -> str:
 
 def test_a_u_net_refuses_instructions_it_could_not_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="reads no text"):
-        a_segmenter(tmp_path).segment(
-            read_study(1), guidance=Guidance({("T2", "lesion"): "bright"})
-        )
+        a_segmenter(tmp_path).segment(opened(1), guidance=Guidance({("T2", "lesion"): "bright"}))
 
 
 def test_a_model_without_a_projection_cannot_learn_one_first(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from zeus_app.pipeline.instructor import check_scope
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, Prepared
 from zeus_app.settings.config import TrainConfig, ZeusConfig
-from zeus_app.studies.align import AlignedStudy, align_for, to_grid
-from zeus_app.studies.slices import slice_stack, to_voxels
+from zeus_app.studies.align import to_grid
+from zeus_app.studies.opened import OpenedStudy
+from zeus_app.studies.slices import to_voxels
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
 from zeus_app.training.fitter import Fitter
@@ -32,7 +33,6 @@ from zeus_app.types import (
     Segmentation,
     SliceFrame,
     SliceStack,
-    Study,
     Volume,
 )
 
@@ -98,12 +98,12 @@ class Segmenter:
         return version
 
     def segment(
-        self, study: Study, *, guidance: Guidance | None = None, report: Report = silent
+        self, study: OpenedStudy, *, guidance: Guidance | None = None, report: Report = silent
     ) -> Segmentation:
         """Segment one study.
 
         Args:
-            study: its sequences, as stored.
+            study: its slices and grids; `studies.opened.open_study` makes them of a Study.
             guidance: what the user wishes of the instructions.
             report: told about each batch; may raise CancelledError.
 
@@ -111,35 +111,33 @@ class Segmenter:
             Label maps on the source grid of the target's reference sequence.
 
         Raises:
-            InputError: the study cannot be read this way; says why.
+            InputError: the guidance does not fit this server's settings, or the served weights do
+                not fit this model.
         """
         guidance = guidance or Guidance()
         check_scope(guidance.scope, self.config.instruction)
         watch = Stopwatch()
         with watch.stage("load weights"):
             version = self.reload()
-        report("aligning", 0, 1)
-        with watch.stage("align"):
-            aligned = align_for(study, self.target)
-            stack = slice_stack(aligned, self.target.sequence_names)
         with watch.stage("encode and instruct"):
-            prepared = self.model.prepare(stack, guidance=guidance, report=report, keep_pixels=True)
-        maps = self._decode(prepared, stack.frame, watch, report)
-        union, *branches = [self._restored(indices, aligned, study) for indices in maps]
+            prepared = self.model.prepare(
+                study.stack, guidance=guidance, report=report, keep_pixels=True
+            )
+        maps = self._decode(prepared, study.stack.frame, watch, report)
+        union, *branches = [self._restored(indices, study) for indices in maps]
         # Those of this study's sequences; early fusion has none.
         own = {
             name: volume
             for name, volume in zip(self.model.branches, branches, strict=True)
-            if name in aligned.volumes
+            if name in study.used
         }
-        sequences = self.target.sequence_names
         return Segmentation(
             study_id=study.id,
             label_map=union,
             sequence_label_maps=own,
             instructions=prepared.instructions,
-            used=tuple(name for name in sequences if name in aligned.volumes),
-            missing=tuple(name for name in sequences if name not in aligned.volumes),
+            used=study.used,
+            missing=study.missing,
             agreement=self._agreement(own, union),
             volumes_ml=self._volumes_ml(union),
             latencies_ms=watch.latencies_ms,
@@ -267,12 +265,11 @@ class Segmenter:
         both += [unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])]
         return list(torch.stack(both, dim=1).cpu().numpy())
 
-    def _restored(self, indices: LabelArray, aligned: AlignedStudy, study: Study) -> Volume:
+    def _restored(self, indices: LabelArray, study: OpenedStudy) -> Volume:
         """Label indices on the canonical grid -> the target's values on the source grid."""
         values = np.array([0, *(label.value for label in self.target.labels)], np.uint8)
-        on_grid = Volume(values[indices], aligned.grid.affine_ras)
-        source = study.volumes[aligned.reference].grid
-        return to_grid(on_grid, source, order=0, fill=0.0)
+        on_grid = Volume(values[indices], study.grid.affine_ras)
+        return to_grid(on_grid, study.source_grid, order=0, fill=0.0)
 
     def _agreement(self, own: Mapping[str, Volume], union: Volume) -> dict[str, float]:
         values = [label.value for label in self.target.labels]

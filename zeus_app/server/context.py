@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder
 from zeus_app.studies.candidates import files_of
-from zeus_app.studies.read import read_one_file, read_study
+from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
 from zeus_app.targets import Target, target_of
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.types import SliceStack, StudyFiles
+from zeus_app.types import StudyFiles
 
 _MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
@@ -40,7 +41,7 @@ class ServerContext:
         checkpoints: the versions of the weights.
         jobs: running inferences.
         click_history: what each user clicked.
-        preparer: encodes what clients open.
+        background_encoder: encodes the studies that clients open.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -50,9 +51,9 @@ class ServerContext:
         self.datastore = StudyDatastore(folder, target, state)
         self.checkpoints = Checkpoints(state.checkpoints)
         self.click_history = ClickHistory(state.clicks)
-        self._open = SliceStackCache(target, limit_bytes=config.open_mib * (1 << 20))
+        self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * (1 << 20))
         self.jobs = Jobs(waiting=config.waiting)
-        self.preparer = BackgroundEncoder(
+        self.background_encoder = BackgroundEncoder(
             self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to)
         )
         self._lock = threading.Lock()
@@ -76,10 +77,19 @@ class ServerContext:
                 self._clicks = build_clicks(self.config, self.state, beside=segmenter)
             return self._clicks
 
-    def pictures_of(self, resolved: ResolvedImage) -> SliceStack:
-        """A study's pictures, read when they are first wanted and kept while it is worked on."""
+    def open_study(self, resolved: ResolvedImage) -> OpenedStudy:
+        """Return a study from the slice-stack cache, or read, align and slice it.
+
+        Inferences, clicks and background encoding all open studies here.
+
+        Raises:
+            InputError: the study cannot be read or aligned. A study that cannot be read is taken
+                off the list of studies.
+        """
         read = partial(self.datastore.catalogue.read, resolved)
-        return self._open.stack(_version_of(resolved.files), read)
+        opened = self._opened_studies.open(_version_of(resolved.files), read)
+        # The same files have another id in each request of a session.
+        return replace(opened, id=resolved.study)
 
     @property
     def served(self) -> str:
@@ -87,45 +97,51 @@ class ServerContext:
         served = self.checkpoints.served()
         return served.version if served else UNTRAINED
 
-    def opened(self, image_id: str) -> None:
-        """A client opened a study: prepare it, unless the settings say no."""
+    def encode_opened(self, resolved: ResolvedImage) -> None:
+        """Encode a study in the background because a client opened it, if the settings allow."""
         if self.config.prepare:
-            self._prepare(self.datastore.catalogue.resolve(image_id).files)
+            self.encode(resolved)
 
-    def clicked(self, resolved: ResolvedImage, at: int, slices: int) -> None:
-        """A user clicked on an axial slice: prepare its study from there on, both ways."""
-        if self.config.prepare and not resolved.guest:
-            nearest = tuple(sorted(range(slices), key=lambda s: abs(s - at)))
-            self._prepare(resolved.files, first=nearest, again=False)
+    def encode_around(self, resolved: ResolvedImage, slice_index: int, slices: int) -> None:
+        """Encode a study in the background after a click, if the settings allow.
 
-    def prepare(self, image_id: str, slices: tuple[int, ...]) -> str:
-        """Prepare a study because a client asks for it, these slices first; returns its id."""
-        files = self.datastore.catalogue.resolve(image_id).files
-        self._prepare(files, first=slices)
-        return files.id
+        Args:
+            resolved: the clicked image.
+            slice_index: the clicked axial slice on the canonical grid. It is encoded first, then
+                its neighbours on both sides.
+            slices: number of axial slices.
+        """
+        if self.config.prepare and not resolved.is_temporary:
+            nearest = tuple(sorted(range(slices), key=lambda s: abs(s - slice_index)))
+            self.encode(resolved, first=nearest, again=False)
 
-    def opened_session(self, session: str, image: Path) -> None:
-        """A client sent the file, or the folder of one study, at `image`: prepare it likewise."""
-
-        def read() -> SliceStack:
-            return self._read(read_one_file(image, self.target, session))
-
+    def encode_session(self, session: str, image: Path) -> None:
+        """Encode the file, or the folder of one study, of a new session, if the settings allow."""
         if self.config.prepare:
-            self.preparer.open(f"session {session}", session, read)
+            temporary_study = self.datastore.catalogue.temporary_study
+            self.background_encoder.open(
+                f"session {session}",
+                session,
+                lambda: self.open_study(temporary_study(image, session)).stack,
+            )
 
-    def _prepare(
-        self, files: StudyFiles, *, first: tuple[int, ...] = (), again: bool = True
+    def encode(
+        self, resolved: ResolvedImage, *, first: tuple[int, ...] = (), again: bool = True
     ) -> None:
-        read = partial(self._read, files)
-        self.preparer.open(files.id, _version_of(files), read, first=first, again=again)
+        """Encode a study in the background.
 
-    def _read(self, files: StudyFiles) -> SliceStack:
-        return self._open.stack(_version_of(files), partial(read_study, files))
-
-    @property
-    def label_values(self) -> dict[str, int]:
-        """Label name -> value in label maps."""
-        return {label.name: label.value for label in self.target.labels}
+        Args:
+            resolved: an image of the study.
+            first: axial slices on the canonical grid that are encoded before the others.
+            again: whether to encode a study that was encoded lately.
+        """
+        self.background_encoder.open(
+            resolved.study,
+            _version_of(resolved.files),
+            lambda: self.open_study(resolved).stack,
+            first=first,
+            again=again,
+        )
 
     def log_what_was_found(self) -> None:
         """One line for the studies, one for each problem and for labels without a study."""

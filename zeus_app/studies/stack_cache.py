@@ -1,65 +1,66 @@
-"""Studies that somebody works on: their pictures stay in memory, so that a click reads no file."""
+"""A cache of opened studies, so that a click or a repeated inference reads no file."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from zeus_app.studies.align import align_for
-from zeus_app.studies.slices import slice_stack
+from zeus_app.studies.opened import OpenedStudy, open_study
 from zeus_app.targets import Target
-from zeus_app.types import SliceStack, Study
+from zeus_app.types import Study
 
 
 class SliceStackCache:
-    """The stacks of the studies used last, up to a size.
+    """An LRU cache of opened studies, bounded by the size of their slices.
 
     Args:
-        target: says which sequences are wanted.
-        limit_bytes: of all pictures together; the newest study stays whatever its size.
+        target: says which sequences are cut into slices.
+        limit_bytes: bound on all slices together. The newest study stays whatever its size.
     """
 
     def __init__(self, target: Target, *, limit_bytes: int) -> None:
         self._target, self._limit = target, limit_bytes
         self._lock = threading.Lock()
-        self._stacks: OrderedDict[Hashable, SliceStack] = OrderedDict()
+        self._studies: OrderedDict[Hashable, OpenedStudy] = OrderedDict()
         self._reading: dict[Hashable, threading.Lock] = {}
 
-    def stack(self, key: Hashable, read: Callable[[], Study]) -> SliceStack:
-        """A study's pictures.
+    def open(self, key: Hashable, read: Callable[[], Study]) -> OpenedStudy:
+        """Return a study from the cache, or read and open it.
+
+        Threads that ask for the same key while it is read wait for that one reading.
 
         Args:
             key: names the study and the version of its files.
-            read: reads it; called only when it is not open.
+            read: reads the study; called only when the key is not in the cache.
 
         Raises:
-            InputError: it cannot be aligned.
+            InputError: the study cannot be aligned.
         """
-        if (known := self._known(key)) is not None:
-            return known
+        if (cached := self._cached(key)) is not None:
+            return cached
         with self._lock:
             reading = self._reading.setdefault(key, threading.Lock())
-        with reading:  # whoever else asks for it waits, and finds it
-            if (known := self._known(key)) is not None:
-                return known
+        with reading:
+            if (cached := self._cached(key)) is not None:
+                return cached
             try:
-                stack = slice_stack(align_for(read(), self._target), self._target.sequence_names)
+                opened = open_study(read(), self._target)
                 with self._lock:
-                    self._stacks[key] = stack
-                    self._close_the_oldest()
+                    self._studies[key] = opened
+                    self._evict()
             finally:
                 self._reading.pop(key, None)
-            return stack
+            return opened
 
-    def _known(self, key: Hashable) -> SliceStack | None:
+    def _cached(self, key: Hashable) -> OpenedStudy | None:
         with self._lock:
-            if key in self._stacks:
-                self._stacks.move_to_end(key)
-            return self._stacks.get(key)
+            if key in self._studies:
+                self._studies.move_to_end(key)
+            return self._studies.get(key)
 
-    def _close_the_oldest(self) -> None:
-        while len(self._stacks) > 1 and sum(map(_bytes, self._stacks.values())) > self._limit:
-            self._stacks.popitem(last=False)
+    def _evict(self) -> None:
+        while len(self._studies) > 1 and sum(map(_bytes, self._studies.values())) > self._limit:
+            self._studies.popitem(last=False)
 
 
-def _bytes(stack: SliceStack) -> int:
-    return int(stack.pixels.nbytes)
+def _bytes(opened: OpenedStudy) -> int:
+    return int(opened.stack.pixels.nbytes)

@@ -96,6 +96,11 @@ class Target(BaseModel):
         return tuple(label.name for label in self.labels)
 
     @property
+    def label_values(self) -> dict[str, int]:
+        """Label name -> value in label maps, in channel order."""
+        return {label.name: label.value for label in self.labels}
+
+    @property
     def sequence_names(self) -> tuple[str, ...]:
         """The M sequence names, in branch order."""
         return tuple(sequence.name for sequence in self.sequences)

@@ -1,6 +1,7 @@
-"""A model that is fast and predictable: a lesion is where T2 exceeds what a training learnt.
+"""A model that is fast and predictable: a lesion is where T2 exceeds a learnt threshold.
 
-Untrained it marks nothing. A training learns the lowest T2 value inside the labels.
+Untrained it marks nothing. A training learns 0.9 times the lowest T2 value inside the labels, where
+values are those of the windowed slices, from 0 to 1.
 """
 
 import os
@@ -12,7 +13,9 @@ import torch
 
 from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
-from zeus_app.studies.align import align, to_grid
+from zeus_app.studies.align import to_grid
+from zeus_app.studies.opened import OpenedStudy, open_study
+from zeus_app.studies.slices import to_voxels
 from zeus_app.targets import target_of
 from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 from zeus_app.training.loop import Epoch, TrainResult
@@ -27,6 +30,13 @@ RELEASE = os.environ.get("FAKE_RELEASE", "")  # with it, the slow study ends whe
 def build_segmenter(config: Any, state: Any) -> Any:
     lookup("profile", config.profile, {"reference-small": None})
     return FakeSegmenter(target_of(config), Checkpoints(state.checkpoints))
+
+
+def windowed_reference(study: OpenedStudy) -> Volume:
+    """The reference sequence on its source grid, in the slices' values from 0 to 1."""
+    index = study.stack.sequences.index(study.reference)
+    voxels = to_voxels(study.stack.pixels[index], study.stack.frame)
+    return to_grid(Volume(voxels, study.grid.affine_ras), study.source_grid, order=0, fill=0)
 
 
 def take_time(study: Any, report: Any) -> None:
@@ -58,18 +68,16 @@ class FakeSegmenter:
 
     def segment(self, study: Any, *, guidance: Any = None, report: Any) -> Segmentation:
         texts = guidance.texts if guidance else {}
-        reference = self.target.reference_of(tuple(study.volumes))
-        align(study, reference)
         take_time(study, report)
         served = self.checkpoints.served()
         version = served.version if served else "untrained"
-        volume = study.volumes[reference]
+        volume = windowed_reference(study)
         mask = np.zeros(volume.array.shape, np.uint8)
         if served:
             learnt = self.checkpoints.load(version, fitted_to={})["threshold"]
             mask[volume.array >= float(learnt)] = 1
         label_map = Volume(mask, volume.affine_ras)
-        used = tuple(name for name in self.target.sequence_names if name in study.volumes)
+        used = study.used
         return Segmentation(
             study_id=study.id,
             label_map=label_map,
@@ -86,7 +94,7 @@ class FakeSegmenter:
                 for label in self.target.label_names
             ),
             used=used,
-            missing=tuple(name for name in self.target.sequence_names if name not in used),
+            missing=study.missing,
             agreement=dict.fromkeys(used, 1.0),
             volumes_ml={"lesion": float(mask.sum() * label_map.grid.voxel_ml)},
             latencies_ms={"all": 1.0},
@@ -99,10 +107,9 @@ class FakeSegmenter:
         values = []
         for done, labelled in enumerate(studies, start=1):
             report("preparing studies", done, len(studies))
-            study, label = labelled.read_study(), labelled.read_label()
-            reference = self.target.reference_of(tuple(study.volumes))
-            on_grid = to_grid(label, study.volumes[reference].grid, order=0, fill=0)
-            values.append(study.volumes[reference].array[on_grid.array > 0].min())
+            volume = windowed_reference(open_study(labelled.read_study(), self.target))
+            label = to_grid(labelled.read_label(), volume.grid, order=0, fill=0)
+            values.append(volume.array[label.array > 0].min())
         if config.seed == 13:
             raise InputError("an unlucky seed", expected="another", remedy="choose one")
         epochs = tuple(
@@ -112,7 +119,7 @@ class FakeSegmenter:
         for epoch in epochs:
             progress(epoch, 1, 1)
         info = self.checkpoints.publish(
-            {"threshold": torch.tensor(min(values))},
+            {"threshold": torch.tensor(0.9 * min(values))},
             CheckpointInfo("", "", epochs[-1].number, 0.5, tuple(s.id for s in studies), (), {}),
         )
         return TrainResult(info, epochs, "all epochs done")

@@ -189,48 +189,53 @@ def opened(tmp_path: Path, **conf: str) -> ServerContext:
 def test_the_setting_turns_off_what_happens_unasked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, prepared = opened(tmp_path, prepare="false"), []
-    monkeypatch.setattr(place.preparer, "open", lambda name, *_, **how: prepared.append(name))
-    place.opened("alpha")
-    place.opened_session("1", tmp_path)
-    place.clicked(place.datastore.catalogue.resolve("alpha"), 1, 3)
+    ctx, prepared = opened(tmp_path, prepare="false"), []
+    monkeypatch.setattr(
+        ctx.background_encoder, "open", lambda name, *_, **how: prepared.append(name)
+    )
+    alpha = ctx.datastore.catalogue.resolve("alpha")
+    ctx.encode_opened(alpha)
+    ctx.encode_session("1", tmp_path)
+    ctx.encode_around(alpha, 1, 3)
     assert prepared == []
-    place.prepare("alpha", (2,))
+    ctx.encode(alpha, first=(2,))
     assert prepared == ["alpha"]
 
 
 def test_a_sequence_that_is_opened_stands_for_its_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, read = opened(tmp_path), []
+    ctx, read = opened(tmp_path), []
     monkeypatch.setattr(
-        place.preparer, "open", lambda name, _, pictures, **how: read.append((name, pictures()))
+        ctx.background_encoder,
+        "open",
+        lambda name, _, stack, **how: read.append((name, stack())),
     )
-    place.opened("alpha/FLAIR")
+    ctx.encode_opened(ctx.datastore.catalogue.resolve("alpha/FLAIR"))
     ((name, stack),) = read
     assert name == "alpha" and stack.tissue.any(axis=1).all() and stack.sequences == ("T2", "FLAIR")
 
 
-def test_a_click_and_its_preparation_read_a_study_once(
+def test_an_inference_a_click_and_the_background_read_a_study_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, stacks = opened(tmp_path), []
+    ctx, stacks = opened(tmp_path), []
     monkeypatch.setattr(
-        place.preparer, "open", lambda name, _, pictures, **how: stacks.append(pictures())
+        ctx.background_encoder, "open", lambda name, _, stack, **how: stacks.append(stack())
     )
-    asked = place.datastore.catalogue.resolve("alpha")
-    seen = place.pictures_of(asked)
-    place.clicked(asked, 1, 3)
-    place.opened("alpha")
+    alpha = ctx.datastore.catalogue.resolve("alpha")
+    seen = ctx.open_study(alpha).stack
+    ctx.encode_around(alpha, 1, 3)
+    ctx.encode_opened(alpha)
     assert [stack is seen for stack in stacks] == [True, True]
 
 
 def test_around_a_click_a_study_is_prepared_from_there_on_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, opened_at = opened(tmp_path), []
-    monkeypatch.setattr(place.preparer, "open", lambda *_, **how: opened_at.append(how))
-    place.clicked(place.datastore.catalogue.resolve("alpha"), 3, 6)
+    ctx, opened_at = opened(tmp_path), []
+    monkeypatch.setattr(ctx.background_encoder, "open", lambda *_, **how: opened_at.append(how))
+    ctx.encode_around(ctx.datastore.catalogue.resolve("alpha"), 3, 6)
     assert opened_at == [{"first": (3, 2, 4, 1, 5, 0), "again": False}]
 
 

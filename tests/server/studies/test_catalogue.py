@@ -22,8 +22,7 @@ def test_a_session_s_image_has_one_grid_for_all_requests_and_few_are_remembered(
         path = tmp_path / f"case{number}_t2.nii.gz"
         if not path.exists():
             save(path, head(number, (24 + number, 20, 6)), affine())
-        with known.guest(path) as image_id:
-            grid = known.grid(known.resolve(image_id))
+        grid = known.grid(known.temporary_study(path))
         assert grid.shape == (24 + number, 20, 6)
         assert np.array_equal(grid.affine_ras, affine())
     assert len(known._grids) == 2

@@ -34,7 +34,7 @@ def prior_of(ctx: ServerContext, clicked: ClickRequest, resolved: ResolvedImage)
         return None
     if clicked.prior == "text":
         with ctx.jobs.job(resolved.study) as report:
-            study = ctx.datastore.catalogue.read(resolved)
+            study = ctx.open_study(resolved)
             answer = ctx.segmenter.segment(study, guidance=clicked.guidance, report=report)
             return answer.label_map
     if clicked.prior == "original":

@@ -1,8 +1,6 @@
 """Routes around clicks: masks to start from, and what was said so far."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, UploadFile
@@ -11,6 +9,7 @@ from monailabel.endpoints.user.auth import User
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_history import as_json
 from zeus_app.server.interactive.initial_masks import keep_upload
+from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.zeus import ANNOTATOR, USER, logged_in
 
 
@@ -47,9 +46,7 @@ def click_routes(context: Callable[[], ServerContext]) -> APIRouter:
         """Keep scribbles (2 beside the label, 3 on it), or a mask to start from."""
         ctx, user = context(), logged_in(who).get("user", user)
         resolved = ctx.datastore.catalogue.resolve(study)
-        with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
-            path = Path(folder) / (Path(file.filename or "").name or f"{kind}.nii.gz")
-            path.write_bytes(file.file.read())
+        with saved_upload(file, default_name=f"{kind}.nii.gz") as path:
             keep_upload(ctx, user, resolved, kind, path)
         return {"study": resolved.study, "user": user, "kept": kind}
 

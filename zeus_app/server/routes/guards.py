@@ -6,7 +6,6 @@ Inferences have threads of their own, so that however many wait, the others find
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,9 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.single_flight import SingleFlight
 from zeus_app.server.routes.forms import json_object
+from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.zeus import ADMIN, ANNOTATOR, USER, logged_in
+from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.settings.registry import lookup
 
 Params = Annotated[dict[str, Any] | None, Body()]
@@ -37,8 +38,8 @@ class GuardedApp(Protocol):
 
     context: ServerContext
 
-    def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Run an inference task."""
+    def infer_image(self, request: Mapping[str, Any], resolved: ResolvedImage) -> dict[str, Any]:
+        """Run an inference task on an image."""
 
     def tasks(self, kind: str) -> Mapping[str, Any]:
         """Name -> task of a kind: model, trainer, strategy or scoring method."""
@@ -94,12 +95,13 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
             )
 
         def work() -> dict[str, Any]:
-            with _image_id(here, image, session_id, file) as image_id:
-                return here.infer({**request, "model": model, "image": image_id})
+            with _resolved(here, image, session_id, file) as resolved:
+                named = {"model": model, "image": resolved.image_id}
+                return here.infer_image({**request, **named}, resolved)
 
-        resolved = [model, image, request, here.context.served]
-        alike = file is None and task.is_idempotent(request)
-        key = json.dumps(resolved, sort_keys=True) if alike else ""
+        parts = [model, image, request, here.context.served]
+        is_shared = file is None and task.is_idempotent(request)
+        key = json.dumps(parts, sort_keys=True) if is_shared else ""
         result = await flight.answer(work, key=key, http=http, jobs=here.context.jobs)
         return await run_in_threadpool(
             send_response, here.datastore(), result, output, background_tasks
@@ -115,17 +117,21 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
 
 
 @contextmanager
-def _image_id(
+def _resolved(
     app: GuardedApp, image: str, session_id: str, file: UploadFile | None
-) -> Iterator[str]:
-    """The id of what is to be segmented: never a path, so that no path can be asked for."""
+) -> Iterator[ResolvedImage]:
+    """Resolve the image of an inference. A path of the client is never opened.
+
+    Of several, the file counts before the session, and the session before the image id.
+
+    Raises:
+        InputError: there is no file, session or image id, or its study cannot be used.
+        UnknownNameError: no such session or image id.
+    """
     catalogue = app.context.datastore.catalogue
     if file is not None:
-        with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
-            path = Path(folder) / (Path(file.filename or "").name or "image.nii.gz")
-            path.write_bytes(file.file.read())
-            with catalogue.guest(path) as image_id:
-                yield image_id
+        with saved_upload(file, default_name="image.nii.gz") as path:
+            yield catalogue.temporary_study(path)
     elif session_id:
         session = app.sessions().get_session(session_id)
         if session is None:
@@ -134,10 +140,9 @@ def _image_id(
                 expected="a session that has not expired",
                 remedy="make one with PUT /session/",
             )
-        with catalogue.guest(Path(session.image)) as image_id:
-            yield image_id
+        yield catalogue.temporary_study(Path(session.image))
     elif image:
-        yield image
+        yield catalogue.resolve(image)
     else:
         raise InputError(
             "an inference of nothing", expected="image, session_id or a file", remedy="name one"
@@ -199,7 +204,7 @@ def _add_next_and_score(router: APIRouter, app: Callable[[], GuardedApp]) -> Non
                     raise
                 continue  # the one chosen turned out unusable and is off the list: choose again
             if found:
-                app().context.opened(found["id"])
+                app().context.encode_opened(studies.resolve(found["id"]))
             return found
 
     @router.post("/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR])

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, File, UploadFile
-from monailabel.endpoints import datastore as stock_datastore
+from fastapi.responses import FileResponse
 from monailabel.endpoints import session as stock_session
+from monailabel.utils.others.generic import get_mime_type
 
 from zeus_app.errors import InputError
 from zeus_app.server.routes.guards import GuardedApp
@@ -29,9 +30,11 @@ def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     @router.get("/datastore/image", tags=["Datastore"], dependencies=[USER])
     def download_image(image: str) -> Any:
         """A study's reference volume, or the sequence named."""
-        found = stock_datastore.download_image(image)
-        app().context.opened(image)
-        return found
+        ctx = app().context
+        resolved = ctx.datastore.catalogue.resolve(image)
+        path = ctx.datastore.catalogue.volume_file(resolved)
+        ctx.encode_opened(resolved)
+        return FileResponse(path, media_type=get_mime_type(str(path)), filename=path.name)
 
     @router.put("/session/", tags=["Session"], dependencies=[USER])
     def create_session(
@@ -45,7 +48,7 @@ def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
             _check_archive(files[0])
         made = stock_session.create_session(background_tasks, uncompress, expiry, files)
         image = Path(made["session_info"]["image"])
-        app().context.opened_session(made["session_id"], image)
+        app().context.encode_session(made["session_id"], image)
         return made
 
     return router

@@ -4,9 +4,7 @@ The stock ones fail on a form that is no JSON, and forget what an uploaded file 
 is what tells its sequence.
 """
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
@@ -17,6 +15,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.routes.forms import json_object
 from zeus_app.server.routes.guards import GuardedApp
+from zeus_app.server.routes.saved_upload import saved_upload
 
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
 Text = Annotated[str, Form()]
@@ -44,9 +43,7 @@ def _add_image(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
     ) -> dict[str, str]:
         """Keep an image as a study of one sequence."""
         info = {**json_object(params), "user": user.username}
-        with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
-            path = Path(folder) / (Path(file.filename or "").name or "image.nii.gz")
-            path.write_bytes(file.file.read())
+        with saved_upload(file, default_name="image.nii.gz") as path:
             return {"image": app().datastore().add_image(image, str(path), info)}
 
 

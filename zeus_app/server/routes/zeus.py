@@ -78,7 +78,7 @@ def _add_progress(router: APIRouter, context: Callable[[], ServerContext]) -> No
         running = bool(processes("train"))
         return {
             "inference": ctx.jobs.as_json(),
-            "preparing": ctx.preparer.as_json(),
+            "preparing": ctx.background_encoder.as_json(),
             "training": {"running": running, **training} if training else {"running": running},
         }
 
@@ -96,8 +96,8 @@ def _add_preparation(router: APIRouter, context: Callable[[], ServerContext]) ->
         They are counted from the feet, on the canonical grid, as in an answer's instructions.
         """
         ctx = context()
-        ctx.prepare(study, _numbers(slices))
-        return {"preparing": ctx.preparer.as_json()}
+        ctx.encode(ctx.datastore.catalogue.resolve(study), first=_numbers(slices))
+        return {"preparing": ctx.background_encoder.as_json()}
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""Which studies the server knows, and what an image id of a client means.
+"""The studies that the server knows, and the meaning of a client's image id.
 
-An id is a study, or `study/sequence`. Besides the studies of the folder there are uploads, which
-stay, and guests: files of a session or of a single request, known only while it runs.
+An image id is `study` or `study/sequence`. Studies come from the studies folder or from uploads.
+The files of a session, or of a single request, are a temporary study: no id of a client names it.
 """
 
 import logging
@@ -38,24 +38,29 @@ _SEQUENCE_MARK = "~"  # in an upload's file name, between its id, which has none
 
 @dataclass(frozen=True)
 class ResolvedImage:
-    """What an image id stands for.
+    """The study and sequence that an image id names.
 
     Attributes:
-        files: the whole study.
-        sequence: the sequence whose grid the client sees: the one named, or the reference.
-        whole: whether the id named the study and not one of its sequences.
-        guest: whether the study is known for this request alone.
+        files: the files of the whole study.
+        sequence: the sequence whose grid the client sees: the named one, or the reference.
+        whole: True if the id named the study, False if it named one sequence.
+        is_temporary: True for the files of a session or of a single request.
     """
 
     files: StudyFiles
     sequence: str
     whole: bool
-    guest: bool
+    is_temporary: bool
 
     @property
     def study(self) -> str:
         """The study's id."""
         return self.files.id
+
+    @property
+    def image_id(self) -> str:
+        """The id that names this image: `study` or `study/sequence`."""
+        return self.study if self.whole else f"{self.study}/{self.sequence}"
 
     @property
     def source(self) -> VolumeSource:
@@ -64,7 +69,7 @@ class ResolvedImage:
 
 
 class Catalogue:
-    """The studies of a folder, the uploads, and the guests. Reads nothing before `refresh`."""
+    """The studies of a folder and the uploads. Reads nothing before `refresh`."""
 
     def __init__(self, folder: Path, target: Target, state: StateFolder) -> None:
         self._folder = folder
@@ -73,7 +78,6 @@ class Catalogue:
         self._lock = threading.Lock()
         self._studies: dict[str, StudyFiles] = {}
         self._problems: tuple[StudyProblem, ...] = ()
-        self._guests: dict[str, StudyFiles] = {}
         self._grids: dict[tuple[object, ...], Grid] = {}
 
     def refresh(self) -> None:
@@ -92,7 +96,7 @@ class Catalogue:
 
     @property
     def studies(self) -> dict[str, StudyFiles]:
-        """Id -> files of the studies that can be used; guests left out."""
+        """Study id -> files, for every listed study that can be used."""
         return dict(self._studies)
 
     @property
@@ -107,8 +111,6 @@ class Catalogue:
             InputError: the study was found but cannot be used.
             UnknownNameError: there is no such study, or it has no such sequence.
         """
-        if image_id in self._guests:
-            return self._asked(self._guests[image_id], "", guest=True)
         study, _, sequence = image_id.rpartition("/")
         if image_id in self._studies or study not in self._studies:
             study, sequence = image_id, ""
@@ -126,21 +128,35 @@ class Catalogue:
                 expected=f"one of {len(self._studies)} studies, or study/sequence (close: {close})",
                 remedy="list them with GET /zeus/studies",
             )
-        return self._asked(self._studies[study], sequence, guest=False)
-
-    def _asked(self, files: StudyFiles, sequence: str, *, guest: bool) -> ResolvedImage:
+        files = self._studies[study]
         if sequence:
             lookup("sequence", sequence, files.sources)
-        chosen = sequence or self._target.reference_of(tuple(files.sources))
-        return ResolvedImage(files, chosen, whole=not sequence, guest=guest)
+            return ResolvedImage(files, sequence, whole=False, is_temporary=False)
+        return ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
+
+    def temporary_study(self, path: Path, study_id: str = "") -> ResolvedImage:
+        """Resolve the file, or the folder of one study, that came with a request or a session.
+
+        The study is not listed, and no image id of a client names it.
+
+        Args:
+            path: the file or folder.
+            study_id: the study's id; a new unique one if empty.
+
+        Raises:
+            InputError: the path does not exist, or the folder does not hold exactly one study.
+        """
+        files = read_one_file(path, self._target, study_id or f"temporary-{uuid.uuid4().hex}")
+        return ResolvedImage(files, self._reference(files), whole=True, is_temporary=True)
+
+    def _reference(self, files: StudyFiles) -> str:
+        return self._target.reference_of(tuple(files.sources))
 
     def grid(self, resolved: ResolvedImage) -> Grid:
         """The grid the client sees; read once a file version."""
         with self._told_unusable(resolved):
-            key = (
-                resolved.sequence,
-                *versions(resolved.source),
-            )  # a guest's study is new every time
+            # Not the study's id: the study of a session has another one in each request.
+            key = (resolved.sequence, *versions(resolved.source))
             grid = self._grids.get(key) or resolved.source.load().grid
             with self._lock:
                 self._grids[key] = grid
@@ -197,20 +213,6 @@ class Catalogue:
                 return ready
             volume = resolved.source.load()
         return write_copy(copy, volume, now)
-
-    @contextmanager
-    def guest(self, path: Path) -> Iterator[str]:
-        """Know the file (or the folder of one study) at `path` as a study, for a while.
-
-        Yields:
-            its image id, which nobody can guess.
-        """
-        name = f"guest-{uuid.uuid4().hex}"
-        self._guests[name] = read_one_file(path, self._target, name)
-        try:
-            yield name
-        finally:
-            del self._guests[name]
 
     def _uploaded(self, path: Path, study: str) -> StudyFiles:
         """The study of an upload; its sequence is the one noted in its file's name."""

@@ -27,7 +27,7 @@ from zeus_app.labels.versions import (
     LabelVersion,
     folder_name,
 )
-from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
 from zeus_app.server.tasks.answer import INSTRUCTIONS, read_texts
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
 from zeus_app.storage.state import StateFolder
@@ -234,11 +234,14 @@ class StudyDatastore(Datastore):
         Raises:
             InputError: another grid than the image's, or unknown classes or segments.
         """
-        resolved, told = self.catalogue.resolve(image_id), label_info or {}
-        label = read_label(Path(label_filename))
-        label = in_values_of(self._target, label, Path(label_filename), told.get(LABEL_INFO))
+        resolved = self.catalogue.resolve(image_id)
+        return self.add_label(resolved, Path(label_filename), label_tag, label_info or {})
+
+    def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
+        """Save a label of an image that is resolved already; otherwise as `save_label`."""
+        label = in_values_of(self._target, read_label(file), file, info.get(LABEL_INFO))
         label = self._checked(label, self.catalogue.grid(resolved))
-        info = {**told, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
+        info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
         info[INSTRUCTIONS] = self._own_texts(resolved.study, info)
         self.history.save(resolved.study, label_tag, label, info)
         return resolved.study

@@ -3,42 +3,57 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import BusyError, InputError
 from zeus_app.labels.versions import ORIGINAL
+from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.settings.registry import lookup
 
 Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
+RESOLVED_IMAGE = "zeus_resolved_image"
+"""Key of the ResolvedImage in a task's request. `run_inference` overwrites what a client sends."""
 _TRY_AGAIN_S = 5  # at most; a batch is in no hurry and comes after whoever waits
 logger = logging.getLogger(__name__)
 
 
 def run_inference(
-    tasks: Mapping[str, Task], request: Mapping[str, Any], datastore: StudyDatastore
+    tasks: Mapping[str, Task],
+    request: Mapping[str, Any],
+    resolved: ResolvedImage,
+    datastore: StudyDatastore,
 ) -> dict[str, Any]:
-    """Run the task `request["model"]` on the image id `request["image"]`.
+    """Run the task `request["model"]` on an image.
 
-    MONAI Label's own would take any path that exists on the server for an image.
+    Stock MONAI Label accepts any path on the server as an image. Here an image is always resolved
+    from an id, a session or a file of the request.
 
     Returns:
-        file: the mask, to be deleted by whoever sends it; label, tag, params as stock ones.
+        "file": path of the mask, to be deleted after it is sent; "label", "tag" and "params" as in
+        stock MONAI Label.
 
     Raises:
-        InputError: unknown model or study, or one that cannot be used.
+        InputError: the model is unknown, or the study cannot be used.
     """
     task = lookup("model", str(request.get("model")), tasks)
-    resolved = datastore.catalogue.resolve(str(request.get("image")))
-    file, params = task(request)
+    file, params = task({**request, RESOLVED_IMAGE: resolved})
     tag = str(request.get("label_tag") or ORIGINAL)
     label = file
-    # Zeus keeps its own answers as originals by itself; any other tag is the client's wish.
-    if request.get("save_label") and tag != ORIGINAL and not resolved.guest:
+    # Tasks save their predictions themselves. A label of another tag is saved if the client asks.
+    if request.get("save_label") and tag != ORIGINAL and not resolved.is_temporary:
         info = {"model": request["model"], "params": params}
-        label = datastore.save_label(str(request["image"]), file, tag, info)
+        label = datastore.add_label(resolved, Path(file), tag, info)
     return {"label": label, "tag": tag, "file": file, "params": params}
+
+
+def resolved_image(request: Mapping[str, Any]) -> ResolvedImage:
+    """The image of a task's request, as `run_inference` put it there."""
+    resolved = request[RESOLVED_IMAGE]
+    assert isinstance(resolved, ResolvedImage), "tasks are called by run_inference alone"
+    return resolved
 
 
 def skip_failed(infer: Infer) -> Infer:

@@ -1,0 +1,65 @@
+"""A study that is read, aligned and cut into slices: all that the model and the way back need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zeus_app.studies.align import align_for
+from zeus_app.studies.slices import slice_stack
+from zeus_app.targets import Target
+from zeus_app.types import Grid, SliceStack, Study
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedStudy:
+    """The slices of a study and its grids, without its full-resolution volumes.
+
+    Attributes:
+        id: the study's id.
+        stack: the slices of every sequence of the target, as square pictures.
+        reference: name of the sequence whose grid the study was aligned to.
+        source_grids: sequence name -> its grid as stored, for every sequence of the study.
+    """
+
+    id: str
+    stack: SliceStack
+    reference: str
+    source_grids: Mapping[str, Grid]
+
+    @property
+    def grid(self) -> Grid:
+        """The canonical grid: the reference's, turned to RAS+."""
+        return self.stack.frame.grid
+
+    @property
+    def source_grid(self) -> Grid:
+        """The grid of the reference sequence as stored; answers lie on it."""
+        return self.source_grids[self.reference]
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The target's sequences that the study has, in the target's order."""
+        return tuple(name for name in self.stack.sequences if name in self.source_grids)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The target's sequences that the study lacks, in the target's order."""
+        return tuple(name for name in self.stack.sequences if name not in self.source_grids)
+
+
+def open_study(study: Study, target: Target) -> OpenedStudy:
+    """Align a study's sequences and cut them into slices.
+
+    Args:
+        study: its sequences, as stored.
+        target: says which sequences are used, and which of them is the reference.
+
+    Raises:
+        InputError: the study has no sequence of the target, or its sequences cannot be aligned.
+    """
+    aligned = align_for(study, target)
+    return OpenedStudy(
+        id=study.id,
+        stack=slice_stack(aligned, target.sequence_names),
+        reference=aligned.reference,
+        source_grids={name: volume.grid for name, volume in study.volumes.items()},
+    )
