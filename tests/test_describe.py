@@ -235,3 +235,11 @@ def test_the_server_and_the_command_give_the_same_rows() -> None:
     server.include_router(zeus_routes(lambda: place))
     answer = TestClient(server).get("/zeus/describe").json()
     assert answer == json.loads(run_cli("--fusion", "late", "--json"))
+
+
+def test_towers_that_were_never_run_with_published_weights_are_named() -> None:
+    line = "Never run with published weights, only tested: "
+    assert line + "image encoder, vision feature, LLM, text encoder" in run_cli(
+        "--profile", "paper"
+    )
+    assert line not in run_cli()

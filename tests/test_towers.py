@@ -11,7 +11,7 @@ from zeus_app import profiles
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.profiles import Profile, load_profile
 from zeus_app.settings import presets
-from zeus_app.towers import TOWERS, LazyModel, LoadContext, run_with_published_weights, tower
+from zeus_app.towers import TOWERS, LazyModel, LoadContext, run_before, tower
 from zeus_app.weights import WEIGHTS
 
 FIELDS = {
@@ -88,11 +88,21 @@ def test_the_table_has_every_tower_that_a_shipped_profile_names(profile: Profile
 
 
 def test_the_towers_of_reference_small_alone_were_run_with_published_weights() -> None:
-    assert run_with_published_weights() == {"lite-medsam", "smollm2-135m", "minilm-l6"}
+    names = {name for role, kind in ALL for name in tower(role, kind).run_with}
+    assert names == {"lite-medsam", "smollm2-135m", "minilm-l6"}
+    assert names <= WEIGHTS.keys()
 
 
-def test_what_a_tower_was_run_with_is_a_registered_weight() -> None:
-    assert run_with_published_weights() <= WEIGHTS.keys()
+@pytest.mark.parametrize(("profile", "runs"), [
+    ("reference-small", [True, None, True, True]),
+    ("paper", [False, False, False, False]),
+    ("hospital-server", [True, None, None, True]),
+])  # fmt: skip
+def test_an_entry_says_whether_its_published_weights_were_run(
+    profile: str, runs: list[bool | None]
+) -> None:
+    towers = load_profile(profile)
+    assert [run_before(role, getattr(towers, field)) for role, field in FIELDS.items()] == runs
 
 
 def test_a_grid_of_blip2_is_refused() -> None:

@@ -1,7 +1,8 @@
-"""The paper's Table 1 for any settings: which modules, which of them learn, how big; no weights.
+"""Table 1 of the paper for any settings: the modules, which of them are trained, and their sizes.
 
-Every network is built on torch's meta device, where tensors have shapes and take no memory, through
-the same functions that build the true one.
+No weights are needed. Every network is built on torch's meta device, where a tensor has a shape and
+takes no memory. `build.py` and `towers.py` give the constructors, so the counts are those of the
+model that Zeus builds.
 """
 
 from dataclasses import replace
@@ -22,25 +23,25 @@ from zeus_app.protocols import ModuleInfo
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
-from zeus_app.towers import tower
+from zeus_app.towers import run_before, tower
 
 META = torch.device("meta")
 
 BYTES_A_WEIGHT = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
-"""In linear layers: LLM.int8's; NF4's half bytes with a float32 for each block of 64."""
+"""Bytes of a weight in a linear layer: LLM.int8; NF4, with one float32 for each block of 64."""
 
 
 def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[ModuleInfo]:
     """The modules that these settings assemble, in the order of the paper's Table 1.
 
     Args:
-        config: the settings; the LLM's device decides in which precision it is held.
+        config: the settings. The LLM's device decides the precision "auto".
         profile: the towers.
-        target: what is segmented; late fusion has a decoder for each of its sequences.
+        target: late fusion has one decoder for each of its sequences.
 
     Raises:
-        UnknownNameError: a model or a tower that is not known.
-        InputError: settings that do not go together.
+        UnknownNameError: the model or a tower is unknown.
+        InputError: the settings contradict each other or the profile.
     """
     lookup("model", config.model, build.MODELS)
     if config.model in build.BASELINES:
@@ -50,17 +51,22 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     with META:
         net = build.trainable_net(config, profile, target=target, load_sam=decoder_skeleton)
     return [
-        ModuleInfo.of("F_enc", "image encoder", _frozen("image encoder", profile.image_encoder)),
-        ModuleInfo.of("F_v", "vision feature", _frozen("vision tower", profile.vision)),
+        _frozen("F_enc", "image encoder", "image encoder", profile.image_encoder),
+        _frozen("F_v", "vision feature", "vision tower", profile.vision),
         ModuleInfo.of("f_vt", "projection to the LLM", net.projector),
         *_language_model(profile.llm, choose_device(config.llm_device or config.device)),
-        ModuleInfo.of("F_t", "text encoder", _frozen("text encoder", profile.text_encoder)),
+        _frozen("F_t", "text encoder", "text encoder", profile.text_encoder),
         ModuleInfo.of("f_tt", "dimension aligner", net.aligner),
         *_decoders(net, config, target),
     ]
 
 
-def _frozen(role: str, entry: Any) -> nn.Module:
+def _frozen(symbol: str, name: str, role: str, entry: Any) -> ModuleInfo:
+    row = ModuleInfo.of(symbol, name, _skeleton(role, entry))
+    return replace(row, run_before=run_before(role, entry))
+
+
+def _skeleton(role: str, entry: Any) -> nn.Module:
     return tower(role, entry.kind).skeleton(entry).requires_grad_(False)
 
 
@@ -73,10 +79,13 @@ def _decoders(net: ZeusNet, config: ZeusConfig, target: Target) -> list[ModuleIn
 
 
 def _language_model(entry: LanguageModelConfig, device: torch.device) -> list[ModuleInfo]:
-    """The LLM's row, and LoRA's where the profile asks for it."""
-    llm = _frozen("language model", entry)
-    precision = resolve(entry.precision, device)
-    row = replace(ModuleInfo.of("F_LLM", "LLM", llm), memory_bytes=_held_bytes(llm, precision))
+    """The row of the LLM, and one of LoRA if the profile has a rank for it."""
+    llm = _skeleton("language model", entry)
+    row = replace(
+        ModuleInfo.of("F_LLM", "LLM", llm),
+        memory_bytes=_held_bytes(llm, resolve(entry.precision, device)),
+        run_before=run_before("language model", entry),
+    )
     if not entry.lora_rank:
         return [row]
     lora = attach(llm, rank=entry.lora_rank)
@@ -84,7 +93,7 @@ def _language_model(entry: LanguageModelConfig, device: torch.device) -> list[Mo
 
 
 def _held_bytes(llm: nn.Module, precision: str) -> int:
-    """Bytes of an LLM's parameters; bitsandbytes quantises all linear layers but the last."""
+    """Bytes of an LLM's parameters. bitsandbytes quantises all linear layers except the last."""
     if precision not in BYTES_A_WEIGHT:
         itemsize = getattr(torch, precision).itemsize
         return sum(parameter.numel() for parameter in llm.parameters()) * int(itemsize)

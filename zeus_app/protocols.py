@@ -103,6 +103,8 @@ class ModuleInfo:
         trainable: whether any of it learns.
         parameters: how many numbers; buffers are not counted.
         memory_bytes: of parameters and buffers as they are held, without activations and caches.
+        run_before: whether the class was ever run with these published weights; None where it
+            has none.
     """
 
     symbol: str
@@ -111,6 +113,7 @@ class ModuleInfo:
     trainable: bool
     parameters: int
     memory_bytes: int
+    run_before: bool | None = None
 
     @classmethod
     def of(cls, symbol: str, name: str, module: nn.Module) -> Self:

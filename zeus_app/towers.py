@@ -85,11 +85,15 @@ def tower(role: str, kind: str) -> Tower:
     return lookup(role, kind, TOWERS[role])
 
 
-def run_with_published_weights() -> frozenset[str]:
-    """Names of all weights that their tower has been run with."""
-    return frozenset(
-        name for kinds in TOWERS.values() for entry in kinds.values() for name in entry.run_with
-    )
+def run_before(role: str, entry: Any) -> bool | None:
+    """Whether a tower was ever run with the published weights of a profile's entry.
+
+    Returns:
+        None for an entry without published weights: a file of the user's own, a server, no tower.
+    """
+    if entry.kind == "endpoint" or entry.weights not in WEIGHTS:
+        return None
+    return entry.weights in tower(role, entry.kind).run_with
 
 
 def architecture_of(entry: Any, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -200,6 +200,9 @@ def describe(
     ]
     columns = ["symbol", "module", "class", "trained", "parameters", "MiB"]
     _print_table(f"profile {config.profile}, {config.fusion} fusion", columns, rows)
+    never_run = [module.name for module in modules if module.run_before is False]
+    if never_run:
+        typer.echo(f"Never run with published weights, only tested: {', '.join(never_run)}")
     trained = sum(module.parameters for module in modules if module.trainable)
     typer.echo(f"{trained / 1e6:.2f} M parameters are trained ({trained:,})")
 
