@@ -108,7 +108,7 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
         aligned = align_for(read_study(known[one.study_id]), target)
         stack = slice_stack(aligned, target.sequence_names)
         on_grid = to_grid(one.volume, aligned.grid, order=0, fill=0.0)
-        values = tuple(label.value for label in target.labels)
+        values = tuple(target.label_values.values())
         masks = label_pictures(on_grid, stack.frame, values) > 0  # (S, K, 256, 256)
         here = [m for m, q in enumerate(target.sequence_names) if q in aligned.volumes]
         names = tuple(target.sequence_names[m] for m in here)

@@ -90,7 +90,7 @@ def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
         label = labels[index]
         aligned = align_for(read_study(known[label.study_id]), target)
         stack = slice_stack(aligned, target.sequence_names)
-        values = tuple(entry.value for entry in target.labels)
+        values = tuple(target.label_values.values())
         on_grid = to_grid(label.volume, aligned.grid, order=0, fill=0.0)
         masks = label_pictures(on_grid, stack.frame, values) > 0  # (S, K, 256, 256)
         places = np.argwhere(stack.tissue & masks.any(axis=(1, 2, 3)))

@@ -45,7 +45,7 @@ def make_prepared_case(bench: Bench, segmenter: Segmenter, made: Made) -> Case:
     stack = bench.stack(made)
     image = nib.load(made.label)
     label = Volume(np.asarray(image.dataobj, np.uint8), image.affine)
-    masks = label_pictures(label, stack.frame, tuple(one.value for one in bench.target.labels))
+    masks = label_pictures(label, stack.frame, tuple(bench.target.label_values.values()))
     prepared = segmenter.model.prepare(
         stack, guidance=Guidance(scope="none"), report=silent, keep_pixels=True
     )

@@ -55,6 +55,10 @@ def test_the_abdomen_has_four_organs_in_channel_order() -> None:
     )
 
 
+def test_label_values_are_those_of_the_yaml_in_channel_order() -> None:
+    assert list(load_target("phantom").label_values.items()) == [("lesion", 1), ("cyst", 2)]
+
+
 def test_every_annotated_region_of_a_brats_mask_is_tumour() -> None:
     assert load_target("brain_tumour").labels[0].foreign_values == (1, 2, 3, 4)
 
@@ -71,14 +75,14 @@ def test_an_unknown_target_is_answered_with_the_closest() -> None:
 
 
 def test_a_missing_target_file_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing.yaml"):
+    with pytest.raises(InputError, match=r"nothing.yaml"):
         load_target(str(tmp_path / "nothing.yaml"))
 
 
 def test_a_file_that_is_no_yaml_is_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("labels: [")
-    with pytest.raises(InputError, match="broken.yaml"):
+    with pytest.raises(InputError, match=r"broken.yaml"):
         load_target(str(path))
 
 

@@ -235,7 +235,7 @@ def _page(
         study_id=study.id,
         spacing_mm=aligned.grid.spacing_mm,
         sequences={n: volume.array.astype(np.float32) for n, volume in aligned.volumes.items()},
-        labels={label.name: label.value for label in target.labels},
+        labels=target.label_values,
         masks={name: _labels(mask) for name, mask in masks.items()},
         union=_labels(after.mask),
         truth=_labels(truth),

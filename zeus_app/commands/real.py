@@ -246,7 +246,7 @@ class Run:
         described = exchanged(self.target).model_dump(mode="json")
         write_text_atomically(asked, yaml.safe_dump(described, sort_keys=False))
         conf = {**conf, "target": str(asked), "state": str(self.folder / "state")}
-        values = [label.value for label in self.target.labels]
+        values = list(self.target.label_values.values())
         named, trained = [], []
         with ServerProcess(self.studies, conf, log=self.folder / "server.log") as server:
             for study in self.plan.folds[-1]:  # the fold whose checkpoint is served
@@ -264,7 +264,7 @@ class Run:
     def _scores(self, mask: Volume, truth: Volume) -> dict[str, Any]:
         found = mask.array.astype(np.uint8)
         wanted = to_grid(truth, mask.grid, order=0, fill=0.0).array.astype(np.uint8)
-        values = [label.value for label in self.target.labels]
+        values = list(self.target.label_values.values())
         return {
             "dsc": {
                 label.name: dice(found == label.value, wanted == label.value)
@@ -296,7 +296,7 @@ class Run:
     def _submit(self, server: ServerProcess) -> None:
         """Hand in every label once; which are learnt from is said with each training."""
         known = {n for n, s in server.get("/zeus/studies")["studies"].items() if s["labelled"]}
-        names = {label.name: label.value for label in self.target.labels}
+        names = self.target.label_values
         with tempfile.TemporaryDirectory() as scratch:
             for study in sorted(set(self.truths) - known):
                 path = Path(scratch) / f"{study}.nii.gz"

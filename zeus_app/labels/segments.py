@@ -35,7 +35,7 @@ def in_values_of(target: Target, label: Volume, path: Path, told: object) -> Vol
     names = _of_header(path) or (_of_list(told) if told else {})
     if not names:
         return label
-    values = {one.name: one.value for one in target.labels}
+    values = target.label_values
     translated = np.zeros_like(label.array)
     for value in np.unique(label.array[label.array != 0]).tolist():
         if names.get(value) not in values:

@@ -267,12 +267,12 @@ class Segmenter:
 
     def _restored(self, indices: LabelArray, study: OpenedStudy) -> Volume:
         """Label indices on the canonical grid -> the target's values on the source grid."""
-        values = np.array([0, *(label.value for label in self.target.labels)], np.uint8)
+        values = np.array([0, *self.target.label_values.values()], np.uint8)
         on_grid = Volume(values[indices], study.grid.affine_ras)
         return to_grid(on_grid, study.source_grid, order=0, fill=0.0)
 
     def _agreement(self, own: Mapping[str, Volume], union: Volume) -> dict[str, float]:
-        values = [label.value for label in self.target.labels]
+        values = list(self.target.label_values.values())
         return {name: mean_dice(one.array, union.array, values) for name, one in own.items()}
 
     def _volumes_ml(self, union: Volume) -> dict[str, float]:

@@ -260,7 +260,7 @@ class StudyDatastore(Datastore):
         }
 
     def _checked(self, label: Volume, grid: Grid) -> Volume:
-        values = tuple(one.value for one in self._target.labels)
+        values = tuple(self._target.label_values.values())
         label = in_order_of(label, grid)
         check_label(label, grid, values)
         return Volume(label.array.astype(np.uint8), grid.affine_ras)

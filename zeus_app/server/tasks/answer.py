@@ -127,7 +127,7 @@ def _unread(target: Target, came: str) -> InputError:
 def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target) -> dict[str, Any]:
     """Everything a client should know of an answer, ready for JSON."""
     return {
-        "label_names": {label.name: label.value for label in target.labels},
+        "label_names": target.label_values,
         "study": segmentation.study_id,
         "instructions": [
             {

@@ -24,7 +24,7 @@ class DiceScoring(ScoringMethod):
 
     def __init__(self, target: Target, checkpoints: Checkpoints) -> None:
         super().__init__("DSC and mIoU of Zeus's answers against the final labels")
-        self._labels = {label.name: label.value for label in target.labels}
+        self._labels = target.label_values
         self._checkpoints = checkpoints
 
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
