@@ -43,7 +43,7 @@ def test_what_does_not_fit_is_halved_and_stays_in_order() -> None:
 
 
 def test_a_single_row_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(InputError, match="does not hold one row(.|\n)*lower precision"):
+    with pytest.raises(InputError, match=r"does not hold one row(.|\n)*lower precision"):
         halving(SmallMemory(room=0), range(4))
 
 

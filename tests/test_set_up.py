@@ -114,7 +114,7 @@ def test_too_small_a_disk_is_refused_before_anything_is_done(
     checkout, log = Checkout(tmp_path), []
     step = step_that(checkout, log)
     use_steps(monkeypatch, Step("packages", "", 1e6, ("1",), step.made, step.run))
-    with pytest.raises(SetUpError, match="too little free disk: 1000004.0 GiB are needed"):
+    with pytest.raises(SetUpError, match=r"too little free disk: 1000004.0 GiB are needed"):
         set_up.set_up(checkout)
     assert log == []
 

@@ -40,7 +40,7 @@ def test_answers_that_no_training_stands_behind_must_say_so() -> None:
 
 
 def test_answers_after_the_training_must_come_from_it() -> None:
-    with pytest.raises(ServerError, match="came from {'untrained'}"):
+    with pytest.raises(ServerError, match=r"came from {'untrained'}"):
         _check_versions({"x": an_answer("untrained")}, {"x": an_answer("untrained")}, CHECKPOINT)
 
 

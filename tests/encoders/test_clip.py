@@ -231,7 +231,7 @@ def test_a_missing_tokenizer_is_refused(weights: Path, folder: Path, tmp_path: P
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights.read_bytes())
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    with pytest.raises(InputError, match="holds a tokenizer of . words, not the 56"):
+    with pytest.raises(InputError, match=r"holds a tokenizer of . words, not the 56"):
         ClipText(path)
 
 

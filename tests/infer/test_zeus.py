@@ -85,7 +85,8 @@ def test_the_mask_for_another_sequence_is_what_simpleitk_and_nibabel_look_up(
 ) -> None:
     label, adc = labels_on(in_order(T2, "LPS")), in_order(ADC_GRIDS[name], codes)
     mask = _mask_for(asked("ADC", whole=False), answered(label), {"T2": T2, "ADC": adc})
-    assert mask.grid.matches(adc) and mask.array.dtype == np.uint8
+    assert mask.grid.matches(adc)
+    assert mask.array.dtype == np.uint8
     assert set(np.unique(mask.array)) == {0, 1, 2}
     np.testing.assert_array_equal(mask.array, by_simpleitk(label, adc))
     np.testing.assert_array_equal(mask.array, by_nibabel(label, adc))

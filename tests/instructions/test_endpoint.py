@@ -113,7 +113,7 @@ def test_a_slash_at_the_addresss_end_does_no_harm(server: LlmServer) -> None:
 
 def test_a_refusal_is_shown(server: LlmServer) -> None:
     server.status, server.body = 404, '{"error": "model vicuna does not exist"}'
-    with pytest.raises(InputError, match="answered 404: (.|\n)*model vicuna does not exist"):
+    with pytest.raises(InputError, match=r"answered 404: (.|\n)*model vicuna does not exist"):
         ChatEndpoint(server.url, "vicuna").write(None, ["Where?"], max_tokens=9)
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(InputError, match="does not answer(.|\n)*start the server"):
+    with pytest.raises(InputError, match=r"does not answer(.|\n)*start the server"):
         ChatEndpoint(url, "vicuna").write(None, ["Where?"], max_tokens=9)
 
 

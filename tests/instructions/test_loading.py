@@ -122,7 +122,7 @@ def test_a_gguf_without_room_beside_it_for_the_unpacked_model_is_named(
 
     monkeypatch.setattr(gguf_module, "derive", full)
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(InputError, match="cannot be unpacked beside (.|\n)*No space left"):
+    with pytest.raises(InputError, match=r"cannot be unpacked beside (.|\n)*No space left"):
         FrozenLlm(tmp_path / "model.gguf")
 
 

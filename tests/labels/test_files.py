@@ -99,5 +99,5 @@ def test_a_file_that_is_no_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l.nrrd").write_bytes(b"no")
     with pytest.raises(InputError, match="cannot be read"):
         read_label(tmp_path / "l.nrrd")
-    with pytest.raises(InputError, match="l.jpg"):
+    with pytest.raises(InputError, match=r"l.jpg"):
         read_label(tmp_path / "l.jpg")

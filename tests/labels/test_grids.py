@@ -214,7 +214,7 @@ def test_a_label_shifted_by_a_voxel_is_refused_with_both_grids() -> None:
 
 def test_a_flipped_label_is_refused_with_both_orientations() -> None:
     drawn = label(affine_ras=np.diag([-1.0, 1, 1, 1]))
-    with pytest.raises(InputError, match="axes LAS.*axes RAS"):
+    with pytest.raises(InputError, match=r"axes LAS.*axes RAS"):
         check_label(drawn, label().grid, (1,))
 
 

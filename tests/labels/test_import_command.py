@@ -60,7 +60,8 @@ def test_masks_become_final_labels_and_what_is_left_out_is_said(tmp_path: Path) 
     assert told["alpha"].endswith("alpha_seg.nii.gz")
     assert told["charlie"].startswith("left out: ")
     newest = LabelHistory(tmp_path / "state" / "phantom" / "labels").newest("alpha", "final")
-    assert newest is not None and read_label(newest.path).array.max() == 2
+    assert newest is not None
+    assert read_label(newest.path).array.max() == 2
 
 
 def test_a_mask_beside_a_study_is_no_label_until_it_is_imported(tmp_path: Path) -> None:

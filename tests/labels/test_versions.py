@@ -31,7 +31,8 @@ def test_the_newest_version_counts(history: LabelHistory) -> None:
     history.save("a", "final", label(1), {})
     history.save("a", "final", label(2), {})
     newest = history.newest("a", "final")
-    assert newest is not None and newest.number == 2
+    assert newest is not None
+    assert newest.number == 2
     assert read_label(newest.path).array.max() == 2
 
 
@@ -42,7 +43,8 @@ def test_a_version_left_unfinished_by_a_crash_does_not_count(
     (tmp_path / "final" / "a" / "v0002.json").write_text("{}")
     (tmp_path / "final" / "a" / ".writing-x.nii.gz").write_bytes(b"half")
     newest = history.newest("a", "final")
-    assert newest is not None and newest.number == 1
+    assert newest is not None
+    assert newest.number == 1
 
 
 def save_many(folder: Path, start: Barrier, value: int) -> None:
@@ -85,7 +87,8 @@ def test_a_note_is_added_to_what_is_known(history: LabelHistory) -> None:
     history.note("a", "final", {"score": 1.0})
     newest = history.newest("a", "final")
     assert newest is not None
-    assert newest.info["reader"] == "x" and newest.info["score"] == 1.0
+    assert newest.info["reader"] == "x"
+    assert newest.info["score"] == 1.0
 
 
 def test_removing_what_is_not_there_is_said(history: LabelHistory) -> None:
@@ -108,7 +111,8 @@ def test_the_studies_that_labels_were_submitted_for_are_known(history: LabelHist
 @pytest.mark.parametrize("study", ["..", ".", "a/../b", "/etc", ".hidden"])
 def test_a_study_s_folder_is_one_visible_component(study: str) -> None:
     name = folder_name(study)
-    assert "/" not in name and not name.startswith(".")
+    assert "/" not in name
+    assert not name.startswith(".")
 
 
 def test_different_studies_have_different_folders() -> None:

@@ -94,5 +94,5 @@ def test_a_checkpoint_holds_the_fixed_projection_it_was_trained_behind() -> None
 
 
 def test_an_llm_narrower_than_the_feature_is_refused() -> None:
-    with pytest.raises(InputError, match="from 8 to 4 dimensions.*vision.projection to mlp"):
+    with pytest.raises(InputError, match=r"from 8 to 4 dimensions.*vision.projection to mlp"):
         FixedProjector(8, 4)

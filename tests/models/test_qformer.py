@@ -54,7 +54,8 @@ def test_gradients_reach_every_parameter_and_the_features(projector: QFormerProj
         if "key.bias" not in name and (parameter.grad is None or not parameter.grad.any())
     ]
     assert idle == []
-    assert features.grad is not None and features.grad.any(dim=-1).all()
+    assert features.grad is not None
+    assert features.grad.any(dim=-1).all()
 
 
 def test_queries_begin_apart(projector: QFormerProjector) -> None:

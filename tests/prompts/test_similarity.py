@@ -54,7 +54,8 @@ def test_the_more_clicks_the_more_alike_a_place_must_be() -> None:
     on = ((50.0, 100.0), (50.0, 90.0), (60.0, 100.0), (60.0, 90.0), (55.0, 95.0), (55.0, 85.0))
     one = Similarity(embedding[None], SlicePrompt(foreground=on[:1])).region()
     six = Similarity(embedding[None], SlicePrompt(foreground=on)).region()
-    assert one[50, 140] and not six[50, 140]
+    assert one[50, 140]
+    assert not six[50, 140]
 
 
 def test_a_second_click_adds_a_second_part() -> None:
@@ -67,7 +68,8 @@ def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
     embedding = painted((10, 10, 20, 50))
     both = SlicePrompt(foreground=((60, 60),), background=((60, 180),))
     region = Similarity(embedding[None], both).region()
-    assert region[60, 60] and not region[60, 180]
+    assert region[60, 60]
+    assert not region[60, 180]
     assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
 
 

@@ -17,7 +17,8 @@ from tests.server.running import Server
 def test_the_server_lists_studies_and_not_files(client: MONAILabelClient) -> None:
     listed = set(client.datastore()["objects"])
     assert {"alpha", "bravo", "charlie", "slow"} <= listed
-    assert "alpha/T2" not in listed and "alpha_t2" not in listed
+    assert "alpha/T2" not in listed
+    assert "alpha_t2" not in listed
 
 
 def test_downloading_a_study_gives_the_reference_sequence_s_own_file(server: Server) -> None:
@@ -52,9 +53,12 @@ def test_the_answer_names_the_labels_that_its_mask_holds(client: MONAILabelClien
 
 def test_the_answer_says_what_stands_behind_it(client: MONAILabelClient) -> None:
     _, params = client.infer("zeus", "alpha", {})
-    assert params["used"] == ["T2", "FLAIR"] and params["missing"] == []
-    assert params["checkpoint"] == "untrained" and params["untrained"] is True
-    assert params["profile"] == "reference-small" and params["fusion"] == "hybrid"
+    assert params["used"] == ["T2", "FLAIR"]
+    assert params["missing"] == []
+    assert params["checkpoint"] == "untrained"
+    assert params["untrained"] is True
+    assert params["profile"] == "reference-small"
+    assert params["fusion"] == "hybrid"
     assert params["instructions"][0] == {
         "sequence": "T2",
         "slice": None,
@@ -129,7 +133,8 @@ def test_a_session_of_one_file_is_a_study_of_one_sequence(
     file = save(tmp_path / "patient_flair.nii.gz", head(40), affine())
     session = client.create_session(str(file))["session_id"]
     mask, params = client.infer("zeus", "", {}, session_id=session)
-    assert params["used"] == ["FLAIR"] and params["missing"] == ["T2"]
+    assert params["used"] == ["FLAIR"]
+    assert params["missing"] == ["T2"]
     assert nib.load(mask).shape == (24, 20, 6)
 
 
@@ -148,7 +153,8 @@ def test_a_file_sent_along_is_segmented_and_forgotten(
 ) -> None:
     file = save(tmp_path / "t2.nii.gz", head(42), affine())
     mask, params = client.infer("zeus", "", {}, file=str(file))
-    assert params["used"] == ["T2"] and nib.load(mask).shape == (24, 20, 6)
+    assert params["used"] == ["T2"]
+    assert nib.load(mask).shape == (24, 20, 6)
     originals = [path.name for path in server.state.rglob("originals/*")]
     assert not any("temporary" in name for name in originals)
 
@@ -215,7 +221,8 @@ def test_a_studies_folder_that_was_emptied_is_served_empty_and_stays(
         server.studies.rmdir()
         requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
         gone = requests.get(f"{server.url}/zeus/studies", timeout=60)
-        assert gone.status_code == 400 and "does not exist" in gone.json()["detail"]
+        assert gone.status_code == 400
+        assert "does not exist" in gone.json()["detail"]
     finally:
         server.studies.mkdir(exist_ok=True)
         for path in moved:

@@ -61,7 +61,8 @@ def trained(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 def test_first_gives_the_first_study_with_what_slicer_needs(client: MONAILabelClient) -> None:
     sample = client.next_sample("first", {})
-    assert sample["id"] == "alpha" and sample["name"] == "alpha.nii.gz"
+    assert sample["id"] == "alpha"
+    assert sample["name"] == "alpha.nii.gz"
 
 
 def test_random_gives_a_listed_study_however_often_it_is_asked(client: MONAILabelClient) -> None:
@@ -92,7 +93,8 @@ def test_the_next_inference_uses_the_new_checkpoint_without_a_restart(
     client: MONAILabelClient, trained: dict[str, object]
 ) -> None:
     file, params = client.infer("zeus", "charlie", {})
-    assert params["checkpoint"] == "v0001" and params["untrained"] is False
+    assert params["checkpoint"] == "v0001"
+    assert params["untrained"] is False
     mask = np.asarray(nib.load(file).dataobj)
     expected = np.zeros_like(mask)
     expected[LESION] = 1
@@ -103,13 +105,15 @@ def test_info_shows_the_served_checkpoint(
     client: MONAILabelClient, trained: dict[str, object]
 ) -> None:
     stats = client.info()["train_stats"]["zeus"]
-    assert stats["checkpoint"] == "v0001" and stats["best_metric"] == 0.5
+    assert stats["checkpoint"] == "v0001"
+    assert stats["best_metric"] == 0.5
 
 
 def test_progress_shows_the_last_training(server: Server, trained: dict[str, object]) -> None:
     training = requests.get(f"{server.url}/zeus/progress", timeout=60).json()["training"]
     assert training["running"] is False
-    assert training["done"] == 2 and training["total"] == 2
+    assert training["done"] == 2
+    assert training["total"] == 2
 
 
 def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(

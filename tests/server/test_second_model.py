@@ -36,5 +36,6 @@ def test_the_u_net_is_trained_and_served_by_the_same_routes(
     )
     assert trained.status_code == 200, trained.text
     mask, params = client.infer("unet", "charlie", {})
-    assert params["model"] == "unet" and params["checkpoint"] == "v0001"
+    assert params["model"] == "unet"
+    assert params["checkpoint"] == "v0001"
     assert nib.load(mask).shape == (24, 20, 6)

@@ -34,7 +34,7 @@ def test_an_unknown_setting_is_answered_with_the_closest() -> None:
 
 
 def test_a_value_outside_its_range_names_the_setting_and_its_meaning() -> None:
-    with pytest.raises(InputError, match="threshold='1.5'.*probability above which"):
+    with pytest.raises(InputError, match=r"threshold='1.5'.*probability above which"):
         ZeusConfig.from_conf({"threshold": "1.5"})
 
 
@@ -74,7 +74,8 @@ def test_two_studies_folders_have_two_states(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     one, other = default_state_folder(Path("/a/mri")), default_state_folder(Path("/b/mri"))
     assert one.parent == other.parent == Path("/data/zeus")
-    assert one.name.startswith("a-mri-") and other.name.startswith("b-mri-")
+    assert one.name.startswith("a-mri-")
+    assert other.name.startswith("b-mri-")
 
 
 def test_folders_whose_names_run_together_have_two_states() -> None:

@@ -82,7 +82,8 @@ def test_human_masks_are_imported_and_the_consensus_of_machines_is_not() -> None
     assert [one.path.name for one in human] == ["OTMultiClass.nii.gz"] * 4
     assert all(one.volume.array.max() == 1 for one in human)
     (named,) = import_labels(REAL / "brain_tumour", target, pattern="*ai-consensus*")
-    assert isinstance(named, ImportedLabel) and named.study_id == "TCGA-DU-7294"
+    assert isinstance(named, ImportedLabel)
+    assert named.study_id == "TCGA-DU-7294"
 
 
 def test_every_abdomen_and_ms_study_has_its_one_mask() -> None:

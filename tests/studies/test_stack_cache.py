@@ -41,7 +41,9 @@ def test_those_who_want_a_study_while_it_is_read_wait_for_it() -> None:
     for thread in threads:
         thread.join(10)
     assert reads == ["a"]
-    assert len(stacks) == 3 and all(one is stacks[0] for one in stacks) and other is not stacks[0]
+    assert len(stacks) == 3
+    assert all(one is stacks[0] for one in stacks)
+    assert other is not stacks[0]
 
 
 def test_the_study_used_longest_ago_is_closed_first() -> None:

@@ -109,7 +109,8 @@ def test_epochs_that_are_a_version_already_become_no_second_one(tmp_path: Path) 
     checkpoints.serve(UNTRAINED)
     assert checkpoints.publish(weights(1), replace(a_result(), epochs=epochs)).version == "v0001"
     served = checkpoints.served()
-    assert served is not None and served.version == "v0001"
+    assert served is not None
+    assert served.version == "v0001"
 
 
 def test_a_training_that_ends_just_when_it_is_to_be_served_is_no_longer_running(
@@ -130,7 +131,7 @@ def test_a_training_that_ends_just_when_it_is_to_be_served_is_no_longer_running(
 
 def test_reading_weights_runs_no_code_from_the_file(tmp_path: Path) -> None:
     torch.save({"evil": Path("x")}, tmp_path / "v0001.pt")
-    with pytest.raises(Exception, match="(?i)weights.only"):
+    with pytest.raises(Exception, match=r"(?i)weights.only"):
         Checkpoints.read(tmp_path / "v0001.pt")
 
 

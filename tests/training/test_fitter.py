@@ -95,7 +95,8 @@ def test_a_version_that_started_from_another_learnt_what_that_one_did(tmp_path: 
     segmenter.fit([labelled(1), labelled(2)], QUICK)
     on = QUICK.model_copy(update={"start": "served", "exclude": "s1"})
     second = segmenter.fit([labelled(1), labelled(2)], on).checkpoint
-    assert second.parent == "v0001" and second.studies == ("s1", "s2")
+    assert second.parent == "v0001"
+    assert second.studies == ("s1", "s2")
 
 
 def test_patients_that_the_served_version_knows_cannot_judge_its_successor(tmp_path: Path) -> None:

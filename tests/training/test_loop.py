@@ -191,7 +191,8 @@ def test_a_step_without_finite_numbers_changes_nothing_and_is_told(
     model = Poisoned(2, 5, 6)
     result = a_trainer(tmp_path, QUICK, model=model).fit()
     assert caplog.text.count("training step skipped") == 3
-    assert result.checkpoint.score is not None and result.checkpoint.score > 0.95
+    assert result.checkpoint.score is not None
+    assert result.checkpoint.score > 0.95
     assert all(torch.isfinite(value).all() for value in model.trainable.state_dict().values())
 
 
@@ -206,7 +207,8 @@ def test_a_finite_loss_with_gradients_that_are_not_is_skipped_too(
 
 def test_an_epoch_of_which_no_step_counted_is_drawn_again(tmp_path: Path) -> None:
     result = a_trainer(tmp_path, QUICK, model=Poisoned(1, 2, 3)).fit()
-    assert result.epochs[0].number == 1 and result.epochs[0].loss > 0
+    assert result.epochs[0].number == 1
+    assert result.epochs[0].loss > 0
 
 
 def test_five_steps_in_a_row_without_finite_numbers_end_the_training_unpublished(
@@ -297,8 +299,10 @@ def test_a_training_killed_after_it_published_publishes_no_second_version(
 def test_a_version_knows_what_its_parent_learnt_from_and_what_was_left_out(tmp_path: Path) -> None:
     origin = Origin({"labels": "lesion 1"}, "v0007", ("x", "a"), left_out={"bad": "NaN"})
     found = a_trainer(tmp_path, QUICK, origin=origin).fit().checkpoint
-    assert found.studies == ("a", "b", "x") and found.parent == "v0007"
-    assert found.fitted_to == {"labels": "lesion 1"} and found.left_out == {"bad": "NaN"}
+    assert found.studies == ("a", "b", "x")
+    assert found.parent == "v0007"
+    assert found.fitted_to == {"labels": "lesion 1"}
+    assert found.left_out == {"bad": "NaN"}
 
 
 def test_a_killed_training_leaves_the_served_version_alone(tmp_path: Path) -> None:
@@ -317,7 +321,8 @@ def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
     kept = checkpoints.read(checkpoints.resume_path)
     assert checkpoints.serve("running") == "v0001"
     served = checkpoints.info("v0001")
-    assert served.epoch == kept["run"]["best_epoch"] and served.score == kept["run"]["best_score"]
+    assert served.epoch == kept["run"]["best_epoch"]
+    assert served.score == kept["run"]["best_score"]
     weights = checkpoints.load("v0001", fitted_to=served.fitted_to)
     for name, value in kept["run"]["best_state"].items():
         assert torch.equal(weights[name], value)

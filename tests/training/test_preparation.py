@@ -53,7 +53,8 @@ def test_a_study_without_tissue_is_left_out_for_nothing_could_be_drawn_from_it(
     cases, left_out = prepare_cases(
         [a_study()], model=Listener(reads_text=True), target=load_target("phantom"), report=silent
     )
-    assert cases == {} and "no slice shows tissue" in left_out["a"]
+    assert cases == {}
+    assert "no slice shows tissue" in left_out["a"]
 
 
 class Large:
@@ -66,7 +67,7 @@ class Large:
 def test_space_is_asked_for_the_sequences_that_a_study_has(tmp_path: Path) -> None:
     # Two slices of T2; PD is not wanted, and of the wanted FLAIR and T1 there are no files.
     study = replace(a_study(), sequences=("T2", "PD"))
-    with pytest.raises(InputError, match="needs up to 2.0 GiB"):
+    with pytest.raises(InputError, match=r"needs up to 2.0 GiB"):
         check_space(
             [study], model=Large(), wanted=("T2", "FLAIR", "T1"), folder=tmp_path, limit_gib=1
         )

@@ -96,7 +96,7 @@ def test_held_back_patients_are_never_learnt_from_even_when_they_alone_are_left(
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
     studies = of_patients({"anna_2019": "anna", "anna_2020": "anna"})
-    with pytest.raises(InputError, match="are left: anna.*validation_fraction to 0"):
+    with pytest.raises(InputError, match=r"are left: anna.*validation_fraction to 0"):
         split_studies(studies, path, fraction=0.2, seed=0)
 
 

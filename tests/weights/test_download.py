@@ -69,7 +69,7 @@ download(Address({server.url + PATH!r}), Path({str(partial)!r}), count)
 def test_a_broken_connection_is_told_and_gone_on_with(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
     server.breaks_after = 3_000_000
-    with pytest.raises(InputError, match="stopped at .* bytes(.|\n)*goes on where it stopped"):
+    with pytest.raises(InputError, match=r"stopped at .* bytes(.|\n)*goes on where it stopped"):
         get("tiny")
     server.breaks_after = None
     assert get("tiny").read_bytes() == PARAMETERS

@@ -170,7 +170,7 @@ def test_a_licence_that_needs_a_yes_is_shown_and_nothing_fetched_without_it(
     index: Index, monkeypatch: pytest.MonkeyPatch, terms: dict[str, bool]
 ) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", with_licence(**terms))
-    with pytest.raises(InputError, match="not for money(.|\n)*get tiny --accept-licence"):
+    with pytest.raises(InputError, match=r"not for money(.|\n)*get tiny --accept-licence"):
         get("tiny")
     assert index.downloads == 0
     assert get("tiny", accept_licence=True).read_bytes() == PARAMETERS
@@ -194,7 +194,7 @@ def test_what_a_person_has_to_fetch_is_told_with_steps_and_folder(
     monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], Path]
 ) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", by_hand())
-    with pytest.raises(InputError, match="write to the authors, and put .* into .*/weights/tiny"):
+    with pytest.raises(InputError, match=r"write to the authors, and put .* into .*/weights/tiny"):
         ask("tiny")
 
 

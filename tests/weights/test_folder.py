@@ -200,5 +200,5 @@ def test_a_path_that_is_not_there_is_refused(written: str) -> None:
 
 
 def test_a_name_with_a_dot_in_it_is_no_path() -> None:
-    with pytest.raises(InputError, match="zeus weights get qwen2.5-0.5b-instruct"):
+    with pytest.raises(InputError, match=r"zeus weights get qwen2.5-0.5b-instruct"):
         locate("qwen2.5-0.5b-instruct")

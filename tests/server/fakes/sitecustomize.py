@@ -14,7 +14,8 @@ class _FakeBuild(MetaPathFinder):
         if name != "zeus_app.build":
             return None
         found = PathFinder.find_spec("fake_build", [str(Path(__file__).parent)])
-        assert found is not None and isinstance(found.loader, Loader)
+        assert found is not None
+        assert isinstance(found.loader, Loader)
         found.loader.name = name  # type: ignore[attr-defined]
         found.name = name
         return found

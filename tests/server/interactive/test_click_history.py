@@ -104,7 +104,7 @@ def test_a_slice_that_was_named_counts_for_one_request() -> None:
 
 
 def test_a_slice_that_the_image_lacks_is_refused() -> None:
-    with pytest.raises(InputError, match="slice 6.*0 to 5"):
+    with pytest.raises(InputError, match=r"slice 6.*0 to 5"):
         after([], foreground=[[1, 1, 2]], slice=6)
 
 

@@ -213,7 +213,9 @@ def test_a_sequence_that_is_opened_stands_for_its_study(
     )
     ctx.encode_opened(ctx.datastore.catalogue.resolve("alpha/FLAIR"))
     ((name, stack),) = read
-    assert name == "alpha" and stack.tissue.any(axis=1).all() and stack.sequences == ("T2", "FLAIR")
+    assert name == "alpha"
+    assert stack.tissue.any(axis=1).all()
+    assert stack.sequences == ("T2", "FLAIR")
 
 
 def test_an_inference_a_click_and_the_background_read_a_study_once(

@@ -58,7 +58,8 @@ def slow(server: Server) -> Iterator[Inference]:
 
 def test_the_progress_of_an_inference_is_shown(server: Server, slow: Inference) -> None:
     running = wait_until_it_encodes(server)
-    assert running["study"] == "slow" and running["total"] == 100
+    assert running["study"] == "slow"
+    assert running["total"] == 100
 
 
 def test_info_is_answered_while_an_inference_runs(server: Server, slow: Inference) -> None:

@@ -139,7 +139,8 @@ def test_a_click_is_answered_in_the_midst_of_an_inference_and_before_all_that_wa
         data={"params": json.dumps({"foreground": [[17, 4, 2]]})},
         timeout=60,
     )
-    assert clicked.ok and clicked.content
+    assert clicked.ok
+    assert clicked.content
     clients.see(["slow", *["alpha"] * WAITING])  # none of which has ended or lost its place
 
 
@@ -225,7 +226,8 @@ def test_equal_requests_run_once_and_each_gets_the_mask(
     clients.release()
     answers = [answer(asked) for asked in (first, *others)]
     assert [response.status for response, _ in answers] == [200, 200, 200]
-    assert len({body for _, body in answers}) == 1 and len(answers[0][1]) > 100
+    assert len({body for _, body in answers}) == 1
+    assert len(answers[0][1]) > 100
     assert runs(server) == before + 1
 
 

@@ -103,7 +103,8 @@ def office() -> Iterator[Office]:
 
 def test_one_runs_at_a_time(office: Office) -> None:
     first, second = office.infer("a"), office.infer("b")
-    assert first.running.wait(LONG_S) and not second.running.is_set()
+    assert first.running.wait(LONG_S)
+    assert not second.running.is_set()
     first.end()
     assert second.running.wait(LONG_S)
 
@@ -209,7 +210,8 @@ def test_beyond_the_bound_one_is_refused_with_the_time_to_come_back() -> None:
         office.infer(study)
     refused = office.infer("d")
     refused.thread.join(LONG_S)
-    assert isinstance(refused.error, BusyError) and refused.error.retry_after_s >= 1
+    assert isinstance(refused.error, BusyError)
+    assert refused.error.retry_after_s >= 1
     assert "2 inferences wait already" in str(refused.error)
     office.end()
     assert office.log == ["a", "b", "c"]
@@ -221,7 +223,8 @@ def test_a_click_finds_room_when_no_more_inferences_may_wait() -> None:
     office.infer("b")
     click = office.infer("clicked", urgent=True)
     office.end()
-    assert click.error is None and office.log == ["a", "clicked", "b"]
+    assert click.error is None
+    assert office.log == ["a", "clicked", "b"]
 
 
 def test_the_time_to_come_back_is_what_is_left_of_the_usual(

@@ -44,7 +44,8 @@ def test_a_submitted_label_comes_back_voxel_for_voxel(
 ) -> None:
     client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP, value=2)))
     label = label_of(client)
-    assert (label[LESION] == 2).all() and label.sum() == 2 * 4 * 4 * 2
+    assert (label[LESION] == 2).all()
+    assert label.sum() == 2 * 4 * 4 * 2
 
 
 def test_what_the_client_said_of_a_label_is_kept(

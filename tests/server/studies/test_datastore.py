@@ -111,7 +111,7 @@ def test_downloading_what_cannot_be_used_takes_it_off_the_list_as_well(studies: 
 def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
     store = opened(studies)
     (studies / "alpha" / "alpha_t2.nii.gz").unlink()
-    with pytest.raises(InputError, match="alpha_t2.nii.gz is gone"):
+    with pytest.raises(InputError, match=r"alpha_t2.nii.gz is gone"):
         store.get_image_info("alpha")
     assert store.list_images() == []
 
@@ -123,7 +123,8 @@ def test_labels_of_no_study_are_a_problem_that_says_where_they_lie(
     (studies / "alpha").rename(studies / "alfa")
     store = opened(studies)
     (problem,) = store.problems
-    assert problem.id == "alpha" and "labels of no study" in problem.reason
+    assert problem.id == "alpha"
+    assert "labels of no study" in problem.reason
     (folder,) = problem.files
     assert list(folder.glob("*.nii.gz"))
     folder.rename(folder.parent / "alfa")  # as the reason says
@@ -163,7 +164,7 @@ def test_sequences_that_share_no_space_are_no_study(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)
     assert "apart" not in store.list_images()
-    with pytest.raises(InputError, match="share 0.0%"):
+    with pytest.raises(InputError, match=r"share 0.0%"):
         store.catalogue.resolve("apart")
 
 
@@ -222,7 +223,8 @@ def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> N
         assert store.originals.find("anna") is not None
     hybrid.remove_image("anna")
     hybrid.add_image("anna", file, {})
-    assert hybrid.originals.find("anna") is None and late.originals.find("anna") is None
+    assert hybrid.originals.find("anna") is None
+    assert late.originals.find("anna") is None
     kept = list((tmp_path / "state").rglob(".removed-*/untrained/union.nii.gz"))
     assert len(kept) == 2
 
@@ -232,7 +234,8 @@ def test_the_newest_answer_is_shown_whichever_checkpoint_gave_it(tmp_path: Path)
     for checkpoint in ("v0002", "v0001"):
         originals.keep(answer("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
     newest = originals.find("a")
-    assert newest is not None and newest.checkpoint == "v0001"
+    assert newest is not None
+    assert newest.checkpoint == "v0001"
     assert [one.checkpoint for one in originals.answers("a")] == ["v0001", "v0002"]
 
 
