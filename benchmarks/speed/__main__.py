@@ -22,7 +22,7 @@ PARTS: Mapping[str, tuple[Part, tuple[str, ...]]] = {
     "encoder": (encoder.measure, ("encoder_speedup", "encoder_over_floor")),
     "epoch": (training.measure_epoch, ("epoch_speedup",)),
     "step": (training.measure_step, ("step_over_decoder",)),
-    "study": (server.measure_study, ("study_over_encode",)),
+    "study": (server.measure_study, ("study_over_encode", "repeated_inference_s")),
     "click": (clicks.measure_clicks, ("click_over_decoder", "click_speedup")),
     "info": (server.measure_info, ("info_p95_ms_busy",)),
     "first-click": (clicks.measure_first_click, ("first_click_over_encode",)),

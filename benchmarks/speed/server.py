@@ -72,7 +72,14 @@ def measure_study(bench: Bench) -> list[Figure]:
                 if REACHES["study_over_encode"].reached(over)
                 else of_stages(stages, whole_s=whole[-1])
             ),
-        )
+        ),
+        Figure(
+            "repeated_inference_s",
+            statistics.median(warm),
+            {"seconds": warm},
+            note="median of the same inference again, with the opened study, texts and embeddings"
+            " cached",
+        ),
     ]
 
 
