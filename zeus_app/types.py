@@ -21,6 +21,17 @@ Affine = npt.NDArray[np.float64]
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK measure in LPS mm, nibabel and Zeus in RAS mm; the matrix is its own inverse."""
 
+PICTURE_PX = 256
+"""Edge of a slice's picture and of its mask, in pixels."""
+EMBEDDING_CELLS = 64
+"""Edge of SAM's image embedding, in cells; a cell covers 4×4 pixels of the picture."""
+EMBEDDING_CHANNELS = 256
+"""Numbers in each cell of SAM's image embedding, and in each prompt of its mask decoder."""
+EMBEDDING_SHAPE = (EMBEDDING_CHANNELS, EMBEDDING_CELLS, EMBEDDING_CELLS)
+
+MIB, GIB = 1 << 20, 1 << 30
+"""Bytes of a mebibyte and of a gibibyte."""
+
 MACHINE_MADE = "machine-made, not for diagnosis"
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from zeus_app.devices import halving
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import ImageEncoder, Store, TextEncoder, VisionEncoder
-from zeus_app.types import FloatArray
+from zeus_app.protocols import ImageEncoder, TextEncoder, VisionEncoder
+from zeus_app.storage.cache import Cache
+from zeus_app.types import EMBEDDING_CHANNELS, FloatArray
 
 
 class CachedImageEncoder:
@@ -23,7 +24,7 @@ class CachedImageEncoder:
         batch: pictures a call of the tower.
     """
 
-    def __init__(self, encoder: ImageEncoder, store: Store, *, batch: int) -> None:
+    def __init__(self, encoder: ImageEncoder, store: Cache, *, batch: int) -> None:
         self.encoder = encoder
         self._store = store
         self._batch = batch
@@ -90,7 +91,7 @@ class CachedImageEncoder:
 class PooledVision:
     """F_v where a profile has no tower of its own for it: the mean of F_enc's embedding."""
 
-    dim = 256
+    dim = EMBEDDING_CHANNELS
 
     def __init__(self, images: CachedImageEncoder) -> None:
         self.id = f"pooled {images.encoder.id}"
@@ -105,7 +106,7 @@ class PooledVision:
 class CachedVisionEncoder:
     """A vision-language tower whose features are kept by the content of the picture."""
 
-    def __init__(self, encoder: VisionEncoder, store: Store) -> None:
+    def __init__(self, encoder: VisionEncoder, store: Cache) -> None:
         self.id = encoder.id
         self._encoder = encoder
         self._store = store
@@ -128,7 +129,7 @@ class CachedVisionEncoder:
 class CachedTextEncoder:
     """A text encoder whose vectors are kept by the text."""
 
-    def __init__(self, encoder: TextEncoder, store: Store) -> None:
+    def __init__(self, encoder: TextEncoder, store: Cache) -> None:
         self.encoder = encoder
         self._store = store
 

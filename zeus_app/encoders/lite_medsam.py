@@ -19,17 +19,12 @@ from torch import nn
 
 from zeus_app.encoders import choose
 from zeus_app.encoders.phantoms import phantom_masks
-from zeus_app.encoders.pictures import PICTURE_PX
 from zeus_app.encoders.runtime import Stage
-from zeus_app.encoders.sam_parts import (
-    EMBEDDING_PX,
-    build_prompt_encoder_and_decoder,
-    embed,
-)
+from zeus_app.encoders.sam_parts import build_prompt_encoder_and_decoder, embed
 from zeus_app.errors import InputError
 from zeus_app.settings.config import EncoderRuntime
 from zeus_app.storage.artifacts import sha256_of
-from zeus_app.types import FloatArray
+from zeus_app.types import EMBEDDING_CELLS, PICTURE_PX, FloatArray
 
 
 class LiteMedSamEncoder:
@@ -128,7 +123,7 @@ class _Trunk(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         for layer in self.layers:
             tokens = layer(tokens)
-        grid = tokens.view(-1, EMBEDDING_PX, EMBEDDING_PX, tokens.shape[-1])
+        grid = tokens.view(-1, EMBEDDING_CELLS, EMBEDDING_CELLS, tokens.shape[-1])
         out: torch.Tensor = self.neck(grid.permute(0, 3, 1, 2))
         return out
 

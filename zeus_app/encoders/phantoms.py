@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 
-from zeus_app.encoders.pictures import PICTURE_PX
-from zeus_app.types import BoolArray, FloatArray
+from zeus_app.types import PICTURE_PX, BoolArray, FloatArray
 
 Sam = tuple[PromptEncoder, MaskDecoder]
 """The untrained prompt encoder and mask decoder that belong to an image encoder."""

@@ -1,9 +1,7 @@
 """The pictures that every tower takes."""
 
 from zeus_app.errors import InputError
-from zeus_app.types import FloatArray
-
-PICTURE_PX = 256
+from zeus_app.types import PICTURE_PX, FloatArray
 
 
 def check_pictures(pictures: FloatArray, *, name: str) -> None:

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from zeus_app.encoders import choose
 from zeus_app.encoders.phantoms import phantom_masks
-from zeus_app.encoders.pictures import PICTURE_PX
 from zeus_app.encoders.runtime import Stage
 from zeus_app.encoders.sam_checkpoint import (
     SIZES,
@@ -27,7 +26,6 @@ from zeus_app.encoders.sam_checkpoint import (
     sizes_of,
 )
 from zeus_app.encoders.sam_parts import (
-    EMBEDDING_CHANNELS,
     build_prompt_encoder_and_decoder,
     embed,
 )
@@ -35,7 +33,7 @@ from zeus_app.errors import InputError
 from zeus_app.settings.config import EncoderRuntime
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.artifacts import sha256_of
-from zeus_app.types import FloatArray
+from zeus_app.types import EMBEDDING_CHANNELS, PICTURE_PX, FloatArray
 
 Normalisation = Literal["sam", "medsam"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeus_app.encoders.sam_parts import EMBEDDING_CHANNELS, EMBEDDING_PX
 from zeus_app.errors import InputError
+from zeus_app.types import EMBEDDING_CELLS, EMBEDDING_CHANNELS
 
 EXPECTED = (
     "SAM or MedSAM in segment-anything's layout (.pth), or a repository of transformers' SamModel"
@@ -47,7 +47,7 @@ class VitSizes:
     @property
     def input_px(self) -> int:
         """Edge of the picture that the network takes."""
-        return EMBEDDING_PX * self.patch_px
+        return EMBEDDING_CELLS * self.patch_px
 
 
 SIZES = {  # segment-anything's build_sam.py
@@ -150,7 +150,7 @@ def sizes_of(state: Mapping[str, torch.Tensor]) -> VitSizes:
             width=width,
             depth=depth,
             heads=width // tables[0][1],
-            global_blocks=tuple(i for i, edge in enumerate(edges) if edge == EMBEDDING_PX),
+            global_blocks=tuple(i for i, edge in enumerate(edges) if edge == EMBEDDING_CELLS),
             mlp_width=state["image_encoder.blocks.0.mlp.lin1.weight"].shape[0],
             window=min(edges),
             patch_px=patch_px,
@@ -162,10 +162,10 @@ def sizes_of(state: Mapping[str, torch.Tensor]) -> VitSizes:
             expected=EXPECTED,
             remedy=REMEDY,
         ) from error
-    if (channels, *grid) != (EMBEDDING_CHANNELS, EMBEDDING_PX, EMBEDDING_PX):
+    if (channels, *grid) != (EMBEDDING_CHANNELS, EMBEDDING_CELLS, EMBEDDING_CELLS):
         raise InputError(
             f"an image encoder with embeddings of {channels} x {grid[0]} x {grid[1]}",
-            expected=f"{EMBEDDING_CHANNELS} x {EMBEDDING_PX} x {EMBEDDING_PX}, as SAM's",
+            expected=f"{EMBEDDING_CHANNELS} x {EMBEDDING_CELLS} x {EMBEDDING_CELLS}, as SAM's",
             remedy=REMEDY,
         )
     return sizes

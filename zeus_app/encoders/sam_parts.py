@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
-from zeus_app.encoders.pictures import PICTURE_PX, check_pictures
+from zeus_app.encoders.pictures import check_pictures
 from zeus_app.encoders.runtime import Runtime
-from zeus_app.types import FloatArray
-
-EMBEDDING_CHANNELS = 256
-EMBEDDING_PX = 64
+from zeus_app.types import (
+    EMBEDDING_CELLS,
+    EMBEDDING_CHANNELS,
+    EMBEDDING_SHAPE,
+    PICTURE_PX,
+    FloatArray,
+)
 
 
 def build_prompt_encoder_and_decoder(input_px: int) -> tuple[PromptEncoder, MaskDecoder]:
@@ -26,7 +29,7 @@ def build_prompt_encoder_and_decoder(input_px: int) -> tuple[PromptEncoder, Mask
     """
     prompt_encoder = PromptEncoder(
         embed_dim=EMBEDDING_CHANNELS,
-        image_embedding_size=(EMBEDDING_PX, EMBEDDING_PX),
+        image_embedding_size=(EMBEDDING_CELLS, EMBEDDING_CELLS),
         input_image_size=(input_px, input_px),
         mask_in_chans=16,
     )
@@ -63,9 +66,7 @@ def embed(runtime: Runtime, pictures: FloatArray, *, name: str) -> FloatArray:
         InputError: pictures of another size.
     """
     check_pictures(pictures, name=name)
-    embeddings = np.empty(
-        (len(pictures), EMBEDDING_CHANNELS, EMBEDDING_PX, EMBEDDING_PX), np.float16
-    )
+    embeddings = np.empty((len(pictures), *EMBEDDING_SHAPE), np.float16)
     if len(pictures):
         embeddings[:] = runtime(pictures.astype(np.float32, copy=False))
     return embeddings

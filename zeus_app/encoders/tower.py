@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from zeus_app.encoders.pictures import PICTURE_PX, check_pictures
+from zeus_app.encoders.pictures import check_pictures
 from zeus_app.errors import InputError
-from zeus_app.types import FloatArray
+from zeus_app.types import PICTURE_PX, FloatArray
 
 PICTURES_AT_ONCE = 16
 TEXTS_AT_ONCE = 32

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-PROMPT_DIM = 256
+from zeus_app.types import EMBEDDING_CHANNELS
+
 TINY = 1e-12
 BEGIN = 0.2
 
@@ -29,7 +30,7 @@ class TextAligner(nn.Module):
         self.register_buffer("center", torch.zeros(text_dim))
         self.register_buffer("projection", torch.eye(text_dim))
         self.register_buffer("spread", torch.ones(()))
-        self.layers = nn.Sequential(nn.Linear(text_dim, PROMPT_DIM))
+        self.layers = nn.Sequential(nn.Linear(text_dim, EMBEDDING_CHANNELS))
         with torch.no_grad():  # begin near SAM's own mask token, which decodes something already
             for parameter in self.layers.parameters():
                 parameter.mul_(BEGIN)
@@ -71,9 +72,9 @@ class EmbeddingAligner(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.LayerNorm(llm_dim),
-            nn.Linear(llm_dim, PROMPT_DIM),
+            nn.Linear(llm_dim, EMBEDDING_CHANNELS),
             nn.GELU(),
-            nn.Linear(PROMPT_DIM, PROMPT_DIM),
+            nn.Linear(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS),
         )
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:

@@ -14,10 +14,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 from torch.nn import functional as F
 
-GRID = 64
-"""Edge of an image embedding, in cells."""
-MASK_SIZE = 4 * GRID
-"""Edge of a decoded mask, in pixels."""
+from zeus_app.types import EMBEDDING_CELLS, PICTURE_PX
 
 
 class Upsample2x(nn.Module):
@@ -72,9 +69,10 @@ class Upscaling(nn.Module):
 def unshuffle_pixels(masks: torch.Tensor) -> torch.Tensor:
     """(N, 256·256, K), children beside their parents -> (N, K, 256, 256)."""
     count, _, labels = masks.shape
-    nested = masks.reshape(count, GRID, GRID, 2, 2, 2, 2, labels)  # (N, y, x, y2, x2, y4, x4, K)
+    # (N, y, x, y2, x2, y4, x4, K)
+    nested = masks.reshape(count, EMBEDDING_CELLS, EMBEDDING_CELLS, 2, 2, 2, 2, labels)
     rows = nested.permute(0, 7, 1, 3, 5, 2, 4, 6)  # (N, K, y, y2, y4, x, x2, x4)
-    return rows.reshape(count, labels, MASK_SIZE, MASK_SIZE)
+    return rows.reshape(count, labels, PICTURE_PX, PICTURE_PX)
 
 
 class InstructedMaskDecoder(nn.Module):

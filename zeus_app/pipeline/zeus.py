@@ -4,6 +4,7 @@ Section 3 of the paper. The towers are frozen and handed in; what learns is the 
 aligner f_tt and the mask decoder F_pred.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,14 @@ from zeus_app.models.net import ZeusNet
 from zeus_app.pipeline.instructor import Instructor, Prompts
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch, Prepared
-from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
+from zeus_app.types import (
+    EMBEDDING_SHAPE,
+    BoolArray,
+    FloatArray,
+    Guidance,
+    Instruction,
+    SliceStack,
+)
 
 Keys = tuple[tuple[str, ...], ...]
 """keys[m][s] names an embedding in the store; "" where there is no tissue."""
@@ -57,7 +65,7 @@ class PreparedStudy:
 
     def _embeddings(self, s: int) -> FloatArray:
         """(M, 256, 64, 64), zeros where a sequence shows nothing."""
-        found = np.zeros((len(self.keys), 256, 64, 64), np.float16)
+        found = np.zeros((len(self.keys), *EMBEDDING_SHAPE), np.float16)
         for m in np.flatnonzero(self.present[s]):
             picture = None if self.pixels is None else self.pixels[m, s]
             found[m] = self.images.get(self.keys[m][s], picture)
@@ -96,9 +104,9 @@ class Zeus:
         self.images, self._instructor = images, instructor
         self._mode, self._device = mode, device
 
-    def bytes_to_keep(self, pictures: int) -> int:
-        """Half-precision embeddings of 256×64×64."""
-        return pictures * 256 * 64 * 64 * 2
+    def cache_bytes(self, pictures: int) -> int:
+        """Bytes of float16 embeddings of 256×64×64."""
+        return pictures * math.prod(EMBEDDING_SHAPE) * np.float16().itemsize
 
     @property
     def reads_text(self) -> bool:
@@ -122,8 +130,8 @@ class Zeus:
             pixels=stack.pixels if keep_pixels else None,
         )
 
-    def holding(self) -> AbstractContextManager[None]:
-        """Meanwhile embeddings of studies prepared without their pixels are not evicted."""
+    def hold_embeddings(self) -> AbstractContextManager[None]:
+        """Within this context, the cache evicts no embedding of studies prepared without pixels."""
         return self.images.holding()
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from zeus_app.studies.align import AlignedStudy
 from zeus_app.studies.background import tissue_mask
-from zeus_app.types import BoolArray, FloatArray, Grid, SliceFrame, SliceStack
+from zeus_app.types import PICTURE_PX, BoolArray, FloatArray, Grid, SliceFrame, SliceStack
 
 MIN_TISSUE_SHARE = 0.005
 """Least share of a slice's voxels that show tissue before the slice is worth looking at."""
@@ -20,7 +20,7 @@ WINDOW_PERCENTILES = (0.5, 99.5)
 SLICES_AT_ONCE = 32
 
 
-def make_frame(grid: Grid, size: int = 256) -> SliceFrame:
+def make_frame(grid: Grid, size: int = PICTURE_PX) -> SliceFrame:
     """Lay the axial slices of a RAS-canonical grid into `size`×`size` pictures.
 
     The longer side in mm fills the picture, mm stay square, the rest is padded evenly.
@@ -41,7 +41,9 @@ def make_frame(grid: Grid, size: int = 256) -> SliceFrame:
     )
 
 
-def slice_stack(aligned: AlignedStudy, sequences: tuple[str, ...], size: int = 256) -> SliceStack:
+def slice_stack(
+    aligned: AlignedStudy, sequences: tuple[str, ...], size: int = PICTURE_PX
+) -> SliceStack:
     """Turn a study into windowed pictures.
 
     Args:
