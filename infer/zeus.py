@@ -63,7 +63,7 @@ class ZeusInfer(InferTask):
             segmentation = ctx.segmenter.segment(study, guidance=guidance, report=report)
             params = answer_params(segmentation, ctx.config, ctx.target)
             if not resolved.is_temporary:
-                ctx.datastore.originals.keep(segmentation, params)
+                ctx.datastore.predictions.keep(segmentation, params)
         mask = _mask_for(resolved, segmentation, study.source_grids)
         path = write_answer(mask, ctx.target.label_values, form)
         logger.info(

@@ -15,7 +15,7 @@ from zeus_app.targets import load_target
 def test_a_session_s_image_has_one_grid_for_all_requests_and_few_are_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "_GRIDS", 2)
+    monkeypatch.setattr(catalogue, "_MAX_GRIDS", 2)
     state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
     known = Catalogue(tmp_path, load_target("phantom"), state)
     for number in (1, 2, 3, 3):

@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> ServerContext:
 def answered(place: ServerContext, checkpoint: str, mask: np.ndarray) -> None:
     label_map = Volume(mask, affine())
     said = Segmentation("alpha", label_map, {}, (), ("T2",), (), {}, {}, {}, checkpoint)
-    place.datastore.originals.keep(said, {"checkpoint": checkpoint, "used": ["T2"]})
+    place.datastore.predictions.keep(said, {"checkpoint": checkpoint, "used": ["T2"]})
 
 
 def trained_on(place: ServerContext, *studies: str) -> str:

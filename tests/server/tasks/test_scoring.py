@@ -30,7 +30,7 @@ def scored(tmp_path: Path) -> dict[str, object]:
     version = checkpoints.publish({"weight": torch.zeros(1)}, info).version
     datastore = SimpleNamespace(
         get_labeled_images=lambda: list(PATIENTS),
-        originals=SimpleNamespace(
+        predictions=SimpleNamespace(
             answers=lambda study: [Prediction(path, {"checkpoint": version})]
         ),
         catalogue=SimpleNamespace(

@@ -1,5 +1,6 @@
-"""Masks that clicks start from: an earlier answer, a label, an uploaded mask, scribbles."""
+"""Masks that prompts start from: a prediction, a submitted label, an uploaded mask, scribbles."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from nibabel.affines import apply_affine
 from zeus_app.errors import InputError
 from zeus_app.labels.files import write_volume
 from zeus_app.labels.versions import FINAL
-from zeus_app.prompts.types import Clicks
+from zeus_app.prompts.types import Scribbles, move_voxels
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_request import ClickRequest
 from zeus_app.server.studies.catalogue import ResolvedImage
@@ -18,35 +19,58 @@ from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, Volume
 from zeus_app.volumes.sources import read_voxels
 
-KINDS = ("prior", "scribbles")
-SCRIBBLED_BESIDE, SCRIBBLED_ON = 2, 3
-"""What MONAI Label's clients draw scribbles with: the background's value, the foreground's."""
+SCRIBBLE_BACKGROUND, SCRIBBLE_FOREGROUND = 2, 3
+"""Values of scribbles in a label volume, as MONAI Label's clients draw them."""
+UPLOADS = {"scribbles": "scribbles", "initial_mask": "prior", "prior": "prior"}
+"""Kind of upload -> name of its file. `prior` is the deprecated name of `initial_mask`."""
 
 
-def prior_of(ctx: ServerContext, clicked: ClickRequest, resolved: ResolvedImage) -> Volume | None:
-    """The mask that a request starts from, with the target's values, on a grid of its own.
+@dataclass(frozen=True)
+class DrawnMasks:
+    """The label volumes that a request refers to, each on a grid of its own.
+
+    Attributes:
+        initial: the mask to refine, with the target's values; or None.
+        scribbles: with the values SCRIBBLE_BACKGROUND and SCRIBBLE_FOREGROUND; or None.
+    """
+
+    initial: Volume | None = None
+    scribbles: Volume | None = None
+
+
+def load_masks(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> DrawnMasks:
+    """Load the masks that a request refers to. The source "text" runs an inference.
 
     Raises:
-        InputError: it names one that is not there.
-        BusyError, CancelledError: as an inference, where the model has to make it first.
+        InputError: there is no such mask.
+        BusyError, CancelledError: from the inference.
     """
-    if not clicked.prior:
-        return None
-    if clicked.prior == "text":
+    return DrawnMasks(
+        initial=_initial_mask(ctx, request, resolved) if request.initial_mask else None,
+        scribbles=(
+            read_voxels(_uploaded(ctx, request.user, resolved.study, "scribbles"))
+            if request.use_scribbles
+            else None
+        ),
+    )
+
+
+def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> Volume:
+    if request.initial_mask == "text":
         with ctx.jobs.job(resolved.study) as report:
             study = ctx.open_study(resolved)
-            answer = ctx.segmenter.segment(study, guidance=clicked.guidance, report=report)
+            answer = ctx.segmenter.segment(study, guidance=request.guidance, report=report)
             return answer.label_map
-    if clicked.prior == "original":
+    if request.initial_mask == "original":
         return read_voxels(ctx.datastore.originals.mask(resolved.study))
-    if clicked.prior == "uploaded":
-        return read_voxels(_uploaded(ctx, clicked.user, resolved.study, "prior"))
+    if request.initial_mask == "uploaded":
+        return read_voxels(_uploaded(ctx, request.user, resolved.study, "initial_mask"))
     newest = ctx.datastore.history.newest(resolved.study, FINAL)
     if newest is None:
         raise InputError(
-            f"prior final of study {resolved.study!r}",
+            f"initial_mask final of study {resolved.study!r}",
             expected="a study with a submitted label",
-            remedy="submit one, or start from something else",
+            remedy="submit a label first, or send for example initial_mask: original",
         )
     return read_voxels(newest.path)
 
@@ -57,65 +81,64 @@ def on_grid(label: Volume, grid: Grid) -> LabelArray:
     return to_grid(values, grid, order=0, fill=0.0).array.astype(np.uint8)
 
 
-def scribbles_of(
-    ctx: ServerContext, clicked: ClickRequest, resolved: ResolvedImage, grid: Grid
-) -> Clicks:
-    """What the user scribbled, in voxels of a grid; nothing unless the request says it counts.
-
-    Raises:
-        InputError: there are none.
-    """
-    if not clicked.scribbles:
-        return Clicks()
-    drawn = read_voxels(_uploaded(ctx, clicked.user, resolved.study, "scribbles"))
-    return scribbled(drawn, grid)
-
-
-def scribbled(drawn: Volume, grid: Grid) -> Clicks:
-    """Every voxel that was drawn on, as a click: none is lost between those of a coarser grid."""
+def scribbles_on(grid: Grid, drawn: Volume) -> Scribbles:
+    """Every drawn voxel as a point of another grid; none is lost on a coarser grid."""
     values = np.rint(drawn.array)
-    on, beside = (
+    foreground, background = (
         tuple((float(i), float(j), float(k)) for i, j, k in np.argwhere(values == value))
-        for value in (SCRIBBLED_ON, SCRIBBLED_BESIDE)
+        for value in (SCRIBBLE_FOREGROUND, SCRIBBLE_BACKGROUND)
     )
-    return Clicks(on, beside).on(grid, drawn.grid)
+    return Scribbles(
+        move_voxels(foreground, grid, drawn.grid), move_voxels(background, grid, drawn.grid)
+    )
 
 
-def keep_upload(
+def save_upload(
     ctx: ServerContext, user: str, resolved: ResolvedImage, kind: str, file: Path
 ) -> None:
-    """Keep a user's scribbles, or a mask to start from, on any grid of the study.
+    """Save a user's scribbles or initial mask, on any grid.
+
+    Args:
+        ctx: of the server.
+        user: whose upload it is.
+        resolved: an image of the study.
+        kind: a key of UPLOADS.
+        file: the uploaded label volume.
 
     Raises:
-        InputError: unreadable, or it does not lie where the study does.
+        InputError: the file is unreadable, or none of its marks lies inside the study.
     """
     volume = read_voxels(file)
     grid = ctx.datastore.catalogue.grid(resolved)
     label = Volume(np.rint(volume.array).astype(np.uint8), volume.affine_ras)
-    if label.array.any() and not _reaches(label, grid):
+    if label.array.any() and not _marks_inside(label, grid):
         raise InputError(
             f"{kind} on {label.grid}",
             expected=f"marks that lie inside the study ({grid})",
-            remedy="draw them on the downloaded image",
+            remedy="draw them on the image that GET /datastore/image sends",
         )
-    path = ctx.click_history.uploads_folder(user, resolved.study) / f"{kind}.nii.gz"
+    path = _upload_path(ctx, user, resolved.study, kind)
     write_atomically(path, partial(write_volume, volume=label))
 
 
-def _reaches(label: Volume, grid: Grid) -> bool:
-    """Whether a marked voxel has its centre in one of the grid's."""
-    there = np.linalg.inv(grid.affine_ras) @ label.affine_ras
-    voxels = apply_affine(there, np.argwhere(label.array))
+def _marks_inside(label: Volume, grid: Grid) -> bool:
+    """Whether the centre of a marked voxel lies inside a grid."""
+    matrix = np.linalg.inv(grid.affine_ras) @ label.affine_ras
+    voxels = apply_affine(matrix, np.argwhere(label.array))
     inside = (voxels > -0.5) & (voxels < np.array(grid.shape) - 0.5)
     return bool(inside.all(axis=1).any())
 
 
 def _uploaded(ctx: ServerContext, user: str, study: str, kind: str) -> Path:
-    path = ctx.click_history.uploads_folder(user, study) / f"{kind}.nii.gz"
+    path = _upload_path(ctx, user, study, kind)
     if not path.exists():
         raise InputError(
-            f"{kind} of user {user!r} for study {study!r}",
+            f"{kind} of user {user!r} for study {study!r}, which was not uploaded",
             expected="an uploaded label volume",
-            remedy=f"send it with PUT /zeus/clicks/{study}/{kind}",
+            remedy=f"send the file with PUT /zeus/clicks/{study}/{kind}",
         )
     return path
+
+
+def _upload_path(ctx: ServerContext, user: str, study: str, kind: str) -> Path:
+    return ctx.click_history.uploads_folder(user, study) / f"{UPLOADS[kind]}.nii.gz"

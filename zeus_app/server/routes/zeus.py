@@ -129,14 +129,14 @@ def _add_labels(router: APIRouter, context: Callable[[], ServerContext]) -> None
     def original(study: str) -> dict[str, Any]:
         """What Zeus's newest answer to a study said, and the checkpoint behind it."""
         store = context().datastore
-        store.originals.mask(study)  # says so when there is none
-        found = store.originals.find(study)
+        store.predictions.mask(study)  # says so when there is none
+        found = store.predictions.find(study)
         return dict(found.params) if found else {}
 
     @router.get("/originals/{study}/mask", dependencies=[USER])
     def mask(study: str, sequence: str = "") -> FileResponse:
         """The mask of Zeus's newest answer: the union, or one sequence's own."""
-        path = context().datastore.originals.mask(study, sequence)
+        path = context().datastore.predictions.mask(study, sequence)
         return FileResponse(path, media_type="application/gzip", filename=path.name)
 
 

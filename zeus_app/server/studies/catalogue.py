@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.versions import folder_name
 from zeus_app.server.studies.nifti_copies import ready_file, versions, write_copy
+from zeus_app.server.studies.upload_files import (
+    refuse_unsafe,
+    upload_name,
+    uploaded_id,
+    uploaded_study,
+)
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.state import StateFolder
@@ -31,9 +36,7 @@ from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 from zeus_app.volumes.sources import VOLUME_SUFFIXES, is_volume, stem
 
 logger = logging.getLogger(__name__)
-_LONGEST_FILE_NAME = 160  # of an upload, quoted; sequence and ending follow
-_GRIDS = 4096  # that are remembered
-_SEQUENCE_MARK = "~"  # in an upload's file name, between its id, which has none, and its sequence
+_MAX_GRIDS = 4096  # kept in memory
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class ResolvedImage:
 
     @property
     def source(self) -> VolumeSource:
-        """The sequence the client sees."""
+        """Where the voxels of the sequence that the client sees come from."""
         return self.files.sources[self.sequence]
 
 
@@ -82,14 +85,14 @@ class Catalogue:
 
     def refresh(self) -> None:
         """Look for studies and uploads again."""
-        found = find_studies(self._folder, self._target, skip=(self._state.root,))
-        studies, problems = dict(found.studies), list(found.problems)
+        catalog = find_studies(self._folder, self._target, skip=(self._state.root,))
+        studies, problems = dict(catalog.studies), list(catalog.problems)
         for path in sorted(self._state.uploads.glob("*")):
-            study = unquote(stem(path).partition(_SEQUENCE_MARK)[0])
+            study = uploaded_id(path)
             if not is_volume(path) or path.is_dir() or study in studies:
                 continue
             try:
-                studies[study] = self._uploaded(path, study)
+                studies[study] = uploaded_study(path, self._target)
             except InputError as error:
                 problems.append(StudyProblem(study, (path,), str(error)))
         self._studies, self._problems = studies, tuple(problems)
@@ -101,15 +104,15 @@ class Catalogue:
 
     @property
     def problems(self) -> tuple[StudyProblem, ...]:
-        """What was found and cannot be used, with the reasons."""
+        """The studies that cannot be used, with the reasons."""
         return self._problems
 
     def resolve(self, image_id: str) -> ResolvedImage:
-        """What an image id stands for.
+        """Resolve an image id, `study` or `study/sequence`.
 
         Raises:
-            InputError: the study was found but cannot be used.
-            UnknownNameError: there is no such study, or it has no such sequence.
+            InputError: the study exists but cannot be used.
+            UnknownNameError: there is no such study, or the study has no such sequence.
         """
         study, _, sequence = image_id.rpartition("/")
         if image_id in self._studies or study not in self._studies:
@@ -118,15 +121,16 @@ class Catalogue:
             if problem.id == study and study not in self._studies:
                 raise InputError(
                     f"study {study!r} cannot be used: {problem.reason}",
-                    expected="a study that can be read",
-                    remedy="see GET /zeus/studies for its files",
+                    expected="a study whose files can be read",
+                    remedy="list its files with GET /zeus/studies, repair them, and call"
+                    " GET /zeus/studies?refresh=true",
                 )
         if study not in self._studies:
             close = ", ".join(get_close_matches(study, self._studies)) or "none is close"
             raise UnknownNameError(
                 f"unknown study {image_id!r}",
                 expected=f"one of {len(self._studies)} studies, or study/sequence (close: {close})",
-                remedy="list them with GET /zeus/studies",
+                remedy="list the studies with GET /zeus/studies",
             )
         files = self._studies[study]
         if sequence:
@@ -153,163 +157,144 @@ class Catalogue:
         return self._target.reference_of(tuple(files.sources))
 
     def grid(self, resolved: ResolvedImage) -> Grid:
-        """The grid the client sees; read once a file version."""
-        with self._told_unusable(resolved):
+        """The grid that the client sees, read once for each version of the files.
+
+        Raises:
+            InputError: the sequence cannot be read; the study is then taken off the list.
+        """
+        with self._delisting(resolved):
             # Not the study's id: the study of a session has another one in each request.
             key = (resolved.sequence, *versions(resolved.source))
             grid = self._grids.get(key) or resolved.source.load().grid
             with self._lock:
                 self._grids[key] = grid
-                while len(self._grids) > _GRIDS:
+                while len(self._grids) > _MAX_GRIDS:
                     del self._grids[next(iter(self._grids))]
             return grid
 
     def read(self, resolved: ResolvedImage) -> Study:
-        """Every sequence of a study.
+        """Read every sequence of a study.
 
         Raises:
-            InputError: one cannot be used; the study is a problem until the next `refresh`.
+            InputError: a sequence cannot be read. The study is a problem until the next `refresh`.
         """
-        with self._told_unusable(resolved):
+        with self._delisting(resolved):
             return read_study(resolved.files)
 
     @contextmanager
-    def _told_unusable(self, resolved: ResolvedImage) -> Iterator[None]:
-        """What only voxels tell (NaN, a constant) takes a study off the list, with the reason."""
+    def _delisting(self, resolved: ResolvedImage) -> Iterator[None]:
+        """Take the study off the list if reading it raises: some faults show in voxels alone."""
         try:
             yield
         except FileNotFoundError as error:
             gone = InputError(
                 f"{error.filename} is gone",
-                expected="the file that was found when studies were listed",
-                remedy="bring it back, and refresh with GET /zeus/studies?refresh=true",
+                expected="the file that was there when the studies were listed",
+                remedy="put the file back, and call GET /zeus/studies?refresh=true",
             )
-            self._take_off(resolved, str(gone))
+            self._delist(resolved, str(gone))
             raise gone from error
         except InputError as error:
-            self._take_off(resolved, str(error))
+            self._delist(resolved, str(error))
             raise
 
-    def _take_off(self, resolved: ResolvedImage, reason: str) -> None:
-        logger.warning("study %s left out: %s", resolved.study, reason)
+    def _delist(self, resolved: ResolvedImage, reason: str) -> None:
+        logger.warning("study %s cannot be used: %s", resolved.study, reason)
         with self._lock:
-            left = {name: files for name, files in self._studies.items() if name != resolved.study}
-            if len(left) < len(self._studies):
+            if resolved.study in self._studies:
                 files = files_of(resolved.files.sources)
                 self._problems = (*self._problems, StudyProblem(resolved.study, files, reason))
-            self._studies = left
+            self._studies = _without(self._studies, resolved.study)
 
     def volume_file(self, resolved: ResolvedImage) -> Path:
-        """A NIfTI file for the client: the original, or a copy of what lies in no such file.
+        """A NIfTI file for the client: the original file, or a NIfTI copy where that is needed.
 
         Raises:
-            InputError: it cannot be used, or its grid is one that ITK does not know.
+            InputError: the sequence cannot be read, or ITK cannot represent its grid.
         """
         name = f"{folder_name(resolved.study)}_{folder_name(resolved.sequence)}.nii.gz"
         copy = self._state.volumes / name
-        with self._told_unusable(resolved):
-            now = versions(resolved.source)
-            if ready := ready_file(resolved.source, copy, now):
+        with self._delisting(resolved):
+            version = versions(resolved.source)
+            if ready := ready_file(resolved.source, copy, version):
                 return ready
             volume = resolved.source.load()
-        return write_copy(copy, volume, now)
-
-    def _uploaded(self, path: Path, study: str) -> StudyFiles:
-        """The study of an upload; its sequence is the one noted in its file's name."""
-        _, mark, noted = stem(path).partition(_SEQUENCE_MARK)
-        if not mark:  # kept before sequences were noted
-            return read_one_file(path, self._target, study)
-        names = {folder_name(sequence): sequence for sequence in self._target.sequence_names}
-        sequence = lookup("sequence", noted, names)
-        return read_one_file(path, self._target, study, sequence=sequence)
+        return write_copy(copy, volume, version)
 
     def add(self, image_id: str, file: Path) -> str:
-        """Keep an uploaded file as a study of one sequence.
+        """Save an uploaded file as a study of one sequence.
 
-        Which one the file's own name tells, else the id, else it is taken for the main one.
+        The sequence is found in the file's name, else in the id; else it is the target's reference.
+
+        Returns:
+            the study's id.
 
         Raises:
-            InputError: unsafe or taken name, or a file that cannot be used.
+            InputError: the id is unsafe or taken, or the file cannot be read.
         """
         name = stem(Path(image_id)) if is_volume(Path(image_id)) else image_id
-        _refuse_unsafe(image_id, name)
+        refuse_unsafe(image_id, name)
         if not is_volume(file):
             raise InputError(
                 f"an image file ending in {''.join(file.suffixes)!r}",
                 expected=", ".join(VOLUME_SUFFIXES),
-                remedy="convert it to NIfTI, or put DICOM files into the studies folder",
+                remedy="convert the image to NIfTI, for example image.nii.gz, or put its DICOM"
+                " files into the studies folder",
             )
         with self._lock:
             taken = {*self._studies, *(problem.id for problem in self._problems)}
             if name in taken:
                 raise InputError(
-                    f"image id {name!r} is taken", expected="a new id", remedy="choose another"
+                    f"image id {name!r} is taken",
+                    expected="an id that no study has",
+                    remedy=f"send another id, for example {name}_2",
                 )
             sequence = (
                 sequence_told(stem(file), self._target)
                 or sequence_told(name, self._target)
                 or self._target.reference_of(self._target.sequence_names)
             )
-            kept = f"{_quoted(name)}{_SEQUENCE_MARK}{folder_name(sequence)}{_ending(file)}"
-            return self._take_in(name, file, self._state.uploads / kept)
+            self._save_upload(file, self._state.uploads / upload_name(name, sequence, file))
+        return name
 
-    def _take_in(self, name: str, file: Path, path: Path) -> str:
+    def _save_upload(self, file: Path, path: Path) -> None:
+        """Copy an upload to `path` and list its study; delete the copy if it cannot be read."""
         write_atomically(path, partial(shutil.copyfile, file))
         try:
-            study = self._uploaded(path, name)
+            study = uploaded_study(path, self._target)
             for source in study.sources.values():
                 source.load()
         except InputError:
             path.unlink()
             raise
-        self._studies = {**self._studies, name: study}
-        return name
+        self._studies = {**self._studies, study.id: study}
 
     def remove(self, image_id: str) -> str:
-        """Take an upload out of the list; its file moves to uploads/removed/.
+        """Take an upload off the list and move its file to uploads/removed/.
+
+        Returns:
+            the study's id.
 
         Raises:
-            InputError: the study lies in the studies folder, which Zeus never changes.
+            InputError: the study is in the studies folder, which Zeus never changes.
         """
         resolved = self.resolve(image_id)
-        places = [path for path in resolved.source.files if path.parent == self._state.uploads]
-        if not places:
+        paths = [path for path in resolved.source.files if path.parent == self._state.uploads]
+        if not paths:
             raise InputError(
-                f"study {resolved.study!r} lies in the studies folder",
+                f"study {resolved.study!r} is in the studies folder",
                 expected="the id of an image that a client uploaded",
-                remedy="take its files out of the studies folder; Zeus changes nothing there",
+                remedy="move its files out of the studies folder yourself; Zeus changes nothing"
+                " there",
             )
         with self._lock:
-            for path in places:
-                shelf = path.parent / "removed"
-                shelf.mkdir(exist_ok=True)
-                path.rename(shelf / f"{int(time.time())}-{path.name}")
-            left = {name: files for name, files in self._studies.items() if name != resolved.study}
-            self._studies = left
+            for path in paths:
+                removed = path.parent / "removed"
+                removed.mkdir(exist_ok=True)
+                path.rename(removed / f"{int(time.time())}-{path.name}")
+            self._studies = _without(self._studies, resolved.study)
         return resolved.study
 
 
-def _refuse_unsafe(image_id: str, name: str) -> None:
-    """Refuse an id that could leave its folder, or that no file can be called after."""
-    unsafe = {"/", "\\"} & set(image_id) or ".." in name or name.startswith(".")
-    if unsafe or not (name.strip() and name.isprintable()):
-        raise InputError(
-            f"image id {image_id!r}",
-            expected="a name without slashes, control characters and two dots in a row",
-            remedy="choose a plain name",
-        )
-    if len(_quoted(name)) > _LONGEST_FILE_NAME:
-        raise InputError(
-            f"image id {image_id!r}, which is too long",
-            expected=f"at most {_LONGEST_FILE_NAME} letters, of which others than a-z count more",
-            remedy="choose a shorter name",
-        )
-
-
-def _quoted(name: str) -> str:
-    """An upload's id as the part of its file's name in front of the mark; `unquote` reads it."""
-    return folder_name(name).replace(_SEQUENCE_MARK, "%7E")
-
-
-def _ending(file: Path) -> str:
-    return file.name[len(stem(file)) :].lower()
+def _without(studies: dict[str, StudyFiles], study: str) -> dict[str, StudyFiles]:
+    return {name: files for name, files in studies.items() if name != study}

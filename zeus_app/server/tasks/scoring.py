@@ -36,7 +36,7 @@ class DiceScoring(ScoringMethod):
         scores: dict[str, dict[str, Any]] = {}
         left_out: dict[str, str] = {}
         for study in datastore.get_labeled_images():
-            answers = datastore.originals.answers(study)
+            answers = datastore.predictions.answers(study)
             reasons = [self._why_not(study, answer, datastore) for answer in answers]
             if "" not in reasons:
                 left_out[study] = reasons[0] if reasons else "Zeus has not answered to it"
