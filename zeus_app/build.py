@@ -26,12 +26,13 @@ from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
 from zeus_app.pipeline.instructor import Instructor, check_scope
+from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import Zeus
 from zeus_app.profiles import LanguageModelConfig, Profile, load_profile, weights_of
 from zeus_app.profiles.fitting import check_width, refuse_embeddings_without_tokens
-from zeus_app.prompts.decoder import StockDecoder
-from zeus_app.prompts.propagation import ClickSegmenter
+from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.protocols import (
     Baseline,
     ImageEncoder,
@@ -67,19 +68,24 @@ def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
 
     Raises:
         UnknownNameError: a target, profile, model or tower that is not known.
-        InputError: weights are missing or wrong, or the parts do not go together.
+        InputError: weights are missing or wrong, the parts do not go together, or a plugin cannot
+            be imported.
     """
+    plugins = plugin_models()
+    lookup("model", config.model, {**MODELS, **plugins})
+    if config.model in plugins:
+        return plugins[config.model].segmenter(config, state)
     torch.manual_seed(config.seed)
     target = target_of(config)
     device = choose_device(config.device)
-    model = lookup("model", config.model, MODELS)(config, target, device, state)
+    model = MODELS[config.model](config, target, device, state)
     return Segmenter(
         config=config,
         target=target,
         model=model,
         checkpoints=Checkpoints(state.checkpoints),
         split_path=state.splits,
-        keep_folder=state.cache,
+        cache_folder=state.cache,
         device=device,
     )
 
@@ -113,8 +119,8 @@ def build_zeus(
     images = _images(config, profile, device, cache)
     texts = _texts(profile, device, cache)
     vision = _vision(profile, images, device, cache)
-    writer = instruction_generator(config, profile, device, cache)
-    lora = _lora(profile.llm, writer)
+    generator = instruction_generator(config, profile, device, cache)
+    lora = _lora(profile.llm, generator)
     # Loading may draw random numbers. A second seed keeps f_vt the same on every start, and with it
     # the cache keys of the texts that the LLM writes from f_vt's tokens.
     torch.manual_seed(config.seed)
@@ -132,7 +138,7 @@ def build_zeus(
             target=target,
             texts=texts,
             vision=vision,
-            writer=writer,
+            generator=generator,
             prompt=paper_prompt,
             scope=scope,
         ),
@@ -163,11 +169,14 @@ def build_clicks(
         state: where embeddings are kept.
         beside: a segmenter of the same config, whose encoder answers for both if it has one.
     """
+    plugin = plugin_models().get(config.model)
+    if plugin and plugin.clicks:
+        return plugin.clicks(config, state)
     profile = load_profile(config.profile)
     shared = beside.model.images if beside and isinstance(beside.model, Zeus) else None
     return ClickSegmenter(
         images=shared or build_images(config, state),
-        decoder=StockDecoder(*sam_parts(profile)),
+        decoder=PromptDecoder(*sam_parts(profile)),
         threshold=config.threshold,
         device=choose_device(config.device),
     )
@@ -256,23 +265,23 @@ def instruction_generator(
             check_width(profile, "llm.hidden", stated=entry.hidden, found=llm.hidden)
         return llm
 
-    writer = InstructionGenerator(
+    generator = InstructionGenerator(
         model_id=model.id,
         load=load,
-        store=cache,
+        cache=cache,
         max_tokens=config.instruction_tokens,
         sees_pictures=entry.kind == "vision_chat" or entry.send_pictures,
         # The address keeps two servers apart that give different models the same name.
-        kept_by=lambda: (
-            cast(FrozenLlm, writer.model).fingerprint() if entry.lora_rank else entry.url
+        variant=lambda: (
+            cast(FrozenLlm, generator.model).fingerprint() if entry.lora_rank else entry.url
         ),
     )
-    return writer
+    return generator
 
 
-def _lora(tower: LanguageModelConfig, writer: InstructionGenerator) -> nn.Module | None:
-    """What learns of the LLM; only then is the LLM loaded before it is first asked."""
-    return cast(FrozenLlm, writer.model).lora if tower.lora_rank else None
+def _lora(tower: LanguageModelConfig, generator: InstructionGenerator) -> nn.Module | None:
+    """The LLM's LoRA weights, or None. With LoRA the LLM is loaded here, not at its first text."""
+    return cast(FrozenLlm, generator.model).lora if tower.lora_rank else None
 
 
 def _baseline(

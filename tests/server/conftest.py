@@ -5,12 +5,14 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 import pydicom
 import pytest
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
 from tests.studies.made import dicom_series
+from zeus_app.types import Affine, FloatArray
 
 SHAPE = (24, 20, 6)
 SPACING_MM = (1.0, 1.0, 3.0)
@@ -18,23 +20,21 @@ BRIGHT = 900.0  # T2 inside the lesion; outside it stays below 400
 LESION = np.s_[8:12, 9:13, 2:4]
 
 
-def head(seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+def head(seed: int, shape: tuple[int, ...] = SHAPE) -> FloatArray:
     """Noise on an ellipsoid, background 0."""
     rng = np.random.default_rng(seed)
     axes = [np.linspace(-1, 1, n) for n in shape]
-    inside = sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")) < 0.9
+    inside = np.square(np.meshgrid(*axes, indexing="ij")).sum(axis=0) < 0.9
     return np.where(inside, rng.uniform(200, 400, shape), 0).astype(np.float32)
 
 
-def affine(
-    spacing: tuple[float, ...] = SPACING_MM, flip: tuple[int, ...] = (1, 1, 1)
-) -> np.ndarray:
+def affine(spacing: tuple[float, ...] = SPACING_MM, flip: tuple[int, ...] = (1, 1, 1)) -> Affine:
     matrix = np.diag([*(s * f for s, f in zip(spacing, flip, strict=True)), 1.0])
     matrix[:3, 3] = [-10, -12, 5]
     return matrix
 
 
-def save(path: Path, array: np.ndarray, matrix: np.ndarray) -> Path:
+def save(path: Path, array: npt.NDArray[np.generic], matrix: Affine) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(array, matrix), path)
     return path

@@ -6,14 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from tests.waiting import wait_until
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-FAKES = Path(__file__).parent / "fakes"
+FAKE_MODEL = "tests.server.fakes.fake_model"
 START_TIMEOUT_S = 180
 
 
@@ -28,6 +29,21 @@ class Server:
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def released(self) -> Path:
+        """While this file exists, the fake model holds nothing."""
+        return control_folder(self.state) / "released"
+
+    @property
+    def preparation_held(self) -> Path:
+        """While this file exists, the fake model encodes nothing in the background."""
+        return control_folder(self.state) / "preparation-held"
+
+
+def control_folder(state: Path) -> Path:
+    """Where tests tell the fake model of a server what to do."""
+    return state / "fake-control"
+
 
 def command(studies: Path, port: int, conf: dict[str, str]) -> list[str]:
     words = [sys.executable, "-m", "monailabel.main", "start_server", "--app",
@@ -38,14 +54,14 @@ def command(studies: Path, port: int, conf: dict[str, str]) -> list[str]:
     return words
 
 
-def environment(*, fake: bool = True) -> dict[str, str]:
-    paths = [str(FAKES)] if fake else []
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def environment(state: Path, *, fake: bool = True) -> dict[str, str]:
+    fakes = {"ZEUS_PLUGINS": FAKE_MODEL, "FAKE_CONTROL": str(control_folder(state))}
     return {
         **os.environ,
-        "PATH": path,
-        "PYTHONPATH": os.pathsep.join([*paths, str(CHECKOUT)]),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(CHECKOUT),
         "OMP_NUM_THREADS": "1",
+        **(fakes if fake else {}),
     }
 
 
@@ -65,24 +81,33 @@ def free_port() -> int:
 
 def start(studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True) -> Server:
     port = free_port()
-    state.mkdir(parents=True, exist_ok=True)
+    control_folder(state).mkdir(parents=True, exist_ok=True)
     log = state / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             command(studies, port, {**conf, "state": str(state)}),
-            stdout=out, stderr=subprocess.STDOUT, env=environment(fake=fake), cwd=state,
+            stdout=out, stderr=subprocess.STDOUT, env=environment(state, fake=fake), cwd=state,
             preexec_fn=obey_file_modes,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", process, log, state, studies)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{server.url}/info/", timeout=5).ok:
-                return server
-        except requests.ConnectionError:
-            time.sleep(0.3)
-    stop(server)
-    raise RuntimeError(f"the server did not start:\n{server.log_text()[-4000:]}")
+    try:
+        wait_until(lambda: answers(server) or has_ended(server), timeout_s=START_TIMEOUT_S)
+        assert not has_ended(server)
+    except AssertionError as error:
+        stop(server)
+        raise RuntimeError(f"the server did not start:\n{server.log_text()[-4000:]}") from error
+    return server
+
+
+def answers(server: Server) -> bool:
+    try:
+        return bool(requests.get(f"{server.url}/info/", timeout=5).ok)
+    except requests.RequestException:
+        return False
+
+
+def has_ended(server: Server) -> bool:
+    return server.process.poll() is not None
 
 
 def stop(server: Server) -> None:

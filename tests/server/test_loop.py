@@ -1,8 +1,8 @@
 """The loop: next study, infer, submit, train, infer again; in this order, on one server."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,17 +13,18 @@ from monailabel.client import MONAILabelClient
 
 from tests.server.conftest import LESION, lesion_file, make_study, serving
 from tests.server.running import Server
+from tests.waiting import wait_until
+from zeus_app.types import LabelArray
 
+ENDED = ("DONE", "ERROR")
+TASK_S = 120  # a process of its own needs 15 s to start
 FLIPS = {"alpha": (1, 1, 1), "bravo": (-1, -1, 1)}
 
 
-def wait_for_training(client: MONAILabelClient) -> dict[str, object]:
-    for _ in range(240):
-        status: dict[str, object] = client.train_status()
-        if status["status"] in ("DONE", "ERROR"):
-            return status
-        time.sleep(0.5)
-    raise AssertionError("the training did not end")
+def wait_for_training(client: MONAILabelClient) -> dict[str, Any]:
+    wait_until(lambda: client.train_status()["status"] in ENDED, timeout_s=TASK_S, poll_s=0.2)
+    status: dict[str, Any] = client.train_status()
+    return status
 
 
 def train_in_the_server(server: Server, **params: object) -> requests.Response:
@@ -32,9 +33,9 @@ def train_in_the_server(server: Server, **params: object) -> requests.Response:
     return requests.post(address, json={"epochs": 2, **params}, timeout=60)
 
 
-def detected(client: MONAILabelClient, study: str) -> np.ndarray:
+def detected(client: MONAILabelClient, study: str) -> LabelArray:
     file, _ = client.infer("zeus", study, {})
-    return np.asarray(nib.load(file).dataobj)
+    return np.asarray(nib.load(file).dataobj, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def trained(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def trained(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Untrained answers, two labels, one training; gives the training's status."""
     folder = tmp_path_factory.mktemp("labels")
     client = MONAILabelClient(server.url, tmpdir=str(folder))
@@ -75,22 +76,22 @@ def test_next_starts_no_process(server: Server, client: MONAILabelClient) -> Non
     assert psutil.Process(server.process.pid).children() == []
 
 
-def test_a_training_ends_well_and_shows_its_epochs(trained: dict[str, object]) -> None:
+def test_a_training_ends_well_and_shows_its_epochs(trained: dict[str, Any]) -> None:
     assert trained["status"] == "DONE", trained
-    lines = "\n".join(trained["details"])  # type: ignore[arg-type]
+    lines = "\n".join(trained["details"])
     assert "epoch 2/2, loss 0.5000, validation DSC 0.5000" in lines
 
 
 def test_a_training_gives_way_to_the_server_on_the_cpu(
-    server: Server, trained: dict[str, object]
+    server: Server, trained: dict[str, Any]
 ) -> None:
-    lines = "\n".join(trained["details"])  # type: ignore[arg-type]
+    lines = "\n".join(trained["details"])
     server_s = psutil.Process(server.process.pid).nice()
     assert f"niceness {min(19, server_s + 10)}\n" in lines
 
 
 def test_the_next_inference_uses_the_new_checkpoint_without_a_restart(
-    client: MONAILabelClient, trained: dict[str, object]
+    client: MONAILabelClient, trained: dict[str, Any]
 ) -> None:
     file, params = client.infer("zeus", "charlie", {})
     assert params["checkpoint"] == "v0001"
@@ -102,14 +103,14 @@ def test_the_next_inference_uses_the_new_checkpoint_without_a_restart(
 
 
 def test_info_shows_the_served_checkpoint(
-    client: MONAILabelClient, trained: dict[str, object]
+    client: MONAILabelClient, trained: dict[str, Any]
 ) -> None:
     stats = client.info()["train_stats"]["zeus"]
     assert stats["checkpoint"] == "v0001"
     assert stats["best_metric"] == 0.5
 
 
-def test_progress_shows_the_last_training(server: Server, trained: dict[str, object]) -> None:
+def test_progress_shows_the_last_training(server: Server, trained: dict[str, Any]) -> None:
     training = requests.get(f"{server.url}/zeus/progress", timeout=60).json()["training"]
     assert training["running"] is False
     assert training["done"] == 2
@@ -117,7 +118,7 @@ def test_progress_shows_the_last_training(server: Server, trained: dict[str, obj
 
 
 def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(
-    server: Server, client: MONAILabelClient, trained: dict[str, object]
+    server: Server, client: MONAILabelClient, trained: dict[str, Any]
 ) -> None:
     result = requests.post(f"{server.url}/scoring/dice?run_sync=true", timeout=60).json()
     # The answers to alpha and bravo were empty and made before any training. An empty answer
@@ -129,7 +130,7 @@ def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(
 
 
 def test_scoring_leaves_out_answers_to_what_the_checkpoint_learnt_from(
-    server: Server, client: MONAILabelClient, trained: dict[str, object], tmp_path: Path
+    server: Server, client: MONAILabelClient, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     client.infer("zeus", "alpha", {})
     client.infer("zeus", "charlie", {})
@@ -142,16 +143,16 @@ def test_scoring_leaves_out_answers_to_what_the_checkpoint_learnt_from(
 
 def test_scoring_runs_as_a_task_on_request(server: Server, client: MONAILabelClient) -> None:
     requests.post(f"{server.url}/scoring/dice", json={}, timeout=60).raise_for_status()
-    for _ in range(240):
-        status = requests.get(f"{server.url}/scoring/", timeout=60).json()["status"]
-        if status in ("DONE", "ERROR"):
-            break
-        time.sleep(0.5)
-    assert status == "DONE"
+
+    def status() -> str:
+        return str(requests.get(f"{server.url}/scoring/", timeout=60).json()["status"])
+
+    wait_until(lambda: status() in ENDED, timeout_s=TASK_S, poll_s=0.2)
+    assert status() == "DONE"
 
 
 def test_a_second_training_makes_a_second_version_and_the_first_can_be_served_again(
-    server: Server, client: MONAILabelClient, trained: dict[str, object]
+    server: Server, client: MONAILabelClient, trained: dict[str, Any]
 ) -> None:
     assert train_in_the_server(server).json()["checkpoint"]["version"] == "v0002"
     listed = requests.get(f"{server.url}/zeus/checkpoints", timeout=60).json()
@@ -162,7 +163,7 @@ def test_a_second_training_makes_a_second_version_and_the_first_can_be_served_ag
     assert client.infer("zeus", "charlie", {})[1]["checkpoint"] == "v0001"
 
 
-def test_a_training_that_fails_says_why(server: Server, trained: dict[str, object]) -> None:
+def test_a_training_that_fails_says_why(server: Server, trained: dict[str, Any]) -> None:
     response = train_in_the_server(server, seed=13)
     assert response.status_code == 400
     assert "an unlucky seed" in response.json()["detail"]
@@ -170,7 +171,7 @@ def test_a_training_that_fails_says_why(server: Server, trained: dict[str, objec
 
 @pytest.mark.parametrize("strategy", ["first", "random"])
 def test_when_all_are_labelled_next_gives_an_empty_answer(
-    client: MONAILabelClient, trained: dict[str, object], tmp_path: Path, strategy: str
+    client: MONAILabelClient, trained: dict[str, Any], tmp_path: Path, strategy: str
 ) -> None:
     for study in client.datastore()["objects"]:
         flip = FLIPS.get(study, (1, 1, 1))

@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import requests
 
 from tests.server import running
 from tests.server.conftest import affine, head, lesion_file, make_study, save, serving
+from tests.waiting import wait_until
 from zeus_app.targets import load_target
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -31,12 +31,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
     yield from serving(folder / "studies", folder / "state")
 
 
-def wait_for_training(server: running.Server) -> None:
-    for _ in range(240):
-        if requests.get(f"{server.url}/train/", timeout=60).json()["status"] == "DONE":
-            return
-        time.sleep(0.5)
-    raise AssertionError("the training did not end")
+def has_trained(server: running.Server) -> bool:
+    status = requests.get(f"{server.url}/train/", timeout=60).json()["status"]
+    assert status != "ERROR"
+    return bool(status == "DONE")
 
 
 def test_readme_shows_the_whole_loop() -> None:
@@ -57,7 +55,7 @@ def test_every_curl_command_of_readme_is_answered_in_its_order(server: running.S
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         if "/train/" in line:
-            wait_for_training(server)
+            wait_until(lambda: has_trained(server), timeout_s=120, poll_s=0.2)
     assert (here / "mask.nii.gz").stat().st_size > 0
 
 

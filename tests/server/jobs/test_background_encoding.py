@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from monailabel.client import MONAILabelClient
 
 from tests.server.conftest import affine, head, make_study, save
 from tests.server.running import Server
+from tests.waiting import wait_until
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.server.context import ServerContext, open_context
@@ -21,13 +21,6 @@ from zeus_app.server.jobs.jobs import Jobs
 
 LONG_S = 10
 SLICES = 4
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.001)
 
 
 class Bench:
@@ -58,17 +51,17 @@ class Bench:
 
     def done(self) -> None:
         """Wait until all is prepared."""
-        until(lambda: self.preparer.as_json() == [])
+        wait_until(lambda: self.preparer.as_json() == [])
 
     def encode(self, slices: int) -> None:
         """Let so many slices be encoded, and wait until they are."""
         expected = len(self.encoded) + slices
         self._allowed.release(slices)
-        until(lambda: len(self.encoded) == expected)
+        wait_until(lambda: len(self.encoded) == expected)
 
     def end(self) -> None:
         self._allowed.release(1000)
-        until(lambda: self.preparer.as_json() == [])
+        wait_until(lambda: self.preparer.as_json() == [])
 
 
 @pytest.fixture
@@ -81,14 +74,14 @@ def bench() -> Iterator[Bench]:
 def test_what_is_opened_is_prepared(bench: Bench) -> None:
     bench.open("a")
     bench.encode(SLICES)
-    until(lambda: bench.preparer.as_json() == [])
+    wait_until(lambda: bench.preparer.as_json() == [])
     assert bench.encoded == [("a", 0), ("a", 1), ("a", 2), ("a", 3)]
 
 
 def test_where_it_is_can_be_seen(bench: Bench) -> None:
     bench.open("a")
     bench.encode(1)
-    until(lambda: bench.preparer.as_json()[0]["done"] == 1)
+    wait_until(lambda: bench.preparer.as_json()[0]["done"] == 1)
     assert bench.preparer.as_json() == [{"study": "a", "stage": "encoding", "done": 1, "total": 4}]
 
 
@@ -123,7 +116,7 @@ def test_opened_again_it_is_prepared_again_because_the_cache_may_have_lost_it(
     bench.encode(SLICES)
     bench.done()
     bench.open("a")
-    until(lambda: bench.read == ["a", "a"])
+    wait_until(lambda: bench.read == ["a", "a"])
 
 
 def test_clicks_prepare_it_again_only_when_its_files_changed(bench: Bench) -> None:
@@ -133,7 +126,7 @@ def test_clicks_prepare_it_again_only_when_its_files_changed(bench: Bench) -> No
     bench.open("a", again=False)
     assert bench.preparer.as_json() == []
     bench.open("a", version=2, again=False)
-    until(lambda: bench.read == ["a", "a"])
+    wait_until(lambda: bench.read == ["a", "a"])
 
 
 def test_only_the_newest_are_remembered(bench: Bench) -> None:
@@ -155,7 +148,7 @@ def test_what_is_more_urgent_goes_first_and_the_study_is_kept(bench: Bench, urge
 
     working = threading.Thread(target=work)
     working.start()
-    until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
+    wait_until(lambda: [one["study"] for one in bench.jobs.as_json()] == ["b"])
     bench.encode(1)
     assert entered.wait(LONG_S)
     bench.encode(2)
@@ -172,7 +165,7 @@ def test_a_study_that_cannot_be_prepared_is_logged_and_the_next_one_is(
 
     with caplog.at_level(logging.WARNING):
         bench.preparer.open("broken", 1, fail)
-        until(lambda: bench.preparer.as_json() == [])
+        wait_until(lambda: bench.preparer.as_json() == [])
     assert "broken was not prepared" in caplog.text
     bench.open("a")
     bench.encode(SLICES)
@@ -249,42 +242,46 @@ def preparing(server: Server) -> list[str]:
 @pytest.fixture
 def idle(server: Server) -> Iterator[Server]:
     """The server, which prepares nothing before and after."""
-    until_idle(server)
+    wait_until(lambda: preparing(server) == [])
     yield server
-    until_idle(server)
+    server.preparation_held.unlink(missing_ok=True)
+    wait_until(lambda: preparing(server) == [])
 
 
-def until_idle(server: Server) -> None:
-    deadline = time.monotonic() + 60
-    while preparing(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+@pytest.fixture
+def held(idle: Server) -> Server:
+    """The idle server; what it begins to prepare stays under way as long as the test runs."""
+    idle.preparation_held.touch()
+    return idle
 
 
 def test_a_client_s_request_prepares_a_study_and_an_inference_comes_between(
-    idle: Server, client: MONAILabelClient
+    held: Server, client: MONAILabelClient
 ) -> None:
-    address = f"{idle.url}/zeus/studies/slow/prepare"
+    address = f"{held.url}/zeus/studies/slow/prepare"
     answer = requests.post(address, params={"slices": "3,2"}, timeout=60)
     assert answer.status_code == 202
     assert [one["study"] for one in answer.json()["preparing"]] == ["slow"]
     assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
+    assert preparing(held) == ["slow"]
 
 
-def test_downloading_a_study_opens_it(idle: Server) -> None:
-    requests.get(f"{idle.url}/datastore/image?image=slow", timeout=60).raise_for_status()
-    # The request above it prepared it lately, or it is being prepared: once is enough.
-    assert preparing(idle) in ([], ["slow"])
+def test_downloading_a_study_prepares_it(held: Server) -> None:
+    requests.get(f"{held.url}/datastore/image?image=bravo", timeout=60).raise_for_status()
+    assert preparing(held) == ["bravo"]
 
 
-def test_next_and_a_session_open_a_study(
-    idle: Server, client: MONAILabelClient, tmp_path: Path
+def test_the_study_that_comes_next_is_prepared(held: Server, client: MONAILabelClient) -> None:
+    study = client.next_sample("first", {})["id"]
+    assert preparing(held) == [study]
+
+
+def test_the_file_of_a_new_session_is_prepared(
+    held: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
-    client.next_sample("first", {})
     file = save(tmp_path / "patient_t2.nii.gz", head(7), affine())
-    assert client.create_session(str(file))["session_id"]
-    until_idle(idle)
-    assert "was not prepared" not in idle.log_text()
+    session = client.create_session(str(file))["session_id"]
+    assert preparing(held) == [f"session {session}"]
 
 
 @pytest.mark.parametrize(

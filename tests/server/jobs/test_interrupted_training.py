@@ -1,8 +1,7 @@
 """A training is stopped, by MONAI Label's SIGKILL or with its server, and nothing is lost."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ from monailabel.client import MONAILabelClient
 
 from tests.server import running
 from tests.server.conftest import lesion_file, make_study
+from tests.waiting import wait_until
 from zeus_app.training.checkpoint import Checkpoints
 
+TRAINING_S = 120  # a training process needs 15 s to start
+POLL_S = 0.1  # the server works for each poll, on the cores that train
 RECIPE = {"time_budget_s": 8, "batch_slices": 2, "validation_fraction": 0}
 
 
@@ -27,13 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
     started = running.start(folder / "studies", folder / "state", conf, fake=False)
     yield started
     running.stop(started)
-
-
-def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def progress(server: running.Server) -> dict[str, Any]:
@@ -51,6 +46,14 @@ def trains(server: running.Server) -> bool:
     return requests.get(f"{server.url}/train/", params=asked, timeout=60).ok
 
 
+def wait_until_it_trains(server: running.Server) -> None:
+    def trains_its_third_epoch() -> bool:
+        training = progress(server)
+        return training.get("done", 0) >= 2 and bool(training["running"])
+
+    wait_until(trains_its_third_epoch, timeout_s=TRAINING_S, poll_s=POLL_S)
+
+
 def serve(server: running.Server, version: str) -> requests.Response:
     return requests.post(f"{server.url}/zeus/checkpoints/{version}/serve", timeout=60)
 
@@ -62,9 +65,9 @@ def test_a_killed_training_keeps_its_epochs_serves_on_request_and_is_gone_on_wit
     client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))
     assert serve(server, "running").status_code == 404
     train(server)
-    wait_until(lambda: progress(server).get("done", 0) >= 2 and progress(server)["running"])
+    wait_until_it_trains(server)
     requests.delete(f"{server.url}/train", timeout=60).raise_for_status()
-    wait_until(lambda: not progress(server)["running"])
+    wait_until(lambda: not progress(server)["running"], poll_s=POLL_S)
 
     assert requests.get(f"{server.url}/zeus/checkpoints", timeout=60).json()["checkpoints"] == []
     assert "final" in client.datastore()["objects"]["alpha"]["labels"]
@@ -76,7 +79,11 @@ def test_a_killed_training_keeps_its_epochs_serves_on_request_and_is_gone_on_wit
     assert client.infer("unet", "alpha", {})[1]["checkpoint"] == "v0001"
 
     train(server)
-    wait_until(lambda: client.info()["train_stats"]["unet"]["checkpoint"] == "v0002")
+    wait_until(
+        lambda: client.info()["train_stats"]["unet"]["checkpoint"] == "v0002",
+        timeout_s=TRAINING_S,
+        poll_s=POLL_S,
+    )
     listed = requests.get(f"{server.url}/zeus/checkpoints", timeout=60).json()["checkpoints"]
     # The seconds of an epoch are never the same twice: these epochs were not trained again.
     assert listed[1]["epochs"][: len(interrupted)] == interrupted
@@ -88,10 +95,10 @@ def test_a_server_that_is_told_to_end_takes_its_training_with_it(
     server: running.Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))
-    wait_until(lambda: not trains(server))  # another test's process ends after its checkpoint
+    wait_until(lambda: not trains(server), poll_s=POLL_S)  # another test's process ends last
     train(server, time_budget_s=600)
-    wait_until(lambda: progress(server).get("done", 0) >= 2 and progress(server)["running"])
+    wait_until_it_trains(server)
     (training,) = psutil.Process(server.process.pid).children()
     server.process.send_signal(signal.SIGINT)
-    server.process.wait(timeout=20)
-    training.wait(timeout=5)
+    server.process.wait(timeout=TRAINING_S)
+    training.wait(timeout=TRAINING_S)

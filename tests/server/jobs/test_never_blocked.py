@@ -5,8 +5,7 @@ The slow study runs until a test releases it, so that nothing here depends on ho
 
 import json
 import select
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import requests
 
 from tests.server import running
 from tests.server.conftest import affine, head, make_study, save
+from tests.waiting import wait_until
 
 WAITING = 2
 CROWD = 60  # FastAPI has 40 threads for all plain routes
@@ -29,7 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
         make_study(folder / "studies", study, seed)
     (folder / "state" / "tmp").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FAKE_RELEASE", str(folder / "state" / "release"))
         patch.setenv("TMPDIR", str(folder / "state" / "tmp"))
         conf = {"target": "phantom", "waiting": str(WAITING), "prepare": "false"}
         started = running.start(folder / "studies", folder / "state", conf)
@@ -43,7 +42,7 @@ class Clients:
     def __init__(self, server: running.Server) -> None:
         self._server = server
         self._asked: list[HTTPConnection] = []
-        self._release = server.state / "release"
+        self._logged_before = len(server.log_text())
 
     def ask(self, image: str, words: str = "", model: str = "zeus", **said: Any) -> HTTPConnection:
         """POST /infer; other words make another request."""
@@ -62,7 +61,7 @@ class Clients:
     def hold(self) -> HTTPConnection:
         """A long inference that runs."""
         asked = self.ask("slow")
-        until(lambda: [one["stage"] for one in self.progress()] == ["encoding"])
+        wait_until(lambda: [one["stage"] for one in self.progress()] == ["encoding"])
         return asked
 
     def fill_the_line(self) -> None:
@@ -71,7 +70,11 @@ class Clients:
         self.see(["slow", *["alpha"] * WAITING])
 
     def release(self) -> None:
-        self._release.touch()
+        self._server.released.touch()
+
+    def see_logged(self, line: str) -> None:
+        """Wait until the server has written this line since the test began."""
+        wait_until(lambda: line in self._server.log_text()[self._logged_before :])
 
     def progress(self) -> list[dict[str, Any]]:
         answer = requests.get(f"{self._server.url}/zeus/progress", timeout=60).json()
@@ -80,13 +83,13 @@ class Clients:
 
     def see(self, studies: list[str]) -> None:
         """Wait until these are in the line."""
-        until(lambda: [one["study"] for one in self.progress()] == studies)
+        wait_until(lambda: [one["study"] for one in self.progress()] == studies)
 
     def end(self) -> None:
         for line in self._asked:
             line.close()
         self.see([])
-        self._release.unlink(missing_ok=True)
+        self._server.released.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -94,13 +97,6 @@ def clients(server: running.Server) -> Iterator[Clients]:
     made = Clients(server)
     yield made
     made.end()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def answer(asked: HTTPConnection) -> tuple[HTTPResponse, bytes]:
@@ -148,7 +144,7 @@ def test_a_click_is_answered_while_another_waits_for_what_the_model_makes_of_a_t
     clients: Clients,
 ) -> None:
     text = clients.ask("slow", "bright", "clicks", foreground=[[17, 4, 2]])
-    until(lambda: [one["stage"] for one in clients.progress()] == ["encoding"])
+    wait_until(lambda: [one["stage"] for one in clients.progress()] == ["encoding"])
     other = clients.ask("bravo", "", "clicks", foreground=[[17, 4, 2]])
     assert answer(other)[0].status == 200
     clients.see(["slow"])
@@ -161,7 +157,7 @@ CLICKED: dict[str, Any] = {"foreground": [[17, 4, 2]], "most_slices": 63}  # the
 
 def test_a_click_is_answered_while_the_mask_of_another_is_carried_on(clients: Clients) -> None:
     carried = clients.ask("alpha", model="clicks_3d", **CLICKED)
-    until(lambda: [one["stage"] for one in clients.progress()] == ["carrying on"])
+    wait_until(lambda: [one["stage"] for one in clients.progress()] == ["carrying on"])
     other = clients.ask("bravo", model="clicks", foreground=[[17, 4, 2]])
     assert answer(other)[0].status == 200
     clients.see(["alpha"])
@@ -169,19 +165,26 @@ def test_a_click_is_answered_while_the_mask_of_another_is_carried_on(clients: Cl
     assert answer(carried)[0].status == 200
 
 
-@pytest.mark.parametrize(("refine", "runs"), [(False, 1), (True, 2)])
-def test_equal_clicks_run_once_unless_they_come_on_top_of_others(
-    clients: Clients, refine: bool, runs: int
-) -> None:
-    asked = [
+def click_twice(clients: Clients, *, refine: bool) -> list[HTTPConnection]:
+    return [
         clients.ask("alpha", model="clicks_3d", **CLICKED, user="twice", refine=refine)
         for _ in range(2)
     ]
-    clients.see(["alpha"] * runs)
-    for _ in range(3):
-        assert len(clients.progress()) == runs
+
+
+def test_equal_clicks_run_once(clients: Clients) -> None:
+    asked = click_twice(clients, refine=False)
+    clients.see_logged("2 clients wait for the same inference")
+    clients.see(["alpha"])
     clients.release()
-    assert [answer(one)[0].status for one in asked] == [200, 200]
+    assert [answer(line)[0].status for line in asked] == [200, 200]
+
+
+def test_equal_clicks_on_top_of_others_run_both(clients: Clients) -> None:
+    asked = click_twice(clients, refine=True)
+    clients.see(["alpha", "alpha"])
+    clients.release()
+    assert [answer(line)[0].status for line in asked] == [200, 200]
 
 
 def test_a_click_whose_client_goes_away_is_no_step(
@@ -208,7 +211,7 @@ def test_more_clients_than_threads_leave_one_for_everybody_else(
 ) -> None:
     clients.hold()
     crowd = [clients.ask("alpha", f"client {number}") for number in range(CROWD)]
-    until(lambda: answered(crowd) == CROWD - WAITING)
+    wait_until(lambda: answered(crowd) == CROWD - WAITING)
     clients.see(["slow", *["alpha"] * WAITING])  # which needs a thread
     clients.release()
     codes = sorted(answer(asked)[0].status for asked in crowd)
@@ -221,8 +224,8 @@ def test_equal_requests_run_once_and_each_gets_the_mask(
     before = runs(server)
     first = clients.hold()
     others = [clients.ask("slow") for _ in range(2)]
-    for _ in range(3):  # the server read them before these, which came later
-        assert len(clients.progress()) == 1
+    clients.see_logged("3 clients wait for the same inference")
+    clients.see(["slow"])
     clients.release()
     answers = [answer(asked) for asked in (first, *others)]
     assert [response.status for response, _ in answers] == [200, 200, 200]
@@ -271,18 +274,19 @@ def test_a_client_that_goes_away_while_it_waits_leaves_the_line(clients: Clients
 def test_work_that_another_client_waits_for_goes_on(clients: Clients) -> None:
     first = clients.hold()
     second = clients.ask("slow")
-    for _ in range(3):
-        clients.progress()
+    clients.see_logged("2 clients wait for the same inference")
     first.close()
-    for _ in range(3):
-        assert not clients.progress()[0]["cancelled"]
+    clients.see_logged("a client went away; 1 wait for its inference")
+    assert not clients.progress()[0]["cancelled"]
     clients.release()
     assert answer(second)[0].status == 200
 
 
 def test_no_answer_leaves_a_file_behind(server: running.Server, clients: Clients) -> None:
     first, second = clients.hold(), clients.ask("slow")
+    clients.see_logged("2 clients wait for the same inference")
     clients.ask("slow").close()
+    clients.see_logged("a client went away; 2 wait for its inference")
     clients.release()
     assert answer(first)[0].status == answer(second)[0].status == 200
-    until(lambda: list((server.state / "tmp").glob("zeus-*")) == [])
+    wait_until(lambda: list((server.state / "tmp").glob("zeus-*")) == [])

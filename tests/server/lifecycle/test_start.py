@@ -5,10 +5,10 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from monailabel.client import MONAILabelClient
@@ -16,18 +16,18 @@ from monailabel.client import MONAILabelClient
 from tests.server import running
 from tests.server.conftest import lesion_file, make_study
 from zeus_app.errors import InputError
-from zeus_app.server import context as context
 from zeus_app.server.context import open_context, refuse_missing
 from zeus_app.weights import weights_folder
 
 
 def refusal(
-    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True
+    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True, **variables: str
 ) -> tuple[int, str]:
     """Exit code and output of a server that should not start."""
     ended = subprocess.run(
         running.command(studies, running.free_port(), {"state": str(state), **conf}),
-        env=running.environment(fake=fake), cwd=state, capture_output=True, text=True, timeout=240,
+        env={**running.environment(state, fake=fake), **variables}, cwd=state,
+        capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -36,6 +36,12 @@ def test_an_unknown_profile_ends_the_start_with_a_message(studies: Path, tmp_pat
     code, output = refusal(studies, tmp_path, {"profile": "reference-tiny"})
     assert code != 0
     assert "Zeus cannot start: unknown profile 'reference-tiny'" in output
+
+
+def test_an_unknown_plugin_ends_the_start_with_a_message(studies: Path, tmp_path: Path) -> None:
+    code, output = refusal(studies, tmp_path, {}, ZEUS_PLUGINS="lab.modles")
+    assert code != 0
+    assert "Zeus cannot start: ZEUS_PLUGINS names the module 'lab.modles', which cannot" in output
 
 
 def test_a_studies_folder_that_does_not_exist_is_refused_and_not_left_behind(
@@ -78,9 +84,9 @@ def test_an_empty_folder_that_was_there_before_the_server_is_served(
 ) -> None:
     class Later:
         def create_time(self) -> float:
-            return time.time() + 5
+            return tmp_path.stat().st_ctime + 5
 
-    monkeypatch.setattr(context.psutil, "Process", Later)
+    monkeypatch.setattr(psutil, "Process", Later)
     refuse_missing(tmp_path)
     assert tmp_path.is_dir()
 

@@ -4,6 +4,7 @@ The runs have threads of their own: however many wait, the server's other thread
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from zeus_app.errors import CancelledError
 from zeus_app.server.jobs.jobs import Client, Jobs, asking
 
 Result = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -63,10 +65,13 @@ class SingleFlight:
         if run is None or run.task.done():
             run = self._begun(work, key)
         run.takers += 1
+        if run.takers > 1:
+            logger.info("Zeus: %d clients wait for the same inference", run.takers)
         gone = asyncio.create_task(_disconnected(http))
         try:
             await asyncio.wait({run.task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not run.task.done():
+                logger.info("Zeus: a client went away; %d wait for its inference", run.takers - 1)
                 raise CancelledError("the client went away")
             return await _own(run)
         finally:
