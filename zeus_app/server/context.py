@@ -12,7 +12,7 @@ import psutil
 from zeus_app.build import build_clicks, build_segmenter
 from zeus_app.errors import InputError
 from zeus_app.pipeline.segmenter import Segmenter
-from zeus_app.prompts.propagation import ClickSegmenter
+from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.server.interactive.click_history import ClickHistory
 from zeus_app.server.jobs.background_encoding import BackgroundEncoder
 from zeus_app.server.jobs.jobs import Jobs
@@ -58,7 +58,7 @@ class ServerContext:
         )
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
-        self._clicks: ClickSegmenter | None = None
+        self._click_segmenter: ClickSegmenter | None = None
 
     @property
     def segmenter(self) -> Segmenter:
@@ -69,13 +69,13 @@ class ServerContext:
             return self._segmenter
 
     @property
-    def clicks(self) -> ClickSegmenter:
+    def click_segmenter(self) -> ClickSegmenter:
         """What answers clicks, built at the first one, with the model's own image encoder."""
         segmenter = self.segmenter
         with self._lock:
-            if self._clicks is None:
-                self._clicks = build_clicks(self.config, self.state, beside=segmenter)
-            return self._clicks
+            if self._click_segmenter is None:
+                self._click_segmenter = build_clicks(self.config, self.state, beside=segmenter)
+            return self._click_segmenter
 
     def open_study(self, resolved: ResolvedImage) -> OpenedStudy:
         """Return a study from the slice-stack cache, or read, align and slice it.
@@ -92,8 +92,8 @@ class ServerContext:
         return replace(opened, id=resolved.study)
 
     @property
-    def served(self) -> str:
-        """The version of the weights that answers next."""
+    def served_version(self) -> str:
+        """The version of the weights that the next inference uses, or "untrained"."""
         served = self.checkpoints.served()
         return served.version if served else UNTRAINED
 

@@ -9,7 +9,7 @@ from monailabel.endpoints.user.auth import User
 from zeus_app.errors import InputError
 from zeus_app.prompts.types import Clicks
 from zeus_app.server.interactive.click_request import is_self_contained, read_clicks
-from zeus_app.server.routes.zeus import logged_in
+from zeus_app.server.routes.roles import logged_in
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # labels lesion and cyst

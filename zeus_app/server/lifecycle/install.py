@@ -8,9 +8,12 @@ from fastapi.responses import JSONResponse
 
 from zeus_app.errors import BusyError, CancelledError, InputError
 from zeus_app.server.lifecycle import cpu_priority as priority
+from zeus_app.server.routes.active_learning import active_learning_routes
 from zeus_app.server.routes.clicks import click_routes
-from zeus_app.server.routes.guards import GuardedApp, guarded_routes
-from zeus_app.server.routes.images import opening_routes
+from zeus_app.server.routes.guards import GuardedApp
+from zeus_app.server.routes.images import image_routes
+from zeus_app.server.routes.inference import inference_routes
+from zeus_app.server.routes.training import training_routes
 from zeus_app.server.routes.uploads import upload_routes
 from zeus_app.server.routes.zeus import zeus_routes
 
@@ -29,9 +32,10 @@ def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
     before = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
-    server.include_router(guarded_routes(app))
-    server.include_router(upload_routes(app))
-    server.include_router(opening_routes(app))
+    for routes in (
+        inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
+    ):  # fmt: skip
+        server.include_router(routes(app))
     ours = server.router.routes[before:]
     del server.router.routes[before:]
     server.router.routes[:0] = ours  # the first match answers

@@ -1,22 +1,26 @@
-"""What clients send as text in a form."""
+"""JSON objects that clients send as text in a form."""
 
 import json
 from typing import Any
 
 from zeus_app.errors import InputError
 
+_REMEDY = """send for example {"scope": "key"}"""
+
 
 def json_object(text: str) -> dict[str, Any]:
-    """Read a form's JSON object; empty text is an empty one.
+    """Read a JSON object; empty text is an empty object.
 
     Raises:
-        InputError: no JSON, or no object.
+        InputError: the text is not JSON, or the JSON is not an object.
     """
     came = f"form data {text[:80]!r}"
     try:
-        read = json.loads(text or "{}")
+        parsed = json.loads(text or "{}")
     except ValueError as error:
-        raise InputError(came, expected="a JSON object", remedy=f"correct it: {error}") from error
-    if not isinstance(read, dict):
-        raise InputError(came, expected="a JSON object", remedy="send one")
-    return read
+        raise InputError(
+            f"{came}, which is not JSON ({error})", expected="a JSON object", remedy=_REMEDY
+        ) from error
+    if not isinstance(parsed, dict):
+        raise InputError(came, expected="a JSON object", remedy=_REMEDY)
+    return parsed

@@ -1,6 +1,6 @@
-"""MONAI Label's routes by which a client opens a study: what is opened is prepared.
+"""GET /datastore/image and PUT /session: a client opens a study, and its encoding begins.
 
-They read, write and convert files, which the stock ones do on the event loop, before everyone.
+The stock routes read, write and convert files on the event loop, where they block every request.
 """
 
 import zipfile
@@ -16,20 +16,20 @@ from monailabel.utils.others.generic import get_mime_type
 
 from zeus_app.errors import InputError
 from zeus_app.server.routes.guards import GuardedApp
-from zeus_app.server.routes.zeus import USER
+from zeus_app.server.routes.roles import USER
 
 
-def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
-    """Routes that stand before MONAI Label's own.
+def image_routes(app: Callable[[], GuardedApp]) -> APIRouter:
+    """Routes that replace MONAI Label's own.
 
     Args:
-        app: gives the running app; POST /reload may replace it.
+        app: returns the running app; POST /reload may replace it.
     """
     router = APIRouter()
 
     @router.get("/datastore/image", tags=["Datastore"], dependencies=[USER])
-    def download_image(image: str) -> Any:
-        """A study's reference volume, or the sequence named."""
+    def download_image(image: str) -> FileResponse:
+        """Download a study's reference volume, or the named sequence."""
         ctx = app().context
         resolved = ctx.datastore.catalogue.resolve(image)
         path = ctx.datastore.catalogue.volume_file(resolved)
@@ -43,29 +43,29 @@ def opening_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         uncompress: bool = False,
         expiry: int = 0,
     ) -> Any:
-        """Keep the files of one study for a while."""
-        if uncompress and len(files) == 1:  # as the stock route does
+        """Save the files of one study until the session expires."""
+        if uncompress and len(files) == 1:  # the stock route unpacks a single file alone
             _check_archive(files[0])
-        made = stock_session.create_session(background_tasks, uncompress, expiry, files)
-        image = Path(made["session_info"]["image"])
-        app().context.encode_session(made["session_id"], image)
-        return made
+        session = stock_session.create_session(background_tasks, uncompress, expiry, files)
+        image = Path(session["session_info"]["image"])
+        app().context.encode_session(session["session_id"], image)
+        return session
 
     return router
 
 
 def _check_archive(file: UploadFile) -> None:
-    """Refuse what `shutil.unpack_archive` fails on, or would unpack outside its folder (tar)."""
+    """Refuse an archive that is broken, or that may write outside its folder (tar)."""
     name = file.filename or ""
     try:
         with zipfile.ZipFile(file.file) as archive:
-            whole = archive.testzip() is None and name.endswith(".zip")
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # or it asks for a password
-        whole = False
+            is_whole = archive.testzip() is None and name.endswith(".zip")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # RuntimeError: a password
+        is_whole = False
     file.file.seek(0)
-    if not whole:
+    if not is_whole:
         raise InputError(
-            f"{name!r}, to be uncompressed",
+            f"{name!r} with uncompress=true",
             expected="one whole ZIP without a password, named *.zip",
-            remedy="pack the files again, or send them as they are, without uncompress",
+            remedy="pack the files again as study.zip, or send them unpacked, without uncompress",
         )

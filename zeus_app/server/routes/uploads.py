@@ -1,37 +1,37 @@
-"""MONAI Label's routes that take images, labels and notes from clients, guarded.
+"""PUT /datastore: images, labels and info from clients.
 
-The stock ones fail on a form that is no JSON, and forget what an uploaded file was called, which
-is what tells its sequence.
+The stock routes fail on a form that is not JSON. They also forget an uploaded file's name, which
+says the sequence.
 """
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
-from monailabel.config import settings
+from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
 from monailabel.endpoints import datastore as stock
-from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.endpoints.user.auth import User
 
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.routes.forms import json_object
 from zeus_app.server.routes.guards import GuardedApp
+from zeus_app.server.routes.roles import ANNOTATOR
 from zeus_app.server.routes.saved_upload import saved_upload
 
-Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Annotator = Annotated[User, ANNOTATOR]
 Text = Annotated[str, Form()]
 Upload = Annotated[UploadFile, File()]
 
 
 def upload_routes(app: Callable[[], GuardedApp]) -> APIRouter:
-    """Routes that stand before MONAI Label's own.
+    """Routes that replace MONAI Label's own.
 
     Args:
-        app: gives the running app; POST /reload may replace it.
+        app: returns the running app; POST /reload may replace it.
     """
     router = APIRouter(prefix="/datastore", tags=["Datastore"])
     _add_image(router, app)
     _add_label(router)
-    _add_notes(router)
+    _add_info(router)
     return router
 
 
@@ -41,7 +41,7 @@ def _add_image(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
     def add_image(
         user: Annotator, file: Upload, image: str | None = None, params: Text = "{}"
     ) -> dict[str, str]:
-        """Keep an image as a study of one sequence."""
+        """Save an image as a study of one sequence."""
         info = {**json_object(params), "user": user.username}
         with saved_upload(file, default_name="image.nii.gz") as path:
             return {"image": app().datastore().add_image(image, str(path), info)}
@@ -57,25 +57,27 @@ def _add_label(router: APIRouter) -> None:
         params: Text = "{}",
         tag: str = FINAL,
     ) -> Any:
-        """Add a version to a study's label."""
-        json_object(params)
+        """Add a version of a study's label."""
+        json_object(params)  # raises InputError where the stock route would fail with status 500
         return stock.save_label(background_tasks, image, params, tag, label, user.username)
 
 
-def _add_notes(router: APIRouter) -> None:
+def _add_info(router: APIRouter) -> None:
     @router.put("/image/info")
-    def note_image(user: Annotator, image: str, info: Text = "{}") -> Any:
-        """Note something about a study."""
+    def update_image_info(user: Annotator, image: str, info: Text = "{}") -> Any:
+        """Add to the info stored with a study."""
         json_object(info)
         return stock.update_image_info(image, info, user.username)
 
     @router.put("/label/info")
-    def note_label(user: Annotator, label: str, tag: str, info: Text = "{}") -> Any:
-        """Note something about a label."""
+    def update_label_info(user: Annotator, label: str, tag: str, info: Text = "{}") -> Any:
+        """Add to the info stored with a label."""
         json_object(info)
         return stock.update_label_info(label, tag, info, user.username)
 
     @router.put("/updatelabelinfo", include_in_schema=False)
-    def note_label_as_before(user: Annotator, label: str, tag: str, params: Text = "{}") -> Any:
-        """The same, as older clients ask."""
-        return note_label(user, label, tag, params)
+    def update_label_info_by_params(
+        user: Annotator, label: str, tag: str, params: Text = "{}"
+    ) -> Any:
+        """Do the same under the path and field name of older clients."""
+        return update_label_info(user, label, tag, params)

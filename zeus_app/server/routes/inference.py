@@ -1,0 +1,154 @@
+"""POST /infer and POST /batch/infer: an image in, a mask out.
+
+Inferences run in threads of their own, so that other requests find a free thread while inferences
+wait.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, File, Form, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from monailabel.endpoints import batch_infer
+from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.user.auth import User
+from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
+
+from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.server.jobs.single_flight import SingleFlight
+from zeus_app.server.routes.forms import json_object
+from zeus_app.server.routes.guards import GuardedApp, Params, refuse_overwriting
+from zeus_app.server.routes.roles import ADMIN, USER, logged_in
+from zeus_app.server.routes.saved_upload import saved_upload
+from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.settings.registry import lookup
+
+_SPARE_THREADS = 4  # for requests that are refused because too many wait already
+
+
+def inference_routes(app: Callable[[], GuardedApp]) -> APIRouter:
+    """Routes that replace MONAI Label's own.
+
+    Args:
+        app: returns the running app; POST /reload may replace it.
+    """
+    router = APIRouter(tags=["Infer"])
+    _add_infer(router, app)
+    _add_slides(router)
+    _add_batch_infer(router, app)
+    return router
+
+
+def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
+    waiting = app().context.config.waiting  # as many clicks may wait, and as many inferences
+    flight = SingleFlight(threads=2 * (1 + waiting) + _SPARE_THREADS)
+
+    @router.post("/infer/{model}")
+    async def infer(
+        http: Request,
+        background_tasks: BackgroundTasks,
+        user: Annotated[User, USER],
+        model: str,
+        image: str = "",
+        session_id: str = "",
+        params: Annotated[str, Form()] = "{}",
+        file: Annotated[UploadFile | None, File()] = None,
+        output: ResultType | None = None,
+    ) -> Any:
+        """Segment a study, a session's image, or a file sent along; blocks no other request.
+
+        There is no time limit. The inference ends when it is done or cancelled, or when no client
+        waits for it any more.
+        """
+        running = app()
+        task = lookup("model", model, running.tasks("model"))
+        request = refuse_overwriting(json_object(params), {"model": model, "image": image})
+        request |= {**logged_in(user), "session_id": session_id}
+        _refuse_dicom_seg(output)
+
+        def work() -> dict[str, Any]:
+            with _resolved(running, image, session_id, file) as resolved:
+                address = {"model": model, "image": resolved.image_id}
+                return running.infer_image({**request, **address}, resolved)
+
+        parts = [model, image, request, running.context.served_version]
+        is_shared = file is None and task.is_idempotent(request)
+        key = json.dumps(parts, sort_keys=True) if is_shared else ""
+        result = await flight.answer(work, key=key, http=http, jobs=running.context.jobs)
+        return await run_in_threadpool(
+            send_response, running.datastore(), result, output, background_tasks
+        )
+
+
+def _refuse_dicom_seg(output: ResultType | None) -> None:
+    if output == ResultType.dicom_seg:
+        raise InputError(
+            "output=dicom_seg", expected="image, json or all", remedy="send output=image"
+        )
+
+
+@contextmanager
+def _resolved(
+    app: GuardedApp, image: str, session_id: str, file: UploadFile | None
+) -> Iterator[ResolvedImage]:
+    """Resolve the image of an inference. A path sent by the client is never opened.
+
+    If several are sent, the file is used before the session, and the session before the image id.
+
+    Raises:
+        InputError: nothing was sent, or the study cannot be used.
+        UnknownNameError: no such session, study or sequence.
+    """
+    catalogue = app.context.datastore.catalogue
+    if file is not None:
+        with saved_upload(file, default_name="image.nii.gz") as path:
+            yield catalogue.temporary_study(path)
+    elif session_id:
+        session = app.sessions().get_session(session_id)
+        if session is None:
+            raise UnknownNameError(
+                f"unknown session {session_id!r}",
+                expected="a session that has not expired",
+                remedy="make a session with PUT /session/ and send its session_id",
+            )
+        yield catalogue.temporary_study(Path(session.image))
+    elif image:
+        yield catalogue.resolve(image)
+    else:
+        raise InputError(
+            "an inference without an image",
+            expected="image, session_id or a file",
+            remedy="send for example ?image=patient_012; GET /zeus/studies lists the ids",
+        )
+
+
+def _add_slides(router: APIRouter) -> None:
+    @router.post("/infer/wsi/{model}", include_in_schema=False)
+    @router.post("/infer/wsi_v2/{model}", include_in_schema=False)
+    def infer_slide(model: str) -> None:
+        """Refuse whole-slide images: the stock routes open any path on the server."""
+        raise InputError(
+            "a whole-slide inference",
+            expected="an MR study",
+            remedy=f"send POST /infer/{model}?image=<study>",
+        )
+
+
+def _add_batch_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
+    @router.post("/batch/infer/{model}", dependencies=[ADMIN])
+    def run(
+        model: str,
+        images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
+        params: Params = None,
+        run_sync: bool = False,
+    ) -> Any:
+        """Segment many studies, one after another; the predictions are saved."""
+        lookup("model", model, app().tasks("model"))
+        request = refuse_overwriting(params or {}, {"model": model, "images": images})
+        # Stock code divides by the number of GPUs, which is 0 on a CPU. Zeus uses its own device.
+        return batch_infer.run(
+            model, images, {"max_workers": 1, **request, "multi_gpu": False}, run_sync
+        )

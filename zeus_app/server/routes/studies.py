@@ -1,0 +1,75 @@
+"""Routes for studies: the list, background encoding, and the modules of the model."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+
+from zeus_app.describe import describe as describe_modules
+from zeus_app.errors import InputError
+from zeus_app.profiles import load_profile
+from zeus_app.server.context import ServerContext
+from zeus_app.server.routes.roles import USER
+from zeus_app.types import StudyFiles
+
+
+def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
+    """GET /studies, POST /studies/{study}/prepare and GET /describe."""
+    router = APIRouter()
+
+    @router.get("/studies", dependencies=[USER])
+    def studies(refresh: bool = False) -> dict[str, Any]:
+        """List the studies with their sequences, and the studies that cannot be used."""
+        store = context().datastore
+        if refresh:
+            store.refresh()
+        labelled = set(store.get_labeled_images())
+        return {
+            "studies": {
+                name: {"labelled": name in labelled, "sequences": _paths(files)}
+                for name, files in store.catalogue.studies.items()
+            },
+            "problems": [
+                {
+                    "study": problem.id,
+                    "files": list(map(str, problem.files)),
+                    "reason": problem.reason,
+                }
+                for problem in store.problems
+            ],
+        }
+
+    @router.post("/studies/{study}/prepare", dependencies=[USER], status_code=202)
+    def prepare(study: str, slices: str = "") -> dict[str, Any]:
+        """Encode a study in the background, the given axial slices first, for example 12,13.
+
+        Slices are counted from the feet on the canonical grid, as in an answer's instructions.
+        """
+        ctx = context()
+        ctx.encode(ctx.datastore.catalogue.resolve(study), first=_slice_indices(slices))
+        return {"preparing": ctx.background_encoder.as_json()}
+
+    @router.get("/describe", dependencies=[USER])
+    def describe() -> list[dict[str, Any]]:
+        """List the model's modules: which are trained, how many parameters, how much memory."""
+        ctx = context()
+        profile = load_profile(ctx.config.profile)
+        return [vars(module) for module in describe_modules(ctx.config, profile, ctx.target)]
+
+    return router
+
+
+def _slice_indices(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise InputError(
+            f"slices {text!r}",
+            expected="whole numbers from 0, separated by commas",
+            remedy="send for example slices=12,13",
+        )
+    return tuple(map(int, words))
+
+
+def _paths(study: StudyFiles) -> dict[str, list[str]]:
+    """Sequence name -> paths of its files."""
+    return {name: list(map(str, source.files)) for name, source in study.sources.items()}
