@@ -1,4 +1,4 @@
-"""What the tasks and routes of one server share, made from its command line."""
+"""The context of one server, made from its command line: shared by its tasks and routes."""
 
 import logging
 import threading
@@ -27,20 +27,22 @@ from zeus_app.targets import Target, target_of
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
 from zeus_app.types import StudyFiles
 
-_MONAILABELS_OWN = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
-_CLOCK_SLACK_S = 1.0  # a process's start is known to a clock tick, a folder's to a nanosecond
+_MONAI_LABEL_KEYS = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
+_CLOCK_SLACK_S = 1.0  # process start times are coarser than folder times
 logger = logging.getLogger(__name__)
 
 
 class ServerContext:
-    """Settings, studies, and the model of one server or one training process.
+    """Settings, studies and model of one server, or of one training process.
 
     Attributes:
-        config, target, state: what was asked for.
+        config: the settings.
+        target: the structures and sequences to segment.
+        state: the folder for labels, checkpoints and caches.
         datastore: the studies and their labels.
         checkpoints: the versions of the weights.
-        jobs: running inferences.
-        click_history: what each user clicked.
+        jobs: the inferences and clicks that run or wait.
+        click_history: the prompts of each user.
         background_encoder: encodes the studies that clients open.
     """
 
@@ -62,7 +64,7 @@ class ServerContext:
 
     @property
     def segmenter(self) -> Segmenter:
-        """The model, built at the first use: scoring needs none."""
+        """The model, built at its first use, because scoring needs none."""
         with self._lock:
             if self._segmenter is None:
                 self._segmenter = build_segmenter(self.config, self.state)
@@ -70,7 +72,7 @@ class ServerContext:
 
     @property
     def click_segmenter(self) -> ClickSegmenter:
-        """What answers clicks, built at the first one, with the model's own image encoder."""
+        """The model for clicks, built at the first click; it shares the model's image encoder."""
         segmenter = self.segmenter
         with self._lock:
             if self._click_segmenter is None:
@@ -143,23 +145,28 @@ class ServerContext:
             again=again,
         )
 
-    def log_what_was_found(self) -> None:
-        """One line for the studies, one for each problem and for labels without a study."""
-        found = self.datastore.catalogue
+    def log_studies(self) -> None:
+        """Log the number of studies, each study that cannot be used, and each orphaned label."""
+        catalogue = self.datastore.catalogue
         logger.info(
             "Zeus: target %s, profile %s, model %s, fusion %s; %d studies; state in %s",
             self.target.name, self.config.profile, self.config.model, self.config.fusion,
-            len(found.studies), self.state.root,
+            len(catalogue.studies), self.state.root,
         )  # fmt: skip
-        for problem in found.problems:
+        for problem in catalogue.problems:
             files = ", ".join(map(str, problem.files))
-            logger.warning("Zeus: study %s left out: %s (%s)", problem.id, problem.reason, files)
-        for lost in self.datastore.orphaned_labels:
-            logger.warning("Zeus: %s (%s)", lost.reason, lost.files[0])
+            logger.warning(
+                "Zeus: study %s cannot be used: %s (%s)", problem.id, problem.reason, files
+            )
+        for orphan in self.datastore.orphaned_labels:
+            logger.warning("Zeus: %s (%s)", orphan.reason, orphan.files[0])
 
 
 def _version_of(files: StudyFiles) -> Hashable:
-    """Names a study by its files as they are; a session's image is the same in every request."""
+    """Names a study by the paths, times and sizes of its files, and not by its id.
+
+    A session's study has another id in each request and the same files.
+    """
     return tuple(files.sources), tuple(map(_stamp, files_of(files.sources)))
 
 
@@ -167,22 +174,29 @@ def _stamp(path: Path) -> Hashable:
     try:
         stat = path.stat()
     except OSError:
-        return str(path)  # whoever reads it says what is wrong
+        return str(path)  # reading the study will raise, with the reason
     return str(path), stat.st_mtime_ns, stat.st_size
 
 
 def open_context(studies: str, conf: Mapping[str, str], *, first: bool = True) -> ServerContext:
-    """Read the command line of a server; not for the first time after a POST /reload.
+    """Make a context from the command line of a server.
+
+    Args:
+        studies: path of the studies folder.
+        conf: the settings, as `--conf` carries them.
+        first: False after a POST /reload.
 
     Raises:
-        InputError: an unknown target or setting, or a studies folder that is none.
+        InputError: a target or setting is unknown, or the studies folder does not exist.
     """
-    own = {key: value for key, value in conf.items() if key not in _MONAILABELS_OWN}
-    config = ZeusConfig.from_conf(own)
+    settings = {key: value for key, value in conf.items() if key not in _MONAI_LABEL_KEYS}
+    config = ZeusConfig.from_conf(settings)
     target = target_of(config)
     if "://" in studies:
         raise InputError(
-            f"studies at {studies}", expected="a folder", remedy="copy the studies into a folder"
+            f"studies at {studies}",
+            expected="a folder on this machine",
+            remedy="copy the studies into a folder and start with --studies <folder>",
         )
     folder = Path(studies)
     refuse_missing(folder, first=first)
@@ -193,37 +207,40 @@ def open_context(studies: str, conf: Mapping[str, str], *, first: bool = True) -
 def refuse_missing(folder: Path, *, first: bool = True) -> None:
     """Refuse a studies folder that does not exist.
 
-    `monailabel start_server` makes a missing folder before it asks the app; an empty folder that is
-    younger than this process is such a one when it starts, and is taken away again, with the
-    parents that were made for it. A folder found empty later was emptied by its owner, and is
-    served.
+    `monailabel start_server` creates a missing folder before it loads the app. So at the start an
+    empty folder that is younger than this process counts as missing. It is removed again, with the
+    parents that were created for it. After a POST /reload an empty folder is served.
+
+    Args:
+        folder: the studies folder.
+        first: False after a POST /reload.
 
     Raises:
-        InputError: the folder is missing, or was until start_server made it.
+        InputError: the folder is missing, or start_server has just created it.
     """
     if folder.is_dir():
         if any(folder.iterdir()):
             return
-        began = psutil.Process().create_time() + _CLOCK_SLACK_S
-        if not first or folder.stat().st_ctime <= began:
+        process_start_s = psutil.Process().create_time() + _CLOCK_SLACK_S
+        if not first or folder.stat().st_ctime <= process_start_s:
             logger.warning("Zeus: the studies folder %s is empty", folder)
             return
         folder.rmdir()
-        _remove_parents(folder, made_after=began)
+        _remove_parents(folder, made_after=process_start_s)
     raise InputError(
         f"studies folder {folder} does not exist",
         expected="a folder of studies",
-        remedy="check the path after --studies",
+        remedy="check the path after --studies, for example --studies /data/mri",
     )
 
 
 def _remove_parents(folder: Path, *, made_after: float) -> None:
-    """Take away the empty folders above that are younger than `made_after`."""
+    """Remove the empty parent folders that are younger than `made_after`, in seconds since 1970."""
     for parent in folder.parents:
-        # What is made or removed in a folder changes its ctime, and only its being read its atime.
+        # Creating or removing a file in a folder changes its ctime, but not its atime.
         if parent.stat().st_atime <= made_after:
             return
         try:
             parent.rmdir()
-        except OSError:  # it holds something, or is not ours
+        except OSError:  # it is not empty, or belongs to another user
             return

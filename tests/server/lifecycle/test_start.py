@@ -105,7 +105,7 @@ def test_the_log_names_labels_of_no_study_and_where_they_lie(
     store = open_context(str(tmp_path / "studies"), conf).datastore
     store.save_label("anna", str(label), "final", {})
     (tmp_path / "studies" / "anna").rename(tmp_path / "studies" / "bob")
-    open_context(str(tmp_path / "studies"), conf).log_what_was_found()
+    open_context(str(tmp_path / "studies"), conf).log_studies()
     (warned,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert "labels of no study" in warned
     assert str(tmp_path / "state" / "phantom" / "labels" / "final" / "anna") in warned

@@ -193,7 +193,7 @@ def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server)
     problems = requests.get(f"{server.url}/zeus/studies", timeout=60).json()["problems"]
     found = {problem["study"]: problem["files"] for problem in problems}
     assert found["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
-    assert "truncated left out" in server.log_text()
+    assert "truncated cannot be used" in server.log_text()
 
 
 def test_what_only_voxels_tell_takes_a_study_off_the_list_until_a_refresh(server: Server) -> None:

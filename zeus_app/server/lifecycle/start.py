@@ -39,7 +39,7 @@ def serve(context: ServerContext) -> None:
     # Imported here: training and scoring processes have no server.
     from monailabel.app import app as server
 
-    context.log_what_was_found()
+    context.log_studies()
     try:
         assert context.segmenter is not None
     except InputError as error:

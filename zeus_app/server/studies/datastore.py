@@ -18,7 +18,7 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.grids import check_label, in_order_of
 from zeus_app.labels.predictions import Predictions
-from zeus_app.labels.segments import LABEL_INFO, in_values_of
+from zeus_app.labels.segments import LABEL_INFO, with_target_values
 from zeus_app.labels.versions import (
     FINAL,
     ORIGINAL,
@@ -248,7 +248,9 @@ class StudyDatastore(Datastore):
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
         """Do the same as `save_label`, for an image that is resolved already."""
-        label = in_values_of(self._target, read_label(file), file, info.get(LABEL_INFO))
+        label = with_target_values(
+            read_label(file), file, target=self._target, label_info=info.get(LABEL_INFO)
+        )
         label = self._checked(label, self.catalogue.grid(resolved))
         info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
         info[INSTRUCTIONS] = self._user_texts(resolved.study, info)
