@@ -34,8 +34,8 @@ from zeus_app.encoders import lite_medsam
 from zeus_app.labels.grids import label_pictures
 from zeus_app.labels.mask_files import ImportedLabel, import_labels
 from zeus_app.progress import bars
-from zeus_app.prompts.decoder import StockDecoder
-from zeus_app.prompts.slice_masks import point_at
+from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.slice_masks import segment_slice
 from zeus_app.prompts.types import Point, SlicePrompt
 from zeus_app.reporting.pictures import save_png
 from zeus_app.server.lifecycle.server_command import CHECKOUT
@@ -120,7 +120,7 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
             for s in picked:
                 pictures = [stack.pixels[m, s] for m in here]
                 with Progress(transient=True) as progress:
-                    keys = images.keep(pictures, report=bars(progress))
+                    keys = images.encode_missing(pictures, report=bars(progress))
                 kept = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
                 embeddings = torch.from_numpy(np.stack(kept))
                 below = masks[s - 1, k] if s else np.zeros_like(masks[s, k])
@@ -142,36 +142,36 @@ def largest(mask: BoolArray) -> BoolArray:
     return part
 
 
-def next_click(pointing: SlicePrompt, found: BoolArray, truth: BoolArray) -> SlicePrompt:
+def next_click(prompt: SlicePrompt, found: BoolArray, truth: BoolArray) -> SlicePrompt:
     """One click more, in the middle of the largest error."""
     missed, extra = truth & ~found, found & ~truth
     worst = [largest(error) if error.any() else error for error in (missed, extra)]
     if worst[0].sum() >= worst[1].sum():
-        return replace(pointing, foreground=(*pointing.foreground, middle(worst[0])))
-    return replace(pointing, background=(*pointing.background, middle(worst[1])))
+        return replace(prompt, foreground=(*prompt.foreground, middle(worst[0])))
+    return replace(prompt, background=(*prompt.background, middle(worst[1])))
 
 
 def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) -> list[float]:
     """DSC after each of ten clicks; what is perfect stays so."""
-    pointing = SlicePrompt(foreground=(middle(truth),))
+    prompt = SlicePrompt(foreground=(middle(truth),))
     scores: list[float] = []
     for _ in range(CLICKS):
-        found = answer(embeddings, pointing) > 0.5
+        found = answer(embeddings, prompt) > 0.5
         dsc = 2 * (found & truth).sum() / (found.sum() + truth.sum())
         scores.append(round(float(dsc), 3))
         if scores[-1] == 1:
             return scores + [1.0] * (CLICKS - len(scores))
-        pointing = next_click(pointing, found, truth)
+        prompt = next_click(prompt, found, truth)
     return scores
 
 
 @torch.inference_mode()
 def bare_points(
-    decoder: StockDecoder, embeddings: torch.Tensor, pointing: SlicePrompt
+    decoder: PromptDecoder, embeddings: torch.Tensor, prompt: SlicePrompt
 ) -> FloatArray:
     """segment-anything's own modules, given the points of the first sequence as they are."""
-    points = [(col + 0.5, row + 0.5) for row, col in (*pointing.foreground, *pointing.background)]
-    on = [1] * len(pointing.foreground) + [0] * len(pointing.background)
+    points = [(col + 0.5, row + 0.5) for row, col in (*prompt.foreground, *prompt.background)]
+    on = [1] * len(prompt.foreground) + [0] * len(prompt.background)
     sparse, dense = decoder.prompts(
         points=(torch.tensor([points]), torch.tensor([on])), boxes=None, masks=None
     )
@@ -186,12 +186,12 @@ def bare_points(
     return found
 
 
-def stock_decoder() -> StockDecoder:
+def stock_decoder() -> PromptDecoder:
     """LiteMedSAM's own."""
-    return StockDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
+    return PromptDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
 
 
-def trained_decoder(name: str, folder: Path) -> StockDecoder | None:
+def trained_decoder(name: str, folder: Path) -> PromptDecoder | None:
     """What clicks would meet if they went to the decoder that the newest training taught."""
     versions = sorted(settings(name, folder)[1].checkpoints.glob("v*.pt"))
     if not versions:
@@ -211,17 +211,17 @@ def trained_decoder(name: str, folder: Path) -> StockDecoder | None:
 
 
 def answers(
-    scene: Scene, stock: StockDecoder, trained: StockDecoder | None
+    scene: Scene, stock: PromptDecoder, trained: PromptDecoder | None
 ) -> dict[str, list[float]]:
     """Method -> DSC after each click, on one scene."""
     embeddings, truth = scene.embeddings, scene.truth
     found = {BARE: dsc_by_clicks(partial(bare_points, stock), embeddings, truth)}
     for m, sequence in enumerate(scene.sequences):
-        found[sequence] = dsc_by_clicks(partial(point_at, stock), embeddings[m : m + 1], truth)
+        found[sequence] = dsc_by_clicks(partial(segment_slice, stock), embeddings[m : m + 1], truth)
     if len(scene.sequences) > 1:
-        found[UNION] = dsc_by_clicks(partial(point_at, stock), embeddings, truth)
+        found[UNION] = dsc_by_clicks(partial(segment_slice, stock), embeddings, truth)
     if trained is not None:
-        found[TRAINED] = dsc_by_clicks(partial(point_at, trained), embeddings, truth)
+        found[TRAINED] = dsc_by_clicks(partial(segment_slice, trained), embeddings, truth)
     return found
 
 

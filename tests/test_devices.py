@@ -1,9 +1,11 @@
+"""Batch sizes, and splitting a batch when memory runs out."""
+
 from collections.abc import Sequence
 
 import pytest
 import torch
 
-from zeus_app.devices import batch_size, halving
+from zeus_app.devices import batch_size, split_when_out_of_memory
 from zeus_app.errors import InputError
 
 
@@ -21,41 +23,41 @@ class SmallMemory:
         return [2 * row for row in rows]
 
 
-@pytest.mark.parametrize(("asked", "device", "size"), [
+@pytest.mark.parametrize(("setting", "device", "size"), [
     (0, "cpu", 2), (0, "cuda", 8), (5, "cpu", 5), (5, "cuda", 5),
 ])  # fmt: skip
-def test_a_batch_is_what_was_asked_for_or_suits_the_device(
-    asked: int, device: str, size: int
+def test_a_batch_size_is_the_setting_or_the_default_of_the_device(
+    setting: int, device: str, size: int
 ) -> None:
-    assert batch_size(asked, torch.device(device), gpu=8, cpu=2) == size
+    assert batch_size(setting, torch.device(device), gpu=8, cpu=2) == size
 
 
 def test_what_fits_is_computed_at_once() -> None:
     memory = SmallMemory(room=5)
-    assert halving(memory, range(5)) == [0, 2, 4, 6, 8]
+    assert split_when_out_of_memory(memory, range(5)) == [0, 2, 4, 6, 8]
     assert memory.sizes == [5]
 
 
 def test_what_does_not_fit_is_halved_and_stays_in_order() -> None:
     memory = SmallMemory(room=2)
-    assert halving(memory, range(5)) == [0, 2, 4, 6, 8]
+    assert split_when_out_of_memory(memory, range(5)) == [0, 2, 4, 6, 8]
     assert memory.sizes == [5, 2, 3, 1, 2]
 
 
 def test_a_single_row_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(InputError, match=r"does not hold one row(.|\n)*lower precision"):
-        halving(SmallMemory(room=0), range(4))
+        split_when_out_of_memory(SmallMemory(room=0), range(4))
 
 
-def test_another_error_is_not_answered_by_halving() -> None:
+def test_another_error_does_not_split_the_batch() -> None:
     def broken(rows: Sequence[int]) -> list[int]:
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        halving(broken, range(4))
+        split_when_out_of_memory(broken, range(4))
 
 
 def test_nothing_is_computed_for_no_rows() -> None:
     memory = SmallMemory(room=5)
-    assert halving(memory, []) == []
+    assert split_when_out_of_memory(memory, []) == []
     assert memory.sizes == []

@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision they are multiplied."""
+"""Devices: choosing one, its precision, batch sizes, and running out of its memory."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -13,13 +13,13 @@ R = TypeVar("R")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a setting names.
+    """The device that a setting names.
 
     Args:
         name: "auto" (the first CUDA device, else the CPU), "cpu", "cuda" or "cuda:N".
 
     Raises:
-        InputError: no such device on this machine.
+        InputError: this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,13 +30,13 @@ def choose_device(name: str) -> torch.device:
         raise InputError(
             f"device {name!r}: {error}",
             expected="auto, cpu, cuda or cuda:N",
-            remedy="choose a device this machine has",
+            remedy="send the name of a device that this machine has, for example cpu",
         ) from error
     return device
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    """Whether the device multiplies bfloat16 in hardware. Emulated, it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -47,27 +47,27 @@ def autocast(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
 
 
-def batch_size(asked: int, device: torch.device, *, gpu: int, cpu: int) -> int:
-    """How much goes through a network at once: what a setting asks for, or what suits the device.
+def batch_size(setting: int, device: torch.device, *, gpu: int, cpu: int) -> int:
+    """The batch size of a setting, or the default of the device.
 
     Args:
-        asked: 0 for whatever suits.
+        setting: 0 for the default.
         device: where the network is.
-        gpu: what suits a GPU.
-        cpu: what suits a CPU.
+        gpu: default on a GPU.
+        cpu: default on a CPU.
     """
-    return asked or (gpu if device.type == "cuda" else cpu)
+    return setting or (gpu if device.type == "cuda" else cpu)
 
 
-def halving(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
-    """`fn(rows)`, in ever smaller parts while the device's memory does not hold them.
+def split_when_out_of_memory(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
+    """Call `fn(rows)`; when memory runs out, split the rows into halves and call it for each.
 
     Args:
-        fn: rows -> one result for each; what it gives for a row must not depend on the others.
-        rows: any number.
+        fn: rows -> one result per row. The result of a row must not depend on the other rows.
+        rows: any number of them.
 
     Raises:
-        InputError: one row alone is too much.
+        InputError: the memory does not hold a single row.
     """
     if not rows:
         return []
@@ -75,30 +75,31 @@ def halving(fn: Callable[[Sequence[T]], list[R]], rows: Sequence[T]) -> list[R]:
         return fn(rows)
     except torch.OutOfMemoryError as error:
         if len(rows) == 1:
-            raise out_of_memory(error) from error
-    release_memory()  # out of the handler, whose traceback would keep the failed attempt's tensors
+            raise out_of_memory_error(error) from error
+    # Outside the handler: the traceback keeps the tensors of the failed call alive.
+    release_memory()
     middle = len(rows) // 2
-    return halving(fn, rows[:middle]) + halving(fn, rows[middle:])
+    return split_when_out_of_memory(fn, rows[:middle]) + split_when_out_of_memory(fn, rows[middle:])
 
 
-def out_of_memory(error: torch.OutOfMemoryError) -> InputError:
-    """What is said when not even a batch of one fits."""
+def out_of_memory_error(error: torch.OutOfMemoryError) -> InputError:
+    """The error for a batch of one row that does not fit into the device's memory."""
     return InputError(
         f"the device's memory does not hold one row: {str(error)[:200]}",
         expected="room for the model and a batch of one",
-        remedy="free the device's memory, choose a lower precision or a smaller model, or"
-        " run on another device",
+        remedy="free the device's memory; or send device cpu, a smaller profile, or a lower"
+        " precision in the profile, for example `llm: {precision: 8bit}`",
     )
 
 
 def release_memory() -> None:
-    """Give back what a failed attempt left in CUDA's own store."""
+    """Empty CUDA's cache of freed tensors."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on a device; to CUDA through pinned memory, so that the copy runs beside work."""
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Move a tensor. To CUDA it goes through pinned memory, so that the copy runs in parallel."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -1,139 +1,100 @@
-"""How well a mask fits the truth: Dice, IoU, mean IoU and the 95th-percentile surface distance.
+"""Overlap of a mask with the truth: Dice, IoU, and their means over labels.
 
-What empty masks score: both empty is a perfect answer (Dice and IoU 1, distance 0); one empty and
-the other not is the worst one (Dice and IoU 0, distance the diagonal of the volume).
+Two empty masks score 1. An empty mask beside one that is not empty scores 0.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from zeus_app.errors import InputError
 
-Mask = npt.NDArray[np.generic]  # anything that is not 0 is inside
+Mask = npt.NDArray[np.generic]  # every value but 0 is inside
 LabelMap = npt.NDArray[np.generic]
 BoolMask = npt.NDArray[np.bool_]
 
 
 def dice(pred: Mask, truth: Mask) -> float:
-    """Dice similarity 2|P∩T| / (|P|+|T|) of two masks of one shape, in [0, 1].
+    """Dice similarity 2 |P and T| / (|P| + |T|) of two masks of one shape, in [0, 1].
 
     Raises:
         InputError: the shapes differ.
     """
-    inside, wanted = _masks(pred, truth)
-    both = int(np.sum(inside & wanted))
-    total = int(inside.sum()) + int(wanted.sum())
-    return 2 * both / total if total else 1.0
+    pred_mask, truth_mask = _masks(pred, truth)
+    intersection = int(np.sum(pred_mask & truth_mask))
+    total = int(pred_mask.sum()) + int(truth_mask.sum())
+    return 2 * intersection / total if total else 1.0
 
 
 def mean_dice(pred: LabelMap, truth: LabelMap, values: Sequence[int]) -> float:
-    """Dice averaged over the labels that either map shows, in [0, 1]; 1 where neither shows any.
+    """Mean Dice of the labels that are in either map, in [0, 1]; 1 if no label is.
 
     Args:
-        pred: label map of the answer.
+        pred: predicted label map.
         truth: label map of the same shape.
-        values: the labels' values, without the background's 0.
+        values: values of the labels, without 0 for the background.
 
     Raises:
         InputError: the shapes differ.
     """
-    shown = [value for value in values if (pred == value).any() or (truth == value).any()]
-    if not shown:
+    present = [value for value in values if (pred == value).any() or (truth == value).any()]
+    if not present:
         return 1.0
-    return float(np.mean([dice(pred == value, truth == value) for value in shown]))
+    return float(np.mean([dice(pred == value, truth == value) for value in present]))
 
 
 def iou(pred: Mask, truth: Mask) -> float:
-    """Intersection over union |P∩T| / |P∪T| of two masks of one shape, in [0, 1].
+    """Intersection over union |P and T| / |P or T| of two masks of one shape, in [0, 1].
 
     Raises:
         InputError: the shapes differ.
     """
-    inside, wanted = _masks(pred, truth)
-    either = int(np.sum(inside | wanted))
-    return int(np.sum(inside & wanted)) / either if either else 1.0
+    pred_mask, truth_mask = _masks(pred, truth)
+    union = int(np.sum(pred_mask | truth_mask))
+    return int(np.sum(pred_mask & truth_mask)) / union if union else 1.0
 
 
 def miou(pred: LabelMap, truth: LabelMap, values: Sequence[int]) -> float:
-    """IoU averaged over the labels alone.
+    """Mean IoU of the labels, without the background.
 
     Args:
-        pred: label map of the answer.
+        pred: predicted label map.
         truth: label map of the same shape.
-        values: the labels' values, without the background's 0.
+        values: values of the labels, without 0 for the background.
 
     Raises:
-        InputError: the shapes differ, or there is no value.
+        InputError: the shapes differ, or `values` is empty.
     """
     if not values:
-        raise InputError("no label values", expected="at least one", remedy="pass the target's")
+        raise InputError(
+            "no label values",
+            expected="at least one value",
+            remedy="pass the values of the target's labels, for example (1, 2)",
+        )
     return float(np.mean([iou(pred == value, truth == value) for value in values]))
 
 
 def miou_with_background(pred: LabelMap, truth: LabelMap, values: Sequence[int]) -> float:
-    """IoU averaged over the labels and the background (0), which is easy and large.
+    """Mean IoU of the labels and the background (0), which is easy and large.
 
     Args:
-        pred: label map of the answer.
+        pred: predicted label map.
         truth: label map of the same shape.
-        values: the labels' values, without the background's 0.
+        values: values of the labels, without 0 for the background.
 
     Raises:
-        InputError: the shapes differ, or there is no value.
+        InputError: the shapes differ, or `values` is empty.
     """
-    miou(pred, truth, values)  # refuses what it refuses
+    miou(pred, truth, values)  # raises for an empty `values`, which (0, *values) would hide
     return miou(pred, truth, (0, *values))
-
-
-def hd95_mm(pred: Mask, truth: Mask, spacing_mm: Sequence[float]) -> float:
-    """Hausdorff distance with the 95th percentile in place of the maximum, in mm.
-
-    The distances run from each surface voxel of one mask to the nearest of the other; of the two
-    directions the larger percentile counts. A surface voxel has a face outside its mask or the
-    volume.
-
-    Args:
-        pred: mask of the answer.
-        truth: mask of the same shape.
-        spacing_mm: edge lengths of a voxel, one an axis.
-
-    Raises:
-        InputError: the shapes differ, or the spacing does not fit them.
-    """
-    inside, wanted = _masks(pred, truth)
-    if len(spacing_mm) != inside.ndim or min(spacing_mm) <= 0:
-        raise InputError(
-            f"spacing {tuple(spacing_mm)} mm for a mask of {inside.ndim} axes",
-            expected="one positive edge length an axis",
-            remedy="take the spacing of the mask's own grid",
-        )
-    if not inside.any() and not wanted.any():
-        return 0.0
-    if not inside.any() or not wanted.any():
-        return float(np.linalg.norm(np.multiply(inside.shape, spacing_mm)))
-    return max(
-        _percentile_mm(inside, wanted, spacing_mm), _percentile_mm(wanted, inside, spacing_mm)
-    )
-
-
-def _percentile_mm(source: BoolMask, goal: BoolMask, spacing_mm: Sequence[float]) -> float:
-    """95th percentile of the distances from the surface of `source` to that of `goal`."""
-    away = distance_transform_edt(~_surface(goal), sampling=spacing_mm)
-    return float(np.percentile(away[_surface(source)], 95))
-
-
-def _surface(mask: BoolMask) -> BoolMask:
-    return mask & ~np.asarray(binary_erosion(mask), dtype=np.bool_)
 
 
 def _masks(pred: Mask, truth: Mask) -> tuple[BoolMask, BoolMask]:
     if pred.shape != truth.shape:
         raise InputError(
-            f"a mask of shape {pred.shape} beside a truth of shape {truth.shape}",
-            expected="both on one grid",
-            remedy="resample one onto the other's grid first",
+            f"a mask of shape {pred.shape} and a truth of shape {truth.shape}",
+            expected="two masks of the same shape",
+            remedy="resample one of them onto the grid of the other first",
         )
     return pred != 0, truth != 0

@@ -37,7 +37,7 @@ def test_info_tells_place_entries_size_and_limit(tmp_path: Path) -> None:
 
 
 def test_info_tells_who_holds_how_much(cache: Cache, tmp_path: Path) -> None:
-    with cache.hold(["key", "another"]):
+    with cache.pin(["key", "another"]):
         assert (
             f"process {os.getpid()} holds 2 entries" in zeus_cache("info", "--state", tmp_path)[1]
         )
@@ -75,7 +75,7 @@ def test_clearing_says_what_it_freed_and_leaves_labels_alone(cache: Cache, tmp_p
 
 
 def test_clearing_under_a_training_is_refused_unless_forced(cache: Cache, tmp_path: Path) -> None:
-    with cache.hold(["key"]):
+    with cache.pin(["key"]):
         code, said = zeus_cache("clear", "--state", tmp_path)
         assert code == 2
         assert "--force" in said

@@ -1,8 +1,11 @@
+"""The cache on disk: values, limits, pins, several processes, kills and full disks."""
+
 import logging
 import multiprocessing
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,13 +18,16 @@ from typing import Any
 
 import diskcache
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from zeus_app.errors import InputError
 from zeus_app.storage.cache import Cache
+from zeus_app.storage.pins import EVICTION_POLICY
 
 MEBIBYTE = 1 << 20
-SPAWN = multiprocessing.get_context("spawn")  # another process altogether, as a training is
+SPAWN = multiprocessing.get_context("spawn")  # a process of its own, like a training
+Array = npt.NDArray[np.generic]
 
 
 @pytest.fixture
@@ -29,8 +35,14 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache", size_limit_bytes=100 * MEBIBYTE)
 
 
-def embedding(seed: int = 0) -> np.ndarray:
+def embedding(seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=(256, 64, 64)).astype(np.float16)  # 2 MiB
+
+
+def assert_holds(cache: Cache, key: str, expected: Array) -> None:
+    array = cache.get(key)
+    assert array is not None
+    np.testing.assert_array_equal(array, expected)
 
 
 def value_files(cache_folder: Path) -> list[Path]:
@@ -42,7 +54,7 @@ def value_files(cache_folder: Path) -> list[Path]:
     [embedding(), np.arange(384, dtype=np.float32), np.zeros((0, 3), np.float32)],
     ids=["image embedding", "text embedding", "empty"],
 )
-def test_an_array_comes_back_bit_for_bit(cache: Cache, array: np.ndarray) -> None:
+def test_an_array_comes_back_bit_for_bit(cache: Cache, array: Array) -> None:
     cache.put("key", array)
     back = cache.get("key")
     assert back is not None
@@ -60,7 +72,7 @@ def test_an_unknown_key_is_a_miss(cache: Cache) -> None:
     assert cache.get_text("key") is None
 
 
-def test_a_kept_key_is_in_the_cache(cache: Cache) -> None:
+def test_a_saved_key_is_in_the_cache(cache: Cache) -> None:
     cache.put("key", embedding())
     assert "key" in cache
 
@@ -76,7 +88,7 @@ def test_another_process_reads_what_this_one_wrote(cache: Cache, tmp_path: Path)
     assert out.stdout.strip() == "[[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]]"
 
 
-def test_what_a_killed_process_had_put_is_still_there(tmp_path: Path) -> None:
+def test_what_a_killed_process_saved_is_still_there(tmp_path: Path) -> None:
     write = (
         "import os, sys; from pathlib import Path; import numpy as np;"
         "from zeus_app.storage.cache import Cache;"
@@ -98,13 +110,14 @@ def test_a_damaged_value_is_a_miss_and_can_be_replaced(
     (file,) = value_files(tmp_path)
     raw = bytearray(file.read_bytes())
     raw[MEBIBYTE] ^= 1
+    damaged = {"cut short": bytes(raw[:MEBIBYTE]), "empty": b"", "one byte wrong": bytes(raw)}
     if damage == "gone":
         file.unlink()
     else:
-        file.write_bytes({"cut short": raw[:MEBIBYTE], "empty": b"", "one byte wrong": raw}[damage])
+        file.write_bytes(damaged[damage])
     assert cache.get("key") is None
     cache.put("key", embedding(2))
-    np.testing.assert_array_equal(cache.get("key"), embedding(2))
+    assert_holds(cache, "key", embedding(2))
 
 
 def test_a_damaged_value_is_no_longer_in_the_cache(cache: Cache, tmp_path: Path) -> None:
@@ -115,7 +128,7 @@ def test_a_damaged_value_is_no_longer_in_the_cache(cache: Cache, tmp_path: Path)
     assert "key" not in cache
 
 
-def test_it_stays_within_its_size_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+def test_the_cache_stays_within_its_size_and_keeps_the_last_used_entry(tmp_path: Path) -> None:
     cache = Cache(tmp_path, size_limit_bytes=40 * MEBIBYTE)
     for number in range(30):
         cache.put(str(number), embedding(number))
@@ -162,15 +175,15 @@ def test_a_folder_that_cannot_hold_a_cache_is_refused_by_name(tmp_path: Path) ->
 def test_a_damaged_index_is_refused_with_the_remedy(cache: Cache, tmp_path: Path) -> None:
     cache.close()
     (tmp_path / "cache" / "cache.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(InputError, match="remove the folder"):
+    with pytest.raises(InputError, match=r"remove it with `rm -r .*cache`"):
         Cache(tmp_path / "cache", size_limit_bytes=MEBIBYTE)
 
 
 # --- several processes, kills, a full disk ---
 
 
-def numbered(number: int) -> np.ndarray:
-    """128 KiB that tell which key they belong to."""
+def numbered(number: int) -> Array:
+    """128 KiB, all of them the number of their key."""
     return np.full((256, 256), number, np.float16)
 
 
@@ -200,17 +213,17 @@ def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
     assert 0 < cache.info().bytes <= 5 * MEBIBYTE
 
 
-def put_for_ever(folder: Path) -> None:
+def put_forever(folder: Path) -> None:
     cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
     while True:
         for number in range(64):
             cache.put(str(number), numbered(number))
 
 
-def test_a_kill_in_the_middle_of_puts_leaves_a_whole_cache(tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_of_puts_leaves_an_intact_cache(tmp_path: Path) -> None:
     cache = Cache(tmp_path, size_limit_bytes=4 * MEBIBYTE)
     for pause_s in (0.011, 0.017):
-        process = SPAWN.Process(target=put_for_ever, args=(tmp_path,))
+        process = SPAWN.Process(target=put_forever, args=(tmp_path,))
         before = cache.info().entries
         process.start()
         while cache.info().entries <= min(before, 20):
@@ -221,21 +234,21 @@ def test_a_kill_in_the_middle_of_puts_leaves_a_whole_cache(tmp_path: Path) -> No
     assert process.exitcode == -signal.SIGKILL
     assert all(is_right(cache, number) for number in range(64))
     cache.put("5", numbered(5))
-    np.testing.assert_array_equal(cache.get("5"), numbered(5))
+    assert_holds(cache, "5", numbered(5))
 
 
 def test_files_that_a_kill_left_without_an_entry_are_removed_after_an_hour(
     cache: Cache, tmp_path: Path
 ) -> None:
     cache.put("key", embedding())
-    (kept,) = value_files(tmp_path)
-    old, young = kept.with_name("old.val"), kept.with_name("young.val")
+    (saved,) = value_files(tmp_path)
+    old, young = saved.with_name("old.val"), saved.with_name("young.val")
     for path in (old, young):
         path.write_bytes(b"half")
-    for path in (old, kept):
+    for path in (old, saved):
         os.utime(path, (time.time() - 3700, time.time() - 3700))
     Cache(tmp_path / "cache")
-    assert set(value_files(tmp_path)) == {kept, young}
+    assert set(value_files(tmp_path)) == {saved, young}
 
 
 def put_on_a_full_disk(folder: Path) -> None:
@@ -256,11 +269,11 @@ def test_a_write_that_stops_half_way_is_a_miss_and_the_rest_stays(tmp_path: Path
     assert process.exitcode == 0
     cache = Cache(tmp_path)
     assert cache.get("during") is None
-    np.testing.assert_array_equal(cache.get("before"), numbered(1))
-    np.testing.assert_array_equal(cache.get("after"), numbered(2))
+    assert_holds(cache, "before", numbered(1))
+    assert_holds(cache, "after", numbered(2))
 
 
-# --- what a running training needs ---
+# --- pins ---
 
 
 def flood(cache: Cache, *, entries: int = 64) -> None:
@@ -277,48 +290,48 @@ def small(tmp_path: Path) -> Cache:
     return cache
 
 
-def test_what_is_held_is_not_evicted(small: Cache) -> None:
-    with small.hold(["0", "2"]):
+def test_a_pinned_entry_is_not_evicted(small: Cache) -> None:
+    with small.pin(["0", "2"]):
         flood(small)
         assert ["0" in small, "1" in small, "2" in small] == [True, False, True]
     assert small.info().bytes < 3 * MEBIBYTE
 
 
-def test_what_is_let_go_is_evicted(small: Cache) -> None:
-    with small.hold(["0"]):
+def test_an_entry_is_evicted_once_it_is_no_longer_pinned(small: Cache) -> None:
+    with small.pin(["0"]):
         pass
     flood(small)
     assert "0" not in small
 
 
-def test_what_is_put_after_it_was_held_stays_even_beyond_the_limit(small: Cache) -> None:
+def test_an_entry_that_is_pinned_before_it_is_put_stays_even_beyond_the_limit(small: Cache) -> None:
     keys = [f"late {number}" for number in range(32)]
-    with small.hold(keys):
+    with small.pin(keys):
         for number, key in enumerate(keys):
             small.put(key, numbered(number))
         flood(small)
         assert all(key in small for key in keys)
 
 
-def test_a_key_held_twice_stays_until_both_let_go(small: Cache) -> None:
-    with small.hold(["0"]):
-        with small.hold(["0"]):
+def test_a_key_that_is_pinned_twice_stays_until_both_pins_are_removed(small: Cache) -> None:
+    with small.pin(["0"]):
+        with small.pin(["0"]):
             pass
         flood(small)
         assert "0" in small
 
 
-def hold_until_killed(folder: Path, ready: Connection) -> None:
-    with Cache(folder).hold(["0", "1"]):
+def pin_until_killed(folder: Path, ready: Connection) -> None:
+    with Cache(folder).pin(["0", "1"]):
         ready.send(os.getpid())
         time.sleep(600)
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[BaseProcess]:
-    """Another process that holds the keys 0 and 1."""
+def pinning_process(folder: Path) -> Iterator[BaseProcess]:
+    """Another process that pins the keys 0 and 1."""
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=hold_until_killed, args=(folder, theirs))
+    process = SPAWN.Process(target=pin_until_killed, args=(folder, theirs))
     process.start()
     try:
         assert ours.recv() == process.pid
@@ -328,51 +341,87 @@ def holder(folder: Path) -> Iterator[BaseProcess]:
         process.join()
 
 
-def test_another_process_holds_until_it_is_killed(small: Cache, tmp_path: Path) -> None:
-    with holder(tmp_path / "small") as process:
-        assert [(hold.pid, hold.entries) for hold in small.info().holds] == [(process.pid, 2)]
+def test_the_pins_of_another_process_last_until_it_is_killed(small: Cache, tmp_path: Path) -> None:
+    with pinning_process(tmp_path / "small") as process:
+        assert [(pins.pid, pins.entries) for pins in small.info().pins] == [(process.pid, 2)]
         flood(small)
         assert ["0" in small, "1" in small, "2" in small] == [True, True, False]
         os.kill(process.pid or 0, signal.SIGKILL)  # nobody has asked yet how it ended
         os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)
         flood(small)
         assert ["0" in small, "1" in small] == [False, False]
-        assert small.info().holds == ()
+        assert small.info().pins == ()
 
 
-def test_a_hold_is_not_taken_for_that_of_a_later_process_of_the_same_number(
+def test_a_pin_does_not_pass_to_a_later_process_of_the_same_id(
     small: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = time.time() - 1e6
     with monkeypatch.context() as patch:
         patch.setattr("psutil.Process.create_time", lambda self: long_ago)
-        small.hold(["0"]).__enter__()
+        small.pin(["0"]).__enter__()
     flood(small)
     assert "0" not in small
 
 
-def test_a_hold_that_fails_does_not_stop_the_training(
+def test_a_pin_that_fails_does_not_stop_the_training(
     small: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Cache, "_add_hold", full)
-    with small.hold(["0"]):
+    monkeypatch.setattr("zeus_app.storage.pins.Pins.add", full)
+    with small.pin(["0"]):
         small.put("new", numbered(3))
     assert "new" in small
     assert "No space left" in caplog.text
 
 
-def test_the_limit_is_told_and_stays_when_none_is_given(tmp_path: Path) -> None:
+def test_the_limit_stays_if_a_later_process_gives_none(tmp_path: Path) -> None:
     Cache(tmp_path, size_limit_bytes=3 * MEBIBYTE).close()
     assert Cache(tmp_path).info().limit_bytes == 3 * MEBIBYTE
 
 
-def test_clearing_says_what_it_freed_and_leaves_the_cache_usable(cache: Cache) -> None:
-    other = Cache(Path(cache._folder))
+def test_clearing_returns_the_freed_bytes_and_leaves_the_cache_usable(
+    cache: Cache, tmp_path: Path
+) -> None:
+    other = Cache(tmp_path / "cache")
     cache.put("key", embedding())
     assert 2 * MEBIBYTE <= other.clear() < 3 * MEBIBYTE
     assert cache.get("key") is None
     cache.put("key", embedding())
     assert "key" in cache
+
+
+# --- diskcache's own database ---
+
+
+def test_the_tables_of_diskcache_are_those_that_the_pins_rely_on(tmp_path: Path) -> None:
+    diskcache.Cache(str(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "cache.db") as index:
+        schema = dict(index.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    assert schema == {
+        "Settings": "CREATE TABLE Settings ( key TEXT NOT NULL UNIQUE, value)",
+        "Cache": "CREATE TABLE Cache ( rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER,"
+        " store_time REAL, expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0,"
+        " tag BLOB, size INTEGER DEFAULT 0, mode INTEGER DEFAULT 0, filename TEXT, value BLOB)",
+    }
+
+
+def test_eviction_differs_from_diskcaches_own_by_the_pins_alone() -> None:
+    pinned = " WHERE key NOT IN (SELECT key FROM ZeusHeld)"
+    policy = diskcache.EVICTION_POLICY[EVICTION_POLICY]
+    own = {name: sql.replace(pinned, "") for name, sql in policy.items()}
+    assert pinned in policy["cull"]
+    assert own == diskcache.EVICTION_POLICY["least-recently-used"]
+
+
+def test_a_folder_of_an_older_zeus_opens_with_its_entries(tmp_path: Path) -> None:
+    """Zeus 0.1 wrote the same tables and the same name of the eviction policy."""
+    Cache(tmp_path).put("key", numbered(3))
+    with sqlite3.connect(tmp_path / "cache.db") as index:
+        (policy,) = index.execute("SELECT value FROM Settings WHERE key = 'eviction_policy'")
+        tables = {name for (name,) in index.execute("SELECT name FROM sqlite_master")}
+    assert policy == ("least-recently-used-unless-held",)
+    assert {"ZeusHold", "ZeusHeld", "ZeusHeld_key"} <= tables
+    assert_holds(Cache(tmp_path), "key", numbered(3))

@@ -1,6 +1,7 @@
 """MONAI's U-Net as a baseline: early fusion (sequences as channels) or late (a network each)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +61,13 @@ class UNetBaseline:
         networks = [_network(channels, len(target.labels)) for _ in self.branches]
         self.trainable: nn.Module = nn.ModuleList(networks).to(device)
 
-    def bytes_to_keep(self, pictures: int) -> int:
-        """Nothing is kept on disk: pictures are its input."""
+    def cache_bytes(self, pictures: int) -> int:
+        """0: the pictures are its input, so nothing is cached."""
         return 0
+
+    def pin_embeddings(self) -> AbstractContextManager[None]:
+        """Hold nothing, because nothing is cached."""
+        return nullcontext()
 
     def prepare(
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool

@@ -49,8 +49,8 @@ def cache_info(studies: Studies = None, state: State = None) -> None:
     info = Cache(folder).info()
     typer.echo(f"{folder}: {info.entries} entries")
     typer.echo(f"{info.bytes / GIB:.3f} GiB of at most {info.limit_bytes / GIB:g} GiB")
-    for hold in info.holds:
-        typer.echo(f"process {hold.pid} holds {hold.entries} entries")
+    for pins in info.pins:
+        typer.echo(f"process {pins.pid} holds {pins.entries} entries")
 
 
 @cache_app.command("clear")
@@ -68,10 +68,10 @@ def clear_cache(
     if not _is_there(folder):
         return
     cache = Cache(folder)
-    holds = cache.info().holds
-    if holds and not force:
+    pins = cache.info().pins
+    if pins and not force:
         raise InputError(
-            f"process {', '.join(str(hold.pid) for hold in holds)} is training from {folder}",
+            f"process {', '.join(str(process.pid) for process in pins)} is training from {folder}",
             expected="no running training: it would stop for want of its embeddings",
             remedy="wait for its end, or stop it, or add --force",
         )

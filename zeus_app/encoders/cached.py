@@ -1,4 +1,4 @@
-"""Frozen encoders behind a store: nothing is encoded twice."""
+"""Frozen encoders behind the cache: no picture and no text is encoded twice."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from zeus_app.devices import halving
+from zeus_app.devices import split_when_out_of_memory
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import ImageEncoder, TextEncoder, VisionEncoder
@@ -16,80 +16,90 @@ from zeus_app.types import EMBEDDING_CHANNELS, FloatArray
 
 
 class CachedImageEncoder:
-    """An image encoder whose embeddings are kept by the content of the picture.
+    """An image encoder whose embeddings are cached by the content of the picture.
 
     Args:
-        encoder: the tower.
-        store: keeps embeddings between runs.
-        batch: pictures a call of the tower.
+        encoder: the image encoder.
+        cache: keeps embeddings between runs.
+        batch: pictures per call of the encoder.
     """
 
-    def __init__(self, encoder: ImageEncoder, store: Cache, *, batch: int) -> None:
+    def __init__(self, encoder: ImageEncoder, cache: Cache, *, batch: int) -> None:
         self.encoder = encoder
-        self._store = store
+        self._cache = cache
         self._batch = batch
-        self._held: ExitStack | None = None
+        self._pins: ExitStack | None = None
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Meanwhile what `keep` is asked to hold is not evicted, however full the store gets."""
-        with ExitStack() as self._held:
+    def pin_embeddings(self) -> Iterator[None]:
+        """Until this context ends, the cache evicts no embedding that was encoded with `pin`."""
+        with ExitStack() as self._pins:
             try:
                 yield
             finally:
-                self._held = None
+                self._pins = None
 
     def key(self, picture: FloatArray) -> str:
-        """The picture's name in the store: its very pixels and the tower say it all."""
+        """The cache key of a picture: the encoder's id and a hash of the pixels."""
         return f"image-{self.encoder.id}-{_digest(picture)}"
 
-    def keep(
-        self, pictures: Sequence[FloatArray], *, report: Report, hold: bool = False
+    def encode_missing(
+        self, pictures: Sequence[FloatArray], *, report: Report, pin: bool = False
     ) -> list[str]:
-        """Make sure each (256, 256) picture's embedding is in the store; return the keys.
+        """Encode the pictures that the cache lacks.
 
         Args:
-            pictures: only those that the store misses are encoded.
-            report: told before each batch.
-            hold: within `holding`, keep them in the store until it ends.
+            pictures: each (256, 256) float32 in [0, 1].
+            report: called before each batch.
+            pin: within `pin_embeddings`, pin the embeddings of all pictures.
+
+        Returns:
+            The cache key of each picture.
         """
         keys = [self.key(picture) for picture in pictures]
-        if hold and self._held is not None:
-            # First, lest encoding what is missing evicts what is there.
-            self._held.enter_context(self._store.hold(keys))
-        missing = [i for i, key in enumerate(keys) if key not in self._store]
+        if pin and self._pins is not None:
+            # Pinned before encoding, because a full cache evicts when a new embedding comes in.
+            self._pins.enter_context(self._cache.pin(keys))
+        missing = [i for i, key in enumerate(keys) if key not in self._cache]
         for start in range(0, len(missing), self._batch):
             report("encoding", start, len(missing))
             rows = missing[start : start + self._batch]
-            embeddings = halving(
-                lambda some: list(self.encoder.encode(np.stack([pictures[i] for i in some]))), rows
+            embeddings = split_when_out_of_memory(
+                lambda part: list(self.encoder.encode(np.stack([pictures[i] for i in part]))), rows
             )
             for i, embedding in zip(rows, embeddings, strict=True):
-                self._store.put(keys[i], embedding)
+                self._cache.put(keys[i], embedding)
         return keys
 
     def get(self, key: str, picture: FloatArray | None) -> FloatArray:
-        """The (256, 64, 64) embedding; encoded again from `picture` if the store lost it.
+        """The embedding of a picture, (256, 64, 64) float16.
+
+        Args:
+            key: from `key` or `encode_missing`.
+            picture: (256, 256), encoded again if the cache has lost the embedding.
 
         Raises:
-            InputError: lost, and there is no picture to encode again.
+            InputError: the cache has lost the embedding, and `picture` is None.
         """
-        kept = self._store.get(key)
-        if kept is not None:
-            return kept
+        embedding = self._cache.get(key)
+        if embedding is not None:
+            return embedding
         if picture is None:
             raise InputError(
                 "an image embedding was lost from the cache during training",
                 expected="a cache that holds the whole training set",
-                remedy="raise the setting cache_gib or free disk space, and train again",
+                remedy="free disk space or raise the setting cache_gib, for example"
+                " --set cache_gib=50, and train again",
             )
-        (embedding,) = halving(lambda one: list(self.encoder.encode(np.stack(one))), [picture])
-        self._store.put(key, embedding)
+        (embedding,) = split_when_out_of_memory(
+            lambda part: list(self.encoder.encode(np.stack(part))), [picture]
+        )
+        self._cache.put(key, embedding)
         return cast(FloatArray, embedding)
 
 
 class PooledVision:
-    """F_v where a profile has no tower of its own for it: the mean of F_enc's embedding."""
+    """F_v of a profile without a vision tower: the mean of F_enc's embedding over the picture."""
 
     dim = EMBEDDING_CHANNELS
 
@@ -99,52 +109,59 @@ class PooledVision:
 
     def encode(self, pictures: Sequence[FloatArray]) -> FloatArray:
         """N pictures of (256, 256) -> (N, 1, 256) float32."""
-        embeddings = [self._images.get(self._images.key(one), one) for one in pictures]
-        return np.stack([one.mean(axis=(1, 2), dtype=np.float32)[None] for one in embeddings])
+        embeddings = [self._images.get(self._images.key(picture), picture) for picture in pictures]
+        means = [embedding.mean(axis=(1, 2), dtype=np.float32) for embedding in embeddings]
+        features: FloatArray = np.stack(means)[:, None]
+        return features
 
 
 class CachedVisionEncoder:
-    """A vision-language tower whose features are kept by the content of the picture."""
+    """A vision tower whose features are cached by the content of the picture."""
 
-    def __init__(self, encoder: VisionEncoder, store: Cache) -> None:
+    def __init__(self, encoder: VisionEncoder, cache: Cache) -> None:
         self.id = encoder.id
         self._encoder = encoder
-        self._store = store
+        self._cache = cache
 
     def encode(self, pictures: Sequence[FloatArray]) -> FloatArray:
-        """N pictures of (256, 256) -> (N, T, dim) float32; equal ones are encoded once."""
-        keys = [f"vision-{self.id}-{_digest(one)}" for one in pictures]
-        known = {key: self._store.get(key) for key in keys}
-        missing = {key: one for key, one in zip(keys, pictures, strict=True) if known[key] is None}
+        """N pictures of (256, 256) -> (N, T, dim) float32. Equal pictures are encoded once."""
+        keys = [f"vision-{self.id}-{_digest(picture)}" for picture in pictures]
+        features = {key: self._cache.get(key) for key in keys}
+        missing = {
+            key: picture
+            for key, picture in zip(keys, pictures, strict=True)
+            if features[key] is None
+        }
         if missing:
-            features = halving(
-                lambda some: list(self._encoder.encode(np.stack(some))), list(missing.values())
+            encoded = split_when_out_of_memory(
+                lambda part: list(self._encoder.encode(np.stack(part))), list(missing.values())
             )
-            for key, feature in zip(missing, features, strict=True):
-                known[key] = feature
-                self._store.put(key, feature)
-        return np.stack([cast(FloatArray, known[key]) for key in keys])
+            for key, feature in zip(missing, encoded, strict=True):
+                features[key] = feature
+                self._cache.put(key, feature)
+        return np.stack([cast(FloatArray, features[key]) for key in keys])
 
 
 class CachedTextEncoder:
-    """A text encoder whose vectors are kept by the text."""
+    """A text encoder whose vectors are cached by the text."""
 
-    def __init__(self, encoder: TextEncoder, store: Cache) -> None:
+    def __init__(self, encoder: TextEncoder, cache: Cache) -> None:
         self.encoder = encoder
-        self._store = store
+        self._cache = cache
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """N texts -> (N, dim) float32; equal texts are encoded once."""
+        """N texts -> (N, dim) float32. Equal texts are encoded once."""
         keys = [self._key(text) for text in texts]
-        known = {key: self._store.get(key) for key in keys}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
+        vectors = {key: self._cache.get(key) for key in keys}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if vectors[key] is None}
         if missing:
-            texts = list(missing.values())
-            vectors = halving(lambda some: list(self.encoder.encode(some)), texts)
-            for key, vector in zip(missing, vectors, strict=True):
-                known[key] = vector
-                self._store.put(key, vector)
-        return np.stack([cast(FloatArray, known[key]) for key in keys])
+            encoded = split_when_out_of_memory(
+                lambda part: list(self.encoder.encode(part)), list(missing.values())
+            )
+            for key, vector in zip(missing, encoded, strict=True):
+                vectors[key] = vector
+                self._cache.put(key, vector)
+        return np.stack([cast(FloatArray, vectors[key]) for key in keys])
 
     def _key(self, text: str) -> str:
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
