@@ -111,7 +111,7 @@ class Head:
             [[np.cos(tilt), -np.sin(tilt), 0], [np.sin(tilt), np.cos(tilt), 0], [0, 0, 1]]
         )
         self._size = rng.uniform(0.94, 1.03, 3)
-        self._shift_mm = rng.uniform(-3, 3, 3) + (0, 0, -8)
+        self._shift_mm = rng.uniform(-3, 3, 3) + np.array([0, 0, -8])
         self._ventricle_mm = rng.uniform(3.5, 5.5)
         self._folds = Waves(rng, 10.0)
         self._ribbon = Waves(rng, 10.0)

@@ -1,8 +1,8 @@
-"""Print the installed packages whose files are not all there, one `name==version` a line.
+"""Print the installed packages with missing or incomplete files, one `name==version` per line.
 
-An install that is killed can leave a package that pip takes for complete: its metadata is there,
-files are missing or cut short. Each package's RECORD lists what it should consist of. Two packages
-may claim the same path (monai and monailabel both ship `tests/`); either one's file is right then.
+After a killed installation, pip can take a package for complete whose files are missing or cut
+short. The RECORD of each package lists its files and their sizes. Two packages may contain the same
+path (monai and monailabel both ship `tests/`). The file of either package is right then.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def find_broken(packages: Iterable[Distribution]) -> list[str]:
-    """Return `name==version` of every package that lacks a file or has one of a wrong size."""
+    """Return `name==version` of every package with a missing file or a file of a wrong size."""
     packages = list(packages)
     sizes: dict[Path, set[int | None]] = defaultdict(set)
     for package in packages:
@@ -30,7 +30,7 @@ def find_broken(packages: Iterable[Distribution]) -> list[str]:
 
 
 def _is_right(path: Path, allowed: set[int | None]) -> bool:
-    if path.suffix == ".pyc":  # compiled again by whoever imports it
+    if path.suffix == ".pyc":  # Python compiles it again at the next import
         return True
     try:
         return None in allowed or path.stat().st_size in allowed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds a Python that can run Zeus and hands over to set_up.py. Called by make.
+# Finds Python 3.11 and runs set_up.py with it. `make setup` calls this script.
 set -eu
 here=$(dirname "$0")
 for python in ${PYTHON:-} python3.11 python3 python; do
@@ -9,8 +9,8 @@ for python in ${PYTHON:-} python3.11 python3 python; do
 done
 cat >&2 <<'MESSAGE'
 set-up: no Python 3.11 was found (tried $PYTHON, python3.11, python3, python).
-  Zeus needs exactly 3.11: monailabel needs distutils, gone since 3.12, and the other
-  packages no longer support 3.10.
+  Zeus needs exactly 3.11: monailabel needs distutils, which Python 3.12 removed, and the
+  other packages no longer support 3.10.
   Debian 12:     sudo apt install python3 python3-venv
   Other systems: install Python 3.11 (your package manager, pyenv, conda), then
                  make setup PYTHON=/path/to/python3.11

@@ -1,8 +1,10 @@
+import importlib.util
 import shutil
 import subprocess
 import sys
 import threading
 import venv
+from dataclasses import replace
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 
@@ -33,7 +35,8 @@ def use_steps(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> None:
 
 
 def test_a_step_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     use_steps(monkeypatch, step_that(checkout, log))
     set_up.set_up(checkout)
     set_up.set_up(checkout)
@@ -43,7 +46,8 @@ def test_a_step_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_step_is_done_again_when_what_it_depends_on_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     for requirement in ("numpy==1", "numpy==2"):
         use_steps(monkeypatch, step_that(checkout, log, depends_on=requirement))
         set_up.set_up(checkout)
@@ -53,7 +57,8 @@ def test_a_step_is_done_again_when_what_it_depends_on_changed(
 def test_a_step_is_done_again_when_what_it_made_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     step = step_that(checkout, log)
     use_steps(monkeypatch, step)
     set_up.set_up(checkout)
@@ -65,7 +70,8 @@ def test_a_step_is_done_again_when_what_it_made_is_gone(
 def test_a_step_that_was_interrupted_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     whole = step_that(checkout, log)
 
     def killed() -> None:
@@ -83,7 +89,8 @@ def test_a_step_that_was_interrupted_is_done_again(
 def test_a_redone_step_that_is_interrupted_does_not_keep_its_old_stamp(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     old = step_that(checkout, log)
     use_steps(monkeypatch, old)
     set_up.set_up(checkout)
@@ -97,21 +104,61 @@ def test_a_redone_step_that_is_interrupted_does_not_keep_its_old_stamp(
     assert not checkout.is_done(old)
 
 
+def test_steps_that_an_earlier_step_undoes_are_done_in_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
+    packages = step_that(checkout, log, "packages")
+    use_steps(monkeypatch, step_that(checkout, log, "environment", "Python 3.11.2"), packages)
+    set_up.set_up(checkout)
+    environment = step_that(checkout, log, "environment", "Python 3.11.9")
+
+    def make_environment_anew() -> None:
+        environment.run()
+        packages.made.unlink()
+
+    other_python = replace(environment, run=make_environment_anew)
+    use_steps(monkeypatch, other_python, packages)
+    set_up.set_up(checkout)
+    assert log == ["environment", "packages", "environment", "packages"]
+
+
+def test_the_disk_of_steps_that_an_earlier_step_undid_is_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
+    weights = replace(step_that(checkout, log, "weights"), disk_gib=1e6)
+    set_up.write_stamp(checkout.stamp(weights), set_up.key_of(weights))
+    weights.made.write_text("")
+    environment = step_that(checkout, log, "environment")
+
+    def clear_environment() -> None:
+        weights.made.unlink()
+
+    use_steps(monkeypatch, replace(environment, run=clear_environment), weights)
+    with pytest.raises(SetUpError, match=r"too little free disk: 1000000.0 GiB are needed"):
+        set_up.set_up(checkout)
+    assert log == []
+
+
 def test_the_disk_it_takes_is_said_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkout = Checkout(tmp_path)
-    step = Step("zeus", "", 1.5, ("1",), tmp_path, lambda: print("working"))
+    step = Step("zeus", "", 1.5, ("1",), tmp_path, lambda: sys.stdout.writelines(["working"]))
     use_steps(monkeypatch, step)
     set_up.set_up(checkout)
-    said = capsys.readouterr().out
-    assert said.index("takes 1.5 GiB") < said.index("working")
+    output = capsys.readouterr().out
+    assert output.index("takes 1.5 GiB") < output.index("working")
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, log = Checkout(tmp_path), []
+    checkout = Checkout(tmp_path)
+    log: list[str] = []
     step = step_that(checkout, log)
     use_steps(monkeypatch, Step("packages", "", 1e6, ("1",), step.made, step.run))
     with pytest.raises(SetUpError, match=r"too little free disk: 1000004.0 GiB are needed"):
@@ -122,12 +169,12 @@ def test_too_small_a_disk_is_refused_before_anything_is_done(
 def test_a_python_that_cannot_make_environments_names_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_up.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SetUpError, match=r"apt install python3\.11-venv"):
         Checkout(tmp_path).make_environment()
 
 
-def test_a_half_made_environment_is_made_anew(tmp_path: Path) -> None:
+def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     venv.create(checkout.venv, with_pip=False)
     (checkout.venv / "bin" / "activate").unlink()  # what venv writes last
@@ -140,7 +187,7 @@ def test_a_whole_environment_is_kept(tmp_path: Path) -> None:
     assert checkout.has_whole_environment()
 
 
-def test_an_environment_that_was_moved_is_made_anew(tmp_path: Path) -> None:
+def test_an_environment_that_was_moved_is_made_again(tmp_path: Path) -> None:
     venv.create(tmp_path / "old" / ".venv", with_pip=False)
     shutil.move(tmp_path / "old", tmp_path / "new")
     assert not Checkout(tmp_path / "new").has_whole_environment()
@@ -162,7 +209,7 @@ def test_two_set_ups_of_one_checkout_do_not_run_at_once(
         order.append("first")
     thread.join(timeout=10)
     assert order == ["first", "second"]
-    assert "another one is running here" in capsys.readouterr().out
+    assert "waiting for another set-up" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The MONAI Label app: hands the tasks to the server that loads it, and knows nothing else."""
+"""The MONAI Label app: gives the server its tasks. It contains no logic of its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,32 +25,32 @@ class ZeusApp(MONAILabelApp):
     """Zeus behind MONAI Label's API. Runs in the server and in its training and scoring processes.
 
     Attributes:
-        workplace: what the tasks share.
+        context: what all tasks share: settings, datastore, checkpoints, scheduler.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         self.context = open_or_exit(studies, conf)
         target = self.context.target
-        # Unless told, sessions lie in the state folder, not in a place all servers share.
-        own_place = str(self.context.state.sessions)
-        settings.MONAI_LABEL_SESSION_PATH = settings.MONAI_LABEL_SESSION_PATH or own_place
+        # By default, MONAI Label keeps sessions in a folder that all servers share.
+        sessions = settings.MONAI_LABEL_SESSION_PATH or str(self.context.state.sessions)
+        settings.MONAI_LABEL_SESSION_PATH = sessions
         super().__init__(
             app_dir=app_dir,
             studies=studies,
             conf=dict(conf),
             name=f"Zeus - {target.name}",
             description=f"{target.instance} in multi-sequence MRI; not for diagnosis",
-            # A list, to which OHIF adds; Slicer asks deepedit models for what it finds in it.
+            # A list, because OHIF appends to it. Slicer reads the labels of deepedit models here.
             labels=[*self.context.target.label_values, BACKGROUND],
         )
-        self._auto_update_scoring = False  # else a process starts at every click of Next
+        self._auto_update_scoring = False  # otherwise every click of "Next" starts a process
 
     def init_datastore(self) -> StudyDatastore:
-        """Studies, not files."""
+        """The datastore, whose images are studies instead of files."""
         return self.context.datastore
 
     def init_infers(self) -> dict[str, InferTask]:
-        """The model by its name, and what answers clicks."""
+        """The model by its name, and the tasks that answer clicks."""
         ctx = self.context
         return {
             ctx.config.model: ZeusInfer(ctx),
@@ -60,28 +60,29 @@ class ZeusApp(MONAILabelApp):
         }
 
     def init_trainers(self) -> dict[str, ZeusTrain]:
-        """One task, named after the model."""
+        """One training task, named after the model."""
         return {self.context.config.model: ZeusTrain(self.context)}
 
     def init_strategies(self) -> dict[str, Any]:
-        """Which study comes next."""
+        """The strategies that choose the next study to label."""
         return {"first": First(), "random": RandomUnlabelled()}
 
     def init_scoring_methods(self) -> dict[str, DiceScoring]:
-        """How good the answers were."""
+        """Dice between predictions and final labels."""
         return {"dice": DiceScoring(self.context.target, self.context.checkpoints)}
 
     def tasks(self, kind: str) -> Mapping[str, Any]:
-        """Name -> task, for the guards."""
-        return {
+        """Tasks of one kind by name: model, trainer, strategy or scoring method."""
+        tasks: dict[str, Mapping[str, Any]] = {
             "model": self._infers,
             "trainer": self._trainers,
             "strategy": self._strategies,
             "scoring method": self._scoring_methods,
-        }[kind]
+        }
+        return tasks[kind]
 
     def infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Run a task on the image id `request["image"]`; unlike the stock method, never a path."""
+        """Run a task on the image id `request["image"]`. The stock method also accepts paths."""
         catalogue = self.context.datastore.catalogue
         return self.infer_image(request, catalogue.resolve(str(request.get("image"))))
 
@@ -90,7 +91,7 @@ class ZeusApp(MONAILabelApp):
         return run_inference(self.tasks("model"), request, resolved, self.context.datastore)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Segment many studies; one that cannot be used does not end the others."""
+        """Segment many studies; a study that fails is skipped."""
         priority.lower_priority()
         answers: dict[str, Any] = self._batch_infer(
             request, self.context.datastore, skip_failed(self.infer)
@@ -98,6 +99,6 @@ class ZeusApp(MONAILabelApp):
         return answers
 
     def on_init_complete(self) -> None:
-        """Called in the server alone, before it answers."""
+        """Start the server's own work. MONAI Label calls this once, before the first request."""
         serve(self.context)
         super().on_init_complete()

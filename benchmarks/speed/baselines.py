@@ -61,13 +61,14 @@ def measure_predictor(bench: Bench) -> list[Figure]:
     @torch.inference_mode()
     def decode(embeddings: FloatArray) -> torch.Tensor:
         sparse, dense = prompts(points=None, boxes=torch.from_numpy(box)[None], masks=None)
-        return decoder(
+        logits: torch.Tensor = decoder(
             image_embeddings=torch.from_numpy(embeddings).float(),
             image_pe=prompts.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )[0]
+        return logits
 
     def ours(n: int) -> None:
         decode(bench.ours.encode(pictures[n : n + 1]))

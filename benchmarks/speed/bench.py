@@ -100,9 +100,12 @@ class Bench:
 
     def pictures(self, stack: SliceStack, slice_index: int | None = None) -> FloatArray:
         """(N, 256, 256): what shows tissue, of one slice or of all."""
-        if slice_index is not None:
-            return stack.pixels[stack.tissue[:, slice_index], slice_index]
-        return stack.pixels[stack.tissue]
+        pictures: FloatArray = (
+            stack.pixels[stack.tissue]
+            if slice_index is None
+            else stack.pixels[stack.tissue[:, slice_index], slice_index]
+        )
+        return pictures
 
     def segmenter(self, instruction: str = "text") -> Segmenter:
         """The model in this process, with a state of its own."""

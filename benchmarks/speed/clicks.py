@@ -84,14 +84,9 @@ def measure_first_click(bench: Bench) -> list[Figure]:
     await_prepared(server)
     studies = [bench.study(name) for name in names]
     bench.ours.encode(bench.pictures(bench.stack(studies[0]), studies[0].centre[2]))
-    encode, first, second = [], [], []
-    for made in studies:  # in turn, while the server does nothing: a machine's speed may change
-        pictures = bench.pictures(bench.stack(made), made.centre[2])
-        encode.append(seconds_of(lambda _, of=pictures: bench.ours.encode(of)))
-        open_study(server, made)
-        first.append(seconds_of(lambda _, of=made: click(server, of, number=0)))
-        second.append(seconds_of(lambda _, of=made: click(server, of, number=1)))
-        await_prepared(server)
+    # Measured alternately, because the speed of the machine may change.
+    seconds = [time_first_clicks(bench, server, made) for made in studies]
+    encode, first, second = (list(column) for column in zip(*seconds, strict=True))
     value = ratio(first, encode)
     fine = REACHES["first_click_over_encode"].reached(value)
     return [
@@ -108,6 +103,22 @@ def measure_first_click(bench: Bench) -> list[Figure]:
             profile=() if fine else of_functions(lambda: bench.stack(studies[0])),
         )
     ]
+
+
+def time_first_clicks(
+    bench: Bench, server: ServerProcess, made: Made
+) -> tuple[float, float, float]:
+    """Seconds of: encoding the slice here, the first click on a study, the second click.
+
+    The server is idle before, and has finished its background encoding afterwards.
+    """
+    pictures = bench.pictures(bench.stack(made), made.centre[2])
+    encode = seconds_of(lambda _: bench.ours.encode(pictures))
+    open_study(server, made)
+    first = seconds_of(lambda _: click(server, made, number=0))
+    second = seconds_of(lambda _: click(server, made, number=1))
+    await_prepared(server)
+    return encode, first, second
 
 
 def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
@@ -133,7 +144,8 @@ def click(server: ServerProcess, made: Made, *, number: int) -> bytes:
     )
     if not response.ok:
         raise NotMeasured(f"a click was answered {response.status_code}: {response.text[:300]}")
-    return response.content
+    mask: bytes = response.content
+    return mask
 
 
 def await_prepared(server: ServerProcess) -> None:

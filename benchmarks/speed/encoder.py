@@ -10,6 +10,7 @@ from benchmarks.speed.figures import REACHES, Figure
 from benchmarks.speed.machine import encoder_flop, matrix_product_rates
 from benchmarks.speed.profiles import Rows, of_exported_encoder, of_operators
 from benchmarks.speed.timing import alternating, ratio
+from zeus_app.types import FloatArray
 
 AT_ONCE = 8
 """Slices a call; on a CPU they are encoded one after another."""
@@ -71,13 +72,13 @@ def measure(bench: Bench) -> list[Figure]:
     ]
 
 
-def _profile(bench: Bench, picture: np.ndarray, precision: str) -> Rows:
+def _profile(bench: Bench, picture: FloatArray, precision: str) -> Rows:
     if "openvino" in bench.ours.id:
         return of_exported_encoder(bench.weights, precision)
     return of_operators(lambda: bench.ours.encode(picture))
 
 
-def _difference(bench: Bench, picture: np.ndarray) -> float:
+def _difference(bench: Bench, picture: FloatArray) -> float:
     plain = bench.eager.encode(picture).astype(np.float32)
     ours = bench.ours.encode(picture).astype(np.float32)
     return float(np.linalg.norm(plain - ours) / np.linalg.norm(plain))

@@ -2,6 +2,7 @@
 
 import statistics
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.timing import alternating
+from benchmarks.speed.timing import Act, alternating
 
 EDGES = (1024, 2048, 4096)
 STEM = ("TinyViT.patch_embed", "TinyViT.layers.0")
@@ -28,18 +29,21 @@ def matrix_product_rates(precision: str, *, repeats: int) -> dict[str, float]:
         right = torch.randn(edge, edge)
         compiled = _openvino_product(right.numpy(), precision)
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
-        a, b = left.to(kind), right.to(kind)
-        shown = left.numpy()
         taken = alternating(
             {
-                "torch": lambda _, a=a, b=b: a @ b,
-                "openvino": lambda _, run=compiled, shown=shown: run(shown),
+                "torch": call_with(torch.matmul, left.to(kind), right.to(kind)),
+                "openvino": call_with(compiled, left.numpy()),
             },
             repeats=repeats,
         )
         for name, seconds in taken.items():
             rates[name] = max(rates.get(name, 0.0), 2 * edge**3 / statistics.median(seconds))
     return rates
+
+
+def call_with(function: Callable[..., object], *arguments: object) -> Act:
+    """The call of a function, to be timed."""
+    return lambda _: function(*arguments)
 
 
 def _openvino_product(right: np.ndarray[Any, Any], precision: str) -> Any:

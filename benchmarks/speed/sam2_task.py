@@ -9,7 +9,6 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,11 +16,12 @@ import torch
 
 def prepare(folder: Path) -> None:
     """Put a configuration and random weights where the task would download them to."""
+    import sam2
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from sam2.build_sam import build_sam2
 
-    package = Path(str(find_spec("sam2").origin)).parent  # type: ignore[union-attr]
+    package = Path(sam2.__file__).parent
     name = "sam2.1_hiera_t.yaml"
     shutil.copy(package / "configs" / "sam2.1" / name, folder / name)
     GlobalHydra.instance().clear()
@@ -49,4 +49,4 @@ def click(folder: Path, image: str, clicks: Sequence[Sequence[int]]) -> list[flo
 if __name__ == "__main__":
     home, volume, points = Path(sys.argv[1]).resolve(), sys.argv[2], json.loads(sys.argv[3])
     prepare(home)
-    print(json.dumps(click(home, volume, points)[1:]))  # noqa: T201 - what the parent reads
+    sys.stdout.write(json.dumps(click(home, volume, points)[1:]) + "\n")
