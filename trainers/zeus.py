@@ -15,7 +15,7 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle import cpu_priority as priority
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.tasks.answer import INSTRUCTIONS, read_kept_texts
+from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_stored_texts
 from zeus_app.server.tasks.train_request import train_config, train_defaults
 from zeus_app.settings.registry import lookup
 from zeus_app.studies.read import read_study
@@ -87,5 +87,5 @@ class ZeusTrain(TrainTask):
             read_grid=partial(datastore.catalogue.grid, resolved),
             patient=resolved.files.patient,
             sequences=tuple(resolved.files.sources),
-            guidance=Guidance(read_kept_texts(told, self._ctx.target)),
+            guidance=Guidance(read_stored_texts(told, self._ctx.target)),
         )

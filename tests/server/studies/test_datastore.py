@@ -219,12 +219,12 @@ def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> N
     hybrid, late = opened(studies), opened(studies, "late")
     hybrid.add_image("anna", file, {})
     for store in (hybrid, late):
-        store.predictions.keep(answer("anna"), {"checkpoint": "untrained", "used": ["T2"]})
-        assert store.predictions.find("anna") is not None
+        store.predictions.save(answer("anna"), {"checkpoint": "untrained", "used": ["T2"]})
+        assert store.predictions.newest("anna") is not None
     hybrid.remove_image("anna")
     hybrid.add_image("anna", file, {})
-    assert hybrid.predictions.find("anna") is None
-    assert late.predictions.find("anna") is None
+    assert hybrid.predictions.newest("anna") is None
+    assert late.predictions.newest("anna") is None
     kept = list((tmp_path / "state").rglob(".removed-*/untrained/union.nii.gz"))
     assert len(kept) == 2
 
@@ -232,11 +232,11 @@ def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> N
 def test_the_newest_answer_is_shown_whichever_checkpoint_gave_it(tmp_path: Path) -> None:
     predictions = Predictions(tmp_path)
     for checkpoint in ("v0002", "v0001"):
-        predictions.keep(answer("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
-    newest = predictions.find("a")
+        predictions.save(answer("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
+    newest = predictions.newest("a")
     assert newest is not None
     assert newest.checkpoint == "v0001"
-    assert [one.checkpoint for one in predictions.answers("a")] == ["v0001", "v0002"]
+    assert [one.checkpoint for one in predictions.of_study("a")] == ["v0001", "v0002"]
 
 
 OWN = {"sequence": "T2", "label": "lesion", "text": "bright and round", "model": "user"}
@@ -252,13 +252,13 @@ def test_a_users_own_text_that_an_answer_was_made_with_is_stored_with_its_correc
     studies: Path, tmp_path: Path
 ) -> None:
     store = opened(studies)
-    store.predictions.keep(answer("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"})
+    store.predictions.save(answer("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"})
     assert texts_beside_label(store, {}, tmp_path) == {"T2/lesion": "bright and round"}
 
 
 def test_a_text_sent_with_the_label_wins(studies: Path, tmp_path: Path) -> None:
     store = opened(studies)
-    store.predictions.keep(answer("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
+    store.predictions.save(answer("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
     sent = {"FLAIR/cyst": "dark"}
     assert texts_beside_label(store, {"instructions": sent}, tmp_path) == sent
 

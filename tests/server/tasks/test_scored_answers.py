@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> ServerContext:
 def answered(place: ServerContext, checkpoint: str, mask: np.ndarray) -> None:
     label_map = Volume(mask, affine())
     said = Segmentation("alpha", label_map, {}, (), ("T2",), (), {}, {}, {}, checkpoint)
-    place.datastore.predictions.keep(said, {"checkpoint": checkpoint, "used": ["T2"]})
+    place.datastore.predictions.save(said, {"checkpoint": checkpoint, "used": ["T2"]})
 
 
 def trained_on(place: ServerContext, *studies: str) -> str:
@@ -50,7 +50,7 @@ def test_an_answer_of_a_checkpoint_that_learnt_from_the_study_is_left_out(
 ) -> None:
     version = trained_on(place, "alpha")
     answered(place, version, RIGHT)
-    assert scored(place)["left_out"] == {"alpha": f"checkpoint {version} learnt from it"}
+    assert scored(place)["left_out"] == {"alpha": f"checkpoint {version} was trained on it"}
 
 
 def test_a_fair_answer_is_scored_still_after_an_unfair_one(place: ServerContext) -> None:
@@ -71,4 +71,4 @@ def test_of_several_fair_answers_the_newest_is_scored(place: ServerContext) -> N
 
 
 def test_a_study_without_an_answer_is_left_out(place: ServerContext) -> None:
-    assert scored(place)["left_out"] == {"alpha": "Zeus has not answered to it"}
+    assert scored(place)["left_out"] == {"alpha": "it has no prediction"}

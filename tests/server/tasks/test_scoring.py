@@ -44,9 +44,9 @@ def scored(tmp_path: Path) -> dict[str, object]:
 
 def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str, object]) -> None:
     assert scored["left_out"] == {
-        "anna_2019": "checkpoint v0001 learnt from it",
-        "anna_2020": "checkpoint v0001 learnt from another study of its patient",
-        "bob": "checkpoint v0001 learnt from it",
+        "anna_2019": "checkpoint v0001 was trained on it",
+        "anna_2020": "checkpoint v0001 was trained on another study of its patient",
+        "bob": "checkpoint v0001 was trained on it",
     }
 
 

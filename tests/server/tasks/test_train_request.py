@@ -7,7 +7,7 @@ import pytest
 
 from zeus_app.errors import InputError
 from zeus_app.server.jobs.train_progress import TrainProgress, read_progress
-from zeus_app.server.tasks.train_request import say_ignored, train_config, train_defaults
+from zeus_app.server.tasks.train_request import log_ignored, train_config, train_defaults
 from zeus_app.settings.config import TrainConfig
 from zeus_app.training.loop import Epoch
 
@@ -30,12 +30,13 @@ def test_what_stock_clients_send_along_without_meaning_is_left_out() -> None:
 def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    say_ignored.cache_clear()
+    log_ignored.cache_clear()
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             train_config({"model": "zeus", "pretrained": True, "device": "cuda", "amp": None})
     assert [record.getMessage() for record in caplog.records] == [
-        "training parameter pretrained is ignored: start=served goes on from the served weights",
+        "training parameter pretrained is ignored: send start=served to continue from the served"
+        " weights",
         "training parameter device is ignored: the server's device is used",
     ]
 

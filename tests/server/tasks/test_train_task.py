@@ -8,7 +8,7 @@ import pytest
 
 from trainers.zeus import ZeusTrain
 from zeus_app.errors import InputError
-from zeus_app.server.tasks.answer import INSTRUCTIONS
+from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import load_target
 from zeus_app.types import StudyFiles

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 from zeus_app.errors import InputError, UnknownNameError
-from zeus_app.labels.versions import folder_name
 from zeus_app.server.studies.nifti_copies import ready_file, versions, write_copy
 from zeus_app.server.studies.upload_files import (
     refuse_unsafe,
@@ -27,7 +26,7 @@ from zeus_app.server.studies.upload_files import (
 )
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
-from zeus_app.storage.state import StateFolder
+from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_one_file, read_study, sequence_told

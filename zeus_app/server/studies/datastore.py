@@ -16,23 +16,17 @@ from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.files import read_label, write_volume
-from zeus_app.labels.grids import check_label, in_order_of
 from zeus_app.labels.predictions import Predictions
-from zeus_app.labels.segments import LABEL_INFO, with_target_values
-from zeus_app.labels.versions import (
-    FINAL,
-    ORIGINAL,
-    LabelHistory,
-    LabelVersion,
-    folder_name,
-)
+from zeus_app.labels.segments import LABEL_INFO
+from zeus_app.labels.submission import read_submitted_label
+from zeus_app.labels.versions import FINAL, ORIGINAL, LabelHistory, LabelVersion
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
-from zeus_app.server.tasks.answer import INSTRUCTIONS, read_texts
+from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_texts
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
-from zeus_app.storage.state import StateFolder
+from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
-from zeus_app.types import Grid, StudyProblem, Volume
+from zeus_app.types import StudyProblem, Volume
 
 Info = dict[str, Any]
 
@@ -53,7 +47,7 @@ class StudyDatastore(Datastore):
         self._description = f"Studies of {target.instance} in {folder}"
         self.catalogue = Catalogue(folder, target, state)
         self.history = LabelHistory(state.labels)
-        self.predictions = Predictions(state.originals)
+        self.predictions = Predictions(state.predictions)
         self.refresh()
 
     # Name, description and state of the datastore.
@@ -147,7 +141,7 @@ class StudyDatastore(Datastore):
         return tuple(
             StudyProblem(
                 study,
-                (self.history.home(study, tag),),
+                (self.history.folder_of(study, tag),),
                 f"labels of no study ({tag}): no study is called {study}. Give the study its old"
                 " name back, or rename this folder to the study's new name",
             )
@@ -215,7 +209,7 @@ class StudyDatastore(Datastore):
     def remove_image(self, image_id: str) -> None:
         """Take an upload, its labels and its predictions off the lists; the files stay."""
         study = self.catalogue.remove(image_id)
-        for folder in self._state.learnt.parent.glob(f"*/{self._state.originals.name}"):
+        for folder in self._state.predictions_of_all_models:
             Predictions(folder).remove(study)  # of every model, not of the served one alone
         for tag in self.history.tags():
             if self.history.newest(study, tag):
@@ -248,10 +242,12 @@ class StudyDatastore(Datastore):
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
         """Do the same as `save_label`, for an image that is resolved already."""
-        label = with_target_values(
-            read_label(file), file, target=self._target, label_info=info.get(LABEL_INFO)
+        label = read_submitted_label(
+            file,
+            target=self._target,
+            grid=self.catalogue.grid(resolved),
+            label_info=info.get(LABEL_INFO),
         )
-        label = self._checked(label, self.catalogue.grid(resolved))
         info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
         info[INSTRUCTIONS] = self._user_texts(resolved.study, info)
         self.history.save(resolved.study, label_tag, label, info)
@@ -263,19 +259,13 @@ class StudyDatastore(Datastore):
         if sent is not None:
             texts = read_texts(sent, self._target)
             return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
-        prediction = self.predictions.find(study)
+        prediction = self.predictions.newest(study)
         instructions = prediction.params.get(INSTRUCTIONS, ()) if prediction else ()
         return {
             f"{instruction['sequence']}/{instruction['label']}": instruction["text"]
             for instruction in instructions
             if instruction["model"] == "user"
         }
-
-    def _checked(self, label: Volume, grid: Grid) -> Volume:
-        values = tuple(self._target.label_values.values())
-        label = in_order_of(label, grid)
-        check_label(label, grid, values)
-        return Volume(label.array.astype(np.uint8), grid.affine_ras)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label. Its versions stay and can be restored."""
@@ -314,7 +304,7 @@ class StudyDatastore(Datastore):
 
     def update_label_info(self, label_id: str, label_tag: str, info: Info) -> None:
         """Add to the info stored with a submitted label."""
-        self.history.note(self.catalogue.resolve(label_id).study, label_tag, info)
+        self.history.update_info(self.catalogue.resolve(label_id).study, label_tag, info)
 
     def final_label(self, study: str) -> Volume:
         """The final label, uint8, on the grid that it was drawn on."""
@@ -329,7 +319,7 @@ class StudyDatastore(Datastore):
         submitted = self.history.newest(study, tag)
         if submitted or tag != ORIGINAL:
             return submitted
-        prediction = self.predictions.find(study)
+        prediction = self.predictions.newest(study)
         if prediction is None:
             return None
         return LabelVersion(0, prediction.path, {"params": prediction.params})

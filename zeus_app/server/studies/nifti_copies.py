@@ -1,8 +1,9 @@
-"""The NIfTI file that a client gets of a sequence: the original, or a copy of what is in none.
+"""The NIfTI file of a sequence for a client: the original file, or a copy.
 
-Slicer reads with ITK, Zeus with nibabel, and a NIfTI header may say two things: where its sform and
-qform differ or are absent, with units other than mm, or with two axes, the two put the same file at
-different places. Then the client gets a copy as well, which both put where Zeus does.
+A sequence that is not in a NIfTI file of its own is copied into one. So is a NIfTI file that ITK
+(3D Slicer) and nibabel (Zeus) place differently. They differ if sform and qform differ or are
+absent, if units are not mm, or if there are two axes. ITK places the copy where Zeus places the
+original.
 """
 
 import os
@@ -19,35 +20,40 @@ Versions = tuple[tuple[str, int, int], ...]
 
 
 def versions(source: VolumeSource) -> Versions:
-    """Path, time and size of every file: what a replaced file differs in, be it newer or older."""
+    """Path, modification time (ns) and size (bytes) of every file of a source."""
     stats = ((path, os.stat(path)) for path in source.files)
     return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
-def ready_file(source: VolumeSource, copy: Path, now: Versions) -> Path | None:
-    """The original if clients may read it, else the copy if it was made of the files as they are.
+def ready_file(source: VolumeSource, copy: Path, version: Versions) -> Path | None:
+    """The original file if clients can read it, else the copy if it is up to date, else None.
+
+    Args:
+        source: the sequence.
+        copy: path of the copy.
+        version: of the source's files, by `versions`.
 
     Raises:
-        InputError: the original is unreadable.
+        InputError: the original cannot be read.
     """
     if isinstance(source, NiftiSource) and itk_agrees(source):
         return source.path
-    note = _note(copy)
-    made_of = note.read_text(encoding="utf-8") if note.exists() and copy.exists() else ""
-    return copy if made_of == repr(now) else None
+    note = _version_path(copy)
+    copied_version = note.read_text(encoding="utf-8") if note.exists() and copy.exists() else ""
+    return copy if copied_version == repr(version) else None
 
 
-def write_copy(copy: Path, volume: Volume, now: Versions) -> Path:
-    """Write the copy, and then beside it what it was made of.
+def write_copy(copy: Path, volume: Volume, version: Versions) -> Path:
+    """Write the copy, and then the version of its source's files beside it.
 
     Raises:
-        InputError: the grid is one that ITK does not know.
+        InputError: ITK cannot represent the grid.
     """
     check_right_angles(volume.grid, f"an image for the file {copy.name}")
     write_atomically(copy, partial(write_volume, volume=volume))
-    write_text_atomically(_note(copy), repr(now))
+    write_text_atomically(_version_path(copy), repr(version))
     return copy
 
 
-def _note(copy: Path) -> Path:
+def _version_path(copy: Path) -> Path:
     return copy.with_name(f"{copy.name}.made-of")

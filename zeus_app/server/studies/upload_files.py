@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from zeus_app.errors import InputError
-from zeus_app.labels.versions import folder_name
 from zeus_app.settings.registry import lookup
+from zeus_app.storage.state import folder_name
 from zeus_app.studies.read import read_one_file
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles

@@ -1,1 +1,1 @@
-"""What the MONAI Label tasks share."""
+"""Requests and answers of the MONAI Label tasks."""

@@ -1,4 +1,4 @@
-"""Running an inference task the way MONAI Label's app does, but by image id."""
+"""Running an inference task on an image that is resolved already."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
 RESOLVED_IMAGE = "zeus_resolved_image"
 """Key of the ResolvedImage in a task's request. `run_inference` overwrites what a client sends."""
-_TRY_AGAIN_S = 5  # at most; a batch is in no hurry and comes after whoever waits
+_MAX_RETRY_S = 5  # seconds that a batch waits before it asks a busy server again
 logger = logging.getLogger(__name__)
 
 
@@ -57,19 +57,20 @@ def resolved_image(request: Mapping[str, Any]) -> ResolvedImage:
 
 
 def skip_failed(infer: Infer) -> Infer:
-    """An inference for batches.
+    """Wrap an inference for batches.
 
-    A study that cannot be used says why and ends nothing; a full line is waited for.
+    A study that cannot be used gives {"error": reason} and does not end the batch. While too many
+    inferences wait, the batch waits too.
     """
 
-    def infer_or_say_why(request: Mapping[str, Any], datastore: object) -> dict[str, Any]:
+    def infer_or_skip(request: Mapping[str, Any], datastore: object) -> dict[str, Any]:
         while True:
             try:
                 return infer(request, datastore)
             except InputError as error:
-                logger.warning("%s left out of the batch: %s", request.get("image"), error)
+                logger.warning("batch: %s skipped: %s", request.get("image"), error)
                 return {"error": str(error)}
             except BusyError as busy:
-                time.sleep(min(busy.retry_after_s, _TRY_AGAIN_S))
+                time.sleep(min(busy.retry_after_s, _MAX_RETRY_S))
 
-    return infer_or_say_why
+    return infer_or_skip

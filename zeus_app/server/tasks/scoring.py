@@ -1,4 +1,4 @@
-"""How well Zeus's own answers fit what the user made of them."""
+"""Scores of Zeus's predictions against the final labels."""
 
 import logging
 from collections.abc import Mapping
@@ -20,64 +20,70 @@ logger = logging.getLogger(__name__)
 
 
 class DiceScoring(ScoringMethod):
-    """DSC and mIoU of original against final, for studies the checkpoint never learnt from."""
+    """DSC and mIoU of predictions, for studies that their checkpoint was not trained on."""
 
     def __init__(self, target: Target, checkpoints: Checkpoints) -> None:
-        super().__init__("DSC and mIoU of Zeus's answers against the final labels")
+        super().__init__("DSC and mIoU of Zeus's predictions against the final labels")
         self._labels = target.label_values
         self._checkpoints = checkpoints
 
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
-        """Score Zeus's newest fair answer to every labelled study, and note it beside the label.
+        """Score each labelled study's newest prediction that is fair, and store it with the label.
+
+        A prediction is fair if its checkpoint was not trained on a study of the same patient.
 
         Returns:
-            studies: study -> its scores; left_out: study -> why; mean_dice over the studies.
+            "studies": study -> its scores; "left_out": skipped study -> the reason; "mean_dice":
+            mean DSC over the scored studies, None if there are none.
         """
         scores: dict[str, dict[str, Any]] = {}
-        left_out: dict[str, str] = {}
+        skipped: dict[str, str] = {}
         for study in datastore.get_labeled_images():
-            answers = datastore.predictions.answers(study)
-            reasons = [self._why_not(study, answer, datastore) for answer in answers]
+            predictions = datastore.predictions.of_study(study)
+            reasons = [self._unfair(study, prediction, datastore) for prediction in predictions]
             if "" not in reasons:
-                left_out[study] = reasons[0] if reasons else "Zeus has not answered to it"
+                skipped[study] = reasons[0] if reasons else "it has no prediction"
                 continue
-            scores[study] = self._score(study, answers[reasons.index("")], datastore)
+            scores[study] = self._score(study, predictions[reasons.index("")], datastore)
             datastore.update_label_info(study, FINAL, {"score": scores[study]})
-        mean = float(np.mean([one["dice"] for one in scores.values()])) if scores else None
-        logger.info("scored %d studies, mean DSC %s, left out %s", len(scores), mean, left_out)
-        return {"studies": scores, "left_out": left_out, "mean_dice": mean}
+        mean = float(np.mean([score["dice"] for score in scores.values()])) if scores else None
+        logger.info("scored %d studies, mean DSC %s, skipped %s", len(scores), mean, skipped)
+        return {"studies": scores, "left_out": skipped, "mean_dice": mean}
 
-    def _why_not(self, study: str, original: Prediction, datastore: StudyDatastore) -> str:
-        """Why an answer says nothing of how well Zeus does; empty when it is fair."""
-        if original.checkpoint == UNTRAINED:
+    def _unfair(self, study: str, prediction: Prediction, datastore: StudyDatastore) -> str:
+        """The reason why a prediction is not fair; empty if it is fair."""
+        version = prediction.checkpoint
+        if version == UNTRAINED:
             return ""
-        known = {info.version: info for info in self._checkpoints.versions()}
-        if original.checkpoint not in known:
-            return f"checkpoint {original.checkpoint} is gone: what it learnt from is unknown"
-        learnt = known[original.checkpoint].studies
-        if study in learnt:
-            return f"checkpoint {original.checkpoint} learnt from it"
+        checkpoints = {info.version: info for info in self._checkpoints.versions()}
+        if version not in checkpoints:
+            return f"checkpoint {version} is gone: its training studies are unknown"
+        training_studies = checkpoints[version].studies
+        if study in training_studies:
+            return f"checkpoint {version} was trained on it"
         files = datastore.catalogue.studies
-        patients = {files[one].patient for one in learnt if one in files}
+        patients = {files[name].patient for name in training_studies if name in files}
         if files[study].patient in patients:
-            return f"checkpoint {original.checkpoint} learnt from another study of its patient"
+            return f"checkpoint {version} was trained on another study of its patient"
         return ""
 
-    def _score(self, study: str, original: Prediction, datastore: StudyDatastore) -> dict[str, Any]:
+    def _score(
+        self, study: str, prediction: Prediction, datastore: StudyDatastore
+    ) -> dict[str, Any]:
         truth = datastore.final_label(study)
-        answer = to_grid(read_label(original.path), truth.grid, order=0, fill=0).array
+        mask = to_grid(read_label(prediction.path), truth.grid, order=0, fill=0).array
         by_label = {
             name: {
-                "dice": dice(answer == value, truth.array == value),
-                "iou": iou(answer == value, truth.array == value),
+                "dice": dice(mask == value, truth.array == value),
+                "iou": iou(mask == value, truth.array == value),
             }
             for name, value in self._labels.items()
         }
         values = tuple(self._labels.values())
         return {
-            "checkpoint": original.checkpoint,
-            "dice": float(np.mean([one["dice"] for one in by_label.values()])),
-            "miou": miou(answer, truth.array, values),
-            "miou_with_background": miou_with_background(answer, truth.array, values),
+            "checkpoint": prediction.checkpoint,
+            "dice": float(np.mean([score["dice"] for score in by_label.values()])),
+            "miou": miou(mask, truth.array, values),
+            "miou_with_background": miou_with_background(mask, truth.array, values),
             "labels": by_label,
         }

@@ -1,4 +1,4 @@
-"""Which study to label next."""
+"""Active learning strategies: which study to label next."""
 
 import random
 import time
@@ -11,9 +11,9 @@ from zeus_app.server.studies.datastore import StudyDatastore
 
 
 class RandomUnlabelled(Strategy):
-    """A random study without a final label, the longest unseen the likeliest.
+    """A random study without a label; the longer ago it was chosen, the likelier.
 
-    MONAI Label's own fails when all candidates were served within the last second.
+    MONAI Label's own strategy fails if all candidates were chosen within the last second.
     """
 
     def __init__(self) -> None:
@@ -22,15 +22,16 @@ class RandomUnlabelled(Strategy):
     def __call__(
         self, request: Mapping[str, Any], datastore: StudyDatastore
     ) -> dict[str, Any] | None:
-        """The chosen study's id; None when all are labelled."""
+        """Return {"id": study}, or None if all studies are labelled."""
         studies = datastore.get_unlabeled_images(request.get("label_tag"))
         if not studies:
             return None
-        now = int(time.time())
-        weights = [max(1, now - _last_served(datastore, study)) for study in studies]
+        now_s = int(time.time())
+        weights = [max(1, now_s - _last_chosen_s(datastore, study)) for study in studies]
         return {"id": random.choices(studies, weights=weights)[0]}
 
 
-def _last_served(datastore: StudyDatastore, study: str) -> int:
-    served = datastore.get_image_info(study).get("strategy", {}).get("random", {})
-    return int(served.get("ts", 0))
+def _last_chosen_s(datastore: StudyDatastore, study: str) -> int:
+    """Seconds since 1970; 0 if the study was never chosen."""
+    chosen = datastore.get_image_info(study).get("strategy", {}).get("random", {})
+    return int(chosen.get("ts", 0))

@@ -1,4 +1,4 @@
-"""What clients send to POST /train, turned into a TrainConfig."""
+"""The parameters of POST /train, read into a TrainConfig."""
 
 import logging
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ STOCK_NAMES = {
     "val_split": "validation_fraction",
     "train_batch_size": "batch_slices",
 }
-"""Parameters of MONAI Label's own trainers that mean a setting of Zeus."""
+"""Parameter of MONAI Label's own trainers -> the setting of Zeus with the same meaning."""
 
 WITHOUT_MEANING = frozenset({
     "bundle_path", "client_id", "dataloader", "dataset", "enqueue", "gpus", "local_rank", "model",
     "multi_gpu", "name", "run_id", "tracking", "tracking_experiment_name", "tracking_uri",
     "val_batch_size",
 })  # fmt: skip
-"""What stock clients and the server send along and Zeus has no use for."""
+"""Parameters that stock clients or the server send and that Zeus does not use."""
 
 IGNORED = {
-    "amp": "the device decides the precision",
+    "amp": "the precision depends on the device",
     "device": "the server's device is used",
-    "pretrained": "start=served goes on from the served weights",
+    "pretrained": "send start=served to continue from the served weights",
 }
-"""What stock clients send along and a user may have meant, and what Zeus does instead."""
+"""Parameters that a user may have set on purpose -> what Zeus does instead."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def train_config(request: Mapping[str, Any]) -> TrainConfig:
     """Read a training request.
 
     Raises:
-        InputError: an unknown parameter or a value that does not fit; always a 400.
+        InputError: a parameter is unknown, or its value is invalid. The status is always 400.
     """
     settings: dict[str, Any] = {}
     for key, value in request.items():
@@ -46,7 +46,7 @@ def train_config(request: Mapping[str, Any]) -> TrainConfig:
         if key in WITHOUT_MEANING or value is None:
             continue
         if key in IGNORED:
-            say_ignored(key)
+            log_ignored(key)
             continue
         if name == "time_budget_s" and value in (0, "0", ""):
             continue  # clients show 0 for "no budget"
@@ -59,12 +59,12 @@ def train_config(request: Mapping[str, Any]) -> TrainConfig:
 
 
 @cache
-def say_ignored(name: str) -> None:
-    """Log, once a process, that a parameter changes nothing."""
+def log_ignored(name: str) -> None:
+    """Log once per process that a parameter is ignored."""
     logger.info("training parameter %s is ignored: %s", name, IGNORED[name])
 
 
 def train_defaults() -> dict[str, Any]:
-    """The settings clients show for editing, with their defaults."""
+    """The settings that clients show for editing, with their defaults."""
     defaults = TrainConfig().model_dump()
     return {name: 0 if value is None else value for name, value in defaults.items()}

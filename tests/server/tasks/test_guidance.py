@@ -1,11 +1,11 @@
-"""A user's own words: for a label in a sequence, for a label everywhere, for all of a sequence."""
+"""A user's own texts: for a label in one sequence, for a label everywhere, for a whole sequence."""
 
 import logging
 
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.server.tasks.answer import read_kept_texts, read_texts
+from zeus_app.server.tasks.guidance import read_stored_texts, read_texts
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # T2 and FLAIR; lesion and cyst
@@ -42,8 +42,8 @@ def test_the_more_exact_text_wins_in_whatever_order_they_come() -> None:
 
 def test_a_pair_wins_where_there_is_but_one_sequence_too() -> None:
     one = PHANTOM.only(("T2",))
-    found = read_texts({"T2/lesion": "pair", "lesion": "label"}, one)
-    assert found == {("T2", "lesion"): "pair"}
+    texts = read_texts({"T2/lesion": "pair", "lesion": "label"}, one)
+    assert texts == {("T2", "lesion"): "pair"}
 
 
 @pytest.mark.parametrize("given", [
@@ -55,11 +55,11 @@ def test_what_names_nothing_or_says_nothing_is_refused(given: object) -> None:
         read_texts(given, PHANTOM)
 
 
-def test_a_kept_text_for_a_sequence_that_is_not_looked_at_is_left_out_and_logged(
+def test_a_stored_text_for_a_sequence_that_the_target_lacks_is_skipped_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    kept = {"FLAIR/lesion": "bright", "T2/lesion": "dark"}
+    stored = {"FLAIR/lesion": "bright", "T2/lesion": "dark"}
     with caplog.at_level(logging.WARNING):
-        found = read_kept_texts(kept, PHANTOM.only(("T2",)))
-    assert found == {("T2", "lesion"): "dark"}
-    assert "FLAIR/lesion is left out" in caplog.text
+        texts = read_stored_texts(stored, PHANTOM.only(("T2",)))
+    assert texts == {("T2", "lesion"): "dark"}
+    assert "FLAIR/lesion is skipped" in caplog.text

@@ -1,0 +1,98 @@
+"""A user's own instructions, read from requests and from labels."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from zeus_app.errors import InputError
+from zeus_app.targets import Target
+from zeus_app.types import Guidance
+
+logger = logging.getLogger(__name__)
+
+_SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "instruction")
+_SCOPES = ("none", "series", "key", "all")
+INSTRUCTIONS = "instructions"
+"""Key of a user's own texts, in requests and in the info of labels."""
+
+
+def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
+    """Read the scope and the user's own texts of a request.
+
+    For example {"scope": "key", "instructions": {"FLAIR/lesion": "bright and round"}}.
+
+    Args:
+        request: "scope" is none, series, key or all; "instructions" as in `read_texts`.
+        target: the sequences and labels that texts may be for.
+
+    Raises:
+        InputError: the scope, a sequence or a label is unknown, or a text is empty.
+    """
+    for key in _SET_AT_START:
+        if key in request:
+            raise InputError(
+                f"request parameter {key!r}",
+                expected="result_extension, result_dtype, scope or instructions",
+                remedy=f"start the server with --conf {key} VALUE",
+            )
+    scope = request.get("scope") or ""
+    if scope and scope not in _SCOPES:
+        raise InputError(
+            f"scope {scope!r}",
+            expected=", ".join(_SCOPES),
+            remedy='send one of these, for example {"scope": "key"}',
+        )
+    return Guidance(read_texts(request.get(INSTRUCTIONS) or {}, target), scope)
+
+
+def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
+    """Read a user's own texts, by (sequence, label).
+
+    {"FLAIR/lesion": "text"} is for one label in one sequence, {"lesion": "text"} for a label in
+    every sequence, and {"FLAIR": "text"} for every label in a sequence. A pair wins over a label,
+    and a label wins over a sequence.
+
+    Raises:
+        InputError: not such a mapping, or an unknown sequence or label.
+    """
+    if not isinstance(given, Mapping):
+        raise _unreadable(target, f"instructions {given!r}")
+    entries = [(_pairs(str(key), target), str(key), text) for key, text in given.items()]
+    for pairs, key, text in entries:
+        if not pairs or not isinstance(text, str) or not text.strip():
+            raise _unreadable(target, f"instruction {key!r}: {text!r}")
+    # The later text of a pair replaces the earlier one.
+    entries.sort(key=lambda entry: ("/" in entry[1], entry[1] in target.label_names))
+    return {pair: text for pairs, _, text in entries for pair in pairs}
+
+
+def read_stored_texts(given: Mapping[str, str], target: Target) -> dict[tuple[str, str], str]:
+    """Read texts that were stored with a label, perhaps when the target had more sequences.
+
+    A text for a sequence or label that the target lacks is skipped and logged.
+    """
+    texts = {key: text for key, text in given.items() if _pairs(key, target)}
+    for key in given.keys() - texts.keys():
+        logger.warning("the stored instruction for %s is skipped: the target lacks it", key)
+    return read_texts(texts, target)
+
+
+def _pairs(key: str, target: Target) -> list[tuple[str, str]]:
+    """The (sequence, label) pairs that a text's key stands for; empty if the key is unknown."""
+    pair = tuple(key.split("/", 1))
+    return [
+        (sequence, label)
+        for sequence in target.sequence_names
+        for label in target.label_names
+        if pair in ((sequence, label), (sequence,), (label,))
+    ]
+
+
+def _unreadable(target: Target, came: str) -> InputError:
+    example = f"{target.sequence_names[0]}/{target.label_names[0]}"
+    return InputError(
+        came,
+        expected="a mapping of sequence/label, sequence or label to text",
+        remedy=f'send for example {{"{example}": "bright and round"}}; sequences are'
+        f" {', '.join(target.sequence_names)}; labels are {', '.join(target.label_names)}",
+    )
