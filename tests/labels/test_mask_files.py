@@ -6,7 +6,7 @@ import pytest
 
 from tests.studies.made import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
-from zeus_app.labels.mask_files import ImportedLabel, import_labels, read_foreign_mask
+from zeus_app.labels.mask_files import ImportedLabel, find_masks, read_foreign_mask
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import Target, load_target
 from zeus_app.types import StudyProblem
@@ -29,7 +29,7 @@ def imported(root: Path, target: Target, pattern: str | None = None) -> dict[str
         one.study_id if isinstance(one, ImportedLabel) else one.id: (
             one.path.name if isinstance(one, ImportedLabel) else one.reason
         )
-        for one in import_labels(root, target, pattern=pattern)
+        for one in find_masks(root, target, pattern=pattern)
     }
 
 
@@ -59,19 +59,19 @@ def test_labels_stored_as_imprecise_floats_are_rounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
-        ((1, 5, 9), "values 5, 9 mean no label of abdomen"),
-        ((-1, 1), "values -1 mean no label"),
-        ((0.5, 1), "no whole numbers"),
-        ((np.nan, 1), "no whole numbers"),
+        ((1, 5, 9), "values 5, 9 are no label of abdomen"),
+        ((-1, 1), "values -1 are no label"),
+        ((0.5, 1), "not whole numbers"),
+        ((np.nan, 1), "not whole numbers"),
     ],
 )
 def test_values_without_a_meaning_are_refused(
-    tmp_path: Path, values: tuple[float, ...], said: str
+    tmp_path: Path, values: tuple[float, ...], message: str
 ) -> None:
     path = mask(tmp_path / "label.nii.gz", *values, dtype=np.float32)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_foreign_mask(path, ABDOMEN)
 
 
@@ -80,7 +80,7 @@ def test_a_bad_mask_is_a_problem_and_hides_no_other(tmp_path: Path) -> None:
         study(tmp_path / patient, "t2spir")
         mask(tmp_path / patient / "label.nii.gz", value)
     result = imported(tmp_path, ABDOMEN)
-    assert "values 9 mean no label" in result["p"]
+    assert "values 9 are no label" in result["p"]
     assert result["q"] == "label.nii.gz"
 
 
@@ -145,7 +145,7 @@ def test_an_archives_labels_are_those_of_labels_tr(tmp_path: Path) -> None:
     nifti(tmp_path / "imagesTr" / "prostate_00.nii.gz", ramp(4, 4, 3, 2))
     mask(tmp_path / "labelsTr" / "prostate_00.nii.gz", 1, 2)
     (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "T2", "1": "ADC"}}))
-    (label,) = import_labels(tmp_path, PROSTATE)
+    (label,) = find_masks(tmp_path, PROSTATE)
     assert isinstance(label, ImportedLabel)
     assert label.study_id == "prostate_00"
     assert label.volume.array.flat[:3].tolist() == [1, 1, 0]
@@ -163,7 +163,7 @@ def test_a_label_that_a_case_list_names_in_vain_is_a_problem(tmp_path: Path) -> 
     nifti(tmp_path / "17.nii.gz")
     cases = [{"id": "anna", "sequences": {"T2": "17.nii.gz"}, "label": "gone.nii.gz"}]
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    (problem,) = import_labels(tmp_path, PROSTATE)
+    (problem,) = find_masks(tmp_path, PROSTATE)
     assert isinstance(problem, StudyProblem)
     assert "gone.nii.gz cannot be read" in problem.reason
 

@@ -83,10 +83,10 @@ def test_an_empty_segment_of_any_name_does_no_harm(store: StudyDatastore, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("info", "said"),
+    ("info", "message"),
     [
         (segments("core", "Segment_2"), "'Segment_2'"),
-        (segments("core"), "value 2, that of no segment"),
+        (segments("core"), "value 2, of no segment"),
         ([3], "label_info"),
         ("core", "label_info"),
         ([{"idx": 1}], "label_info"),
@@ -94,9 +94,9 @@ def test_an_empty_segment_of_any_name_does_no_harm(store: StudyDatastore, tmp_pa
     ],
 )
 def test_a_segment_that_cannot_be_told_is_refused_and_nothing_is_kept(
-    store: StudyDatastore, tmp_path: Path, info: object, said: str
+    store: StudyDatastore, tmp_path: Path, info: object, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         kept(store, tmp_path, drawn(1, 2), info)
     assert store.get_labeled_images() == []
 

@@ -8,7 +8,8 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.files import read_label
-from zeus_app.labels.versions import FINAL, ORIGINAL, LabelHistory, folder_name
+from zeus_app.labels.versions import FINAL, ORIGINAL, LabelHistory
+from zeus_app.storage.state import folder_name
 from zeus_app.types import Volume
 
 SAVES = 20
@@ -84,7 +85,7 @@ def test_tags_do_not_mix(history: LabelHistory) -> None:
 
 def test_a_note_is_added_to_what_is_known(history: LabelHistory) -> None:
     history.save("a", "final", label(1), {"reader": "x"})
-    history.note("a", "final", {"score": 1.0})
+    history.update_info("a", "final", {"score": 1.0})
     newest = history.newest("a", "final")
     assert newest is not None
     assert newest.info["reader"] == "x"

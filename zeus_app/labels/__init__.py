@@ -1,1 +1,1 @@
-"""Labels: files, checks, versions, segments, import."""
+"""All of labels: files, checks, submission, versions, import, predictions, and pictures."""

@@ -1,4 +1,4 @@
-"""Label maps as the files that clients send and want: NIfTI, NRRD, and Slicer's .seg.nrrd."""
+"""Read and write label files: NIfTI, NRRD, and 3D Slicer's .seg.nrrd."""
 
 import gzip
 import zlib
@@ -26,45 +26,50 @@ DTYPES = {
 
 
 def extension_of(name: str) -> str:
-    """The ending of a label file's name. Raises InputError for other kinds of files."""
+    """The extension of a label file's name.
+
+    Raises:
+        InputError: the extension is none of `EXTENSIONS`.
+    """
     for extension in EXTENSIONS:
         if name.lower().endswith(extension):
             return extension
     raise InputError(
         f"a label file named {name!r}",
         expected=f"a name that ends in {', '.join(EXTENSIONS)}",
-        remedy="save the label in one of these formats",
+        remedy="save the label in one of these formats, for example as label.nii.gz",
     )
 
 
 def read_label(path: Path) -> Volume:
-    """Read a label map with its stored values, as float32; a 2-D one becomes one slice.
+    """Read a label map with its stored values, as float32. A 2-D file becomes one slice.
 
     Raises:
         InputError: the file is damaged, or holds more than one 3-D label map.
     """
     try:
         if extension_of(path.name) == ".nii.gz":
-            _check_sum(path)
+            _verify_checksum(path)
         return read_voxels(path)
-    except (InputError, OSError, EOFError, zlib.error) as bad:
-        came = bad.came if isinstance(bad, InputError) else f"{path} cannot be read: {bad}"
+    except (InputError, OSError, EOFError, zlib.error) as error:
+        came = error.came if isinstance(error, InputError) else f"{path} cannot be read: {error}"
         raise InputError(
             came.replace(str(path), f"label file {path.name}"),
-            expected=f"one whole 3-D label map, a value per class, in {', '.join(EXTENSIONS)}",
-            remedy="merge layers into one label map, save it again and send it once more",
-        ) from bad
+            expected=f"one complete 3-D label map with one value per label, in "
+            f"{', '.join(EXTENSIONS)}",
+            remedy="merge the layers into one label map, save it and send the new file",
+        ) from error
 
 
-def _check_sum(path: Path) -> None:
-    """Unpack to the very end, where gzip keeps its checksum: nibabel stops before it."""
-    with gzip.open(path) as packed:
-        while packed.read(1 << 22):
+def _verify_checksum(path: Path) -> None:
+    """Decompress a gzip file to its end, where its checksum is. nibabel stops before that."""
+    with gzip.open(path) as file:
+        while file.read(1 << 22):
             pass
 
 
 def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti1Image:
-    """A NIfTI image that every reader puts at the same place, whichever form it trusts."""
+    """A NIfTI image with equal qform and sform, so that all readers agree on its place."""
     image = nib.Nifti1Image(array, affine_ras)
     image.set_qform(affine_ras, code=1)
     image.set_sform(affine_ras, code=1)
@@ -72,23 +77,24 @@ def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti
 
 
 def write_volume(path: Path, volume: Volume) -> None:
-    """Write a volume as NIfTI, in the dtype it has."""
+    """Write a volume as NIfTI, in its own dtype."""
     nib.save(nifti_image(volume.array, volume.affine_ras), path)
 
 
 def write_label(
     path: Path, label: Volume, *, names: Mapping[str, int], dtype: str = "uint8"
 ) -> None:
-    """Write a label map in the format that the ending of `path` names.
+    """Write a label map in the format that the extension of `path` names.
 
     Args:
-        path: ends in one of `EXTENSIONS`.
+        path: a file name that ends in one of `EXTENSIONS`.
         label: uint8 label map.
-        names: label name -> value; kept in a .seg.nrrd, where Slicer shows them as segments.
+        names: label name -> value. A .seg.nrrd stores them; 3D Slicer shows them as segments.
         dtype: one of `DTYPES`.
 
     Raises:
-        InputError: NIfTI on a grid that ITK does not know.
+        InputError: NIfTI is asked for and the grid's axes are not at right angles, which ITK
+            cannot read.
     """
     array = label.array.astype(DTYPES[dtype])
     extension = extension_of(path.name)
@@ -98,15 +104,17 @@ def write_label(
         return
     image = _sitk_image(array, label.affine_ras)
     if extension == ".seg.nrrd":
-        for number, (name, value) in enumerate(names.items()):
-            for key, text in (
-                ("ID", f"Segment_{value}"),
-                ("Name", name),
-                ("Layer", "0"),
-                ("LabelValue", str(value)),
-            ):
-                image.SetMetaData(f"Segment{number}_{key}", text)
+        _set_segments(image, names)
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _set_segments(image: sitk.Image, names: Mapping[str, int]) -> None:
+    """Store label names and values the way 3D Slicer stores segments."""
+    for number, (name, value) in enumerate(names.items()):
+        image.SetMetaData(f"Segment{number}_ID", f"Segment_{value}")
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_Layer", "0")
+        image.SetMetaData(f"Segment{number}_LabelValue", str(value))
 
 
 def _sitk_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> sitk.Image:

@@ -1,4 +1,4 @@
-"""Taking masks that lie among the studies as labels; only ever on the user's explicit word."""
+"""Import masks that lie beside studies as final labels: `zeus import-labels`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zeus_app.labels.files import read_label
-from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.labels.versions import FINAL, LabelHistory, LabelVersion
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import state_folder
@@ -19,37 +19,37 @@ _SOURCE = "imported_from"
 def import_into_store(
     folder: Path, config: ZeusConfig, *, pattern: str | None = None, replace: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Add the mask of every study that has one as a version of its final label.
+    """Add the mask of each study as a version of its final label.
 
-    What a user made of a label since its import counts more than the mask it came from.
+    A label that a user submitted or corrected after the import stays, unless `replace` is set.
 
     Args:
-        folder: the studies.
-        config: names the target and the state.
-        pattern: glob that picks among several masks.
-        replace: let masks count again where another label counts now.
+        folder: the studies folder.
+        config: names the target and the state folder.
+        pattern: glob that chooses among several masks.
+        replace: import a mask even if the final label is another one.
 
     Yields:
-        study id, and the file its label came from, or why it was kept or left out.
+        the study id, and the imported file or the reason why nothing was imported.
 
     Raises:
-        InputError: the folder is none.
+        InputError: `folder` is not a folder.
     """
     target = target_of(config)
     state = state_folder(config, target=target.name, studies=folder)
     history = LabelHistory(state.labels)
-    for one in import_labels(folder, target, pattern=pattern, skip=(state.root,)):
-        if isinstance(one, StudyProblem):
-            yield one.id, f"left out: {one.reason}"
+    for mask in find_masks(folder, target, pattern=pattern, skip=(state.root,)):
+        if isinstance(mask, StudyProblem):
+            yield mask.id, f"left out: {mask.reason}"
             continue
-        newest = history.newest(one.study_id, FINAL)
-        if newest and _is_same(newest, one):
-            yield one.study_id, f"kept: unchanged, {one.path}"
-        elif newest and not _came_from(newest, one.path) and not replace:
-            yield one.study_id, "kept: corrected since; --replace imports the mask all the same"
+        newest = history.newest(mask.study_id, FINAL)
+        if newest and _is_same(newest, mask):
+            yield mask.study_id, f"kept: unchanged, {mask.path}"
+        elif newest and not _came_from(newest, mask.path) and not replace:
+            yield mask.study_id, "kept: corrected since; --replace imports the mask anyway"
         else:
-            history.save(one.study_id, FINAL, one.volume, {_SOURCE: str(one.path.resolve())})
-            yield one.study_id, str(one.path)
+            history.save(mask.study_id, FINAL, mask.volume, {_SOURCE: str(mask.path.resolve())})
+            yield mask.study_id, str(mask.path)
 
 
 def _is_same(newest: LabelVersion, mask: ImportedLabel) -> bool:

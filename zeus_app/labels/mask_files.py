@@ -1,10 +1,15 @@
-"""Masks that lie beside studies become labels, when a user says so (`zeus import-labels`).
+"""Find the mask of each study among the files beside it, for `zeus import-labels`.
 
-Never by themselves: a mask may be of something else, or a machine's. A mask belongs to a study
-when it lies in the study's folder (or in one named labels, masks ... in or beside it), starts with
-the study's prefix where several share the folder, its name holds a mask alias of the target, and
-its voxels lie where those of one of the study's sequences do.
-Names that say a machine drew it (`ai`, `pred`, `nnunet` ...) count only if a pattern asks for them.
+Zeus never uses such a mask without the user's command: it may be of another structure, or made by a
+machine. A mask belongs to a study under these conditions:
+
+- It lies in the study's folder, or in a folder named labels, masks or the like, in or beside it.
+- Its name starts with the study's prefix, if several studies share the folder.
+- Its name holds a mask alias of the target.
+- Its voxels lie where those of one of the study's sequences lie.
+
+A name that says that a machine drew the mask (`ai`, `pred`, `nnunet`) counts only if the user's
+pattern asks for it.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from zeus_app.errors import InputError
-from zeus_app.labels.grids import place_of, same_place
+from zeus_app.labels.grids import describe_grid, same_place
 from zeus_app.studies.candidates import files_of, owner_of
 from zeus_app.studies.find import scan
 from zeus_app.targets import Target
@@ -30,17 +35,17 @@ from zeus_app.targets.naming import (
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
 
-_ROUNDING = 0.01  # how far from a whole number a stored label value may lie
+_ROUNDING = 0.01  # largest distance of a stored label value from a whole number
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedLabel:
-    """A mask that was found for a study, in the target's values.
+    """The mask of a study, with the target's values.
 
     Attributes:
-        study_id: the study it belongs to.
-        volume: uint8 on the mask's own grid.
-        path: the file it came from.
+        study_id: id of the study.
+        volume: uint8 label map on the mask's own grid.
+        path: the mask's file.
     """
 
     study_id: str
@@ -48,95 +53,105 @@ class ImportedLabel:
     path: Path
 
 
-def import_labels(
+def find_masks(
     root: Path, target: Target, *, pattern: str | None = None, skip: Collection[Path] = ()
 ) -> Iterator[ImportedLabel | StudyProblem]:
-    """Yield one label, or the reason why not, for each study that has masks; one at a time.
+    """Yield the mask of each study that has one, or the reason why none can be used.
 
     Args:
         root: the studies folder.
-        target: whose values the labels get, through each label's foreign values.
-        pattern: glob over file names, or over paths below root if it has a slash; it picks among
-            several masks, and is the only way to a machine-made one.
-        skip: folders not to look into.
+        target: the labels. Each label's `import_values` become its value.
+        pattern: glob over file names, or over paths below `root` if it has a slash. It chooses
+            among several masks. A machine-made mask is used only if a pattern matches it.
+        skip: folders that are not searched.
 
     Raises:
-        InputError: root is no folder.
+        InputError: `root` is not a folder.
     """
-    everything = scan(root, target, skip=skip)
-    found = [(study_id, one) for study_id, one in everything if isinstance(one, StudyCandidate)]
+    candidates = [
+        (study_id, candidate)
+        for study_id, candidate in scan(root, target, skip=skip)
+        if isinstance(candidate, StudyCandidate)
+    ]
     names = Names.of(target)
     prefixes: dict[Path, set[str]] = {}
-    for _, one in found:
-        prefixes.setdefault(one.folder, set()).add(one.prefix)
-    for study_id, one in found:
-        files = _beside(one, root, prefixes[one.folder])
+    for _, study in candidates:
+        prefixes.setdefault(study.folder, set()).add(study.prefix)
+    for study_id, study in candidates:
+        files = _files_beside(study, root, prefixes[study.folder])
         try:
-            path = _choose(files, one, names, pattern, root)
+            path = _choose(files, study, names, pattern, root)
             if path is not None:
                 volume = read_foreign_mask(path, target)
-                _check_place(volume.grid, path, one)
+                _check_place(volume.grid, path, study)
                 yield ImportedLabel(study_id, volume, path)
         except InputError as error:
             yield StudyProblem(study_id, tuple(files), str(error))
 
 
 def read_foreign_mask(path: Path, target: Target) -> Volume:
-    """Read a mask and give it the target's values, uint8, on its own grid.
+    """Read a mask and translate its values to the target's.
+
+    Returns:
+        uint8 label map on the mask's own grid.
 
     Raises:
-        InputError: unreadable, not whole numbers, or values that mean no label of the target.
+        InputError: the mask is unreadable, or holds fractions or values of no label of the target.
     """
     volume = read_voxels(path)
     array = np.asarray(volume.array, dtype=np.float32)
     whole = np.rint(array)
     if not np.isfinite(array).all() or np.abs(array - whole).max() > _ROUNDING:
         raise InputError(
-            f"{path}: values that are no whole numbers",
-            expected="a mask: one whole number a voxel",
-            remedy="turn probabilities into labels first, and NaN into 0",
+            f"{path}: values that are not whole numbers",
+            expected="a mask with one whole number per voxel",
+            remedy="turn probabilities into labels first, for example with a threshold of 0.5, and"
+            " NaN into 0",
         )
-    meaning = {value: label.value for label in target.labels for value in label.foreign_values}
+    new_value = {value: label.value for label in target.labels for value in label.foreign_values}
     translated = np.zeros(whole.shape, dtype=np.uint8)
-    for foreign, value in meaning.items():
+    for foreign, value in new_value.items():
         translated[whole == foreign] = value
     unknown = np.unique(whole[(whole != 0) & (translated == 0)])
     if len(unknown):
         raise InputError(
-            f"{path}: values {', '.join(f'{v:g}' for v in unknown)} mean no label of {target.name}",
-            expected=f"0 and {', '.join(map(str, sorted(meaning)))}",
-            remedy="check that this is the right mask, or add import_values in the target's YAML",
+            f"{path}: values {', '.join(f'{v:g}' for v in unknown)} are no label of {target.name}",
+            expected=f"0 and {', '.join(map(str, sorted(new_value)))}",
+            remedy="check that this is the right mask, or add the value to a label in the target's"
+            " YAML, for example import_values: [1, 4]",
         )
     return Volume(translated, volume.affine_ras)
 
 
 def _check_place(mask: Grid, path: Path, study: StudyCandidate) -> None:
-    """Refuse a mask that lies on the grid of none of the study's sequences."""
+    """Refuse a mask that lies on the grid of no sequence of the study."""
     grids = {sequence: source.grid() for sequence, source in study.sources.items()}
     if any(same_place(mask, grid) for grid in grids.values()):
         return
     raise InputError(
-        f"{path} lies on no grid of its study: {place_of(mask)}",
-        expected="; ".join(f"{sequence}: {place_of(grid)}" for sequence, grid in grids.items()),
+        f"{path} lies on the grid of no sequence of its study: {describe_grid(mask)}",
+        expected="; ".join(
+            f"{sequence}: {describe_grid(grid)}" for sequence, grid in grids.items()
+        ),
         remedy="check that the mask belongs to this study, or resample it onto one of its images",
     )
 
 
-def _beside(study: StudyCandidate, root: Path, prefixes: Collection[str]) -> list[Path]:
-    """Every image file that might be a mask of this study."""
+def _files_beside(study: StudyCandidate, root: Path, prefixes: Collection[str]) -> list[Path]:
+    """Every image file in or beside a study's folder that may be its mask."""
     if study.label is not None:
         return [study.label]
-    taken = set(files_of(study.sources))
+    image_files = set(files_of(study.sources))
     inside = _volumes([study.folder, *_mask_folders(study.folder)])
-    own = [path for path in inside if (owner_of(stem(path), prefixes) or "") == study.prefix]
+    files = [path for path in inside if (owner_of(stem(path), prefixes) or "") == study.prefix]
     if study.folder != root:
-        above = study.folder.parent
-        # A flat folder's patients are its prefixes; else each folder beside is a patient.
-        patients = prefixes if study.prefix else [path.name for path in above.iterdir()]
+        parent = study.folder.parent
+        # In a flat folder each prefix is a patient; otherwise each folder beside is one.
+        patients = prefixes if study.prefix else [path.name for path in parent.iterdir()]
         patient = study.prefix or study.folder.name
-        beside = _volumes(_mask_folders(above))
-        own += [path for path in beside if owner_of(stem(path), patients) == patient]
-    return [path for path in own if path not in taken]
+        beside = _volumes(_mask_folders(parent))
+        files += [path for path in beside if owner_of(stem(path), patients) == patient]
+    return [path for path in files if path not in image_files]
 
 
 def _volumes(folders: list[Path]) -> list[Path]:
@@ -154,28 +169,29 @@ def _mask_folders(folder: Path) -> list[Path]:
 def _choose(
     files: list[Path], study: StudyCandidate, names: Names, pattern: str | None, root: Path
 ) -> Path | None:
-    """The one mask of the study; None if it has none.
+    """The mask of the study; None if it has none.
 
     Raises:
-        InputError: several fit, or only machine-made ones.
+        InputError: several masks fit, or all masks are machine-made.
     """
     if pattern is not None:
         return _only([path for path in files if _fits(path, pattern, root)], study, pattern)
     if study.label is not None:
         return study.label
-    pieces = {path: _bare(path, study) for path in files}
-    plain = [path for path in files if not pieces[path]]
-    masks = [p for p in files if p in plain or names.is_mask_of_target(pieces[p])]
-    human = [path for path in masks if not is_machine_made(pieces[path])]
-    if masks and not human:
+    pieces = {path: _pieces_of(path, study) for path in files}
+    unnamed = [path for path in files if not pieces[path]]
+    masks = [p for p in files if p in unnamed or names.is_mask_of_target(pieces[p])]
+    manual = [path for path in masks if not is_machine_made(pieces[path])]
+    if masks and not manual:
         listed = ", ".join(path.name for path in masks)
         raise InputError(
             f"{study.name}: only masks that a machine drew ({listed})",
             expected="a mask drawn or checked by a human",
-            remedy="if you want to learn from one of these, name it with --pattern",
+            remedy="to train on one of these, choose it, for example with --pattern"
+            f" {masks[0].name!r}",
         )
-    exact = [p for p in human if p in plain or _spelling(pieces[p]) in names.own_masks]
-    return _only(exact or human, study, pattern)
+    exact = [p for p in manual if p in unnamed or _spelling(pieces[p]) in names.target_masks]
+    return _only(exact or manual, study, pattern)
 
 
 def _spelling(pieces: tuple[Piece, ...]) -> str:
@@ -186,8 +202,9 @@ def _only(paths: list[Path], study: StudyCandidate, pattern: str | None) -> Path
     if len(paths) > 1:
         raise InputError(
             f"{study.name}: {len(paths)} masks fit: {', '.join(path.name for path in paths)}",
-            expected="one mask a study",
-            remedy=f"name one with {'a narrower ' if pattern else ''}--pattern",
+            expected="one mask per study",
+            remedy=f"choose one with {'a narrower ' if pattern else ''}--pattern, for example"
+            f" --pattern {paths[0].name!r}",
         )
     return paths[0] if paths else None
 
@@ -198,10 +215,10 @@ def _fits(path: Path, pattern: str, root: Path) -> bool:
     return path.is_relative_to(root) and fnmatchcase(path.relative_to(root).as_posix(), pattern)
 
 
-def _bare(path: Path, study: StudyCandidate) -> tuple[Piece, ...]:
-    """The pieces of a mask's name after its patient's: the study's prefix or folder.
+def _pieces_of(path: Path, study: StudyCandidate) -> tuple[Piece, ...]:
+    """The pieces of a mask's name without the patient's: the study's prefix or folder name.
 
-    None are left of `labels/anna.nii.gz`: the folder says that it is a mask.
+    `labels/anna.nii.gz` has no pieces left; its folder says that it is a mask.
     """
     name = stem(path)
     for owner in (study.prefix, study.folder.name, study.name, safe_id(study.name)):

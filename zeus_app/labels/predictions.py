@@ -1,4 +1,7 @@
-"""Zeus's own answers, kept with the checkpoint that made them, for scoring and for review."""
+"""Zeus's own masks, saved with the checkpoint that made them, for scoring and review.
+
+MONAI Label calls a model's mask "original". The folder and the routes keep that name.
+"""
 
 import json
 import time
@@ -10,21 +13,21 @@ from typing import Any
 
 from zeus_app.errors import UnknownNameError
 from zeus_app.labels.files import write_volume
-from zeus_app.labels.versions import folder_name
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
+from zeus_app.storage.state import folder_name
 from zeus_app.types import Segmentation
 
-_NOTE, _UNION, _SEQUENCES = "answer.json", "union.nii.gz", "sequences"
+_PARAMS, _UNION, _SEQUENCES = "answer.json", "union.nii.gz", "sequences"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One of Zeus's answers.
+    """One saved prediction.
 
     Attributes:
-        path: the union's .nii.gz, on the source grid of the reference sequence.
-        params: what went to the client beside the mask, `checkpoint` among it, and `answered`,
-            seconds since 1970.
+        path: the union's .nii.gz file, on the source grid of the reference sequence.
+        params: what the client got besides the mask, with the keys `checkpoint` and `answered`,
+            the time in seconds since 1970.
     """
 
     path: Path
@@ -32,69 +35,69 @@ class Prediction:
 
     @property
     def checkpoint(self) -> str:
-        """The version that answered, or "untrained"."""
+        """The version of the weights that made it, or "untrained"."""
         return str(self.params["checkpoint"])
 
 
 class Predictions:
-    """The newest answer of each checkpoint to each study.
+    """The newest prediction of each checkpoint for each study.
 
-    <study>/<checkpoint>/ holds answer.json, union.nii.gz and sequences/<sequence>.nii.gz. Files in
-    the layout of before, one answer a study, are not looked at.
+    <study>/<checkpoint>/ holds answer.json, union.nii.gz and sequences/<sequence>.nii.gz. An older
+    layout had one prediction per study; its files are ignored.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, segmentation: Segmentation, params: Mapping[str, Any]) -> None:
-        """Replace what the same checkpoint answered to the study before; the JSON comes last."""
-        home = self._folder / folder_name(segmentation.study_id) / segmentation.checkpoint
-        write_atomically(home / _UNION, partial(write_volume, volume=segmentation.label_map))
+    def save(self, segmentation: Segmentation, params: Mapping[str, Any]) -> None:
+        """Save a prediction in place of the same checkpoint's older one. The JSON comes last."""
+        folder = self._folder / folder_name(segmentation.study_id) / segmentation.checkpoint
+        write_atomically(folder / _UNION, partial(write_volume, volume=segmentation.label_map))
         for sequence, label_map in segmentation.sequence_label_maps.items():
-            place = home / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
-            write_atomically(place, partial(write_volume, volume=label_map))
-        kept = {**params, "answered": time.time()}
-        write_text_atomically(home / _NOTE, json.dumps(kept, indent=1))
+            path = folder / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
+            write_atomically(path, partial(write_volume, volume=label_map))
+        saved = {**params, "answered": time.time()}
+        write_text_atomically(folder / _PARAMS, json.dumps(saved, indent=1))
 
-    def answers(self, study: str) -> list[Prediction]:
-        """Every checkpoint's answer to a study, the newest first."""
-        notes = (self._folder / folder_name(study)).glob(f"*/{_NOTE}")
-        found = [
-            Prediction(note.with_name(_UNION), json.loads(note.read_text(encoding="utf-8")))
-            for note in notes
+    def of_study(self, study: str) -> list[Prediction]:
+        """Every checkpoint's prediction for a study, the newest first."""
+        predictions = [
+            Prediction(path.with_name(_UNION), json.loads(path.read_text(encoding="utf-8")))
+            for path in (self._folder / folder_name(study)).glob(f"*/{_PARAMS}")
         ]
-        return sorted(found, key=lambda one: float(one.params["answered"]), reverse=True)
+        return sorted(predictions, key=lambda p: float(p.params["answered"]), reverse=True)
 
-    def find(self, study: str) -> Prediction | None:
-        """The newest answer to a study, if there is one."""
-        return next(iter(self.answers(study)), None)
+    def newest(self, study: str) -> Prediction | None:
+        """The newest prediction for a study, or None."""
+        return next(iter(self.of_study(study)), None)
 
     def mask(self, study: str, sequence: str = "") -> Path:
-        """The file of the newest answer's union, or of one sequence's own branch.
+        """The file of the newest prediction: its union, or one sequence's own mask.
 
         Raises:
-            UnknownNameError: the study was not inferred, or its answer did not use the sequence.
+            UnknownNameError: there is no prediction, or it did not use the sequence.
         """
-        original = self.find(study)
-        if original is None:
+        prediction = self.newest(study)
+        if prediction is None:
             raise UnknownNameError(
-                f"Zeus has not answered to study {study!r}",
-                expected="a study that was inferred",
-                remedy="run POST /infer first",
+                f"study {study!r} has no prediction",
+                expected="a study that was segmented",
+                remedy=f"segment it first, with POST /infer/zeus?image={study}",
             )
-        path = original.path
+        path = prediction.path
         if sequence:
             path = path.parent / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
-        if sequence not in ("", *original.params["used"]) or not path.exists():
+        used = prediction.params["used"]
+        if sequence not in ("", *used) or not path.exists():
             raise UnknownNameError(
-                f"the answer to study {study!r} has no mask of sequence {sequence!r}",
-                expected=", ".join(original.params["used"]),
-                remedy="choose one of these",
+                f"the prediction for study {study!r} has no mask of sequence {sequence!r}",
+                expected=", ".join(used),
+                remedy=f"choose one of these, for example sequence={used[0]}",
             )
         return path
 
     def remove(self, study: str) -> None:
-        """Put the answers to a study aside, so that they count for no other of the same id."""
-        home = self._folder / folder_name(study)
-        if home.is_dir():
-            home.rename(home.with_name(f".removed-{time.time_ns()}-{home.name}"))
+        """Move a study's predictions away, so that a new study of the same id has none."""
+        folder = self._folder / folder_name(study)
+        if folder.is_dir():
+            folder.rename(folder.with_name(f".removed-{time.time_ns()}-{folder.name}"))

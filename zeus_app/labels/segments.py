@@ -1,8 +1,9 @@
-"""Which value of a submitted label map means which label of the target.
+"""Translate the segments of a submitted label map into the target's label values.
 
-Values alone are the target's. A client that names its segments numbers them as it likes: Slicer
-exports each with its place in its list, counted from 1, and sends the list as `label_info`,
-[{"name": "lesion", "idx": 1}, ...]; a .seg.nrrd says names and values in its header.
+A label map without segment names must use the target's values. A client that names its segments
+numbers them freely: 3D Slicer numbers each by its position in its list, counted from 1. It sends
+the list as `label_info`, [{"name": "lesion", "idx": 1}, ...]. A .seg.nrrd file stores names and
+values in its header.
 """
 
 import re
@@ -20,19 +21,19 @@ LABEL_INFO = "label_info"
 _VALUE = re.compile(r"Segment(\d+)_LabelValue")
 
 
-def in_values_of(target: Target, label: Volume, path: Path, told: object) -> Volume:
-    """Give a label map the target's values.
+def with_target_values(label: Volume, path: Path, *, target: Target, label_info: object) -> Volume:
+    """Replace the values of a label map's segments by the target's values.
 
     Args:
-        target: whose labels the segments' names are.
-        label: as stored in the file.
-        path: the file.
-        told: the client's `label_info`; None or empty where it sent none.
+        label: the label map as stored in the file.
+        path: the file. The header of a .seg.nrrd wins over `label_info`.
+        target: the labels that segments may be named after.
+        label_info: the client's list of segments; None or empty if it sent none.
 
     Raises:
-        InputError: `told` is no such list, or voxels are of a segment that is no label.
+        InputError: `label_info` is not such a list, or a segment's name is no label of the target.
     """
-    names = _of_header(path) or (_of_list(told) if told else {})
+    names = _names_in_header(path) or (_names_in_list(label_info) if label_info else {})
     if not names:
         return label
     values = target.label_values
@@ -42,41 +43,44 @@ def in_values_of(target: Target, label: Volume, path: Path, told: object) -> Vol
             raise InputError(
                 f"a label with voxels of {_segment(value, names)}",
                 expected=f"segments named {', '.join(values)}",
-                remedy="rename or delete the segment and submit again; nothing was kept",
+                remedy=f"rename the segment, for example to {next(iter(values))!r}, or delete it,"
+                " and submit again; nothing was saved",
             )
         translated[label.array == value] = values[names[value]]
     return Volume(translated, label.affine_ras)
 
 
 def _segment(value: float, names: dict[float, str]) -> str:
-    return f"segment {names[value]!r}" if value in names else f"value {value:g}, that of no segment"
+    return f"segment {names[value]!r}" if value in names else f"value {value:g}, of no segment"
 
 
-def _of_header(path: Path) -> dict[float, str]:
-    """Value -> name, as a .seg.nrrd says; nothing for other files."""
+def _names_in_header(path: Path) -> dict[float, str]:
+    """Value -> segment name of a .seg.nrrd; empty for other files."""
     if extension_of(path.name) != ".seg.nrrd":
         return {}
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    said = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    numbers = [match[1] for key in said if (match := _VALUE.fullmatch(key))]
+    header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    numbers = [match[1] for key in header if (match := _VALUE.fullmatch(key))]
     return {
-        float(said[f"Segment{number}_LabelValue"]): said.get(f"Segment{number}_Name", "")
+        float(header[f"Segment{number}_LabelValue"]): header.get(f"Segment{number}_Name", "")
         for number in numbers
     }
 
 
-def _of_list(told: object) -> dict[float, str]:
-    """Value -> name, as the client's list says: `idx`, else the place in the list from 1."""
+def _names_in_list(label_info: object) -> dict[float, str]:
+    """Value -> segment name. The value is `idx`; without it, the position in the list from 1."""
+    segments = label_info if isinstance(label_info, list) else [label_info]
     names: dict[float, str] = {}
-    for place, one in enumerate(told if isinstance(told, list) else [told], start=1):
-        name, idx = (one.get("name"), one.get("idx", place)) if isinstance(one, dict) else ("", 0)
-        if not name or not isinstance(name, str) or not isinstance(idx, int):
+    for position, segment in enumerate(segments, start=1):
+        fields = segment if isinstance(segment, dict) else {}
+        name, value = fields.get("name"), fields.get("idx", position)
+        if not name or not isinstance(name, str) or not isinstance(value, int):
             raise InputError(
-                f"{LABEL_INFO} {told!r}",
-                expected='the segments, such as [{"name": "lesion", "idx": 1}]',
-                remedy="name every segment, or leave label_info out",
+                f"{LABEL_INFO} {label_info!r}",
+                expected='a list of segments, for example [{"name": "lesion", "idx": 1}]',
+                remedy="send a name for every segment, or leave label_info out",
             )
-        names[idx] = name
+        names[value] = name
     return names

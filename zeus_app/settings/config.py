@@ -1,4 +1,4 @@
-"""Every setting of Zeus in two frozen values: what is assembled, and how it is trained."""
+"""All settings of Zeus: `ZeusConfig` for servers and commands, `TrainConfig` for trainings."""
 
 import hashlib
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
@@ -23,11 +24,11 @@ class _Settings(BaseModel):
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, object]) -> Self:
-        """Read settings from strings, as `--conf KEY VALUE` and request parameters carry them.
+        """Read settings from strings: `--conf KEY VALUE`, or request parameters.
 
         Raises:
-            UnknownNameError: a key is no setting; the message names the closest.
-            InputError: a value does not fit its field.
+            UnknownNameError: a key is no setting. The message names the closest setting.
+            InputError: a value is invalid.
         """
         for key in conf:
             lookup("setting", key, cls.model_fields)
@@ -40,148 +41,189 @@ class _Settings(BaseModel):
             raise InputError(
                 f"setting {name}={conf[name]!r}: {first['msg']}",
                 expected=field.description or str(field.annotation),
-                remedy=f"correct {name}",
+                remedy=f"send a valid value, for example {name}={_example(field)}",
             ) from error
 
 
-class ZeusConfig(_Settings):
-    """What is assembled: target, towers, model, fusion, and where its state lies."""
+def _example(field: FieldInfo) -> str:
+    """A valid value of a setting: its default, or 60 for a setting without one."""
+    return str(field.default) if field.default not in (None, "") else "60"
 
-    target: str = Field("phantom", description="name of a shipped target, or path of a YAML")
-    sequences: str = Field("", description="comma-separated subset of the target's; empty: all")
-    profile: str = Field("reference-small", description="name of a set of frozen towers")
-    model: str = Field("zeus", description="zeus, or a baseline: unet")
-    fusion: Fusion = Field("hybrid", description="hybrid: one decoder; late: one a sequence")
-    union: Union = Field("max", description="how sequences unite: max, mean or vote")
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a voxel counts")
+
+class ZeusConfig(_Settings):
+    """Settings of a server or command: target, towers, model, fusion, resources, state folder."""
+
+    target: str = Field(
+        "phantom", description="name of a shipped target, or path of a target's YAML file"
+    )
+    sequences: str = Field(
+        "", description="comma-separated names of the target's sequences to use; empty: all"
+    )
+    profile: str = Field(
+        "reference-small",
+        description="set of frozen towers: name of a shipped profile, or path of a YAML file",
+    )
+    model: str = Field("zeus", description="zeus, or the baseline unet")
+    fusion: Fusion = Field(
+        "hybrid",
+        description="hybrid: one mask decoder for all sequences; late: one decoder per sequence;"
+        " early: all sequences as channels of one image (unet only)",
+    )
+    union: Union = Field(
+        "max", description="how the sequences' masks are united: max, mean or vote (majority)"
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability above which a voxel belongs to a label"
+    )
     instruction: Literal["text", "embedding", "both"] = Field(
         "text",
-        description="text: discrete words; embedding: the LLM's last layer, differentiable; both",
+        description="form of the instructions: text (words), embedding (the LLM's last layer,"
+        " differentiable), or both",
     )
     scope: Literal["auto", "none", "series", "key", "all"] = Field(
         "auto",
-        description="which slices get an instruction of their own: none (no LLM, the label's name"
-        " alone), one a series, three key slices, or all; auto: as the profile says, else series on"
-        " a CPU, all on a GPU",
+        description="which slices get an instruction of their own: none (no LLM; the label's name"
+        " is the instruction), series (one for all slices), key (three slices) or all; auto: the"
+        " profile's scope, else series on a CPU and all on a GPU",
     )
-    instruction_tokens: int = Field(64, ge=1, le=512, description="longest instruction, in tokens")
-    device: str = Field("auto", description="cpu, cuda, cuda:N, or auto")
-    llm_device: str = Field("", description="device of the LLM; empty: that of everything else")
+    instruction_tokens: int = Field(
+        64, ge=1, le=512, description="maximum length of an instruction, in tokens"
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:N, or auto (cuda if there is a GPU)")
+    llm_device: str = Field("", description="device of the LLM; empty: the same as device")
     encoder_runtime: EncoderRuntime = Field(
         "auto",
-        description="what runs the image encoder; auto: on a CPU the fastest, as measured at the"
-        " first start, on a GPU torch-bf16. Another runtime is another tower: its embeddings are"
-        " kept apart, and checkpoints do not pass from one to the other",
+        description="runtime of the image encoder: torch, torch-compiled, torch-bf16, onnx,"
+        " openvino, openvino-bf16; auto: on a CPU the fastest, measured at the first start; on a"
+        " GPU torch-bf16. Each runtime has its own cached embeddings and its own checkpoints",
     )
-    compile: bool = Field(False, description="torch.compile the mask decoder; minutes at first")
+    compile: bool = Field(
+        False, description="compile the mask decoder with torch.compile; takes minutes at the start"
+    )
     batch_slices: int = Field(
         0,
         ge=0,
-        description="slices in flight at once while inferring; 0: 8 on a GPU, on a CPU 2 while"
-        " decoding and one picture while encoding, because a click waits for a batch",
+        description="slices per batch of an inference; 0: 8 on a GPU; on a CPU 2 in the decoder and"
+        " 1 in the image encoder, because a click waits for the end of a batch",
     )
-    state: Path | None = Field(None, description="folder for labels, checkpoints, splits, caches")
-    cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, GiB")
+    state: Path | None = Field(
+        None,
+        description="folder for labels, checkpoints, splits and caches; default: a folder named"
+        " after the studies folder, in ~/.local/share/zeus",
+    )
+    cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, in GiB")
     open_mib: int = Field(
-        1024, ge=0, description="pictures of the studies in work kept in memory, MiB"
+        1024, ge=0, description="size limit of the opened studies kept in memory, in MiB"
     )
     waiting: int = Field(
-        8, ge=1, description="inferences that may wait for their turn; so many clicks besides"
+        8,
+        ge=1,
+        description="maximum number of waiting inferences, and of waiting clicks; further requests"
+        " are answered with 503",
     )
     prepare: bool = Field(
         True, description="encode a study in the background when a client opens it"
     )
-    seed: int = Field(0, description="seed of every random draw")
+    seed: int = Field(0, description="seed of the random number generators")
 
     @property
     def chosen_sequences(self) -> tuple[str, ...]:
-        """The sequences to look at; empty for all of the target's."""
+        """Names of the sequences to use; empty for all of the target's."""
         return tuple(name.strip() for name in self.sequences.split(",") if name.strip())
 
 
 class TrainConfig(_Settings):
-    """How the trainable parts learn. Defaults are the paper's, section 4.1."""
+    """Settings of a training. The defaults are the paper's, section 4.1."""
 
-    epochs: int = Field(300, ge=1, description="passes over the training slices")
+    epochs: int = Field(300, ge=1, description="number of passes over the training slices")
     learning_rate: float = Field(
-        1e-3, gt=0, description="Adam's step size at the beginning, without unit"
+        1e-3, gt=0, description="Adam's learning rate at the beginning, without unit"
     )
     poly_power: float = Field(
-        0.9, ge=0, description="the step size decays as (1 - progress)^poly_power"
+        0.9, ge=0, description="the learning rate decays as (1 - progress)^poly_power"
     )
     warm_up: float = Field(
-        0, ge=0, lt=1, description="share of the training over which the step size rises from 0"
+        0, ge=0, lt=1, description="share of the training in which the learning rate rises from 0"
     )
-    weight_decay: float = Field(
-        5e-4, ge=0, description="Adam's l2 penalty on the weights, without unit"
+    weight_decay: float = Field(5e-4, ge=0, description="Adam's L2 penalty, without unit")
+    batch_slices: int = Field(
+        10, ge=1, description="slices per optimiser step, each with all its sequences"
     )
-    batch_slices: int = Field(10, ge=1, description="slices a step, each with all its sequences")
     early_stop: int = Field(
-        75, ge=1, description="epochs without a lower training loss that end the training"
+        75, ge=1, description="epochs without a lower training loss after which the training ends"
     )
     sequence_loss_first: float = Field(
-        1.0, ge=0, description="weight of each sequence's own loss when training begins"
+        1.0, ge=0, description="weight of each sequence's own loss at the beginning of the training"
     )
     sequence_loss: float = Field(
-        0.1, ge=0, description="the same weight when training ends; it falls linearly"
+        0.1, ge=0, description="weight of each sequence's own loss at the end; it falls linearly"
     )
     balance: float = Field(
         0,
         ge=0,
         lt=1,
-        description="least share of the BCE's weight that the voxels of a label have; for lesions"
-        " of a few voxels 0.05, with which they are drawn rather too large",
+        description="minimum share of the BCE's weight for the voxels of a label; 0.05 suits"
+        " lesions of a few voxels, but tends to over-segment",
     )
     time_budget_s: float | None = Field(
         None,
         gt=0,
-        description="wall-clock seconds of the training itself, the last validation counted, what"
-        " comes before not; the learning rate decays fully within them",
+        description="maximum duration of the training in seconds, with the last validation,"
+        " without the preparation of studies; the learning rate decays fully within it",
     )
     validation_fraction: float = Field(
         0.2,
         ge=0,
         lt=1,
-        description="share of patients held back to validate on; 0: nobody, all are learnt from",
+        description="share of patients held back for validation; 0: train on all patients",
     )
     validate_every: int = Field(
-        1,
-        ge=1,
-        description="epochs from one validation to the next; the last one is validated, too",
+        1, ge=1, description="epochs between two validations; the last epoch is always validated"
     )
     foreground: float = Field(
-        0.7, ge=0, le=1, description="share of drawn slices that show a label; 0: as they come"
+        0.7,
+        ge=0,
+        le=1,
+        description="share of training slices that are drawn among those with a label; 0: slices"
+        " are drawn without regard to labels",
     )
     augment: float = Field(
         0,
         ge=0,
-        description="how far slices are turned, scaled and shifted while they are learnt from; 1:"
-        " up to 9 degrees, 15 % and a twentieth of the picture; 0: not at all",
+        description="strength of random rotation, scaling and shifting; 1: up to 9 degrees, 15 %"
+        " and 1/20 of the picture's edge; 0: none",
     )
     projection_share: float = Field(
         0,
         ge=0,
         lt=1,
-        description="share of the training in which f_vt learns first, through the LLM's last"
-        " layer; the texts are then written with it. 0: f_vt stays as it began (text mode)",
+        description="share of the training in which f_vt is trained first, through the LLM's last"
+        " layer; then the LLM writes the texts with it. 0: f_vt keeps its initial weights in text"
+        " mode",
     )
-    exclude: str = Field("", description="comma-separated study ids to leave out of this training")
+    exclude: str = Field(
+        "", description="comma-separated ids of studies that this training does not use"
+    )
     start: Literal["scratch", "served"] = Field(
-        "scratch", description="scratch: from the pretrained parts; served: from the served weights"
+        "scratch",
+        description="initial weights: scratch (the pretrained parts) or served (the served"
+        " checkpoint)",
     )
-    resume: bool = Field(True, description="go on from the last epoch of an interrupted training")
-    seed: int = Field(0, description="seed of the split and of the order of slices")
+    resume: bool = Field(
+        True, description="continue an interrupted training of the same settings and studies"
+    )
+    seed: int = Field(0, description="seed of the split by patient and of the order of slices")
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """The studies to leave out."""
+        """Ids of the studies that the training does not use."""
         return tuple(name.strip() for name in self.exclude.split(",") if name.strip())
 
 
 def default_state_folder(studies: Path) -> Path:
-    """Where state goes unless told: never inside the studies, which may be read-only."""
+    """The default state folder. It is outside the studies folder, which may be read-only."""
     home = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
     path = str(studies.resolve())
-    place = path.strip("/").replace("/", "-") or "root"
-    mark = hashlib.sha256(path.encode()).hexdigest()[:8]  # /data/a-b is not /data/a/b
-    return home / "zeus" / f"{place}-{mark}"
+    name = path.strip("/").replace("/", "-") or "root"
+    path_hash = hashlib.sha256(path.encode()).hexdigest()[:8]  # /data/a-b and /data/a/b differ
+    return home / "zeus" / f"{name}-{path_hash}"

@@ -1,4 +1,4 @@
-"""Looking names up in plain dictionaries, with an answer that helps when a name is wrong."""
+"""Look up a name in a dictionary; an unknown name is answered with the known ones."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -10,16 +10,15 @@ T = TypeVar("T")
 
 
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """Return `table[name]`, or say which names there are.
+    """Return `table[name]`.
 
     Args:
-        kind: what the table holds, for the message: "target", "profile", "model".
-        name: the name asked for.
+        kind: noun for the message: "target", "profile", "model".
+        name: the name to look up.
         table: name -> value.
 
     Raises:
-        UnknownNameError: the table has no such name; the message lists the known ones and the
-            closest.
+        UnknownNameError: the table has no such name. The message lists all names and the closest.
     """
     if name in table:
         return table[name]

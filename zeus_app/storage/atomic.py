@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write a file completely or not at all."""
 
 import os
 import uuid
@@ -7,27 +7,26 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary neighbour of `path`, then put it in place by a rename.
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+
+    An exception of `write` passes through; `path` is then unchanged.
 
     Args:
-        path: where the file is to be; its folder is made.
-        write: gets a path with the same ending to write to.
-
-    Raises:
-        Whatever `write` raises; `path` is then as it was before.
+        path: the file to write. Its folder is created if it is missing.
+        write: called with the temporary path, which has the same extension.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = "".join(path.suffixes)
     temporary = path.parent / f".writing-{uuid.uuid4().hex}{ending}"
     try:
         write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all."""
+    """Write UTF-8 text completely or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,33 +1,36 @@
-"""Where everything lies that Zeus remembers: one folder, apart from the studies.
+"""The state folder: everything that Zeus stores, apart from the studies.
 
-    <root>/<target>/labels/                          submitted labels, every version of each
-    <root>/<target>/splits.json                      who is learnt from and who is held back
-    <root>/<target>/uploads/                         images that clients sent
-    <root>/<target>/volumes/                         NIfTI copies of what lies in no file of its own
-    <root>/<target>/clicks/                          what each user clicked in each study
-    <root>/<target>/info/                            what clients noted about an image
-    <root>/<target>/<profile>-<model>-<fusion>/      checkpoints, and Zeus's own answers; where
-                                                     chosen, -embedding and sequences' names follow
+    <root>/<target>/labels/                          submitted labels, with all their versions
+    <root>/<target>/splits.json                      each patient's side: train or validation
+    <root>/<target>/uploads/                         images that clients uploaded
+    <root>/<target>/volumes/                         NIfTI copies of DICOM series and channels
+    <root>/<target>/clicks/                          each user's clicks, scribbles and masks
+    <root>/<target>/info/                            what clients stored about an image
+    <root>/<target>/<profile>-<model>-<fusion>/      checkpoints and predictions. An instruction
+                                                     mode other than text and chosen sequences
+                                                     are appended to the name
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
 
-Labels are named by target alone, so that no change of model loses them.
+Labels belong to the target alone, so a change of the model loses none.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from zeus_app.settings.config import ZeusConfig, default_state_folder
 
 
 @dataclass(frozen=True)
 class StateFolder:
-    """The paths of one server's state. Nothing is made or read here.
+    """The paths of one server's state. This class creates and reads no file.
 
     Attributes:
-        root: the folder all state lies in.
-        target, profile, model, fusion: names that keep what differs apart.
-        variant: what else was chosen: the instruction mode, some of the sequences.
+        root: the state folder.
+        target, profile, model, fusion: names of these settings; each set has its own folder.
+        variant: further settings: an instruction mode other than text, and the sequences if only
+            some of the target's were chosen.
     """
 
     root: Path
@@ -48,12 +51,12 @@ class StateFolder:
 
     @property
     def splits(self) -> Path:
-        """The JSON that remembers each patient's side."""
+        """The JSON file with each patient's side of the split."""
         return self._by_target / "splits.json"
 
     @property
     def uploads(self) -> Path:
-        """Images that clients added."""
+        """Images that clients uploaded."""
         return self._by_target / "uploads"
 
     @property
@@ -63,38 +66,43 @@ class StateFolder:
 
     @property
     def clicks(self) -> Path:
-        """What each user clicked, scribbled and uploaded to start from."""
+        """Each user's clicks, scribbles and uploaded initial masks."""
         return self._by_target / "clicks"
 
     @property
     def info(self) -> Path:
-        """One JSON an image: what strategies and clients noted about it."""
+        """One JSON file per study: what clients and strategies stored about it."""
         return self._by_target / "info"
 
     @property
-    def learnt(self) -> Path:
-        """What belongs to this profile, model and fusion alone."""
+    def _by_model(self) -> Path:
+        """Folder of this profile, model, fusion and variant."""
         name = "-".join([self.profile, self.model, self.fusion, *self.variant])
         return self._by_target / name
 
     @property
     def checkpoints(self) -> Path:
         """Versions of the trainable weights."""
-        return self.learnt / "checkpoints"
+        return self._by_model / "checkpoints"
 
     @property
-    def originals(self) -> Path:
-        """Zeus's own answers, each with the checkpoint that made it."""
-        return self.learnt / "originals"
+    def predictions(self) -> Path:
+        """Zeus's own masks, in a folder with MONAI Label's name for them."""
+        return self._by_model / "originals"
+
+    @property
+    def predictions_of_all_models(self) -> tuple[Path, ...]:
+        """The existing prediction folders of this target, of every profile, model and fusion."""
+        return tuple(self._by_target.glob(f"*/{self.predictions.name}"))
 
     @property
     def training(self) -> Path:
-        """The JSON in which a running training tells where it is."""
-        return self.learnt / "training.json"
+        """The JSON file with the progress of the newest training."""
+        return self._by_model / "training.json"
 
     @property
     def cache(self) -> Path:
-        """Embeddings and texts of all targets; whatever is missing is made again."""
+        """Embeddings and texts of all targets. Zeus computes missing entries again."""
         return self.root / "cache"
 
     @property
@@ -104,12 +112,13 @@ class StateFolder:
 
 
 def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFolder:
-    """The state of a configuration.
+    """The state folder of a configuration.
 
     Args:
-        config: settings; `config.state` wins over the default place.
-        target: the target's name (`config.target` may be a path).
-        studies: the studies folder; names the default place.
+        config: the settings. `config.state` is the root; without it, the root is a default folder
+            named after `studies`.
+        target: the target's name; `config.target` may be a path.
+        studies: the studies folder.
     """
     mode = () if config.instruction == "text" else (config.instruction,)
     return StateFolder(
@@ -120,3 +129,9 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         fusion=config.fusion,
         variant=(*mode, *config.chosen_sequences),
     )
+
+
+def folder_name(study: str) -> str:
+    """A study id or sequence name as one path component: percent-encoded, no leading dot."""
+    name = quote(study, safe=" ")
+    return name.replace(".", "%2E", 1) if name.startswith(".") else name

@@ -1,4 +1,4 @@
-"""Targets: what to segment and in which sequences. One YAML file a target."""
+"""Targets: which labels to segment, in which sequences. One YAML file per target."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ class Label(BaseModel):
     """One structure of a target.
 
     Attributes:
-        name: what clients show, e.g. "right kidney".
-        value: its value in label maps, 1 to 255; 0 is the background.
-        instance: what the prompt calls it; the name when absent.
-        import_values: values that mean this label in foreign masks (`zeus import-labels`).
+        name: name that clients show, e.g. "right kidney".
+        value: value in label maps, 1 to 255. 0 is the background.
+        instance: name in the LLM's prompt; if empty, `name`.
+        import_values: values of this label in the masks of `zeus import-labels`; if empty, `value`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,13 +39,13 @@ class Label(BaseModel):
 
 
 class Sequence(BaseModel):
-    """One MR sequence a target looks at.
+    """One MR sequence of a target.
 
     Attributes:
-        name: the field's name, e.g. "T1Gd"; also the id behind the slash in `study/sequence`.
-        prompt_name: what the prompt calls it, e.g. "MRI-T1-Gd". The YAML key `spoken` is the old
+        name: the field's name, e.g. "T1Gd". It is also the second part of an id `study/sequence`.
+        prompt_name: name in the LLM's prompt, e.g. "MRI-T1-Gd". The YAML key `spoken` is the old
             spelling: accepted, deprecated.
-        aliases: tokens in file names or series descriptions that mean this sequence, lower case.
+        aliases: words in file names or series descriptions that mean this sequence, lower case.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -56,16 +56,16 @@ class Sequence(BaseModel):
 
 
 class Target(BaseModel):
-    """What to segment: labels, the sequences wanted, and which of them is the reference.
+    """Labels to segment, the sequences to use, and the order of preference for the reference.
 
     Attributes:
-        name: the YAML's name.
-        instance: the target as a whole, in words.
+        name: name of the target; the file name of a shipped YAML.
+        instance: the target in words, e.g. "abdominal organs".
         labels: K labels, in the order of the model's channels.
-        sequences: M wanted sequences, in the order of the model's branches.
-        reference: sequence names, the most wanted reference first.
-        mask_aliases: tokens in a file name that mean "a mask of this target" when labels are
-            imported; such files are never sequences.
+        sequences: M sequences, in the order of the model's branches.
+        reference: names of sequences whose grid a study may be segmented on, the preferred first.
+        mask_aliases: words in file names that mean a mask of this target. Such files are never
+            images; `zeus import-labels` imports them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,40 +106,41 @@ class Target(BaseModel):
         return tuple(sequence.name for sequence in self.sequences)
 
     def only(self, names: tuple[str, ...]) -> "Target":
-        """This target looking at a subset of its sequences."""
+        """This target with some of its sequences only."""
         by_name = {sequence.name: sequence for sequence in self.sequences}
-        kept = tuple(lookup("sequence", name, by_name) for name in names)
+        chosen = tuple(lookup("sequence", name, by_name) for name in names)
         reference = tuple(name for name in self.reference if name in names)
-        return self.model_copy(update={"sequences": kept, "reference": reference})
+        return self.model_copy(update={"sequences": chosen, "reference": reference})
 
     def reference_of(self, present: tuple[str, ...]) -> str:
-        """The sequence whose grid a study is read on, among those present."""
+        """The sequence among `present` whose grid a study is segmented on."""
         for name in (*self.reference, *self.sequence_names):
             if name in present:
                 return name
         raise InputError(
-            f"a study with none of the wanted sequences (it has: {', '.join(present) or 'none'})",
+            f"a study with no sequence of the target (it has: {', '.join(present) or 'none'})",
             expected=f"at least one of {', '.join(self.sequence_names)}",
-            remedy="check the aliases in the target's YAML, or choose another target",
+            remedy="add the word that your files use to the aliases in the target's YAML, or choose"
+            " another target",
         )
 
 
 def shipped_targets() -> dict[str, Path]:
-    """Name -> YAML of the targets that come with Zeus."""
+    """Name -> YAML file of the targets that ship with Zeus."""
     return presets.shipped(__name__)
 
 
 def load_target(name_or_path: str) -> Target:
-    """Read a shipped target by name, or a user's own by the path of its YAML.
+    """Read a shipped target by name, or any target by the path of its YAML.
 
     Raises:
-        UnknownNameError: no such target.
-        InputError: the YAML does not describe a target; the message names the field.
+        UnknownNameError: no shipped target has this name.
+        InputError: the YAML is not a valid target; the message names the field.
     """
     return presets.load("target", name_or_path, __name__, Target)
 
 
 def target_of(config: ZeusConfig) -> Target:
-    """The target a config names, looking at the sequences it chose."""
+    """The target that a config names, with the sequences that it chooses."""
     target = load_target(config.target)
     return target.only(config.chosen_sequences) if config.chosen_sequences else target

@@ -1,8 +1,9 @@
-"""What a file's name says: which sequence it holds, or that it is a mask; and safe study ids.
+"""Read names of files: which sequence a file holds, or that it is a mask. Make safe study ids.
 
-A name is split into pieces at everything that is no letter or digit, and where an upper-case
-letter follows a lower-case one or a digit: `patient07T1POST` -> `patient07`, `T1`, `POST`. A run
-of pieces that spells an alias is a hit, and the longest alias wins: `t1` never swallows `t1ce`.
+A name is split into pieces at every character that is neither letter nor digit, and where an
+upper-case letter follows a lower-case one or a digit: `patient07T1POST` -> `patient07`, `T1`,
+`POST`. A run of pieces that spells an alias is a hit. The longest alias wins: `t1` does not hide
+`t1ce`.
 """
 
 import re
@@ -22,7 +23,7 @@ _PIECE = re.compile(r"[A-Z]*[^A-Z\W_]*")
 _LONGEST_RUN = 5
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
-# Planes and pulse sequences: they stand between the words of an alias ("T1 AX POST").
+# Planes and pulse sequences. They may stand between the words of an alias ("T1 AX POST").
 _FILLERS = words(
     "ax axial tra trans transverse transversal sag sagittal cor coronal obl oblique "
     "tse fse se spgr mprage mp2rage space vibe 2d 3d"
@@ -31,20 +32,20 @@ _FUSED = re.compile(
     r"^(?:axial|ax|sag|cor|tra|2d|3d)*(?P<core>.+?)(?:axial|ax|sag|cor|tra|tse|fse|se|2d|3d)*$"
 )
 
-# Alone or joined ("brain_mask"), these mark a file that is no image, whatever the target.
+# These words, alone or joined ("brain_mask"), mark a mask, whatever the target.
 _MASK_WORDS = words(
     "seg segm segs dseg probseg pveseg aseg segmentation segmentations mask masks brainmask "
     "label labels gt groundtruth ground truth otmulticlass consensus aiconsensus roi rois "
     "lesion lesions gland wholegland annotation annotations contour contours"
 )
-# So do pieces that end in one of these, numbered or not: `betmask`, `seg2`.
+# A piece that ends in one of these words marks a mask too: `betmask`, `seg2`.
 _FUSED_MASK = re.compile(r"(?:masks?|segs?|labels?)\d*$")
 MASK_FOLDERS = words(
     "label labels labelstr labelsts mask masks seg segs segmentation segmentations gt ground "
     "groundtruth annotation annotations rois contours"
 )
 
-# Maps and weightings that start like a sequence and are another one.
+# Maps and weightings whose names start like those of a sequence.
 _DECOYS = dict.fromkeys(
     words("t1map t1mapping t1rho t1star t2map t2mapping t2star t2starw r2star"), ""
 )
@@ -60,10 +61,10 @@ class Piece:
     """A part of a name.
 
     Attributes:
-        text: its characters, in lower case.
-        start: its offset in the name.
-        closed: an alias may end here; false where a digit meets a capital, for `T1` in `T1MAP`
-            is not T1.
+        text: the characters in lower case.
+        start: the offset in the name, counted from 0.
+        closed: whether an alias may end here. It may not where a digit meets a capital: the `T1`
+            of `T1MAP` is not T1.
     """
 
     text: str
@@ -82,7 +83,7 @@ class Hit:
 
 
 def split_name(name: str) -> tuple[Piece, ...]:
-    """Pieces of a file's name without its suffix, a folder's name or a series description."""
+    """Split a file's name without its suffix, a folder's name, or a series description."""
     pieces = []
     for match in _PIECE.finditer(name):
         end = match.end()
@@ -93,92 +94,98 @@ def split_name(name: str) -> tuple[Piece, ...]:
 
 
 def find_hits(pieces: Sequence[Piece], aliases: Mapping[str, str]) -> list[Hit]:
-    """Every sequence the pieces spell, in the order of the name; overlaps go to the longest.
+    """All aliases that the pieces spell, in the order of the name. The longest of two that overlap.
 
     Args:
-        pieces: of one name.
-        aliases: alias in small letters and digits alone -> what it means.
+        pieces: the pieces of one name.
+        aliases: normalised alias -> its sequence, see `normalised`.
     """
-    kept = [i for i, piece in enumerate(pieces) if piece.text not in _FILLERS]
-    found = []
-    for at, first in enumerate(kept):
+    words_at = [i for i, piece in enumerate(pieces) if piece.text not in _FILLERS]
+    matches = []
+    for at, first in enumerate(words_at):
         text = ""
-        for last in kept[at : at + _LONGEST_RUN]:
+        for last in words_at[at : at + _LONGEST_RUN]:
             text += pieces[last].text
             if _closed(pieces, last):
-                found += [Hit(aliases[t], t, first, last) for t in _spellings(text) if t in aliases]
+                spelled = (t for t in _spellings(text) if t in aliases)
+                matches += [Hit(aliases[t], t, first, last) for t in spelled]
     hits: list[Hit] = []
-    for hit in sorted(found, key=lambda hit: (-len(hit.alias), hit.first)):
+    for hit in sorted(matches, key=lambda hit: (-len(hit.alias), hit.first)):
         if all(hit.last < other.first or hit.first > other.last for other in hits):
             hits.append(hit)
     return sorted(hits, key=lambda hit: hit.first)
 
 
 def _closed(pieces: Sequence[Piece], last: int) -> bool:
-    """Whether an alias may end at this piece; a filler after it (`T2TSE`) closes it too."""
+    """Whether an alias may end at this piece. A filler after it (`T2TSE`) closes it too."""
     following = pieces[last + 1].text if last + 1 < len(pieces) else ""
     return pieces[last].closed or following in _FILLERS
 
 
 def _spellings(text: str) -> list[str]:
-    """The text, and without planes and pulse sequences grown on to it: `t2tsetra` -> `t2`."""
+    """The text, and the text without attached planes and pulse sequences: `t2tsetra`, `t2`."""
     fused = _FUSED.match(text)
     core = fused["core"] if fused else text
     return [text] if core == text else [text, core]
 
 
-def normal(alias: str) -> str:
-    """An alias as it is compared: its small letters and digits alone."""
+def normalised(alias: str) -> str:
+    """An alias in the form that is compared: lower-case letters and digits only."""
     return re.sub(r"[\W_]+", "", alias.lower())
 
 
 @dataclass(frozen=True)
 class Names:
-    """The aliases of one target, ready to read names with."""
+    """The aliases of one target, normalised.
+
+    Attributes:
+        sequences: alias -> sequence name.
+        target_masks: the aliases of a mask of the target -> the alias as written in the YAML.
+    """
 
     sequences: dict[str, str]
-    own_masks: dict[str, str]
+    target_masks: dict[str, str]
 
     @classmethod
     def of(cls, target: Target) -> "Names":
-        """The aliases of the target's YAML; a sequence's own name is one of them."""
+        """The aliases in the target's YAML. A sequence's name is an alias too."""
         sequences = {
-            normal(alias): sequence.name
+            normalised(alias): sequence.name
             for sequence in target.sequences
             for alias in (*sequence.aliases, sequence.name)
         }
-        return cls(sequences, {normal(alias): alias for alias in target.mask_aliases})
+        return cls(sequences, {normalised(alias): alias for alias in target.mask_aliases})
 
     @property
-    def wanted(self) -> str:
-        """The names of the wanted sequences, for messages."""
+    def listed(self) -> str:
+        """The names of the target's sequences, separated by commas, for messages."""
         return ", ".join(dict.fromkeys(self.sequences.values()))
 
     def hits(self, pieces: Sequence[Piece]) -> list[Hit]:
-        """The sequences a name spells; a `t2_map` spells none."""
+        """The sequences that a name spells. `t2_map` spells none."""
         return [hit for hit in find_hits(pieces, _DECOYS | self.sequences) if hit.sequence]
 
     def is_mask(self, pieces: Sequence[Piece]) -> bool:
-        """Whether the name says that this is a mask of anything.
+        """Whether the name is that of a mask, of any structure.
 
-        The target's own aliases count only where no sequence follows: `prostate_t2` is a T2,
+        A mask alias of the target counts only if no sequence follows: `prostate_t2` is a T2 image,
         `t2_prostate` is a mask.
         """
         if find_hits(pieces, dict.fromkeys(_MASK_WORDS, "mask")):
             return True
         if any(is_mask_word(piece) and piece.text not in self.sequences for piece in pieces):
             return True
-        own, hits = find_hits(pieces, self.own_masks), self.hits(pieces)
-        return any(not hits or mask.first > hits[-1].last for mask in own)
+        masks, hits = find_hits(pieces, self.target_masks), self.hits(pieces)
+        return any(not hits or mask.first > hits[-1].last for mask in masks)
 
     def is_mask_of_target(self, pieces: Sequence[Piece]) -> bool:
-        """Whether the name says that this is a mask of what the target segments."""
+        """Whether the name is that of a mask of the target."""
         brain = find_hits(pieces, dict.fromkeys(_BRAIN_MASKS, "brain"))
-        return not brain and bool(find_hits(pieces, self.own_masks))
+        return not brain and bool(find_hits(pieces, self.target_masks))
 
 
 def is_mask_word(piece: Piece) -> bool:
-    """Whether this one piece alone marks a mask."""
+    """Whether this piece alone marks a mask."""
     return piece.text in _MASK_WORDS or _FUSED_MASK.search(piece.text) is not None
 
 
@@ -188,6 +195,6 @@ def is_machine_made(pieces: Sequence[Piece]) -> bool:
 
 
 def safe_id(name: str) -> str:
-    """A study id that can stand in a path and a URL: letters, digits, dot, dash, underscore."""
+    """A study id for paths and URLs: ASCII letters, digits, dots, dashes and underscores."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return _SAFE.sub("_", plain).strip("._-")[:128] or "study"
