@@ -54,7 +54,7 @@ class ServerContext:
         self.checkpoints = Checkpoints(state.checkpoints)
         self.click_history = ClickHistory(state.clicks)
         self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * (1 << 20))
-        self.jobs = Jobs(waiting=config.waiting)
+        self.jobs = Jobs(max_waiting=config.waiting)
         self.background_encoder = BackgroundEncoder(
             self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to)
         )
@@ -121,7 +121,7 @@ class ServerContext:
         """Encode the file, or the folder of one study, of a new session, if the settings allow."""
         if self.config.prepare:
             temporary_study = self.datastore.catalogue.temporary_study
-            self.background_encoder.open(
+            self.background_encoder.enqueue(
                 f"session {session}",
                 session,
                 lambda: self.open_study(temporary_study(image, session)).stack,
@@ -137,7 +137,7 @@ class ServerContext:
             first: axial slices on the canonical grid that are encoded before the others.
             again: whether to encode a study that was encoded lately.
         """
-        self.background_encoder.open(
+        self.background_encoder.enqueue(
             resolved.study,
             _version_of(resolved.files),
             lambda: self.open_study(resolved).stack,

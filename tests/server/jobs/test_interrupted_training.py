@@ -1,4 +1,4 @@
-"""A training is stopped, by MONAI Label's SIGKILL or with its server, and nothing is lost."""
+"""A training that is killed, or stopped with its server, keeps its finished epochs."""
 
 import signal
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ RECIPE = {"time_budget_s": 8, "batch_slices": 2, "validation_fraction": 0}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
-    """A U-Net, for it is trained by the same loop and needs no frozen towers."""
+    """A server of a U-Net, which the same loop trains without frozen towers."""
     folder = tmp_path_factory.mktemp("interrupted")
     make_study(folder / "studies", "alpha", 0)
     conf = {"target": "phantom", "model": "unet", "fusion": "early", "device": "cpu"}
@@ -32,8 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
 
 
 def progress(server: running.Server) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{server.url}/zeus/progress", timeout=60).json()
-    return found["training"]
+    state: dict[str, Any] = requests.get(f"{server.url}/zeus/progress", timeout=60).json()
+    return dict(state["training"])
 
 
 def train(server: running.Server, **params: object) -> None:
@@ -42,8 +42,8 @@ def train(server: running.Server, **params: object) -> None:
 
 
 def trains(server: running.Server) -> bool:
-    asked = {"check_if_running": True}
-    return requests.get(f"{server.url}/train/", params=asked, timeout=60).ok
+    params = {"check_if_running": True}
+    return bool(requests.get(f"{server.url}/train/", params=params, timeout=60).ok)
 
 
 def wait_until_it_trains(server: running.Server) -> None:
@@ -59,7 +59,7 @@ def serve(server: running.Server, version: str) -> requests.Response:
 
 
 @pytest.mark.slow
-def test_a_killed_training_keeps_its_epochs_serves_on_request_and_is_gone_on_with(
+def test_a_killed_training_keeps_its_epochs_is_served_on_request_and_is_resumed(
     server: running.Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))
@@ -91,7 +91,7 @@ def test_a_killed_training_keeps_its_epochs_serves_on_request_and_is_gone_on_wit
 
 
 @pytest.mark.slow
-def test_a_server_that_is_told_to_end_takes_its_training_with_it(
+def test_a_server_that_is_interrupted_ends_its_training(
     server: running.Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))

@@ -1,4 +1,4 @@
-"""A slow inference: others are answered, it shows where it is, and it can be stopped."""
+"""During a slow inference: other requests are answered, progress is shown, and it can stop."""
 
 import threading
 from collections.abc import Iterator
@@ -32,13 +32,12 @@ class Inference:
 
 
 def progress(server: Server) -> list[dict[str, Any]]:
-    running: list[dict[str, Any]] = requests.get(f"{server.url}/zeus/progress", timeout=10).json()[
-        "inference"
-    ]
-    return running
+    state = requests.get(f"{server.url}/zeus/progress", timeout=10).json()
+    inferences: list[dict[str, Any]] = state["inference"]
+    return inferences
 
 
-def encoding(server: Server) -> dict[str, Any]:
+def wait_until_it_encodes(server: Server) -> dict[str, Any]:
     wait_until(lambda: [job["stage"] for job in progress(server) if job["done"]] == ["encoding"])
     return progress(server)[0]
 
@@ -52,21 +51,19 @@ def slow(server: Server) -> Iterator[Inference]:
 
 
 def test_the_progress_of_an_inference_is_shown(server: Server, slow: Inference) -> None:
-    running = encoding(server)
+    running = wait_until_it_encodes(server)
     assert running["study"] == "slow"
     assert 0 < running["done"] < running["total"] == HELD_STEPS
 
 
 def test_info_is_answered_while_an_inference_runs(server: Server, slow: Inference) -> None:
-    encoding(server)
+    wait_until_it_encodes(server)
     assert requests.get(f"{server.url}/info/", timeout=10).ok
     assert [job["study"] for job in progress(server)] == ["slow"]
 
 
-def test_a_cancelled_inference_ends_before_its_time_with_a_409(
-    server: Server, slow: Inference
-) -> None:
-    encoding(server)
+def test_a_cancelled_inference_ends_early_with_a_409(server: Server, slow: Inference) -> None:
+    wait_until_it_encodes(server)
     assert requests.delete(f"{server.url}/zeus/infer/slow", timeout=10).json()["cancelled"] == 1
     response = slow.ended()
     assert response.status_code == 409
@@ -74,8 +71,8 @@ def test_a_cancelled_inference_ends_before_its_time_with_a_409(
     assert progress(server) == []
 
 
-def test_an_inference_that_waits_its_turn_can_be_cancelled(server: Server, slow: Inference) -> None:
-    encoding(server)
+def test_a_waiting_inference_can_be_cancelled(server: Server, slow: Inference) -> None:
+    wait_until_it_encodes(server)
     waiting = Inference(server, "alpha")
     wait_until(lambda: [job["stage"] for job in progress(server)] == ["encoding", "waiting"])
     requests.delete(f"{server.url}/zeus/infer/alpha", timeout=10)
@@ -83,10 +80,10 @@ def test_an_inference_that_waits_its_turn_can_be_cancelled(server: Server, slow:
     assert progress(server)[0]["study"] == "slow"
 
 
-def test_cancelling_what_does_not_run_is_not_found(server: Server) -> None:
+def test_cancelling_an_inference_that_does_not_run_gives_a_404(server: Server) -> None:
     assert requests.delete(f"{server.url}/zeus/infer/charlie", timeout=10).status_code == 404
 
 
-def test_nothing_runs_and_nothing_was_trained_at_first(server: Server) -> None:
+def test_at_first_nothing_runs_and_no_training_is_shown(server: Server) -> None:
     state = requests.get(f"{server.url}/zeus/progress", timeout=10).json()
     assert state == {"inference": [], "preparing": [], "training": {"running": False}}

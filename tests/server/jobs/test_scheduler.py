@@ -1,4 +1,4 @@
-"""Whose turn it is, in threads that move only when told to."""
+"""Which job runs when. The jobs are threads that go on step by step, as a test tells them."""
 
 import queue
 import threading
@@ -8,14 +8,15 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.waiting import wait_until
 from zeus_app.errors import BusyError, CancelledError, UnknownNameError
-from zeus_app.server.jobs import scheduler as line
-from zeus_app.server.jobs.jobs import Client, Job, Jobs, asking
+from zeus_app.server.jobs.jobs import Client, Job, Jobs, current_client
+from zeus_app.server.jobs.scheduler import Priority, PriorityScheduler, QueueEntry
 
 LONG_S = 10
 
 
-class Work:
+class Worker:
     """A job in a thread of its own: each `step` is one call of its report."""
 
     def __init__(self, begin: Callable[[], AbstractContextManager[Job]], log: list[str]) -> None:
@@ -38,14 +39,14 @@ class Work:
         except Exception as error:
             self.error = error
 
-    def tell(self, stage: str) -> None:
-        """Let it report, without waiting for it to come back."""
+    def start_step(self, stage: str) -> None:
+        """Let the job report, without waiting until the report returns."""
         self._steps.put(stage)
 
     def step(self, stage: str) -> None:
-        self.tell(stage)
+        self.start_step(stage)
         while self._done.get(timeout=LONG_S) != stage:
-            pass  # it came back from one that it was told before
+            pass  # an earlier step returned
 
     def allow_to_end(self) -> None:
         self._steps.put(None)
@@ -56,107 +57,106 @@ class Work:
         assert not self.thread.is_alive()
 
 
-class Office:
-    """Jobs, the works begun with them, and the order in which studies got their turn."""
+class Bench:
+    """Jobs, their workers, and the studies in the order in which their jobs began to run."""
 
-    def __init__(self, waiting: int = 8) -> None:
-        self.jobs = Jobs(waiting=waiting)
+    def __init__(self, max_waiting: int = 8) -> None:
+        self.jobs = Jobs(max_waiting=max_waiting)
         self.log: list[str] = []
-        self.works: list[Work] = []
+        self.workers: list[Worker] = []
 
-    def infer(self, study: str, *, urgent: bool = False) -> Work:
-        return self._begun(lambda: self.jobs.job(study, urgent=urgent))
+    def infer(self, study: str, *, urgent: bool = False) -> Worker:
+        """An inference that runs, waits or was refused when this returns."""
+        queued = len(self.jobs.as_json())
+        worker = self._start(lambda: self.jobs.job(study, urgent=urgent))
+        wait_until(lambda: len(self.jobs.as_json()) > queued or not worker.thread.is_alive())
+        return worker
 
-    def prepare(self, study: str) -> Work:
-        return self._begun(lambda: self.jobs.background(study))
+    def prepare(self, study: str) -> Worker:
+        """A background encoding that runs when this returns; no other job may run."""
+        worker = self._start(lambda: self.jobs.background(study))
+        assert worker.running.wait(LONG_S)
+        return worker
 
-    def _begun(self, begin: Callable[[], AbstractContextManager[Job]]) -> Work:
-        known = len(self.jobs._line.order())
-        work = Work(begin, self.log)
-        self.works.append(work)
-        until(lambda: len(self.jobs._line.order()) > known or not work.thread.is_alive())
-        return work
+    def _start(self, begin: Callable[[], AbstractContextManager[Job]]) -> Worker:
+        worker = Worker(begin, self.log)
+        self.workers.append(worker)
+        return worker
 
     def stages(self) -> list[tuple[str, str]]:
-        return [(one["study"], one["stage"]) for one in self.jobs.as_json()]
+        return [(job["study"], job["stage"]) for job in self.jobs.as_json()]
 
     def end(self) -> None:
-        for work in self.works:
-            work.allow_to_end()
-        for work in self.works:
-            work.end()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.001)
+        for worker in self.workers:
+            worker.allow_to_end()
+        for worker in self.workers:
+            worker.end()
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
-    made = Office()
-    yield made
-    made.end()
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.end()
 
 
-def test_one_runs_at_a_time(office: Office) -> None:
-    first, second = office.infer("a"), office.infer("b")
+def test_one_runs_at_a_time(bench: Bench) -> None:
+    first, second = bench.infer("a"), bench.infer("b")
     assert first.running.wait(LONG_S)
     assert not second.running.is_set()
     first.end()
     assert second.running.wait(LONG_S)
 
 
-def test_a_study_that_floods_the_line_does_not_keep_another_out(office: Office) -> None:
+def test_a_study_that_floods_the_queue_does_not_block_another(bench: Bench) -> None:
     for study in ("flood", "flood", "flood", "flood", "other"):
-        office.infer(study)
-    office.end()
-    assert office.log[:2] == ["flood", "other"]
+        bench.infer(study)
+    bench.end()
+    assert bench.log[:2] == ["flood", "other"]
 
 
-def test_among_studies_that_were_not_served_the_first_to_come_is_the_first(office: Office) -> None:
+def test_studies_that_never_ran_run_in_the_order_of_arrival(bench: Bench) -> None:
     for study in ("a", "b", "c"):
-        office.infer(study)
-    office.end()
-    assert office.log == ["a", "b", "c"]
+        bench.infer(study)
+    bench.end()
+    assert bench.log == ["a", "b", "c"]
 
 
-def test_a_click_goes_before_inferences_that_wait(office: Office) -> None:
-    office.infer("a")
-    office.infer("b")
-    office.infer("clicked", urgent=True)
-    office.end()
-    assert office.log == ["a", "clicked", "b"]
+def test_a_click_runs_before_inferences_that_wait(bench: Bench) -> None:
+    bench.infer("a")
+    bench.infer("b")
+    bench.infer("clicked", urgent=True)
+    bench.end()
+    assert bench.log == ["a", "clicked", "b"]
 
 
-def test_a_click_waits_for_one_batch_of_a_running_inference(office: Office) -> None:
-    heavy = office.infer("heavy")
-    heavy.step("encoding")
-    click = office.infer("clicked", urgent=True)
+def test_a_click_waits_for_one_batch_of_a_running_inference(bench: Bench) -> None:
+    inference = bench.infer("inference")
+    inference.step("encoding")
+    click = bench.infer("clicked", urgent=True)
     assert not click.running.is_set()
-    heavy.tell("encoding")  # a batch ended
+    inference.start_step("encoding")  # a batch ended
     assert click.running.wait(LONG_S)
-    assert office.stages() == [("clicked", "waiting"), ("heavy", "paused")]
+    assert bench.stages() == [("clicked", "waiting"), ("inference", "paused")]
     click.end()
-    heavy.step("decoding")
-    assert office.stages() == [("heavy", "decoding")]
+    inference.step("decoding")
+    assert bench.stages() == [("inference", "decoding")]
 
 
-def test_a_paused_inference_goes_on_before_those_that_did_not_begin(office: Office) -> None:
-    heavy = office.infer("heavy")
-    heavy.step("encoding")
-    next_one = office.infer("next")
-    click = office.infer("clicked", urgent=True)
-    heavy.tell("encoding")
+def test_a_paused_inference_goes_on_before_those_that_did_not_begin(bench: Bench) -> None:
+    inference = bench.infer("inference")
+    inference.step("encoding")
+    other = bench.infer("other")
+    click = bench.infer("clicked", urgent=True)
+    inference.start_step("encoding")
     click.end()
-    heavy.step("decoding")
-    assert not next_one.running.is_set()
+    inference.step("decoding")
+    assert not other.running.is_set()
 
 
-def test_what_a_click_began_lets_other_clicks_go_first_but_no_inference() -> None:
-    jobs, log = Jobs(), []
+def test_a_propagation_yields_to_clicks_and_not_to_inferences() -> None:
+    jobs = Jobs()
+    log: list[str] = []
 
     def enter(study: str, urgent: bool) -> threading.Thread:
         def work() -> None:
@@ -165,168 +165,166 @@ def test_what_a_click_began_lets_other_clicks_go_first_but_no_inference() -> Non
 
         thread = threading.Thread(target=work)
         thread.start()
-        until(lambda: study in [one["study"] for one in jobs.as_json()])
+        wait_until(lambda: study in [job["study"] for job in jobs.as_json()])
         return thread
 
-    with jobs.job("carried", urgent=True) as job:
-        waiting = [enter("inference", False), enter("clicked", True)]
-        job.turn = line.Priority.PROPAGATING
-        job("carrying on", 1, 9)
+    with jobs.job("propagated", urgent=True) as job:
+        threads = [enter("inference", False), enter("clicked", True)]
+        job.priority = Priority.PROPAGATION
+        job("propagating", 1, 9)
         assert log == ["clicked"]
-        job("carrying on", 2, 9)
+        job("propagating", 2, 9)
         assert log == ["clicked"]
-    for thread in waiting:
+    for thread in threads:
         thread.join(LONG_S)
     assert log == ["clicked", "inference"]
 
 
-def test_an_inference_is_not_paused_by_another(office: Office) -> None:
-    first, second = office.infer("a"), office.infer("b")
+def test_an_inference_does_not_pause_for_another(bench: Bench) -> None:
+    first, second = bench.infer("a"), bench.infer("b")
     first.step("encoding")
     assert not second.running.is_set()
 
 
 @pytest.mark.parametrize("urgent", [True, False])
-def test_preparation_gives_way_to_anything(office: Office, urgent: bool) -> None:
-    preparing = office.prepare("opened")
-    assert preparing.running.wait(LONG_S)
-    other = office.infer("a", urgent=urgent)
-    preparing.tell("encoding")
+def test_background_encoding_yields_to_clicks_and_inferences(bench: Bench, urgent: bool) -> None:
+    preparation = bench.prepare("opened")
+    other = bench.infer("a", urgent=urgent)
+    preparation.start_step("encoding")
     assert other.running.wait(LONG_S)
     other.end()
-    preparing.step("encoding")
+    preparation.step("encoding")
 
 
-def test_preparation_is_not_among_the_inferences(office: Office) -> None:
-    office.prepare("opened")
-    assert office.jobs.as_json() == []
+def test_background_encoding_is_not_listed_among_the_inferences(bench: Bench) -> None:
+    bench.prepare("opened")
+    assert bench.jobs.as_json() == []
     with pytest.raises(UnknownNameError):
-        office.jobs.cancel("opened")
+        bench.jobs.cancel("opened")
 
 
-def test_beyond_the_bound_one_is_refused_with_the_time_to_come_back() -> None:
-    office = Office(waiting=2)
+def test_beyond_the_limit_a_request_is_refused_with_a_time_to_retry() -> None:
+    bench = Bench(max_waiting=2)
     for study in ("a", "b", "c"):
-        office.infer(study)
-    refused = office.infer("d")
+        bench.infer(study)
+    refused = bench.infer("d")
     refused.thread.join(LONG_S)
     assert isinstance(refused.error, BusyError)
     assert refused.error.retry_after_s >= 1
     assert "2 inferences wait already" in str(refused.error)
-    office.end()
-    assert office.log == ["a", "b", "c"]
+    bench.end()
+    assert bench.log == ["a", "b", "c"]
 
 
-def test_a_click_finds_room_when_no_more_inferences_may_wait() -> None:
-    office = Office(waiting=1)
-    office.infer("a")
-    office.infer("b")
-    click = office.infer("clicked", urgent=True)
-    office.end()
+def test_a_click_may_wait_when_no_more_inferences_may() -> None:
+    bench = Bench(max_waiting=1)
+    bench.infer("a")
+    bench.infer("b")
+    click = bench.infer("clicked", urgent=True)
+    bench.end()
     assert click.error is None
-    assert office.log == ["a", "clicked", "b"]
+    assert bench.log == ["a", "clicked", "b"]
 
 
-def test_the_time_to_come_back_is_what_is_left_of_the_usual(
+def test_the_time_to_retry_is_the_mean_time_less_the_time_so_far(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(line.time, "monotonic", lambda: now)
-    jobs = Jobs(waiting=1)
-    for took in (20.0, 40.0):
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    jobs = Jobs(max_waiting=1)
+    for duration_s in (20.0, 40.0):
         with jobs.job("a"):
-            now += took
+            now += duration_s
     with jobs.job("b"):
         waiting = threading.Thread(target=lambda: jobs.job("c").__enter__())
         waiting.start()
-        while len(jobs.as_json()) < 2:  # `until` would look at the clock that stands still
-            waiting.join(0.001)
+        wait_until(lambda: len(jobs.as_json()) == 2)
         now += 12.5
         with pytest.raises(BusyError) as refused, jobs.job("d"):
             pass
     waiting.join(LONG_S)
-    assert refused.value.retry_after_s == 18  # usually 30 s, of which 12.5 are over
+    assert refused.value.retry_after_s == 18  # 30 s on average, of which 12.5 s are over
 
 
-def test_the_first_one_counts_as_half_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_job_counts_as_half_done(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(line.time, "monotonic", lambda: now)
-    busy: line.PriorityScheduler[line.QueueEntry] = line.PriorityScheduler(waiting=0)
-    busy.join(line.QueueEntry("a"))
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    busy: PriorityScheduler[QueueEntry] = PriorityScheduler(max_waiting=0)
+    busy.enter(QueueEntry("a"))
     now += 7
     with pytest.raises(BusyError) as refused:
-        busy.join(line.QueueEntry("b"))
+        busy.enter(QueueEntry("b"))
     assert refused.value.retry_after_s == 7
 
 
-def test_a_pause_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_is_not_counted_as_time_that_a_job_ran(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(line.time, "monotonic", lambda: now)
-    heavy = line.QueueEntry("a")
-    heavy.begin()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    entry = QueueEntry("a")
+    entry.resume()
     now += 7
-    heavy.end()
-    heavy.paused = True
+    entry.stop()
+    entry.paused = True
     now += 1000
-    assert heavy.had_s() == 7
-    heavy.begin()
+    assert entry.elapsed_s() == 7
+    entry.resume()
     now += 3
-    assert heavy.had_s() == 10
+    assert entry.elapsed_s() == 10
 
 
-def test_one_that_waits_can_be_cancelled(office: Office) -> None:
-    office.infer("a")
-    waiting = office.infer("b")
-    assert office.jobs.cancel("b") == 1
+def test_a_waiting_job_can_be_cancelled(bench: Bench) -> None:
+    bench.infer("a")
+    waiting = bench.infer("b")
+    assert bench.jobs.cancel("b") == 1
     waiting.thread.join(LONG_S)
     assert isinstance(waiting.error, CancelledError)
-    assert office.stages() == [("a", "waiting")]
+    assert bench.stages() == [("a", "waiting")]
 
 
-def test_one_that_runs_stops_at_its_next_batch_and_hands_on(office: Office) -> None:
-    running, waiting = office.infer("a"), office.infer("b")
-    office.jobs.cancel("a")
-    running.tell("encoding")
+def test_a_cancelled_job_stops_at_its_next_batch_and_the_next_job_runs(bench: Bench) -> None:
+    running, waiting = bench.infer("a"), bench.infer("b")
+    bench.jobs.cancel("a")
+    running.start_step("encoding")
     assert waiting.running.wait(LONG_S)
     assert isinstance(running.error, CancelledError)
 
 
-def test_one_that_is_paused_can_be_cancelled(office: Office) -> None:
-    heavy = office.infer("heavy")
-    heavy.step("encoding")
-    click = office.infer("clicked", urgent=True)
-    heavy.tell("encoding")
+def test_a_paused_job_can_be_cancelled(bench: Bench) -> None:
+    inference = bench.infer("inference")
+    inference.step("encoding")
+    click = bench.infer("clicked", urgent=True)
+    inference.start_step("encoding")
     assert click.running.wait(LONG_S)
-    office.jobs.cancel("heavy")
-    heavy.thread.join(LONG_S)
-    assert isinstance(heavy.error, CancelledError)
-    assert [one["study"] for one in office.jobs.as_json()] == ["clicked"]
+    bench.jobs.cancel("inference")
+    inference.thread.join(LONG_S)
+    assert isinstance(inference.error, CancelledError)
+    assert [job["study"] for job in bench.jobs.as_json()] == ["clicked"]
 
 
-def test_what_is_done_for_a_client_that_goes_away_is_cancelled_and_nothing_else() -> None:
+def test_only_the_jobs_of_a_disconnected_client_are_cancelled() -> None:
     jobs, client = Jobs(), Client()
-    token = asking.set(client)
-    with jobs.job("a") as hers:
+    token = current_client.set(client)
+    with jobs.job("a") as of_client:
         pass
-    asking.reset(token)
-    with jobs.job("b") as another_s:
-        jobs.forget(client)
-        another_s("encoding", 0, 1)
+    current_client.reset(token)
+    with jobs.job("b") as of_another:
+        jobs.cancel_for(client)
+        of_another("encoding", 0, 1)
         with pytest.raises(CancelledError):
-            hers("encoding", 0, 1)
+            of_client("encoding", 0, 1)
 
 
-def test_a_client_that_left_before_its_turn_in_line_gets_none() -> None:
+def test_no_job_of_a_client_that_disconnected_earlier_is_queued() -> None:
     jobs, client = Jobs(), Client()
-    jobs.forget(client)
-    token = asking.set(client)
+    jobs.cancel_for(client)
+    token = current_client.set(client)
     with pytest.raises(CancelledError), jobs.job("a"):
         pass
-    asking.reset(token)
+    current_client.reset(token)
     assert jobs.as_json() == []
 
 
-def test_a_piece_of_work_that_fails_hands_the_turn_on() -> None:
+def test_after_a_job_that_fails_the_next_one_runs() -> None:
     jobs = Jobs()
     with pytest.raises(ZeroDivisionError), jobs.job("a"):
         raise ZeroDivisionError

@@ -1,1 +1,1 @@
-"""Heavy work of the server: queue, progress, background encoding."""
+"""Jobs: the priority scheduler, progress and cancelling, and encoding in the background."""

@@ -1,4 +1,4 @@
-"""Encoding a study in the background as soon as a client opens it."""
+"""Background encoding: fill the cache with a study's embeddings as soon as a client opens it."""
 
 import logging
 import threading
@@ -15,27 +15,27 @@ from zeus_app.types import SliceStack
 
 logger = logging.getLogger(__name__)
 
-MOST = 4
-"""Studies that are remembered as open; opening a fifth forgets the oldest."""
-_AFTER_YOU_S = 0.05
-"""A click that waited for the same pictures goes first, before one that nobody asked for begins."""
-_FINISHED = 16  # versions of studies' files that no click has prepared again
+MAX_QUEUED = 4
+"""Studies in the queue; the fifth drops the one that was opened first."""
+_CLICK_HEAD_START_S = 0.05
+"""Pause after reading. A click that waited for the same slices can enter the scheduler first."""
+_MAX_FINISHED = 16  # encoded versions that are remembered, so that clicks do not encode them again
 
 
-class Prepare(Protocol):
+class EncodeStudy(Protocol):
     """Encodes a study into the cache; see `Segmenter.prepare`."""
 
     def __call__(
-        self, stack: SliceStack, *, report: Report, wanted: Callable[[], Collection[int]]
+        self, stack: SliceStack, *, report: Report, first: Callable[[], Collection[int]]
     ) -> None:
-        """Encode every slice, the wanted ones first."""
+        """Encode every slice; `first` returns axial slices to encode before the others."""
 
 
 @dataclass(eq=False)
-class _Opened:
+class _QueuedStudy:
     study: str
     version: Hashable
-    read: Callable[[], SliceStack]
+    read_stack: Callable[[], SliceStack]
     first: tuple[int, ...]
     stage: str = "waiting"
     done: int = 0
@@ -45,97 +45,102 @@ class _Opened:
         return {"study": self.study, "stage": self.stage, "done": self.done, "total": self.total}
 
 
-class _MakeRoomError(Exception):
-    """Another study was opened since: leave off here and come back later."""
+class _NewerStudyError(Exception):
+    """Another study was opened meanwhile. Its encoding comes first; this one goes on later."""
 
 
 class BackgroundEncoder:
-    """Prepares the studies that clients opened, the newest first, while nothing else runs.
+    """Encodes opened studies while no inference runs, the study opened last first.
 
-    One thread, which starts when a study is opened and ends when all are prepared. A study that
-    fails is logged; its inference will say why.
+    One thread does the work. It starts when a study is queued and ends when the queue is empty.
+    The error of a study is logged; an inference of that study reports it to the client.
 
     Args:
-        jobs: the line of this process.
-        prepare: encodes one study.
+        jobs: where the encoding is scheduled.
+        encode_study: encodes one study.
     """
 
-    def __init__(self, jobs: Jobs, prepare: Prepare) -> None:
-        self._jobs, self._prepare = jobs, prepare
+    def __init__(self, jobs: Jobs, encode_study: EncodeStudy) -> None:
+        self._jobs, self._encode_study = jobs, encode_study
         self._lock = threading.Lock()
-        self._open: list[_Opened] = []  # the newest first
-        self._finished: deque[Hashable] = deque(maxlen=_FINISHED)
+        self._queue: list[_QueuedStudy] = []  # the study opened last comes first
+        self._finished: deque[Hashable] = deque(maxlen=_MAX_FINISHED)
         self._thread: threading.Thread | None = None
 
-    def open(
+    def enqueue(
         self,
         study: str,
         version: Hashable,
-        read: Callable[[], SliceStack],
+        read_stack: Callable[[], SliceStack],
         *,
         first: tuple[int, ...] = (),
         again: bool = True,
     ) -> None:
-        """Prepare a study next.
+        """Encode a study next.
 
         Args:
-            study: what clients see it called.
-            version: of its files.
-            read: gives its pictures; called in the background.
-            first: slices to encode before others, axial indices on the study's canonical grid.
-            again: even if this version was prepared lately; the cache may have lost it since.
+            study: name of the study as clients see it.
+            version: identifies the study's files in their present state.
+            read_stack: returns the study's slices; called in the background thread.
+            first: axial slices on the canonical grid to encode before the others.
+            again: whether to encode a version that was encoded lately. The cache may have dropped
+                it meanwhile.
         """
         with self._lock:
             if version in self._finished and not again:
                 return
-            known = next((one for one in self._open if one.version == version), None)
-            opened = known or _Opened(study, version, read, first)
-            opened.first = first or opened.first
-            self._open = [opened, *(one for one in self._open if one is not opened)][:MOST]
+            queued = next((item for item in self._queue if item.version == version), None)
+            newest = queued or _QueuedStudy(study, version, read_stack, first)
+            newest.first = first or newest.first
+            others = [item for item in self._queue if item is not newest]
+            self._queue = [newest, *others][:MAX_QUEUED]
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="prepare", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="background-encoding", daemon=True
+                )
                 self._thread.start()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """What is prepared or waits for it, in order."""
+        """The queued studies in their order: "preparing" in GET /zeus/progress."""
         with self._lock:
-            return [one.as_json() for one in self._open]
+            return [item.as_json() for item in self._queue]
 
     def _work(self) -> None:
-        while (opened := self._next()) is not None:
+        while (item := self._next()) is not None:
             try:
-                self._prepare_one(opened)
-            except _MakeRoomError:
-                opened.stage = "waiting"
+                self._encode(item)
+            except _NewerStudyError:
+                item.stage = "waiting"
                 continue
             except InputError as error:
-                logger.warning("study %s was not prepared: %s", opened.study, error)
+                logger.warning("Zeus: study %s was not encoded: %s", item.study, error)
             except Exception:
-                logger.exception("study %s was not prepared", opened.study)
-            self._finish(opened)
+                logger.exception("Zeus: study %s was not encoded", item.study)
+            self._finish(item)
 
-    def _next(self) -> _Opened | None:
+    def _next(self) -> _QueuedStudy | None:
         with self._lock:
-            if not self._open:
+            if not self._queue:
                 self._thread = None
-            return next(iter(self._open), None)
+            return next(iter(self._queue), None)
 
-    def _finish(self, opened: _Opened) -> None:
+    def _finish(self, finished: _QueuedStudy) -> None:
         with self._lock:
-            self._open = [one for one in self._open if one is not opened]
-            self._finished.append(opened.version)
+            self._queue = [item for item in self._queue if item is not finished]
+            self._finished.append(finished.version)
 
-    def _prepare_one(self, opened: _Opened) -> None:
-        with self._jobs.background(opened.study):
-            opened.stage = "reading"  # when nothing else runs
-        stack = opened.read()  # outside of the turn, so that a click need not wait for the disk
-        time.sleep(_AFTER_YOU_S)
-        with self._jobs.background(opened.study) as job:
+    def _encode(self, item: _QueuedStudy) -> None:
+        with self._jobs.background(item.study):
+            item.stage = "reading"  # waited until no other job runs
+        # Reading happens outside of the scheduler, so that a click need not wait for the disk.
+        stack = item.read_stack()
+        time.sleep(_CLICK_HEAD_START_S)
+        with self._jobs.background(item.study) as job:
 
             def report(stage: str, done: int, total: int) -> None:
-                opened.stage, opened.done, opened.total = stage, done, total
-                if self._open[0] is not opened:
-                    raise _MakeRoomError
+                item.stage, item.done, item.total = stage, done, total
+                if self._queue[0] is not item:
+                    raise _NewerStudyError
                 job(stage, done, total)
 
-            self._prepare(stack, report=report, wanted=lambda: opened.first)
+            self._encode_study(stack, report=report, first=lambda: item.first)

@@ -1,4 +1,4 @@
-"""Where running inferences are, and the ways to stop them."""
+"""Jobs of this process: their progress, and the ways to cancel them."""
 
 import time
 from collections.abc import Iterator
@@ -11,124 +11,143 @@ from zeus_app.errors import UnknownNameError
 from zeus_app.server.jobs.scheduler import Priority, PriorityScheduler, QueueEntry
 
 
+@dataclass(eq=False)
 class Client:
-    """Whoever waits for a piece of work. When the last one has gone, nobody wants it."""
+    """All clients that wait for one result.
 
-    gone = False
+    Attributes:
+        disconnected: the last of them closed its connection.
+    """
+
+    disconnected: bool = False
 
 
-asking: ContextVar[Client | None] = ContextVar("asking", default=None)
-"""For whom the work of this thread is done. A task need not know: its jobs are its client's."""
+current_client: ContextVar[Client | None] = ContextVar("current_client", default=None)
+"""The client that the work of this thread is done for; its jobs are cancelled with it."""
 
 
 @dataclass(eq=False)
 class Job(QueueEntry):
-    """One inference, waiting, running or paused. Called as a Report by the work itself."""
+    """One inference: waiting, running or paused. It is the Report that the inference calls.
+
+    Attributes:
+        scheduler: the scheduler that the job yields to.
+        client: the client that waits for it, if any.
+        stage: what it does now, as clients see it.
+        done: units of the stage that are done.
+        total: units of the stage.
+        created_s: when it was created, in seconds of the monotonic clock.
+    """
 
     scheduler: "PriorityScheduler[Job]" = field(kw_only=True)
     client: Client | None = None
     stage: str = "waiting"
     done: int = 0
     total: int = 0
-    started: float = field(default_factory=time.monotonic)
+    created_s: float = field(default_factory=time.monotonic)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note where the work is, and let a click go first.
+        """Record the progress, and yield to more urgent jobs.
 
         Raises:
-            CancelledError: nobody wants the work any more.
+            CancelledError: the job was cancelled, or its client disconnected.
         """
         self.stage, self.done, self.total = stage, done, total
-        self.refuse_if_unwanted()
-        self.scheduler.give_way(self)
+        self.raise_if_cancelled()
+        self.scheduler.yield_to_urgent(self)
 
-    def unwanted(self) -> bool:
-        """Whether it was cancelled, or its client went away."""
-        return self.cancelled or (self.client is not None and self.client.gone)
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled, or its client disconnected."""
+        return self.cancel_requested or (self.client is not None and self.client.disconnected)
 
     def as_json(self) -> dict[str, Any]:
-        """What clients see."""
+        """An item of "inference" in GET /zeus/progress."""
         return {
             "study": self.study,
             "stage": "paused" if self.paused else self.stage,
             "done": self.done,
             "total": self.total,
-            "elapsed_s": round(time.monotonic() - self.started, 1),
-            "cancelled": self.unwanted(),
+            "elapsed_s": round(time.monotonic() - self.created_s, 1),
+            "cancelled": self.is_cancelled(),
         }
 
 
 class Jobs:
-    """The heavy work of this process: clicks, inferences, preparation; one runs at a time.
+    """The heavy jobs of this process: clicks, inferences, background encoding. One runs at a time.
 
     Args:
-        waiting: how many clicks may wait, and how many inferences.
+        max_waiting: how many clicks may wait, and how many inferences.
     """
 
-    def __init__(self, *, waiting: int = 8) -> None:
-        self._scheduler: PriorityScheduler[Job] = PriorityScheduler(waiting=waiting)
+    def __init__(self, *, max_waiting: int = 8) -> None:
+        self._scheduler: PriorityScheduler[Job] = PriorityScheduler(max_waiting=max_waiting)
 
     @contextmanager
     def job(self, study: str, *, urgent: bool = False) -> Iterator[Job]:
-        """Wait for this inference's turn and hold it.
+        """Wait until an inference may run, and run it in the body.
 
         Args:
-            study: whose inference it is.
-            urgent: a user clicked: it goes before inferences, and one that runs lets it in between
-                two batches.
+            study: the study to segment.
+            urgent: whether a user clicked. A click runs before inferences; a running inference
+                pauses for it between two batches.
 
         Raises:
             BusyError: too many wait already.
-            CancelledError: it was cancelled before its turn came.
+            CancelledError: the job was cancelled before it ran.
         """
-        with self._turn(study, Priority.CLICK if urgent else Priority.INFERENCE) as job:
+        with self._scheduled(study, Priority.CLICK if urgent else Priority.INFERENCE) as job:
             yield job
 
     @contextmanager
     def background(self, study: str) -> Iterator[Job]:
-        """The same for work that nobody waits for; it gives way to everything."""
-        with self._turn(study, Priority.PREPARATION) as job:
+        """Wait until nothing else runs, and encode a study in the body; yields to all other jobs.
+
+        Raises:
+            CancelledError: the job was cancelled before it ran.
+        """
+        with self._scheduled(study, Priority.PREPARATION) as job:
             yield job
 
     @contextmanager
-    def _turn(self, study: str, turn: Priority) -> Iterator[Job]:
-        job = Job(study, turn, scheduler=self._scheduler, client=asking.get())
-        self._scheduler.join(job)
+    def _scheduled(self, study: str, priority: Priority) -> Iterator[Job]:
+        job = Job(study, priority, scheduler=self._scheduler, client=current_client.get())
+        self._scheduler.enter(job)
         try:
             yield job
         finally:
-            self._scheduler.leave(job)
+            self._scheduler.release(job)
 
     def as_json(self) -> list[dict[str, Any]]:
         """All clicks and inferences, the running one first."""
-        return [job.as_json() for job in self._wanted()]
+        return [job.as_json() for job in self._inferences()]
 
     def cancel(self, study: str) -> int:
-        """Cancel every inference of a study; they stop at their next batch.
+        """Cancel every inference of a study; each stops before its next batch.
 
         Returns:
-            how many were told.
+            How many were cancelled.
 
         Raises:
-            UnknownNameError: none is running or waiting.
+            UnknownNameError: no inference of the study runs or waits.
         """
-        known = self._wanted()
-        jobs = [job for job in known if job.study == study]
-        for job in jobs:
-            job.cancelled = True
-        self._scheduler.look_again()
-        if not jobs:
+        inferences = self._inferences()
+        cancelled = [job for job in inferences if job.study == study]
+        for job in cancelled:
+            job.cancel_requested = True
+        self._scheduler.notify_cancelled()
+        if not cancelled:
             raise UnknownNameError(
                 f"no inference of study {study!r} is running",
-                expected=", ".join(job.study for job in known) or "a running inference",
-                remedy="see GET /zeus/progress",
+                expected=", ".join(job.study for job in inferences)
+                or "a running inference (there is none)",
+                remedy="look up the studies that are running: GET /zeus/progress",
             )
-        return len(jobs)
+        return len(cancelled)
 
-    def forget(self, client: Client) -> None:
-        """Cancel what is done for a client that went away."""
-        client.gone = True
-        self._scheduler.look_again()
+    def cancel_for(self, client: Client) -> None:
+        """Cancel the jobs of a client that disconnected."""
+        client.disconnected = True
+        self._scheduler.notify_cancelled()
 
-    def _wanted(self) -> list[Job]:
-        return [job for job in self._scheduler.order() if job.turn != Priority.PREPARATION]
+    def _inferences(self) -> list[Job]:
+        return [job for job in self._scheduler.entries() if job.priority != Priority.PREPARATION]

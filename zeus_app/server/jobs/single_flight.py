@@ -1,6 +1,6 @@
-"""One run for equal requests, for as long as a client waits for it.
+"""Single flight: equal requests share one run, which is cancelled when its last client leaves.
 
-The runs have threads of their own: however many wait, the server's other threads stay free.
+Runs have threads of their own, so that waiting inferences take no thread from other requests.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from zeus_app.errors import CancelledError
-from zeus_app.server.jobs.jobs import Client, Jobs, asking
+from zeus_app.server.jobs.jobs import Client, Jobs, current_client
 
 Result = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -28,99 +29,103 @@ logger = logging.getLogger(__name__)
 class _Run:
     task: asyncio.Task[Result]
     client: Client
-    takers: int = 0
-    taken: bool = False  # its file was given away
+    waiting: int = 0  # clients that wait for the result
+    file_handed_out: bool = False  # a client got the result's own file, not a copy
 
 
 class SingleFlight:
-    """Runs inferences in threads. Used on the server's event loop alone, so it needs no lock.
+    """Runs inferences in threads. Only the server's event loop calls it, so it needs no lock.
 
     Args:
-        threads: how many runs there may be, those that wait in the line included.
+        threads: how many runs there may be, including those that wait in the scheduler.
     """
 
     def __init__(self, *, threads: int) -> None:
         self._threads = CapacityLimiter(threads)
         self._runs: dict[str, _Run] = {}
 
-    async def answer(
-        self, work: Callable[[], Result], *, key: str, http: Request, jobs: Jobs
+    async def run(
+        self, work: Callable[[], Result], *, key: str, request: Request, jobs: Jobs
     ) -> Result:
-        """Run `work`, or wait for the run with the same key; cancel it when nobody waits for it.
+        """Start `work` or join the run with the same key; cancel a run that nobody waits for.
 
         Args:
-            work: gives what MONAI Label's `infer` does; "file", if there is one, is to be deleted
-                by its receiver.
-            key: what makes requests equal; empty for one that is like no other.
-            http: the request; its body was read.
-            jobs: where the work takes its turn.
+            work: returns what MONAI Label's `infer` returns. Its "file", if any, is deleted by the
+                receiver.
+            key: equal for equal requests; empty for a request that must run on its own.
+            request: the client's request, whose body was read.
+            jobs: where the work is scheduled.
 
         Returns:
-            the result, with a file that is this request's own.
+            The result, with a file that belongs to this request.
 
         Raises:
-            CancelledError: it was cancelled, or this client went away.
+            CancelledError: the work was cancelled, or this client disconnected.
         """
         run = self._runs.get(key)
         if run is None or run.task.done():
-            run = self._begun(work, key)
-        run.takers += 1
-        if run.takers > 1:
-            logger.info("Zeus: %d clients wait for the same inference", run.takers)
-        gone = asyncio.create_task(_disconnected(http))
+            run = self._start(work, key)
+        run.waiting += 1
+        if run.waiting > 1:
+            logger.info("Zeus: %d clients wait for the same inference", run.waiting)
+        disconnect = asyncio.create_task(_wait_for_disconnect(request))
         try:
-            await asyncio.wait({run.task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({run.task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if not run.task.done():
-                logger.info("Zeus: a client went away; %d wait for its inference", run.takers - 1)
-                raise CancelledError("the client went away")
-            return await _own(run)
+                logger.info(
+                    "Zeus: a client disconnected; %d wait for its inference", run.waiting - 1
+                )
+                raise CancelledError("the client disconnected")
+            return await _result_with_own_file(run)
         finally:
-            gone.cancel()
-            run.takers -= 1
-            if run.takers == 0:
+            disconnect.cancel()
+            run.waiting -= 1
+            if run.waiting == 0:
                 await self._end(run, key, jobs)
 
-    def _begun(self, work: Callable[[], Result], key: str) -> _Run:
+    def _start(self, work: Callable[[], Result], key: str) -> _Run:
         client = Client()
-
-        async def in_a_thread() -> Result:
-            asking.set(client)  # the thread gets a copy of this task's context
-            return await to_thread.run_sync(work, limiter=self._threads)
-
-        run = _Run(asyncio.create_task(in_a_thread()), client)
+        context = copy_context()
+        context.run(current_client.set, client)
+        run_in_thread = to_thread.run_sync(work, limiter=self._threads)
+        run = _Run(asyncio.create_task(run_in_thread, context=context), client)
         if key:
             self._runs[key] = run
         return run
 
     async def _end(self, run: _Run, key: str, jobs: Jobs) -> None:
+        """Cancel a run that still runs, and delete a file that no client got."""
         if self._runs.get(key) is run:
-            del self._runs[key]  # nobody joins what is being cancelled
+            del self._runs[key]  # later requests must not join a cancelled run
         if not run.task.done():
-            jobs.forget(run.client)
-            await asyncio.wait({run.task})  # the request's own file stays open until then
-        ended_well = not run.task.cancelled() and run.task.exception() is None
-        if ended_well and not run.taken and (file := run.task.result()["file"]):
+            jobs.cancel_for(run.client)
+            await asyncio.wait({run.task})  # the run may read the request's upload until then
+        succeeded = not run.task.cancelled() and run.task.exception() is None
+        if succeeded and not run.file_handed_out and (file := run.task.result()["file"]):
             Path(file).unlink(missing_ok=True)
 
 
-async def _disconnected(http: Request) -> None:
-    """Wait until the client goes away. What comes before is the rest of a body."""
-    while (await http.receive())["type"] != "http.disconnect":
+async def _wait_for_disconnect(request: Request) -> None:
+    """Return when the client disconnects; earlier messages are the rest of a body."""
+    while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _own(run: _Run) -> Result:
-    """The result, with a file of this taker's: MONAI Label deletes it after sending."""
+async def _result_with_own_file(run: _Run) -> Result:
+    """The result for one client. MONAI Label deletes the file after sending it.
+
+    The last client that waits gets the file itself, each of the others a copy.
+    """
     result = run.task.result()
     file = result["file"]
-    if run.takers == 1 or not file:
-        run.taken = True
+    if run.waiting == 1 or not file:
+        run.file_handed_out = True
         return result
-    copy = await run_in_threadpool(_copied, str(file))
+    copy = await run_in_threadpool(_copy_to_temporary, str(file))
     return {**result, "file": copy, "label": copy if result["label"] == file else result["label"]}
 
 
-def _copied(file: str) -> str:
+def _copy_to_temporary(file: str) -> str:
     suffix = "".join(Path(file).suffixes)
     handle, copy = tempfile.mkstemp(prefix="zeus-", suffix=suffix)
     os.close(handle)

@@ -1,6 +1,6 @@
-"""A training process tells where it is: lines for GET /train/, a small file for GET /zeus/progress.
+"""Progress of a training process: lines for GET /train/, a JSON file for GET /zeus/progress.
 
-Training runs in a process of its own that knows nothing of the server but the state folder.
+A training is a process of its own. It shares only the state folder with the server.
 """
 
 import json
@@ -13,45 +13,49 @@ from zeus_app.settings.config import TrainConfig
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.training.loop import Epoch
 
-_BETWEEN_S = 2.0
-_BETWEEN_LINES_S = 30.0
-"""An epoch may last minutes; whoever watches the lines must see that it goes on."""
+_WRITE_INTERVAL_S = 2.0
+_LINE_INTERVAL_S = 30.0
+"""An epoch may take minutes; a line every half minute shows that the training is alive."""
 
 
 class TrainProgress:
-    """Shows a training: a line when a stage begins, for every epoch, and now and then meanwhile.
+    """Reports a training: one line for each stage and each epoch, and one every 30 s in between.
 
     Args:
-        path: the file that GET /zeus/progress reads.
-        config: tells how long the training may last.
-        show: gets the lines.
+        path: the JSON file that GET /zeus/progress reads.
+        config: the training's settings; its epochs and time budget bound the remaining time.
+        show: called with each line.
     """
 
-    def __init__(
-        self, path: Path, config: TrainConfig, *, show: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, path: Path, config: TrainConfig, *, show: Callable[[str], None]) -> None:
         self._path = path
         self._config = config
         self._show = show
         self._stage = ""
-        self._told = 0.0
-        self._shown = time.monotonic()
+        self._last_write_s = 0.0
+        self._last_line_s = time.monotonic()
 
     def stage(self, stage: str, done: int, total: int) -> None:
-        """The Report of what comes before the first epoch."""
+        """Report a stage before the first epoch. Implements `progress.Report`."""
         now = time.monotonic()
-        if stage != self._stage or done == total or now - self._told >= _BETWEEN_S:
-            self._stage, self._told = stage, now
+        if stage != self._stage or done == total or now - self._last_write_s >= _WRITE_INTERVAL_S:
+            self._stage, self._last_write_s = stage, now
             self._write({"stage": stage, "done": done, "total": total})
-            self._say(f"{stage} {done}/{total}", now)
+            self._show_line(f"{stage} {done}/{total}", now)
 
     def epoch(self, epoch: Epoch, done: int, total: int) -> None:
-        """Told after every batch, and every study that is validated on; shows whole epochs."""
+        """Report an epoch. Called after every batch and every validated study.
+
+        Args:
+            epoch: the epoch so far.
+            done: steps of the epoch that are done.
+            total: steps of the epoch.
+        """
         now = time.monotonic()
-        if done < total and now - self._told < _BETWEEN_S:
+        if done < total and now - self._last_write_s < _WRITE_INTERVAL_S:
             return
-        self._told = now
-        left = self._seconds_left(epoch, done / total)
+        self._last_write_s = now
+        seconds_left = self._seconds_left(epoch, done / total)
         self._write({
             "stage": "training",
             "done": epoch.number - (done < total),
@@ -59,33 +63,38 @@ class TrainProgress:
             "loss": epoch.loss,
             "validation_dsc": epoch.score,
             "seconds": round(epoch.seconds, 1),
-            "seconds_left": round(left),
+            "seconds_left": round(seconds_left),
         })  # fmt: skip
-        where = f"epoch {epoch.number}/{self._config.epochs}"
-        rest = f"at most {left:.0f} s left"
+        title = f"epoch {epoch.number}/{self._config.epochs}"
+        rest = f"at most {seconds_left:.0f} s left"
         if done == total:
             score = "not measured" if epoch.score is None else f"{epoch.score:.4f}"
-            self._say(f"{where}, loss {epoch.loss:.4f}, validation DSC {score}, {rest}", now)
-        elif now - self._shown >= _BETWEEN_LINES_S:
-            self._say(f"{where}, {done / total:.0%} done, loss {epoch.loss:.4f}, {rest}", now)
+            self._show_line(f"{title}, loss {epoch.loss:.4f}, validation DSC {score}, {rest}", now)
+        elif now - self._last_line_s >= _LINE_INTERVAL_S:
+            self._show_line(f"{title}, {done / total:.0%} done, loss {epoch.loss:.4f}, {rest}", now)
 
-    def _say(self, line: str, now: float) -> None:
-        self._shown = now
+    def _show_line(self, line: str, now: float) -> None:
+        self._last_line_s = now
         self._show(f"Zeus: {line}")
 
-    def _seconds_left(self, epoch: Epoch, share: float) -> float:
-        """By the pace so far; a time budget may end it sooner, and so may an early stop."""
-        epochs = epoch.number - 1 + share
-        left = epoch.seconds / epochs * (self._config.epochs - epochs)
-        budget = self._config.time_budget_s
-        return left if budget is None else max(0.0, min(left, budget - epoch.seconds))
+    def _seconds_left(self, epoch: Epoch, fraction: float) -> float:
+        """Upper bound from the pace so far and the time budget; the training may stop early.
+
+        Args:
+            epoch: the epoch so far.
+            fraction: part of the epoch that is done, from 0 to 1.
+        """
+        epochs_done = epoch.number - 1 + fraction
+        seconds = epoch.seconds / epochs_done * (self._config.epochs - epochs_done)
+        budget_s = self._config.time_budget_s
+        return seconds if budget_s is None else max(0.0, min(seconds, budget_s - epoch.seconds))
 
     def _write(self, state: dict[str, Any]) -> None:
         write_text_atomically(self._path, json.dumps(state))
 
 
 def read_progress(path: Path) -> dict[str, Any] | None:
-    """Where the last training was; None before the first."""
+    """Progress of the newest training; None before the first."""
     if not path.exists():
         return None
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

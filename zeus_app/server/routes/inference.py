@@ -77,7 +77,7 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         parts = [model, image, request, running.context.served_version]
         is_shared = file is None and task.is_idempotent(request)
         key = json.dumps(parts, sort_keys=True) if is_shared else ""
-        result = await flight.answer(work, key=key, http=http, jobs=running.context.jobs)
+        result = await flight.run(work, key=key, request=http, jobs=running.context.jobs)
         return await run_in_threadpool(
             send_response, running.datastore(), result, output, background_tasks
         )
