@@ -20,7 +20,7 @@ from rich.console import Console
 
 from zeus_app.errors import InputError
 from zeus_app.labels.files import write_label
-from zeus_app.labels.mask_files import import_labels
+from zeus_app.labels.mask_files import find_masks
 from zeus_app.metrics import dice, iou, miou, miou_with_background
 from zeus_app.reporting.results import write_results
 from zeus_app.server.lifecycle.server_command import CHECKOUT
@@ -305,7 +305,7 @@ class Run:
 
     def _truths(self) -> Iterator[tuple[str, Volume]]:
         """The human labels; a study without one is only smoke."""
-        for found in import_labels(self.studies, self.target):
+        for found in find_masks(self.studies, self.target):
             if isinstance(found, StudyProblem):
                 continue
             if found.study_id not in self.plan.smoke:
