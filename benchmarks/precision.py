@@ -23,10 +23,10 @@ from rich.progress import track
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
-from zeus_app.encoders.phantoms import masks_in_boxes
+from zeus_app.encoders.sample_masks import masks_in_boxes
 from zeus_app.errors import InputError
-from zeus_app.labels.grids import label_pictures
-from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.labels.pictures import label_pictures
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.metrics import dice
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.settings.registry import lookup
@@ -74,7 +74,7 @@ def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
     known = find_studies(folder, target).studies
     labels = [
         found
-        for found in import_labels(folder, target)
+        for found in find_masks(folder, target)
         if isinstance(found, ImportedLabel) and found.study_id not in TARGETS[target.name]
     ]
     if not labels:
@@ -140,10 +140,10 @@ def page(results: Mapping[str, Any]) -> str:
     rows = []
     for name, done in results.items():
         exact, half, fast = (done["dsc"][way] for way in ("float32", "half", "fast"))
-        rows.append(
-            [name, str(done["masks"]), f"{exact:.4f}", f"{half:.4f}", f"{half - exact:+.4f}"]
-            + [f"{fast:.4f}", f"{fast - exact:+.4f}"]
-        )
+        row = [name, str(done["masks"]), f"{exact:.4f}"]
+        for dsc in (half, fast):
+            row += [f"{dsc:.4f}", f"{dsc - exact:+.4f}"]
+        rows.append(row)
     ids = ", ".join(sorted({done["runtime"] for done in results.values()}))
     return "\n".join([*table(head, rows), "", f"The fast runtime was {ids}."])
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import nn
 
-from tests.encoders.made_sam import tiny_sam
+from tests.encoders.tiny_sam import tiny_sam
 from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
 from zeus_app import build
 from zeus_app.build import build_segmenter
@@ -144,7 +144,7 @@ def test_a_width_that_is_not_the_llms_is_refused_when_it_is_loaded(tmp_path: Pat
     generator = build.instruction_generator(ZeusConfig(), profile, torch.device("cpu"), cache)
     question = [Request(0, 0, 0, "what is it")]
     with pytest.raises(InputError, match=r"llm\.hidden 512(.|\n)*llm\.hidden 32"):
-        generator.write(question, torch.zeros(1, 1, 512), report=silent)
+        generator.generate(question, torch.zeros(1, 1, 512), report=silent)
 
 
 def test_a_sam_of_another_size_than_the_profile_counts_is_refused(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ class Echo:
     def __init__(self) -> None:
         self.asked = 0
 
-    def write(self, shown: FloatArray, prompts: Sequence[str], **settings: object) -> list[str]:
+    def generate(self, shown: FloatArray, prompts: Sequence[str], **settings: object) -> list[str]:
         self.asked += len(prompts)
         return list(prompts)
 
@@ -220,7 +220,7 @@ def test_a_text_of_one_server_is_not_taken_for_another_s(
         monkeypatch.setitem(cast(dict[str, Tower], TOWERS["language model"]), "endpoint", endpoint)
         generator = build.instruction_generator(ZeusConfig(), profile, device, cache)
         nothing = np.zeros((1, 0, 0), np.float32)
-        generator.write([Request(0, 0, 0, "what is it")], nothing, report=silent)
+        generator.generate([Request(0, 0, 0, "what is it")], nothing, report=silent)
     assert [server.asked for server in servers] == [1, 1, 0]
 
 
@@ -251,7 +251,7 @@ def test_the_projection_and_lora_learn_first_and_the_texts_are_then_written_with
     (known,) = projections.versions()  # gone on with, not learnt again
     assert (known.epoch, len(result.epochs)) == (2, 2)
 
-    learnt = projections.load(known.version, fitted_to={})
+    learnt = projections.load(known.version, trained_with={})
     segmenter.reload()
     after = trained_parts(segmenter)
     for part in first:

@@ -1,4 +1,4 @@
-"""Small files in the formats that the authors of vision-language towers publish theirs in."""
+"""Small files in the published formats of vision-language towers."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,11 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "liver", "##s", "i
 
 
 def make_pictures(count: int = 3) -> FloatArray:
-    """(count, 256, 256): sharp discs on ramps, which bicubic resizing makes overshoot."""
+    """(count, 256, 256): sharp discs on ramps, at whose edges bicubic resizing overshoots."""
     rows, columns = np.mgrid[:256, :256]
     discs = [(rows - 100) ** 2 + (columns - 60 - 40 * i) ** 2 < 40**2 for i in range(count)]
-    return np.stack([np.where(disc, 1.0, columns / 600) for disc in discs]).astype(np.float32)
+    pictures: FloatArray = np.stack([np.where(disc, 1.0, columns / 600) for disc in discs])
+    return pictures.astype(np.float32)
 
 
 def prepare_with_pillow(

@@ -220,7 +220,7 @@ def test_an_image_side_that_timm_does_not_know_is_refused(
     config = json.loads((folder / "open_clip_config.json").read_text())
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "vit_of_nobody"
     write_json(tmp_path / "open_clip_config.json", config)
-    with pytest.raises(InputError, match="does not configure an image side of timm"):
+    with pytest.raises(InputError, match="does not configure a timm image encoder"):
         BiomedClipVision(path)
 
 

@@ -7,9 +7,10 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder
 
 from zeus_app.devices import has_fast_bfloat16
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
-from zeus_app.encoders.phantoms import BOXES, phantom_masks, phantoms
+from zeus_app.encoders.sample_masks import BOXES, sample_masks, sample_pictures
 from zeus_app.errors import InputError
-from zeus_app.types import FloatArray
+from zeus_app.settings.config import EncoderRuntime
+from zeus_app.types import BoolArray, FloatArray
 from zeus_app.weights import locate
 
 FAST_BF16 = has_fast_bfloat16(torch.device("cpu"))
@@ -17,9 +18,10 @@ CENTRE_XY = (140, 110)
 RADIUS_PX = 45
 
 
-def disc() -> np.ndarray:
+def disc() -> BoolArray:
     rows, columns = np.mgrid[:256, :256]
-    return (columns - CENTRE_XY[0]) ** 2 + (rows - CENTRE_XY[1]) ** 2 < RADIUS_PX**2
+    inside: BoolArray = (columns - CENTRE_XY[0]) ** 2 + (rows - CENTRE_XY[1]) ** 2 < RADIUS_PX**2)
+    return inside
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def pictures() -> FloatArray:
 @pytest.fixture(scope="module")
 def encoder() -> LiteMedSamEncoder:
     """The fastest of most CPUs."""
-    name = "openvino-bf16" if FAST_BF16 else "openvino"
+    name: EncoderRuntime = "openvino-bf16" if FAST_BF16 else "openvino"
     return LiteMedSamEncoder(locate("lite-medsam"), runtime=name)
 
 
@@ -154,8 +156,8 @@ def test_a_box_around_a_bright_disc_segments_it(embeddings: FloatArray) -> None:
 def test_in_the_boxes_of_the_phantoms_the_stock_decoder_draws_their_organs(
     encoder: LiteMedSamEncoder,
 ) -> None:
-    masks = phantom_masks(
-        encoder.encode(phantoms()),
+    masks = sample_masks(
+        encoder.encode(sample_pictures()),
         load=lambda: load_prompt_encoder_and_decoder(locate("lite-medsam")),
     )
     boxed = BOXES[..., 2:] - BOXES[..., :2]

@@ -9,9 +9,9 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from tests.encoders.made_sam import tiny_sam
+from tests.encoders.tiny_sam import tiny_sam
 from zeus_app.devices import has_fast_bfloat16
-from zeus_app.encoders import choose, lite_medsam, runtime
+from zeus_app.encoders import fastest_runtime, lite_medsam, runtime
 from zeus_app.encoders.sam import (
     MedSamPixels,
     Normalisation,
@@ -287,11 +287,11 @@ def test_embeddings_of_another_grid_are_refused(sam: Sam, tmp_path: Path) -> Non
 def test_the_network_is_frozen(sam: Sam, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages: list[runtime.Stage] = []
 
-    def keep(parts: choose.Parts, **_: Any) -> runtime.Runtime:
+    def record(parts: fastest_runtime.RuntimeInputs, **_: Any) -> runtime.Runtime:
         stages.extend(parts.stages)
         return runtime.TorchRuntime(parts.stages, device=torch.device("cpu"))
 
-    monkeypatch.setattr(choose, "make_runtime", keep)
+    monkeypatch.setattr(fastest_runtime, "make_runtime", record)
     SamEncoder(checkpoint)
     network = stages[-1].module
     assert not network.training

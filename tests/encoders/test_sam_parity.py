@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from segment_anything import SamPredictor, sam_model_registry
 
-from tests.encoders.made_sam import randomise, tiny_sam
+from tests.encoders.tiny_sam import randomise, tiny_sam
 from zeus_app.encoders.sam import SamEncoder, load_prompt_encoder_and_decoder
 from zeus_app.types import FloatArray
 
 POINTS_XY = np.array([[140.0, 110.0], [30.0, 200.0]])
 POINT_LABELS = np.array([1, 0])
 BOX_XYXY = np.array([90.0, 60.0, 190.0, 160.0])
+
+Grey = npt.NDArray[Any]
 
 
 def full_size(test: Callable[..., None]) -> Callable[..., None]:
@@ -26,14 +29,14 @@ def full_size(test: Callable[..., None]) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def grey() -> np.ndarray:
+def grey() -> Grey:
     """A (256, 256) uint8 picture of blobs in four grey levels, 64 apart.
 
     Enlarging four times weighs pixels by 64ths, so that SAM's rounding to 8 bits loses nothing.
     """
     rows, columns = np.mgrid[:256, :256]
     waves = np.sin(rows / 19) + np.sin(columns / 23) + np.sin((rows + columns) / 31)
-    levels: np.ndarray = np.digitize(waves, [-1, 0, 1]) * 64
+    levels: Grey = np.digitize(waves, [-1, 0, 1]) * 64
     return levels.astype(np.uint8)
 
 
@@ -75,7 +78,7 @@ def vit_b(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def predicted(vit_b: Path, grey: np.ndarray) -> Predicted:
+def predicted(vit_b: Path, grey: Grey) -> Predicted:
     predictor = SamPredictor(sam_model_registry["vit_b"](checkpoint=vit_b))
     predictor.set_image(np.repeat(grey[..., None], 3, axis=-1))
     _, scores, of_points = predictor.predict(
@@ -86,7 +89,7 @@ def predicted(vit_b: Path, grey: np.ndarray) -> Predicted:
 
 
 @pytest.fixture(scope="module")
-def embedding(vit_b: Path, grey: np.ndarray) -> torch.Tensor:
+def embedding(vit_b: Path, grey: Grey) -> torch.Tensor:
     """The same picture through our encoder, in float32."""
     encoder = SamEncoder(vit_b, runtime="torch", size="vit_b")
     return torch.from_numpy(encoder.runtime(grey[None].astype(np.float32) / 255))
@@ -182,7 +185,7 @@ def repository(
 
 
 @pytest.fixture(scope="module")
-def their_embedding(sam_model: Any, grey: np.ndarray) -> torch.Tensor:
+def their_embedding(sam_model: Any, grey: Grey) -> torch.Tensor:
     from transformers import SamImageProcessor
 
     processor = SamImageProcessor(
@@ -190,11 +193,12 @@ def their_embedding(sam_model: Any, grey: np.ndarray) -> torch.Tensor:
     )
     pixels = processor(np.repeat(grey[..., None], 3, axis=-1), return_tensors="pt").pixel_values
     with torch.inference_mode():
-        return sam_model.get_image_embeddings(pixels)
+        embedding: torch.Tensor = sam_model.get_image_embeddings(pixels)
+    return embedding
 
 
 def test_the_embedding_of_a_repository_is_transformers(
-    repository: Path, their_embedding: torch.Tensor, grey: np.ndarray
+    repository: Path, their_embedding: torch.Tensor, grey: Grey
 ) -> None:
     encoder = SamEncoder(repository, runtime="torch")
     ours = encoder.runtime(grey[None].astype(np.float32) / 255)

@@ -6,6 +6,7 @@ import torch
 
 from zeus_app.encoders.text import MiniLmEncoder
 from zeus_app.errors import InputError
+from zeus_app.types import FloatArray
 from zeus_app.weights import locate
 
 LONG = "The tumour shows a high signal in T2 with oedema around it, and no midline shift."
@@ -37,10 +38,10 @@ def test_a_longer_neighbour_does_not_change_a_vector(encoder: MiniLmEncoder) -> 
     np.testing.assert_allclose(encoder.encode(["liver", LONG])[0], alone, atol=1e-5)
 
 
-def test_like_meanings_lie_closer_than_unlike_ones(encoder: MiniLmEncoder) -> None:
+def test_similar_texts_have_a_higher_cosine_than_different_ones(encoder: MiniLmEncoder) -> None:
     left, right, other = encoder.encode(["the left kidney", "the right kidney", "a red car"])
 
-    def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    def cosine(a: FloatArray, b: FloatArray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
     assert cosine(left, right) > 0.8 > 0.4 > cosine(left, other)
@@ -61,5 +62,5 @@ def test_its_id_carries_the_hash_of_the_weights(encoder: MiniLmEncoder) -> None:
 
 
 def test_a_folder_without_the_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not hold a sentence encoder"):
+    with pytest.raises(InputError, match="holds no sentence encoder"):
         MiniLmEncoder(tmp_path / "model.safetensors")

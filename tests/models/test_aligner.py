@@ -23,7 +23,8 @@ def instructions(
 
 
 def told_apart(aligner: TextAligner, vectors: torch.Tensor) -> torch.Tensor:
-    return aligner(vectors) - aligner.layers[0].bias
+    prompts: torch.Tensor = aligner(vectors) - aligner.layers[0].bias
+    return prompts
 
 
 def test_near_twins_become_opposites_of_unit_scale() -> None:

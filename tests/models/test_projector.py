@@ -27,7 +27,9 @@ def decoder() -> InstructedMaskDecoder:
         return InstructedMaskDecoder(sam, PromptEncoder(256, (64, 64), (1024, 1024), 16))
 
 
-def trained(decoder: InstructedMaskDecoder, aligner: nn.Module, *, width: int, decoders: int):
+def trained(
+    decoder: InstructedMaskDecoder, aligner: nn.Module, *, width: int, decoders: int
+) -> int:
     with torch.device("meta"):
         projector = VisionProjector(MEDCLIP, VICUNA, hidden_dim=width)
     return count(projector, aligner) + decoders * count(decoder)
@@ -94,5 +96,5 @@ def test_a_checkpoint_holds_the_fixed_projection_it_was_trained_behind() -> None
 
 
 def test_an_llm_narrower_than_the_feature_is_refused() -> None:
-    with pytest.raises(InputError, match=r"from 8 to 4 dimensions.*vision.projection to mlp"):
+    with pytest.raises(InputError, match=r"from 8 to 4 dimensions.*vision: \{projection: mlp\}"):
         FixedProjector(8, 4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zeus_app.storage.artifacts import derive, sha256_of
+from zeus_app.storage.artifacts import make_artifact, sha256_of
 
 
 class Maker:
@@ -30,8 +30,8 @@ def test_a_files_hash_is_hashlibs(tmp_path: Path) -> None:
 
 
 def test_it_is_made_once(tmp_path: Path, maker: Maker) -> None:
-    derive(tmp_path / "made", maker)
-    folder = derive(tmp_path / "made", maker)
+    make_artifact(tmp_path / "made", maker)
+    folder = make_artifact(tmp_path / "made", maker)
     assert maker.times == 1
     assert (folder / "two").read_text() == "2"
 
@@ -41,12 +41,12 @@ def test_it_is_made_once(tmp_path: Path, maker: Maker) -> None:
 def test_it_is_made_again_when_a_file_is_damaged(
     tmp_path: Path, maker: Maker, victim: str, damage: bytes | None
 ) -> None:
-    folder = derive(tmp_path / "made", maker)
+    folder = make_artifact(tmp_path / "made", maker)
     if damage is None:
         (folder / victim).unlink()
     else:
         (folder / victim).write_bytes(damage)
-    derive(tmp_path / "made", maker)
+    make_artifact(tmp_path / "made", maker)
     assert maker.times == 2
     assert (folder / "one").read_text() == "1"
 
@@ -57,16 +57,16 @@ def test_when_making_fails_nothing_is_left(tmp_path: Path) -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        derive(tmp_path / "made", fail)
+        make_artifact(tmp_path / "made", fail)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_process_that_was_quicker_wins(tmp_path: Path, maker: Maker) -> None:
     def slow(folder: Path) -> None:
-        derive(tmp_path / "made", maker)
+        make_artifact(tmp_path / "made", maker)
         (folder / "mine").write_text("mine")
 
-    folder = derive(tmp_path / "made", slow)
+    folder = make_artifact(tmp_path / "made", slow)
     assert {path.name for path in folder.iterdir()} == {"one", "two", "manifest.json"}
 
 
@@ -75,6 +75,6 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path, maker: Mak
     old.mkdir()
     fresh.mkdir()
     os.utime(old, (0, 0))
-    derive(tmp_path / "made", maker)
+    make_artifact(tmp_path / "made", maker)
     assert not old.exists()
     assert fresh.exists()

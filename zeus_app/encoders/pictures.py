@@ -1,15 +1,15 @@
-"""The pictures that every tower takes."""
+"""The shape of pictures that every tower takes."""
 
 from zeus_app.errors import InputError
 from zeus_app.types import PICTURE_PX, FloatArray
 
 
 def check_pictures(pictures: FloatArray, *, name: str) -> None:
-    """Refuse what is not (N, 256, 256).
+    """Refuse pictures that are not (N, 256, 256).
 
     Args:
-        pictures: what came.
-        name: what the tower is called in the message.
+        pictures: any array.
+        name: the tower's name for the message.
 
     Raises:
         InputError: pictures of another shape.
@@ -18,5 +18,5 @@ def check_pictures(pictures: FloatArray, *, name: str) -> None:
         raise InputError(
             f"pictures of shape {pictures.shape}",
             expected=f"(N, {PICTURE_PX}, {PICTURE_PX}), the only size {name} takes",
-            remedy="resize them before they are encoded",
+            remedy="resize them first, for example with zeus_app.studies.slices.slice_stack",
         )

@@ -1,6 +1,6 @@
-"""How a frozen encoder is run in PyTorch; `exported.py` has what runs elsewhere.
+"""Runtimes of a frozen encoder in PyTorch. `exported_runtimes.py` has the others.
 
-An encoder is a chain of stages; each says whether bfloat16 is good enough for it.
+An encoder is a chain of stages. Each stage says whether it tolerates bfloat16.
 """
 
 import os
@@ -31,16 +31,16 @@ class Stage:
 
 
 class Runtime(Protocol):
-    """Something that runs the stages of an encoder one after another."""
+    """Runs the stages of an encoder one after another."""
 
-    id: str  # software and precision, since both change the last digits
+    id: str  # software and precision, because both change the last digits
 
     def __call__(self, batch: FloatArray) -> FloatArray:
         """(N, ...) float32 -> (N, ...) float32."""
 
 
 class TorchRuntime:
-    """Stages in PyTorch; those that tolerate it in bfloat16, where that is asked for."""
+    """Stages in PyTorch; with `bf16`, the stages that tolerate it run in bfloat16."""
 
     def __init__(
         self, stages: Sequence[Stage], *, device: torch.device, bf16: bool = False
@@ -48,10 +48,10 @@ class TorchRuntime:
         """Move the stages to `device`.
 
         Raises:
-            CannotRunError: bfloat16 on a device that has to imitate it.
+            CannotRunError: the device has no bfloat16.
         """
         if bf16 and not has_fast_bfloat16(device):
-            raise CannotRunError(f"this {device.type} does not multiply in bfloat16")
+            raise CannotRunError(f"this {device.type} has no bfloat16")
         self.id = f"torch-{device.type}-{'bf16' if bf16 else 'f32'}"
         self._device = device
         self._bf16 = bf16
@@ -72,7 +72,7 @@ class TorchRuntime:
 
 
 class CompiledRuntime(TorchRuntime):
-    """Stages through torch.compile, in float32; each process compiles anew, or reads its cache."""
+    """Stages through torch.compile, in float32; each process compiles again or reads the cache."""
 
     def __init__(
         self, stages: Sequence[Stage], example: torch.Tensor, *, device: torch.device
@@ -83,16 +83,16 @@ class CompiledRuntime(TorchRuntime):
             CannotRunError: no C++ compiler.
         """
         if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
-            raise CannotRunError("no C++ compiler, which torch.compile needs")
+            raise CannotRunError("torch.compile needs a C++ compiler, and none is installed")
         compiled = [
             replace(stage, module=cast(nn.Module, torch.compile(stage.module, dynamic=False)))
             for stage in stages
         ]
         super().__init__(compiled, device=device)
         self.id += "-compiled"
-        self(example.numpy())  # what fails only when run should fail here
+        self(example.numpy())  # so that a runtime that fails when it runs fails here
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """(N, ...) float32 -> (N, ...) float32, one at a time: another size compiles again."""
+        """(N, ...) float32 -> (N, ...) float32, one by one: another batch size compiles again."""
         run = super().__call__
         return np.concatenate([run(batch[i : i + 1]) for i in range(len(batch))])

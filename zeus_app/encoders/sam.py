@@ -1,6 +1,6 @@
 """SAM and MedSAM: segment-anything's image encoder (ViT-B, L, H), prompt encoder and mask decoder.
 
-One network class runs, whether the checkpoint comes in segment-anything's layout or transformers'.
+segment-anything's classes run checkpoints of both layouts: segment-anything's and transformers'.
 """
 
 from functools import partial
@@ -14,8 +14,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import nn
 from torch.nn import functional as F
 
-from zeus_app.encoders import choose
-from zeus_app.encoders.phantoms import phantom_masks
+from zeus_app.encoders import fastest_runtime
 from zeus_app.encoders.runtime import Stage
 from zeus_app.encoders.sam_checkpoint import (
     SIZES,
@@ -25,10 +24,8 @@ from zeus_app.encoders.sam_checkpoint import (
     read,
     sizes_of,
 )
-from zeus_app.encoders.sam_parts import (
-    build_prompt_encoder_and_decoder,
-    embed,
-)
+from zeus_app.encoders.sam_parts import build_prompt_encoder_and_decoder, embed
+from zeus_app.encoders.sample_masks import sample_masks
 from zeus_app.errors import InputError
 from zeus_app.settings.config import EncoderRuntime
 from zeus_app.settings.registry import lookup
@@ -60,33 +57,33 @@ class SamEncoder:
         Args:
             weights: a .pth of SAM or MedSAM, a repository folder of transformers' `SamModel`, or
                 the file with the parameters in such a folder.
-            device: where PyTorch would run it.
-            runtime: "auto" is the fastest; on a CPU measured once, remembered beside the weights.
+            device: where PyTorch runs it.
+            runtime: "auto" is the fastest one. On a CPU it is measured once and saved beside the
+                weights.
             normalisation: "sam" (`SamPixels`) or "medsam" (`MedSamPixels`).
-            size: the size that a profile counts with, a key of `SIZES`; the checkpoint must be of
-                it. None takes any.
+            size: a key of `SIZES` that the checkpoint must have; None accepts every size.
 
         Raises:
-            InputError: the file holds no SAM, or one of another size, or the runtime does not run
-                here.
+            InputError: the file holds no SAM or one of another size, or the runtime cannot run on
+                this machine.
             UnknownNameError: no such normalisation or size.
         """
         pixels = lookup("normalisation", normalisation, _PIXELS)
         file = parameters_file(weights)
         network, sizes = _load_image_encoder(file, size)
         digest = sha256_of(file)[:12]
-        self.runtime = choose.make_runtime(
-            choose.Parts(
+        self.runtime = fastest_runtime.make_runtime(
+            fastest_runtime.RuntimeInputs(
                 (
                     Stage("pixels", pixels(sizes.input_px), tolerates_bf16=False),
                     Stage("vit", network, tolerates_bf16=True),
                 ),
                 torch.zeros(1, PICTURE_PX, PICTURE_PX),
                 device=torch.device(device),
-                keep=file.with_name(f"{file.stem}-{digest}-{normalisation}"),
+                artifacts=file.with_name(f"{file.stem}-{digest}-{normalisation}"),
             ),
             name=runtime,
-            masks=partial(phantom_masks, load=partial(load_prompt_encoder_and_decoder, file)),
+            masks=partial(sample_masks, load=partial(load_prompt_encoder_and_decoder, file)),
         )
         self.id = f"sam-{digest}-{normalisation}-{self.runtime.id}"
 
@@ -94,7 +91,7 @@ class SamEncoder:
         """Turn pictures into SAM image embeddings.
 
         Args:
-            pictures: (N, 256, 256) float32 in [0, 1]; the one channel is shown as R, G and B.
+            pictures: (N, 256, 256) float32 in [0, 1]; the channel is repeated as R, G and B.
 
         Returns:
             (N, 256, 64, 64) float16.
@@ -125,7 +122,7 @@ def load_prompt_encoder_and_decoder(weights: Path) -> tuple[PromptEncoder, MaskD
 
 
 def skeleton(size: str) -> ImageEncoderViT:
-    """The image encoder on torch's meta device: shapes without weights, for counting.
+    """The image encoder without weights, on torch's meta device.
 
     Args:
         size: "vit_b", "vit_l" or "vit_h".
@@ -137,11 +134,12 @@ def skeleton(size: str) -> ImageEncoderViT:
 
 
 class SamPixels(nn.Module):
-    """Pictures (N, 256, 256) in [0, 1] -> (N, 3, edge, edge) as SAM was trained to see them.
+    """Pictures (N, 256, 256) in [0, 1] -> (N, 3, edge, edge) as in SAM's training.
 
-    Grey levels of 0 to 255, enlarged bilinearly, minus SAM's mean, by its standard deviation. That
-    is what segment-anything's `ResizeLongestSide` does with a square picture: its antialiasing acts
-    on reductions alone. It rounds to 8 bits before and after enlarging; nothing is rounded here.
+    Grey levels from 0 to 255 are enlarged bilinearly, then normalised with SAM's mean and standard
+    deviation. segment-anything's `ResizeLongestSide` does the same with a square picture, because
+    its antialiasing acts on reductions alone. It also rounds to 8 bits before and after; this class
+    does not.
     """
 
     mean: torch.Tensor
@@ -163,19 +161,19 @@ class SamPixels(nn.Module):
 
 
 class MedSamPixels(nn.Module):
-    """Pictures (N, 256, 256) in [0, 1] -> (N, 3, edge, edge) as MedSAM was trained to see them.
+    """Pictures (N, 256, 256) in [0, 1] -> (N, 3, edge, edge) as in MedSAM's training.
 
-    Enlarged by a cubic spline without leaving the picture's range, then stretched to [0, 1], each
-    picture by itself. MedSAM's own scripts call skimage's `resize(order=3)`, which is linear and
-    works along each axis alone, so that here it is one matrix for the rows and the columns. They
-    round to 8 bits in between; nothing is rounded here.
+    Each picture is enlarged by a cubic spline, clipped to its own range, and stretched to [0, 1].
+    MedSAM's scripts call skimage's `resize(order=3)`. It is linear and separable, so one matrix for
+    rows and columns replaces it here. The scripts also round to 8 bits in between; this class does
+    not.
     """
 
     spline: torch.Tensor
 
     def __init__(self, edge_px: int) -> None:
         super().__init__()
-        # What resize() calls within, applied to a picture of each single row.
+        # The call inside resize(), applied to the unit matrix.
         spline = ndimage.zoom(
             np.eye(PICTURE_PX), (edge_px / PICTURE_PX, 1), order=3, mode="mirror", grid_mode=True
         )
@@ -213,7 +211,7 @@ def _on_meta(sizes: VitSizes) -> ImageEncoderViT:
             embed_dim=sizes.width,
             depth=sizes.depth,
             num_heads=sizes.heads,
-            # It multiplies and rounds down; the half keeps a width that is no multiple.
+            # The class multiplies and rounds down; 0.5 keeps a width that is no multiple.
             mlp_ratio=(sizes.mlp_width + 0.5) / sizes.width,
             out_chans=EMBEDDING_CHANNELS,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
@@ -227,13 +225,14 @@ def _load_image_encoder(file: Path, size: str | None) -> tuple[ImageEncoderViT, 
     state = read(file)
     sizes = sizes_of(state)
     if size is not None and sizes != lookup("size of SAM", size, SIZES):
-        found = next((name for name, known in SIZES.items() if known == sizes), str(sizes))
+        actual = next((name for name, values in SIZES.items() if values == sizes), str(sizes))
         raise InputError(
-            f"{file} holds a SAM of size {found}",
+            f"{file} holds a SAM of size {actual}",
             expected=f"{size}, which the profile names",
-            remedy="change the size in the profile, or the weights",
+            remedy="write that size into the profile, for example `image_encoder: {size: vit_h}`,"
+            " or name other weights",
         )
-    # Built without memory and without drawing numbers: ViT-H has 2.5 GB of them.
+    # Built on the meta device, so that ViT-H does not draw 2.5 GB of random numbers first.
     network = _on_meta(sizes)
     fill(network, state, prefix="image_encoder.", source=file)
     return network.eval().requires_grad_(False), sizes

@@ -1,7 +1,7 @@
 """Checkpoints of SAM: segment-anything's .pth files and transformers' `SamModel` repositories.
 
-Both end as one dictionary in segment-anything's key layout, and the sizes of the network are read
-from the tensors' shapes, so that a file's name and its config.json decide nothing.
+Both become one dictionary in segment-anything's key layout. The sizes of the network come from the
+shapes of the tensors, not from the file's name or its config.json.
 """
 
 import re
@@ -19,19 +19,22 @@ EXPECTED = (
     "SAM or MedSAM in segment-anything's layout (.pth), or a repository of transformers' SamModel"
     " (model.safetensors or pytorch_model.bin)"
 )
-REMEDY = "download the checkpoint again, or name another image encoder in the profile"
+REMEDY = (
+    "download the checkpoint again, for example with `zeus weights get sam-vit-b`, or name another"
+    " image encoder in the profile"
+)
 
 
 @dataclass(frozen=True)
 class VitSizes:
-    """The numbers that tell one SAM image encoder from another.
+    """The sizes of a SAM image encoder.
 
     Attributes:
-        width: length of a token.
+        width: numbers per token.
         depth: number of blocks.
-        heads: attention heads of a block.
-        global_blocks: the blocks that attend to the whole picture, the others to windows.
-        mlp_width: length of the inner layer of a block.
+        heads: attention heads per block.
+        global_blocks: blocks with attention to the whole picture; the others use windows.
+        mlp_width: width of a block's hidden layer.
         window: edge of a window, in tokens.
         patch_px: edge of the square that becomes a token.
     """
@@ -46,7 +49,7 @@ class VitSizes:
 
     @property
     def input_px(self) -> int:
-        """Edge of the picture that the network takes."""
+        """Edge of the network's input, in pixels."""
         return EMBEDDING_CELLS * self.patch_px
 
 
@@ -56,8 +59,8 @@ SIZES = {  # segment-anything's build_sam.py
     "vit_h": VitSizes(1280, 32, 16, (7, 15, 23, 31), mlp_width=5120),
 }
 
-# From transformers' names to segment-anything's, in this order; what is not here has one name.
-# The last pairs: MLPs whose first and last layer have names of their own in transformers.
+# From transformers' names to segment-anything's, in this order. All other names are the same.
+# The last three rows are for MLPs, whose first and last layer have special names in transformers.
 _RENAMES = (
     (r"^shared_image_embedding\.", "prompt_encoder.shared_embedding."),
     (r"^vision_encoder\.", "image_encoder."),
@@ -88,7 +91,7 @@ def parameters_file(weights: Path) -> Path:
     """The file that holds the parameters: `weights` itself, or the one in the folder `weights`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such file.
     """
     choices = [weights, weights / "model.safetensors", weights / "pytorch_model.bin"]
     for path in choices:
@@ -97,7 +100,8 @@ def parameters_file(weights: Path) -> Path:
     raise InputError(
         f"{weights} is neither a file nor a folder with model.safetensors or pytorch_model.bin",
         expected=EXPECTED,
-        remedy="check the path, or download the checkpoint",
+        remedy="check the path, or download the checkpoint, for example with `zeus weights get"
+        " sam-vit-b`",
     )
 
 
@@ -116,14 +120,14 @@ def read(file: Path) -> dict[str, torch.Tensor]:
             state = torch.load(file, map_location="cpu", weights_only=True)
         if any(key.startswith("vision_encoder.") for key in state):
             state = {_renamed(key): value for key, value in state.items()}
-    except Exception as error:  # unpickling and reading raise a dozen kinds
+    except Exception as error:  # unpickling and reading raise many kinds
         raise InputError(
             f"{file} cannot be read: {str(error)[:200]}", expected=EXPECTED, remedy=REMEDY
         ) from error
     if "image_encoder.pos_embed" not in state:
-        some = ", ".join(sorted(state)[:3])
+        first = ", ".join(sorted(state)[:3])
         raise InputError(
-            f"{file} holds {len(state)} entries ({some}, ...) and no SAM image encoder",
+            f"{file} holds {len(state)} entries ({first}, ...) and no SAM image encoder",
             expected=EXPECTED,
             remedy=REMEDY,
         )
@@ -131,7 +135,7 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 
 
 def sizes_of(state: Mapping[str, torch.Tensor]) -> VitSizes:
-    """Tell the sizes of an image encoder from the shapes of its tensors.
+    """Read the sizes of an image encoder from the shapes of its tensors.
 
     Args:
         state: a checkpoint in segment-anything's layout; its tensors may be on the meta device.
@@ -143,7 +147,7 @@ def sizes_of(state: Mapping[str, torch.Tensor]) -> VitSizes:
         grid = tuple(state["image_encoder.pos_embed"].shape[1:3])
         width, _, patch_px, _ = state["image_encoder.patch_embed.proj.weight"].shape
         depth = len({key.split(".")[2] for key in state if key.startswith("image_encoder.blocks.")})
-        # A table of relative positions spans the attended square: (2 edges − 1, width of a head).
+        # A table of relative positions covers the attended square: (2 edges - 1, width of a head).
         tables = [state[f"image_encoder.blocks.{i}.attn.rel_pos_h"].shape for i in range(depth)]
         edges = [(rows + 1) // 2 for rows, _ in tables]
         sizes = VitSizes(
@@ -174,20 +178,20 @@ def sizes_of(state: Mapping[str, torch.Tensor]) -> VitSizes:
 def fill(
     module: nn.Module, state: Mapping[str, torch.Tensor], *, prefix: str, source: Path
 ) -> None:
-    """Give `module` its part of a checkpoint; its tensors become the module's, on any device.
+    """Load a module's part of a checkpoint. The checkpoint's tensors become the module's.
 
     Args:
-        module: of segment-anything; may be on the meta device.
+        module: a segment-anything module; may be on the meta device.
         state: a checkpoint in segment-anything's layout.
-        prefix: what the module's keys begin with, "mask_decoder." for one.
+        prefix: of the module's keys, for example "mask_decoder.".
         source: the file, for the message.
 
     Raises:
         InputError: tensors are missing, left over or of another shape.
     """
-    own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    part = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
     try:
-        module.load_state_dict(own, strict=True, assign=True)
+        module.load_state_dict(part, strict=True, assign=True)
     except RuntimeError as error:
         raise InputError(
             f"{source} does not hold SAM's {prefix.rstrip('.')}: {str(error)[:200]}",

@@ -1,6 +1,6 @@
-"""What all towers of the SAM family share: the embedding's shape, prompt encoder, mask decoder.
+"""Shared by all SAM encoders: prompt encoder, mask decoder, and the call that embeds pictures.
 
-The classes are segment-anything's own; the sizes are those of its `build_sam.py`.
+The classes are segment-anything's own, with the sizes of its `build_sam.py`.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def build_prompt_encoder_and_decoder(input_px: int) -> tuple[PromptEncoder, Mask
     """Build segment-anything's prompt encoder (6,476 numbers) and mask decoder (4,058,340).
 
     Args:
-        input_px: edge of the picture that points and boxes are measured in: the network's input.
+        input_px: edge of the network's input; points and boxes are in its pixels.
 
     Returns:
         Both with random parameters, in eval mode.
@@ -46,7 +46,7 @@ def build_prompt_encoder_and_decoder(input_px: int) -> tuple[PromptEncoder, Mask
 
 
 def decoder_skeleton() -> tuple[PromptEncoder, MaskDecoder]:
-    """The prompt encoder and mask decoder on the meta device, for counting without weights."""
+    """The prompt encoder and mask decoder on the meta device, for counting parameters."""
     with torch.device("meta"):
         return build_prompt_encoder_and_decoder(PICTURE_PX)
 
@@ -57,7 +57,7 @@ def embed(runtime: Runtime, pictures: FloatArray, *, name: str) -> FloatArray:
     Args:
         runtime: (N, 256, 256) -> (N, 256, 64, 64), both float32.
         pictures: (N, 256, 256) float32 in [0, 1].
-        name: what the encoder is called in an error message.
+        name: the encoder's name for an error message.
 
     Returns:
         (N, 256, 64, 64) float16: half the bytes.

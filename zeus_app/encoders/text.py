@@ -1,4 +1,4 @@
-"""MiniLM: a small sentence encoder. It is not medical and knows nothing of images."""
+"""MiniLM: a small sentence encoder. It was not trained on medical texts or images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from zeus_app.errors import InputError
 from zeus_app.storage.artifacts import sha256_of
 from zeus_app.types import FloatArray
 
-LONGEST_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with
+LONGEST_TOKENS = 256  # as in the training of all-MiniLM-L6-v2
 MINILM_L6 = {
     "hidden_size": 384,
     "num_hidden_layers": 6,
     "num_attention_heads": 12,
     "intermediate_size": 1536,
 }
-"""Where its config.json differs from BERT-base's."""
+"""The fields in which its config.json differs from BERT-base's."""
 
 
 class MiniLmEncoder:
@@ -31,13 +31,13 @@ class MiniLmEncoder:
         """Load the encoder.
 
         Args:
-            weights: model.safetensors, its configuration and tokenizer beside it.
-            device: where it runs; float32 everywhere.
+            weights: model.safetensors, with its configuration and tokenizer beside it.
+            device: where it runs, always in float32.
 
         Raises:
-            InputError: the folder does not hold the model.
+            InputError: the folder holds no MiniLM.
         """
-        # Imported here: transformers takes seconds to import.
+        # Imported here because transformers takes seconds to import.
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging as transformers_logging
 
@@ -48,9 +48,9 @@ class MiniLmEncoder:
             model: Any = AutoModel.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32
             )
-        except Exception as error:  # transformers raises whatever it met in the files
+        except Exception as error:  # transformers raises many kinds
             raise InputError(
-                f"{folder} does not hold a sentence encoder: {str(error)[:200]}",
+                f"{folder} holds no sentence encoder: {str(error)[:200]}",
                 expected="model.safetensors, config.json and the tokenizer's files",
                 remedy="run `zeus weights get minilm-l6`",
             ) from error
@@ -61,9 +61,9 @@ class MiniLmEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """N texts, each cut after 256 tokens -> (N, dim) float32.
+        """N texts, each cut to 256 tokens -> (N, dim) float32.
 
-        A text's vector is the mean over its own tokens, so padding does not change it.
+        The vector of a text is the mean over its own tokens, so padding does not change it.
         """
         if not texts:
             return torch.zeros(0, self.dim).numpy()
@@ -81,7 +81,7 @@ class MiniLmEncoder:
 
 
 def skeleton() -> nn.Module:
-    """MiniLM on torch's meta device: 22,713,216 parameters, to be counted without weights."""
+    """MiniLM without weights, on torch's meta device: 22,713,216 parameters."""
     from transformers import BertConfig, BertModel
 
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""What the frozen vision-language towers share: how pictures and texts reach their networks."""
+"""Base classes of frozen vision and text towers: preparation of pictures, batches, devices."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from zeus_app.types import PICTURE_PX, FloatArray
 PICTURES_AT_ONCE = 16
 TEXTS_AT_ONCE = 32
 
-# Of the pictures that CLIP was trained with; BiomedCLIP and BLIP-2 kept them.
+# Statistics of CLIP's training pictures; BiomedCLIP and BLIP-2 use them too.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-# BERT-base; the vocabulary is each one's own.
+# BERT-base without its vocabulary, which differs from model to model.
 BERT_BASE: dict[str, Any] = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
@@ -35,10 +35,14 @@ Three = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class PictureInput:
-    """How grey pictures become a network's input: resized, shown as R, G and B, normalised.
+    """Turns grey pictures into a network's input: resized, repeated as R, G and B, normalised.
 
-    The towers here were all trained on 8-bit pictures that Pillow had resized bicubically. Pillow
-    cuts overshoot off between its two passes, which other libraries do not, so Pillow it is.
+    These towers were trained on 8-bit pictures that Pillow resized bicubically. Only Pillow clips
+    overshoot between its two passes, so Pillow is used here too.
+
+    Attributes:
+        px: edge of the square that the network takes.
+        mean, std: of R, G and B, for pictures in [0, 1].
     """
 
     px: int
@@ -49,11 +53,11 @@ class PictureInput:
     def from_settings(
         cls, px: int, settings: Mapping[str, Any], *, mean: str, std: str
     ) -> "PictureInput":
-        """Take the normalisation from a published setting, CLIP's where it says nothing.
+        """Read the normalisation from published settings; CLIP's is the default.
 
         Args:
-            px: side of the square the network takes.
-            settings: what a preprocessing file holds; {} when there is none.
+            px: edge of the square that the network takes.
+            settings: content of a preprocessing file; {} if there is none.
             mean: the key of the three means, in [0, 1].
             std: the key of the three standard deviations.
 
@@ -68,15 +72,15 @@ class PictureInput:
 
     @property
     def id(self) -> str:
-        """Tells this preparation from others, as part of a tower's id."""
+        """Names this preparation; part of the tower's id."""
         return f"{self.px}px-{self.mean[0]:.4g}-{self.std[0]:.4g}"
 
     def __call__(self, pictures: FloatArray) -> torch.Tensor:
         """(N, 256, 256) in [0, 1] -> (N, 3, px, px) float32 on the CPU."""
         size = (self.px, self.px)
         levels = (np.clip(pictures, 0, 1) * 255).round().astype(np.uint8)
-        resized = [Image.fromarray(one).resize(size, Image.Resampling.BICUBIC) for one in levels]
-        grey = torch.from_numpy(np.stack([np.asarray(one) for one in resized]))[:, None] / 255
+        resized = [Image.fromarray(row).resize(size, Image.Resampling.BICUBIC) for row in levels]
+        grey = torch.from_numpy(np.stack([np.asarray(image) for image in resized]))[:, None] / 255
         mean, std = (torch.tensor(three)[:, None, None] for three in (self.mean, self.std))
         return (grey - mean) / std  # (N, 1, px, px) and (3, 1, 1): (N, 3, px, px)
 
@@ -100,10 +104,10 @@ class VisionTower:
 
         Args:
             network: (N, 3, px, px) -> (N, T, dim).
-            name: what the id begins with: the tower, its weights' hash, which tokens it gives.
+            name: begins the id: the tower, the hash of its weights, the kind of its tokens.
             dim: width of a token.
-            inputs: how its pictures are prepared.
-            device: where it runs; float32, on CUDA in bfloat16.
+            inputs: prepares its pictures.
+            device: where it runs: in float32, on CUDA in bfloat16.
         """
         self._device = torch.device(device)
         self._network = network.eval().requires_grad_(False).to(self._device)
@@ -116,7 +120,7 @@ class VisionTower:
         """Turn pictures into tokens.
 
         Args:
-            pictures: (N, 256, 256) float32 in [0, 1]; square, so that nothing is padded.
+            pictures: (N, 256, 256) float32 in [0, 1].
 
         Returns:
             (N, T, dim) float32, not normalised; T depends on the tower.
@@ -126,8 +130,8 @@ class VisionTower:
         """
         check_pictures(pictures, name=type(self).__name__)
         if not len(pictures):
-            one = np.zeros((1, PICTURE_PX, PICTURE_PX), np.float32)
-            return self.encode(one)[:0]  # only the network knows T
+            blank = np.zeros((1, PICTURE_PX, PICTURE_PX), np.float32)
+            return self.encode(blank)[:0]  # only the network knows T
         found = [
             self._tokens(pictures[first : first + PICTURES_AT_ONCE])
             for first in range(0, len(pictures), PICTURES_AT_ONCE)
@@ -144,8 +148,8 @@ class VisionTower:
 class TextTower:
     """A frozen network that turns texts into vectors: `protocols.TextEncoder`.
 
-    Only texts of equally many tokens share a batch. Nothing is padded, so a text's vector does not
-    depend on its company, even in a network that averages over padding.
+    Only texts with the same number of tokens share a batch. Nothing is padded, so the vector of a
+    text does not depend on the other texts, even in a network that averages over padding.
     """
 
     id: str
@@ -164,11 +168,11 @@ class TextTower:
 
         Args:
             network: (N, tokens) int64 -> (N, dim).
-            name: what the id begins with: the tower and its weights' hash.
+            name: begins the id: the tower and the hash of its weights.
             dim: width of a vector.
-            tokenise: a text -> its token numbers, the first and last ones included, cut to
-                what the network takes.
-            device: where it runs; float32, on CUDA in bfloat16.
+            tokenise: text -> token numbers, with the start and end tokens, cut to the longest
+                input of the network.
+            device: where it runs: in float32, on CUDA in bfloat16.
         """
         self._device = torch.device(device)
         self._network = network.eval().requires_grad_(False).to(self._device)
@@ -178,21 +182,21 @@ class TextTower:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """N texts, each cut to the tokens the tower takes -> (N, dim) float32, not normalised."""
+        """N texts, each cut to the tower's longest input -> (N, dim) float32, not normalised."""
         tokens = [self._tokenise(text) for text in texts]
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for length in sorted({len(row) for row in tokens}):
-            alike = [index for index, row in enumerate(tokens) if len(row) == length]
-            for first in range(0, len(alike), TEXTS_AT_ONCE):
-                chosen = alike[first : first + TEXTS_AT_ONCE]
-                batch = torch.tensor([tokens[index] for index in chosen], device=self._device)
+            same_length = [index for index, row in enumerate(tokens) if len(row) == length]
+            for first in range(0, len(same_length), TEXTS_AT_ONCE):
+                rows = same_length[first : first + TEXTS_AT_ONCE]
+                batch = torch.tensor([tokens[index] for index in rows], device=self._device)
                 with _autocast(self._device):
-                    vectors[chosen] = self._network(batch).float().cpu().numpy()
+                    vectors[rows] = self._network(batch).float().cpu().numpy()
         return vectors
 
 
 def _autocast(device: torch.device) -> torch.autocast:
-    # Not on a CPU: these towers run once a slice or a text, and their features are compared.
+    # Not on a CPU: these towers run once per slice or text, so speed matters less than precision.
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
@@ -207,6 +211,7 @@ def _three(values: Any, key: str) -> Three:
         raise InputError(
             f"{key} of the pictures is {values!r}",
             expected="three numbers, for R, G and B",
-            remedy="mend the file that says how the tower's pictures are prepared",
+            remedy="correct the tower's preprocessing file, for example"
+            ' "image_mean": [0.48, 0.46, 0.41]',
         ) from error
     return first, second, third

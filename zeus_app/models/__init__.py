@@ -1,1 +1,1 @@
-"""What learns: projection, aligner, mask decoder; and how masks are united."""
+"""The trained networks (projection, aligner, mask decoder) and the fusion of masks."""

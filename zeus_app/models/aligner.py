@@ -1,4 +1,4 @@
-"""f_tt: from an instruction's embedding to a sparse prompt of SAM's mask decoder."""
+"""f_tt: maps the embedding of an instruction to a sparse prompt of SAM's mask decoder."""
 
 import torch
 from torch import nn
@@ -6,19 +6,19 @@ from torch import nn
 from zeus_app.types import EMBEDDING_CHANNELS
 
 TINY = 1e-12
-BEGIN = 0.2
+INITIAL_SCALE = 0.2
 
 
 class TextAligner(nn.Module):
     """The paper's linear dimension aligner, for instructions encoded as text.
 
-    Before the linear layer sees an embedding it is centred, projected and scaled, by what
-    `calibrate` measured on the training studies' instructions:
+    An embedding is centred, projected and scaled before the linear layer. `calibrate` measures all
+    three on the instructions of the training studies:
 
-    - what all of them share is taken out ("left kidney" and "right kidney" are nearly parallel);
-    - only the directions in which the instructions of different labels or sequences differ are
-      kept. What varies from study to study within one of them is an LLM's small talk, by which a
-      decoder would learn to recognise its training studies instead of looking at them.
+    - Centring removes the part that all instructions share. Without it, "left kidney" and "right
+      kidney" are nearly parallel.
+    - The projection keeps the directions in which labels or sequences differ. Variation between
+      texts of the same label is phrasing; a decoder that sees it overfits to individual studies.
     """
 
     center: torch.Tensor
@@ -31,42 +31,42 @@ class TextAligner(nn.Module):
         self.register_buffer("projection", torch.eye(text_dim))
         self.register_buffer("spread", torch.ones(()))
         self.layers = nn.Sequential(nn.Linear(text_dim, EMBEDDING_CHANNELS))
-        with torch.no_grad():  # begin near SAM's own mask token, which decodes something already
+        with torch.no_grad():  # start near SAM's own mask token, which already decodes to a mask
             for parameter in self.layers.parameters():
-                parameter.mul_(BEGIN)
+                parameter.mul_(INITIAL_SCALE)
 
     @torch.no_grad()
     def calibrate(self, embeddings: torch.Tensor, groups: torch.Tensor) -> None:
-        """Measure what instructions share, and in which directions their meanings differ.
+        """Measure the mean of the instructions and the directions in which labels differ.
 
         Args:
             embeddings: (N, text_dim) of the training studies' instructions.
-            groups: (N,) equal for instructions of one label in one sequence.
+            groups: (N,) int64; one number for each pair of label and sequence.
         """
         _, index = torch.unique(groups, return_inverse=True)
         counts = torch.bincount(index).unsqueeze(1)
         sums = embeddings.new_zeros(len(counts), embeddings.shape[1])
         means = sums.index_add_(0, index, embeddings) / counts  # (G, text_dim)
         self.center.copy_(means.mean(dim=0))
-        apart = means - self.center
-        directions = torch.linalg.svd(apart, full_matrices=False).Vh
-        between = (apart @ directions.T).square().mean(dim=0)
+        deviations = means - self.center
+        directions = torch.linalg.svd(deviations, full_matrices=False).Vh
+        between = (deviations @ directions.T).square().mean(dim=0)
         within = ((embeddings - means[index]) @ directions.T).square().mean(dim=0)
-        # The Wiener filter: a direction counts by its share of meaning.
+        # Wiener filter: a direction is weighted by its share of variance between groups.
         share = between / (between + within).clamp(min=TINY)
         self.projection.copy_(directions.T * share @ directions)
-        spread = (apart @ self.projection).square().mean().sqrt()
+        spread = (deviations @ self.projection).square().mean().sqrt()
         self.spread.copy_(spread if spread > TINY else torch.ones(()))
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """(..., text_dim) -> (..., 256)."""
-        told_apart = (embeddings - self.center) @ self.projection / self.spread
-        prompts: torch.Tensor = self.layers(told_apart)
+        normalised = (embeddings - self.center) @ self.projection / self.spread
+        prompts: torch.Tensor = self.layers(normalised)
         return prompts
 
 
 class EmbeddingAligner(nn.Module):
-    """The paper's two-layer form, for instructions that are an LLM's last layer."""
+    """The paper's two-layer aligner, for instructions that are states of an LLM's last layer."""
 
     def __init__(self, llm_dim: int) -> None:
         super().__init__()
@@ -84,9 +84,9 @@ class EmbeddingAligner(nn.Module):
 
 
 class BothAligner(nn.Module):
-    """Text and embedding together: the sum of the two prompts, each aligned as it is alone.
+    """Text and embedding together: the sum of the two aligned prompts.
 
-    The paper offers either form; that they are added is ours.
+    The paper describes each form alone. The sum is ours.
     """
 
     def __init__(self, text_dim: int, llm_dim: int) -> None:
@@ -95,6 +95,6 @@ class BothAligner(nn.Module):
         self.embedding = EmbeddingAligner(llm_dim)
 
     def forward(self, texts: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """(..., text_dim) text vectors and (..., llm_dim) last layers -> (..., 256)."""
+        """(..., text_dim) text vectors and (..., llm_dim) LLM states -> (..., 256)."""
         prompts: torch.Tensor = self.text(texts) + self.embedding(embeddings)
         return prompts

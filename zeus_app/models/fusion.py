@@ -1,4 +1,4 @@
-"""How the sequences' masks become one: pure functions, shared by training and inference."""
+"""Fusion: the masks of the sequences become one. Pure functions for training and inference."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,17 +10,17 @@ Unite = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def unite_max(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """A voxel belongs to the target when any sequence shows it: the paper's union."""
+    """The paper's union: a voxel belongs to the label if any sequence shows it."""
     return probabilities.masked_fill(~present, 0).amax(dim=1)
 
 
 def unite_mean(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """The average over the sequences that are present."""
+    """The mean probability of the sequences that are present."""
     return probabilities.masked_fill(~present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
 
 def unite_vote(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """The share of the present sequences that are for the target at all (p > 0.5)."""
+    """The share of the present sequences with a probability above 0.5."""
     return unite_mean((probabilities > 0.5).to(probabilities.dtype), present)
 
 
@@ -28,33 +28,33 @@ UNIONS: Mapping[str, Unite] = {"max": unite_max, "mean": unite_mean, "vote": uni
 
 
 def unite(logits: torch.Tensor, present: torch.Tensor, *, union: str = "max") -> torch.Tensor:
-    """One probability per label from the logits of every sequence.
+    """Unite the logits of all sequences into one probability per label.
 
     Args:
         logits: (B, M, K, H, W), any floating dtype.
-        present: (B, M) bool; what an absent sequence says is not counted.
+        present: (B, M) bool; absent sequences are ignored.
         union: "max", "mean" or "vote".
 
     Returns:
-        (B, K, H, W) in [0, 1]; 0 where no sequence is present.
+        (B, K, H, W) in [0, 1]; 0 if no sequence is present.
 
     Raises:
         UnknownNameError: no such union.
     """
-    here = present[:, :, None, None, None]
-    return lookup("union", union, UNIONS)(torch.sigmoid(logits), here)
+    mask = present[:, :, None, None, None]
+    return lookup("union", union, UNIONS)(torch.sigmoid(logits), mask)
 
 
 def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> torch.Tensor:
-    """The label of each voxel: its most probable one above the threshold.
+    """The label of each voxel: the most probable one above the threshold.
 
     Args:
         probabilities: (K, ...) in [0, 1].
-        threshold: a label below it does not count.
+        threshold: a label at or below it is not given.
 
     Returns:
-        (...) uint8; 0 is the background, k + 1 the label of channel k. Equal probabilities go to
-        the first label.
+        (...) uint8: 0 for the background, k + 1 for the label of channel k. Of equal probabilities,
+        the first label wins.
     """
     best, channel = probabilities.max(dim=0)
     return torch.where(best > threshold, channel + 1, 0).to(torch.uint8)
@@ -63,9 +63,9 @@ def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> tor
 def fused_logits(
     logits: torch.Tensor, present: torch.Tensor, *, union: str = "max"
 ) -> torch.Tensor:
-    """Logits of the union, for a loss: differentiable, and exact for max and mean.
+    """Logits of the union for a loss: differentiable, and exact for max and mean.
 
-    A vote has no gradient; it is trained as the mean.
+    A vote has no gradient, so the mean replaces it in training.
 
     Args:
         logits: (B, M, K, H, W).
@@ -75,7 +75,7 @@ def fused_logits(
     Returns:
         (B, K, H, W) float32.
     """
-    if union == "max":  # the sigmoid rises, so the largest probability has the largest logit
+    if union == "max":  # the sigmoid is monotonic: the largest logit has the largest probability
         absent = ~present[:, :, None, None, None]
         return logits.float().masked_fill(absent, -1e4).amax(dim=1)
     probabilities = unite(logits.float(), present, union="mean")

@@ -1,9 +1,9 @@
-"""F_pred: SAM's mask decoder, with one output token a label, told apart by its instruction.
+"""F_pred: SAM's mask decoder with one output token per label.
 
-SAM answers one prompt with up to four masks, through four learnt mask tokens that each have a
-hypernetwork of their own. Zeus gives every label the SAME token and hypernetwork and adds the
-label's instruction to the token: K labels cost one pass, K has no limit, and nothing but the text
-says which label a mask is of. The IoU head is not used (section 3.1 of the paper).
+SAM has four learned mask tokens, each with its own hypernetwork, and gives up to four masks per
+prompt. Zeus uses ONE token and ONE hypernetwork for all labels and adds each label's instruction to
+the token. K labels take one pass, K has no limit, and only the text tells the labels apart. The IoU
+head is not used (section 3.1 of the paper).
 """
 
 import copy
@@ -18,10 +18,10 @@ from zeus_app.types import EMBEDDING_CELLS, PICTURE_PX
 
 
 class Upsample2x(nn.Module):
-    """SAM's transposed convolution of kernel and stride 2, as what it is: one matrix a pixel.
+    """Upsamples 2x: SAM's transposed convolution of kernel 2 and stride 2, as a linear layer.
 
-    Every pixel becomes 2x2 pixels on its own. With channels last and children beside their parent,
-    nothing is moved in memory until the masks, which have K channels and not 64.
+    Each pixel becomes 2x2 pixels independently of the others. Channels come last and the four new
+    pixels stay together, so `unshuffle_pixels` reorders only the masks, which have K channels.
 
     Args:
         convolution: pretrained `ConvTranspose2d(channels_in, channels_out, 2, stride=2)`.
@@ -37,17 +37,17 @@ class Upsample2x(nn.Module):
             self.linear.bias.copy_(bias.repeat(4))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, P, in) -> (N, 4P, out): the 2x2 children follow their parent, row by row."""
-        count, parents, _ = pixels.shape
-        children: torch.Tensor = self.linear(pixels)
-        return children.reshape(count, 4 * parents, -1)
+        """(N, P, in) -> (N, 4P, out); the 2x2 pixels of one input pixel follow each other."""
+        batch, count, _ = pixels.shape
+        upsampled: torch.Tensor = self.linear(pixels)
+        return upsampled.reshape(batch, 4 * count, -1)
 
 
-class Upscaling(nn.Module):
-    """SAM's two doublings, 64x64 to 256x256, with channels last.
+class Upsample4x(nn.Module):
+    """Upsamples 4x, from 64x64 to 256x256, with channels last: SAM's `output_upscaling`.
 
     Args:
-        sam_upscaling: pretrained, SAM's `output_upscaling`.
+        sam_upscaling: pretrained.
     """
 
     def __init__(self, sam_upscaling: nn.Sequential) -> None:
@@ -61,13 +61,13 @@ class Upscaling(nn.Module):
             self.norm.bias.copy_(cast(torch.Tensor, norm.bias))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, 64·64, 256) -> (N, 256·256, 32), in the order that `in_rows` undoes."""
+        """(N, 64·64, 256) -> (N, 256·256, 32), in the order that `unshuffle_pixels` undoes."""
         pixels = F.gelu(self.norm(self.first(pixels)))
         return F.gelu(self.second(pixels))
 
 
 def unshuffle_pixels(masks: torch.Tensor) -> torch.Tensor:
-    """(N, 256·256, K), children beside their parents -> (N, K, 256, 256)."""
+    """(N, 256·256, K) in the order of two `Upsample2x` -> (N, K, 256, 256) in rows."""
     count, _, labels = masks.shape
     # (N, y, x, y2, x2, y4, x4, K)
     nested = masks.reshape(count, EMBEDDING_CELLS, EMBEDDING_CELLS, 2, 2, 2, 2, labels)
@@ -79,8 +79,8 @@ class InstructedMaskDecoder(nn.Module):
     """Masks of K labels from one image embedding and K instructions.
 
     Args:
-        sam_decoder: pretrained; its parts are copied, so that several decoders can start from it.
-        sam_prompts: pretrained; gives the positional code and the "no mask" embedding, both frozen.
+        sam_decoder: pretrained. Its parts are copied, so several decoders can start from it.
+        sam_prompts: pretrained. Its positional encoding and "no mask" embedding stay frozen.
     """
 
     image_pe: torch.Tensor
@@ -90,24 +90,24 @@ class InstructedMaskDecoder(nn.Module):
         super().__init__()
         self.transformer = copy.deepcopy(sam_decoder.transformer)
         self.mask_token = nn.Parameter(sam_decoder.mask_tokens.weight[0].detach().clone())
-        self.upscaling = Upscaling(sam_decoder.output_upscaling)
+        self.upscaling = Upsample4x(sam_decoder.output_upscaling)
         self.hypernetwork = copy.deepcopy(sam_decoder.output_hypernetworks_mlps[0])
         self.register_buffer("image_pe", sam_prompts.get_dense_pe().detach().clone())
         no_mask = sam_prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
         self.register_buffer("no_mask", no_mask.clone())
 
     def forward(self, embeddings: torch.Tensor, instructions: torch.Tensor) -> torch.Tensor:
-        """Decode.
+        """Decode one mask per label.
 
         Args:
             embeddings: (N, 256, 64, 64) image embeddings.
-            instructions: (N, K, 256) aligned instructions, one a label.
+            instructions: (N, K, 256) aligned instructions, one per label.
 
         Returns:
             (N, K, 256, 256) logits.
         """
         tokens = self.mask_token + instructions
-        answers, pixels = self.transformer(embeddings + self.no_mask, self.image_pe, tokens)
-        weights = self.hypernetwork(answers)  # (N, K, 32)
+        outputs, pixels = self.transformer(embeddings + self.no_mask, self.image_pe, tokens)
+        weights = self.hypernetwork(outputs)  # (N, K, 32)
         masks: torch.Tensor = self.upscaling(pixels) @ weights.transpose(1, 2)  # (N, 256·256, K)
         return unshuffle_pixels(masks)

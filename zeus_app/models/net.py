@@ -1,4 +1,4 @@
-"""The trainable parts of Zeus, assembled: what the optimiser sees and a checkpoint holds."""
+"""ZeusNet: the trainable parts of Zeus, which the optimiser trains and a checkpoint holds."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -11,13 +11,13 @@ SHARED = "shared"
 
 
 class ZeusNet(nn.Module):
-    """f_vt, f_tt and F_pred of the paper's Table 1, and nothing else.
+    """f_vt, f_tt and F_pred of the paper's Table 1.
 
     Args:
-        projector: f_vt, image feature -> LLM token.
+        projector: f_vt, image feature -> token of the LLM.
         aligner: f_tt, instruction embedding -> sparse prompt.
-        decoders: F_pred; one under "shared" (hybrid fusion), or one a sequence (late fusion).
-        lora: what of the LLM learns, where a profile lets it.
+        decoders: F_pred; one named "shared" (hybrid fusion), or one per sequence (late fusion).
+        lora: the trained part of the LLM, if the profile has one.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class ZeusNet(nn.Module):
         super().__init__()
         self.projector = projector
         self.aligner = aligner
-        # A list, because sequence names may hold dots that module names may not.
+        # A list, because a sequence name may contain a dot and a module name may not.
         self.decoders = nn.ModuleList(decoders.values())
         self.lora = lora
         self._index = {name: index for index, name in enumerate(decoders)}
 
     def decoder_index(self, sequence: str) -> int:
-        """Which decoder reads this sequence."""
+        """The index of the decoder for a sequence."""
         return self._index[SHARED] if SHARED in self._index else self._index[sequence]
 
     def decoder(self, index: int) -> InstructedMaskDecoder:

@@ -1,4 +1,4 @@
-"""f_vt as BLIP-2 has it: queries that look at the image features and become the LLM's tokens."""
+"""f_vt as in BLIP-2: learned queries attend to the image features and become the LLM's tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +8,19 @@ from torch import nn
 
 
 class QFormerProjector(nn.Module):
-    """Table 3's "QFormer": BLIP-2's, from random parameters, trained, then one linear layer.
+    """Table 3's "QFormer": a Q-Former trained from random parameters, then one linear layer.
 
     The Q-Former is transformers' `Blip2QFormerModel` in BERT-base's sizes, with cross-attention to
     the features in every second layer. For MedCLIP and a 7B LLM it has 100,054,528 parameters,
-    twelve times all that the paper's own form of Zeus trains. Two things are unlike transformers'
-    defaults: the queries begin apart (at zero, as transformers has them, all would stay one), and
-    nothing is dropped out, for the same picture must give the same instruction.
+    twelve times as many as the paper trains. It differs from transformers' defaults in two ways.
+    The queries start at random values, because queries that start at zero stay equal. There is no
+    dropout, because the same picture must give the same instruction.
 
     Args:
         vision_dim: length of an image feature.
         llm_dim: the LLM's hidden size.
-        queries: how many image tokens come out.
-        sizes: fields of `Blip2QFormerConfig` that shall differ from BERT-base's.
+        queries: number of image tokens.
+        sizes: fields of `Blip2QFormerConfig` that differ from BERT-base's.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class QFormerProjector(nn.Module):
         sizes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        # Imported here: transformers takes seconds, and only this form needs it.
+        # Imported here because transformers takes seconds and only this projector needs it.
         from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
         config: Any = Blip2QFormerConfig(
@@ -47,8 +47,8 @@ class QFormerProjector(nn.Module):
         self.to_llm = nn.Linear(width, llm_dim)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, T, vision_dim) -> (N, queries, llm_dim); every query sees all T features."""
-        asked = self.queries.expand(len(features), -1, -1)
-        answers = self.qformer(query_embeds=asked, encoder_hidden_states=features)
-        tokens: torch.Tensor = self.to_llm(answers.last_hidden_state)
+        """(N, T, vision_dim) -> (N, queries, llm_dim); every query attends to all T features."""
+        queries = self.queries.expand(len(features), -1, -1)
+        outputs = self.qformer(query_embeds=queries, encoder_hidden_states=features)
+        tokens: torch.Tensor = self.to_llm(outputs.last_hidden_state)
         return tokens

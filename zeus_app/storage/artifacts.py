@@ -17,7 +17,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def derive(folder: Path, make: Callable[[Path], None]) -> Path:
+def make_artifact(folder: Path, make: Callable[[Path], None]) -> Path:
     """Return `folder` with what `make` once wrote into it, making it again when it is not intact.
 
     For what is worked out from weights and slow to work out: it appears whole or not at all, and
@@ -33,7 +33,7 @@ def derive(folder: Path, make: Callable[[Path], None]) -> Path:
     if _is_intact(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep(folder.parent)
+    remove_partial_folders(folder.parent)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as scratch:
         fresh = Path(scratch) / folder.name
         fresh.mkdir()
@@ -54,7 +54,7 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
-def sweep(folder: Path) -> None:
+def remove_partial_folders(folder: Path) -> None:
     """Remove the scratch folders (.partial-*) that killed processes left in `folder`."""
     for path in folder.glob(".partial-*"):
         if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:

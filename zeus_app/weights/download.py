@@ -57,4 +57,4 @@ def put_in_place(
             f"knows: check where it was fetched from, or put the right file at {target} by hand",
         )
     os.replace(arrived, target)
-    records.keep(target, file, sha256)
+    records.record(target, file, sha256)

@@ -8,7 +8,7 @@ from pathlib import Path
 from zeus_app.errors import InputError
 from zeus_app.progress import Report, silent
 from zeus_app.settings.registry import lookup
-from zeus_app.storage.artifacts import sweep
+from zeus_app.storage.artifacts import remove_partial_folders
 from zeus_app.weights.download import Count
 from zeus_app.weights.entries import (
     WEIGHTS,
@@ -53,7 +53,7 @@ def get(name: str, report: Report = silent, *, accept_licence: bool = False) -> 
     if wanted:
         _refuse_what_needs_a_person(weight, wanted, accept_licence=accept_licence)
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        remove_partial_folders(folder)
         _check_disk(weight, wanted)
         started = time.monotonic()
         logger.info("weights %s: fetching into %s from %s", name, folder, weight.describe())

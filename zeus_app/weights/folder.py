@@ -117,7 +117,7 @@ def is_right(weight: Weight, file: WeightFile, *, thorough: bool = False) -> boo
     found = records.hash_of(path, thorough=thorough)
     if expected and found != expected:
         return False
-    records.keep(path, file, found)
+    records.record(path, file, found)
     return True
 
 
@@ -205,7 +205,7 @@ def _state_of_file(weight: Weight, file: WeightFile) -> State:
     records = Records(path.parent)
     expected = records.expected(file)
     big = path.stat().st_size > ALWAYS_HASHED_BYTES
-    found = records.kept_hash(path) if big or not expected else sha256_of(path)
+    found = records.recorded_hash(path) if big or not expected else sha256_of(path)
     if not expected or not found:
         return State.UNHASHED
     if found != expected:

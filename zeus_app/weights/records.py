@@ -38,7 +38,7 @@ class Records:
         record = self._read().get(file.name)
         return file.sha256 or (record.sha256 if record else None)
 
-    def kept_hash(self, path: Path) -> str | None:
+    def recorded_hash(self, path: Path) -> str | None:
         """The hash recorded for this very file (same size, same mtime), without reading it."""
         record = self._read().get(path.name)
         stat = path.stat()
@@ -48,10 +48,10 @@ class Records:
     def hash_of(self, path: Path, *, thorough: bool) -> str:
         """SHA-256 of a file; of one above ALWAYS_HASHED_BYTES the kept one, unless `thorough`."""
         if not thorough and path.stat().st_size > ALWAYS_HASHED_BYTES:
-            return self.kept_hash(path) or sha256_of(path)
+            return self.recorded_hash(path) or sha256_of(path)
         return sha256_of(path)
 
-    def keep(self, path: Path, file: WeightFile, sha256: str) -> None:
+    def record(self, path: Path, file: WeightFile, sha256: str) -> None:
         """Record the hash of a file found right; a small file with a stated hash needs no record.
 
         In a folder that cannot be written nothing is recorded, and the log says so.
@@ -59,7 +59,7 @@ class Records:
         stat = path.stat()
         if file.sha256 and stat.st_size <= ALWAYS_HASHED_BYTES:
             return
-        if self.kept_hash(path) == sha256:
+        if self.recorded_hash(path) == sha256:
             return
         records = {**self._read(), path.name: _Record(sha256, stat.st_size, stat.st_mtime_ns)}
         text = json.dumps({name: asdict(record) for name, record in records.items()}, indent=1)

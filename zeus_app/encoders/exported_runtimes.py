@@ -1,7 +1,7 @@
-"""An encoder outside PyTorch: OpenVINO and ONNX Runtime, from files exported once.
+"""Runtimes outside PyTorch: OpenVINO and ONNX Runtime, from files that are exported once.
 
-The files lie beside the weights in a folder named by the weights' hash and by what wrote them, so
-that other weights, or another version, are exported anew; a damaged export is, too.
+The files are in a folder beside the weights. Its name has the hash of the weights and the version
+of the exporter, so other weights or another version are exported again. So is a damaged export.
 """
 
 import io
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from zeus_app.encoders.runtime import CannotRunError, Stage
-from zeus_app.storage.artifacts import derive
+from zeus_app.storage.artifacts import make_artifact
 from zeus_app.types import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -31,29 +31,30 @@ class OpenVinoRuntime:
     """Stages exported to OpenVINO, compiled for this CPU."""
 
     def __init__(
-        self, stages: Sequence[Stage], example: torch.Tensor, *, keep: Path, bf16: bool = False
+        self, stages: Sequence[Stage], example: torch.Tensor, *, artifacts: Path, bf16: bool = False
     ) -> None:
-        """Read the kept export, or make it, and compile it.
+        """Read the export, or make it, and compile it.
 
         Args:
             stages: the encoder.
             example: one input, batch size 1, float32, for tracing.
-            keep: folder beside which the export is kept; its name must change with the weights.
-            bf16: bfloat16 in the stages that tolerate it.
+            artifacts: path whose name begins the name of the export's folder. It must change with
+                the weights.
+            bf16: run the stages that tolerate it in bfloat16.
 
         Raises:
-            CannotRunError: bfloat16 on a CPU without it.
-            Exception: whatever OpenVINO raises.
+            CannotRunError: the CPU has no bfloat16.
+            Exception: any error of OpenVINO.
         """
         ov = _import_openvino()
         core = ov.Core()
         if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise CannotRunError("this CPU does not multiply in bfloat16")
+            raise CannotRunError("this CPU has no bfloat16")
         precision = "bf16" if bf16 else "f32"
         version = ov.__version__.split("-")[0]
         self.id = f"openvino-{version}-{precision}"
         models = _exported(
-            keep.with_name(f"{keep.name}-ov{version}"),
+            artifacts.with_name(f"{artifacts.name}-ov{version}"),
             [f"{stage.name}.xml" for stage in stages],
             convert=lambda: [_to_openvino(ov, *each) for each in _with_inputs(stages, example)],
             save=lambda model, path: ov.save_model(model, path, compress_to_fp16=False),
@@ -70,10 +71,10 @@ class OpenVinoRuntime:
             )
             for stage, model in zip(stages, models, strict=True)
         ]
-        self(example.numpy())  # what fails only when run should fail here
+        self(example.numpy())  # so that a runtime that fails when it runs fails here
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """(N, ...) float32 -> (N, ...) float32, one at a time: the export has batch size 1."""
+        """(N, ...) float32 -> (N, ...) float32, one by one, because the export has batch size 1."""
         return np.concatenate([self._one(batch[i : i + 1]) for i in range(len(batch))])
 
     def _one(self, value: FloatArray) -> FloatArray:
@@ -85,12 +86,12 @@ class OpenVinoRuntime:
 class OnnxRuntime:
     """Stages exported to ONNX, run by ONNX Runtime on the CPU in float32."""
 
-    def __init__(self, stages: Sequence[Stage], example: torch.Tensor, *, keep: Path) -> None:
-        """Read the kept export, or make it, and open it. Arguments as of `OpenVinoRuntime`.
+    def __init__(self, stages: Sequence[Stage], example: torch.Tensor, *, artifacts: Path) -> None:
+        """Read the export, or make it, and open it. The arguments are those of `OpenVinoRuntime`.
 
         Raises:
             CannotRunError: onnx or onnxruntime is not installed.
-            Exception: whatever they raise.
+            Exception: any error of onnx or onnxruntime.
         """
         try:
             import_module("onnx")  # PyTorch's exporter calls it
@@ -99,7 +100,7 @@ class OnnxRuntime:
             raise CannotRunError(f"{error.name} is not installed") from error
         self.id = f"onnxruntime-{onnxruntime.__version__}-f32"
         models = _exported(
-            keep.with_name(f"{keep.name}-onnx{torch.__version__.split('+')[0]}"),
+            artifacts.with_name(f"{artifacts.name}-onnx{torch.__version__.split('+')[0]}"),
             [f"{stage.name}.onnx" for stage in stages],
             convert=lambda: [_to_onnx(*each) for each in _with_inputs(stages, example)],
             save=lambda model, path: path.write_bytes(model),
@@ -109,10 +110,10 @@ class OnnxRuntime:
             onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
             for model in models
         ]
-        self(example.numpy())  # what fails only when run should fail here
+        self(example.numpy())  # so that a runtime that fails when it runs fails here
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """(N, ...) float32 -> (N, ...) float32, one at a time: the export has batch size 1."""
+        """(N, ...) float32 -> (N, ...) float32, one by one, because the export has batch size 1."""
         return np.concatenate([self._one(batch[i : i + 1]) for i in range(len(batch))])
 
     def _one(self, value: FloatArray) -> FloatArray:
@@ -122,8 +123,8 @@ class OnnxRuntime:
 
 
 def _import_openvino() -> Any:
-    # Importing OpenVINO reports to an analytics server unless this package is missing; a
-    # hospital's machine should not.
+    # OpenVINO reports to an analytics server if it finds this package. A hospital's machine must
+    # not, so the package is hidden.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -138,7 +139,7 @@ def _exported(
     save: Callable[[Any, Path], object],
     read: Callable[[Path], Any],
 ) -> list[Any]:
-    """One model a name: read from the folder where it is whole, else converted and saved there."""
+    """One model per name: read from the folder if it is intact, otherwise converted and saved."""
     models: list[Any] = []
 
     def export(into: Path) -> None:
@@ -149,19 +150,19 @@ def _exported(
         logger.info("exported in %.1f s: %s", time.monotonic() - started, folder)
 
     try:
-        kept = derive(folder, export)
+        made = make_artifact(folder, export)
     except OSError as error:
         if len(models) != len(names):
             raise
-        logger.warning("the export cannot be kept (%s): made anew at every start", error)
+        logger.warning("the export cannot be saved (%s); every start exports again", error)
         return models
-    return models or [read(kept / name) for name in names]
+    return models or [read(made / name) for name in names]
 
 
 def _with_inputs(
     stages: Sequence[Stage], example: torch.Tensor
 ) -> Iterator[tuple[nn.Module, torch.Tensor]]:
-    """Each stage's module with what the stages before it make of the example."""
+    """Each stage's module with its input: the example after the stages before it."""
     for stage in stages:
         yield stage.module, example
         with torch.no_grad():
@@ -172,25 +173,25 @@ def _with_inputs(
 def _to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation of tracing, constants in the trace
-        # Checking the trace would run the module three more times.
+        # A check of the trace would run the module three more times.
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-    # Window attention reads sizes while it is traced, so the batch size is fixed with them.
+    # Window attention reads sizes during the trace, so the trace fixes the batch size too.
     return ov.convert_model(traced, input=[ov.PartialShape(list(example.shape))])
 
 
 def _to_onnx(module: nn.Module, example: torch.Tensor) -> bytes:
-    written = io.BytesIO()
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above
         torch.onnx.export(
             module,
             (example,),
-            written,  # type: ignore[arg-type]  # a stream, as the tracing exporter takes
+            buffer,  # type: ignore[arg-type]  # a stream, as the tracing exporter takes
             dynamo=False,  # the other exporter needs a third package
             input_names=["in"],
             output_names=["out"],
             opset_version=_OPSET,
-            # Else what is in evaluation mode below a module that was never told is set to training.
+            # Otherwise the exporter sets modules in eval mode to training mode.
             training=torch.onnx.TrainingMode.PRESERVE,
         )
-    return written.getvalue()
+    return buffer.getvalue()

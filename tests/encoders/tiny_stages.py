@@ -1,4 +1,4 @@
-"""An encoder of two stages that can be followed by hand: 2 (a + b + c) + 1."""
+"""An encoder of two stages, small enough to compute by hand: 2 (a + b + c) + 1."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""SAMs with random parameters that are worth comparing: no tensor of zeros, no faint signal."""
+"""Tiny SAMs with random parameters: no tensor is zero, and every layer keeps its signal strong."""
 
 import math
 
@@ -43,7 +43,7 @@ def tiny_sam(seed: int = 0, *, input_px: int = 256) -> Sam:
 
 
 def randomise(module: nn.Module, seed: int = 0) -> None:
-    """Draw every parameter anew so that each layer keeps the size of its signal."""
+    """Draw every parameter at random so that each layer keeps the size of its signal."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in module.state_dict().items():

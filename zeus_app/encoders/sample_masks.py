@@ -1,6 +1,6 @@
-"""Pictures with organs of known place, and what SAM's own decoder draws of them.
+"""Sample pictures with organs in known boxes, and the masks that SAM's decoder gives for them.
 
-They tell whether an image encoder run another way still means the same.
+The masks show whether an image encoder in another runtime gives equivalent embeddings.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ BOXES = np.array(
     ],
     np.float32,
 )
-"""Left, top, right and bottom in pixels of the three organs of each phantom."""
+"""Left, top, right and bottom, in pixels, of the three organs of each picture."""
 
 _HEAD = (20, 12, 236, 244)
 _GREYS = np.array([[0.35, 0.85, 0.6, 0.12], [0.35, 0.5, 0.7, 0.2], [0.35, 1.0, 0.2, 0.55]])
-"""Of the head and the organs of each phantom."""
+"""Grey levels of the head and the organs of each picture."""
 
 
-def phantoms() -> FloatArray:
+def sample_pictures() -> FloatArray:
     """Three pictures, (3, 256, 256) float32 in [0, 1]: noisy heads with organs in `BOXES`."""
     rows, columns = np.mgrid[:PICTURE_PX, :PICTURE_PX]
     pictures = np.zeros((len(BOXES), PICTURE_PX, PICTURE_PX))
@@ -44,11 +44,11 @@ def phantoms() -> FloatArray:
 
 
 def masks_in_boxes(sam: Sam, embedding: FloatArray, boxes_xyxy_px: FloatArray) -> BoolArray:
-    """What SAM's own decoder draws in boxes of one picture.
+    """Masks of SAM's own decoder for boxes in one picture.
 
     Args:
-        sam: of the image encoder, on the CPU.
-        embedding: (256, 64, 64) of any number type.
+        sam: the parts that belong to the image encoder, on the CPU.
+        embedding: (256, 64, 64) of any floating dtype.
         boxes_xyxy_px: (K, 4) left, top, right, bottom in pixels of the 256×256 picture.
 
     Returns:
@@ -70,7 +70,7 @@ def masks_in_boxes(sam: Sam, embedding: FloatArray, boxes_xyxy_px: FloatArray) -
     return np.asarray(logits[:, 0].numpy() > 0)
 
 
-def phantom_masks(embeddings: FloatArray, *, load: Callable[[], Sam]) -> BoolArray:
-    """Embeddings of the phantoms, (3, 256, 64, 64) -> (3, 3, 256, 256) masks of their organs."""
-    draw = partial(masks_in_boxes, load())
-    return np.stack([draw(*each) for each in zip(embeddings, BOXES, strict=True)])
+def sample_masks(embeddings: FloatArray, *, load: Callable[[], Sam]) -> BoolArray:
+    """Embeddings of `sample_pictures`, (3, 256, 64, 64) -> masks of organs, (3, 3, 256, 256)."""
+    decode = partial(masks_in_boxes, load())
+    return np.stack([decode(*pair) for pair in zip(embeddings, BOXES, strict=True)])

@@ -1,4 +1,4 @@
-"""Runtimes here are made up: each takes its time on a clock that we wind, and adds its error."""
+"""The choice of a runtime, with fake runtimes that take a set time and add a set error."""
 
 import json
 import logging
@@ -9,41 +9,43 @@ import numpy as np
 import pytest
 import torch
 
-from zeus_app.encoders import choose
-from zeus_app.encoders.choose import Measured, Parts, fastest, make_runtime
+from zeus_app.encoders import fastest_runtime
+from zeus_app.encoders.fastest_runtime import Measurement, RuntimeInputs, fastest, make_runtime
 from zeus_app.encoders.runtime import CannotRunError, Runtime
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.types import BoolArray, FloatArray
 
 
 class Machine:
-    """Builds runtimes that take the given seconds a slice; counts what is built."""
+    """Builds fake runtimes that take the given seconds per slice; records which are built."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock_s = 0.0
         self.built: list[str] = []
-        self.runtimes: dict[str, Callable[[Parts], Runtime]] = {}
-        monkeypatch.setattr(choose.time, "perf_counter", lambda: self.clock_s)
-        monkeypatch.setattr(choose, "RUNTIMES", self.runtimes)
+        self.runtimes: dict[str, Callable[[RuntimeInputs], Runtime]] = {}
+        monkeypatch.setattr(
+            "zeus_app.encoders.fastest_runtime.time.perf_counter", lambda: self.clock_s
+        )
+        monkeypatch.setattr(fastest_runtime, "RUNTIMES", self.runtimes)
 
     def has(
         self, name: str, seconds: float, *, error: float = 0, first_s: tuple[float, ...] = ()
     ) -> None:
-        def build(parts: Parts) -> Runtime:
+        def build(inputs: RuntimeInputs) -> Runtime:
             self.built.append(name)
-            return MadeUp(name, self, list(first_s), seconds, error)
+            return FakeRuntime(name, self, list(first_s), seconds, error)
 
         self.runtimes[name] = build
 
     def lacks(self, name: str, why: Exception) -> None:
-        def build(parts: Parts) -> Runtime:
+        def build(inputs: RuntimeInputs) -> Runtime:
             self.built.append(name)
             raise why
 
         self.runtimes[name] = build
 
 
-class MadeUp:
+class FakeRuntime:
     def __init__(
         self, name: str, machine: Machine, first_s: list[float], seconds: float, error: float
     ) -> None:
@@ -63,44 +65,44 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def bright(embeddings: FloatArray) -> BoolArray:
-    """(3, 256, 256) -> (3, 1, 256, 256): the mask is what is bright."""
+    """(3, 256, 256) -> (3, 1, 256, 256): the mask is every bright pixel."""
     return embeddings[:, None] > 0.55
 
 
 def chosen(folder: Path, name: str = "auto", weights: str = "net-0123") -> str:
-    parts = Parts([], torch.zeros(1), torch.device("cpu"), folder / weights)
-    return make_runtime(parts, name=name, masks=bright).id  # type: ignore[arg-type]
+    inputs = RuntimeInputs([], torch.zeros(1), torch.device("cpu"), folder / weights)
+    return make_runtime(inputs, name=name, masks=bright).id  # type: ignore[arg-type]
 
 
-def memory(folder: Path) -> Path:
+def saved_choice(folder: Path) -> Path:
     (path,) = folder.glob("net-0123-runtime-*.json")
     return path
 
 
-def test_the_fastest_runs(machine: Machine, tmp_path: Path) -> None:
+def test_the_fastest_runtime_is_chosen(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino", 1.0)
     machine.has("openvino-bf16", 0.5)
     machine.has("onnx", 0.8)
     assert chosen(tmp_path) == "openvino-bf16"
 
 
-def test_a_faster_one_that_draws_other_masks_does_not(machine: Machine, tmp_path: Path) -> None:
+def test_a_faster_runtime_with_other_masks_is_not_chosen(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino", 1.0)
     machine.has("openvino-bf16", 0.5, error=0.2)
     assert chosen(tmp_path) == "openvino"
 
 
-def test_a_small_error_that_leaves_the_masks_is_no_matter(machine: Machine, tmp_path: Path) -> None:
+def test_a_small_error_that_leaves_the_masks_is_accepted(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino-bf16", 0.5, error=1e-4)
     assert chosen(tmp_path) == "openvino-bf16"
 
 
-def test_one_mask_in_a_hundred_may_not_be_lost() -> None:
-    just, short = Measured("a", 1.0, 0, 0.99), Measured("b", 0.5, 0, 0.9899)
-    assert fastest([Measured("torch", 2.0), just, short]) == "a"
+def test_masks_must_agree_to_99_percent() -> None:
+    just, short = Measurement("a", 1.0, 0, 0.99), Measurement("b", 0.5, 0, 0.9899)
+    assert fastest([Measurement("torch", 2.0), just, short]) == "a"
 
 
-def test_what_cannot_run_is_passed_over_and_the_reason_told(
+def test_a_runtime_that_cannot_run_is_skipped_and_the_reason_logged(
     machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.lacks("onnx", CannotRunError("onnxruntime is not installed"))
@@ -125,7 +127,7 @@ def test_runs_that_other_work_slowed_do_not_count(machine: Machine, tmp_path: Pa
     assert chosen(tmp_path) == "openvino-bf16"
 
 
-def test_a_slow_encoder_sees_each_phantom_once_after_the_warm_up(
+def test_a_slow_encoder_sees_each_picture_once_after_the_warm_up(
     machine: Machine, tmp_path: Path
 ) -> None:
     machine.has("torch", 30.0)
@@ -140,21 +142,21 @@ def test_a_small_encoder_runs_in_eager_pytorch_unmeasured(machine: Machine, tmp_
     assert "openvino" not in machine.built
 
 
-# --- the memory ---
+# --- the saved choice ---
 
 
-def test_the_choice_is_remembered_with_what_was_measured(machine: Machine, tmp_path: Path) -> None:
+def test_the_choice_is_saved_with_the_measurements(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino", 1.0)
     chosen(tmp_path)
-    known = json.loads(memory(tmp_path).read_text())
-    assert known["chosen"] == "openvino"
-    assert [(one["name"], one["seconds"]) for one in known["measured"]] == [
+    record = json.loads(saved_choice(tmp_path).read_text())
+    assert record["chosen"] == "openvino"
+    assert [(entry["name"], entry["seconds"]) for entry in record["measured"]] == [
         ("torch", 2.0),
         ("openvino", 1.0),
     ]
 
 
-def test_a_remembered_choice_is_not_measured_again(machine: Machine, tmp_path: Path) -> None:
+def test_a_saved_choice_is_not_measured_again(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino", 1.0)
     chosen(tmp_path)
     machine.built.clear()
@@ -162,22 +164,22 @@ def test_a_remembered_choice_is_not_measured_again(machine: Machine, tmp_path: P
     assert machine.built == ["openvino"]
 
 
-def test_other_weights_are_measured_anew(machine: Machine, tmp_path: Path) -> None:
+def test_other_weights_are_measured_again(machine: Machine, tmp_path: Path) -> None:
     chosen(tmp_path)
     machine.has("openvino", 1.0)
     assert chosen(tmp_path, weights="net-4567") == "openvino"
 
 
-def test_other_software_is_measured_anew(
+def test_other_software_is_measured_again(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen(tmp_path)
     machine.has("openvino", 1.0)
-    monkeypatch.setattr(choose, "version", lambda package: "next")
+    monkeypatch.setattr(fastest_runtime, "version", lambda package: "next")
     assert chosen(tmp_path) == "openvino"
 
 
-def test_a_process_with_fewer_threads_chooses_alike(machine: Machine, tmp_path: Path) -> None:
+def test_a_process_with_fewer_threads_chooses_the_same(machine: Machine, tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     chosen(tmp_path)
     machine.built.clear()
@@ -187,33 +189,33 @@ def test_a_process_with_fewer_threads_chooses_alike(machine: Machine, tmp_path: 
     finally:
         torch.set_num_threads(threads)
     assert machine.built == ["torch"]
-    assert memory(tmp_path)
+    assert saved_choice(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"chosen": "tpu"}'])
-def test_a_memory_that_makes_no_sense_is_replaced(
+def test_an_invalid_saved_choice_is_replaced(
     machine: Machine, tmp_path: Path, content: str
 ) -> None:
     machine.has("openvino", 1.0)
     chosen(tmp_path)
-    memory(tmp_path).write_text(content)
+    saved_choice(tmp_path).write_text(content)
     assert chosen(tmp_path) == "openvino"
-    assert json.loads(memory(tmp_path).read_text())["chosen"] == "openvino"
+    assert json.loads(saved_choice(tmp_path).read_text())["chosen"] == "openvino"
 
 
-def test_where_nothing_may_be_written_it_is_measured_at_every_start(
+def test_in_a_read_only_folder_every_start_measures(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(choose, "write_text_atomically", forbidden)
+    monkeypatch.setattr(fastest_runtime, "write_text_atomically", forbidden)
     machine.has("openvino", 1.0)
     assert chosen(tmp_path) == chosen(tmp_path) == "openvino"
     assert machine.built.count("torch") == 2
 
 
-def test_a_remembered_choice_that_fails_gives_way_to_eager_pytorch(
+def test_eager_pytorch_replaces_a_saved_choice_that_fails(
     machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.has("openvino", 1.0)
@@ -226,13 +228,13 @@ def test_a_remembered_choice_that_fails_gives_way_to_eager_pytorch(
 # --- a setting ---
 
 
-def test_a_runtime_asked_for_by_name_is_not_measured(machine: Machine, tmp_path: Path) -> None:
+def test_a_named_runtime_is_not_measured(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino", 1.0)
     assert chosen(tmp_path, "openvino") == "openvino"
     assert machine.built == ["openvino"]
 
 
-def test_a_runtime_asked_for_that_cannot_run_is_refused(machine: Machine, tmp_path: Path) -> None:
+def test_a_named_runtime_that_cannot_run_is_refused(machine: Machine, tmp_path: Path) -> None:
     machine.lacks("onnx", CannotRunError("onnxruntime is not installed"))
     with pytest.raises(InputError, match="encoder_runtime onnx: onnxruntime is not installed"):
         chosen(tmp_path, "onnx")
@@ -250,14 +252,14 @@ def test_the_setting_knows_every_runtime() -> None:
 
     from zeus_app.settings.config import EncoderRuntime
 
-    assert set(get_args(EncoderRuntime)) == {"auto", *choose.RUNTIMES}
+    assert set(get_args(EncoderRuntime)) == {"auto", *fastest_runtime.RUNTIMES}
 
 
 @pytest.mark.gpu
 def test_a_gpu_gets_pytorch_in_bfloat16(tmp_path: Path) -> None:
-    from tests.encoders.made_stages import BATCH, EXAMPLE, EXPECTED, stages
+    from tests.encoders.tiny_stages import BATCH, EXAMPLE, EXPECTED, stages
 
-    parts = Parts(stages(), EXAMPLE, torch.device("cuda"), tmp_path / "net")
-    run = make_runtime(parts, name="auto", masks=bright)
+    inputs = RuntimeInputs(stages(), EXAMPLE, torch.device("cuda"), tmp_path / "net")
+    run = make_runtime(inputs, name="auto", masks=bright)
     assert run.id == "torch-cuda-bf16"
     np.testing.assert_array_equal(run(BATCH), EXPECTED)
