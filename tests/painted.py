@@ -57,7 +57,8 @@ def in_order(on: Grid, codes: str) -> Grid:
 def centres_mm(on: Grid) -> npt.NDArray[np.float64]:
     """(X, Y, Z, 3) RAS mm of every voxel's centre."""
     indices = np.stack(np.meshgrid(*map(np.arange, on.shape), indexing="ij"), axis=-1)
-    return apply_affine(on.affine_ras, indices)
+    centres: npt.NDArray[np.float64] = apply_affine(on.affine_ras, indices)
+    return centres
 
 
 def inside(on: Grid, shape: Sequence[Box], *, grown_mm: Sequence[float] = (0, 0, 0)) -> BoolArray:

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from zeus_app.types import MACHINE_MADE, Grid, Instruction, Segmentation, Volume
+from zeus_app.types import MACHINE_MADE, Affine, Grid, Instruction, Segmentation, Volume
 
 IDENTITY = np.eye(4)
 
 
-def scaled(*spacing_mm: float) -> np.ndarray:
+def scaled(*spacing_mm: float) -> Affine:
     return np.diag([*spacing_mm, 1.0])
 
 
-def shifted(mm: float) -> np.ndarray:
+def shifted(mm: float) -> Affine:
     affine = np.eye(4)
     affine[0, 3] = mm
     return affine

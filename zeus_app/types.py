@@ -78,7 +78,7 @@ class Volume:
         affine_ras: (4, 4) float64, voxel index -> RAS mm.
     """
 
-    array: npt.NDArray[np.generic]
+    array: npt.NDArray[np.number[Any]]
     affine_ras: Affine
 
     @property

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ def test_an_oblique_series_lies_where_its_headers_say(tmp_path: Path) -> None:
     affine = source(folder).load().affine_ras
     # Columns are 1.5 mm apart along x, rows 2 mm along (0, 0.8, -0.6), slices 5 mm along the
     # normal; LPS -> RAS turns the signs of x and y.
-    by_hand = [[-1.5, 0, 0, -10], [0, -1.6, -3, -20], [0, -1.2, 4, -30], [0, 0, 0, 1]]
+    by_hand: list[list[float]] = [
+        [-1.5, 0, 0, -10], [0, -1.6, -3, -20], [0, -1.2, 4, -30], [0, 0, 0, 1]
+    ]  # fmt: skip
     np.testing.assert_allclose(affine, by_hand, atol=1e-5)
 
 
@@ -69,13 +72,13 @@ def test_a_single_slice_is_as_thick_as_its_header_says(tmp_path: Path) -> None:
 def test_a_missing_slice_is_refused(tmp_path: Path) -> None:
     positions = [(0, 0, 0), (0, 0, 3), (0, 0, 9), (0, 0, 12)]
     folder = dicom_series(tmp_path, "t2", positions=positions)
-    with pytest.raises(InputError, match=r"gap of 6.00 mm .* a slice is missing"):
+    with pytest.raises(InputError, match=r"are 6.00 mm apart.* a slice is missing"):
         source(folder).load()
 
 
 def test_two_images_at_one_place_are_refused(tmp_path: Path) -> None:
     folder = dicom_series(tmp_path, "dwi", b_values=(0, 800))
-    with pytest.raises(InputError, match="6 images at 3 places"):
+    with pytest.raises(InputError, match="6 images at 3 positions"):
         source(folder).load()
 
 
@@ -99,7 +102,7 @@ def test_a_truncated_dicom_file_is_refused(tmp_path: Path) -> None:
         source(folder).load()
 
 
-def prostate_examination(folder: Path, **elements: str) -> None:
+def prostate_examination(folder: Path, **elements: Any) -> None:
     dicom_series(folder / "3", "t2_tse_sag", orientation=SAGITTAL,
                  positions=[(0, 0, 0), (3, 0, 0)], **elements)  # fmt: skip
     dicom_series(folder / "4", "t2_tse_tra", **elements)

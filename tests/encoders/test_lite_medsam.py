@@ -20,7 +20,7 @@ RADIUS_PX = 45
 
 def disc() -> BoolArray:
     rows, columns = np.mgrid[:256, :256]
-    inside: BoolArray = (columns - CENTRE_XY[0]) ** 2 + (rows - CENTRE_XY[1]) ** 2 < RADIUS_PX**2)
+    inside: BoolArray = (columns - CENTRE_XY[0]) ** 2 + (rows - CENTRE_XY[1]) ** 2 < RADIUS_PX**2
     return inside
 
 

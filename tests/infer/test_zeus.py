@@ -61,7 +61,8 @@ def to_sitk(volume: Volume) -> sitk.Image:
 def by_simpleitk(label: Volume, on: Grid) -> npt.NDArray[np.generic]:
     reference = to_sitk(Volume(np.zeros(on.shape, np.uint8), on.affine_ras))
     moved = sitk.Resample(to_sitk(label), reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    return sitk.GetArrayFromImage(moved).transpose(2, 1, 0)
+    array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(moved).transpose(2, 1, 0)
+    return array
 
 
 def by_nibabel(label: Volume, on: Grid) -> npt.NDArray[np.generic]:

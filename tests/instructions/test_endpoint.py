@@ -22,7 +22,8 @@ class LlmServer(HTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.status, self.headers, self.body = 200, {}, answer("A bright mass.")
+        self.status, self.body = 200, answer("A bright mass.")
+        self.headers: dict[str, str] = {}
         self.paths: list[str] = []
         self.sent: list[Any] = []
 
@@ -60,7 +61,7 @@ def server() -> Iterator[LlmServer]:
 
 
 def test_words_alone_are_sent_exactly_so(server: LlmServer) -> None:
-    ChatEndpoint(server.url, "vicuna").write(PICTURES, ["Where?"], max_tokens=9)
+    ChatEndpoint(server.url, "vicuna").generate(PICTURES, ["Where?"], max_tokens=9)
     assert server.paths == ["/v1/chat/completions"]
     assert server.sent == [
         {
@@ -81,7 +82,7 @@ def test_words_alone_are_sent_exactly_so(server: LlmServer) -> None:
 
 
 def test_the_slice_is_sent_as_a_png_before_the_question(server: LlmServer) -> None:
-    ChatEndpoint(server.url, "medgemma", send_pictures=True).write(
+    ChatEndpoint(server.url, "medgemma", send_pictures=True).generate(
         PICTURES, ["Where?", "What?"], max_tokens=9
     )
     image, text = server.sent[1]["messages"][1]["content"]
@@ -96,31 +97,31 @@ def test_the_slice_is_sent_as_a_png_before_the_question(server: LlmServer) -> No
 def test_texts_come_back_stripped_and_in_order(server: LlmServer) -> None:
     server.body = answer(" A bright mass.\n")
     endpoint = ChatEndpoint(server.url, "vicuna")
-    assert endpoint.write(None, ["Where?", "What?"], max_tokens=9) == ["A bright mass."] * 2
+    assert endpoint.generate(None, ["Where?", "What?"], max_tokens=9) == ["A bright mass."] * 2
 
 
 def test_thoughts_are_removed(server: LlmServer) -> None:
     server.body = answer("<think>Hm.</think>\n\nA bright mass.")
-    assert ChatEndpoint(server.url, "r1").write(None, ["Where?"], max_tokens=9) == [
+    assert ChatEndpoint(server.url, "r1").generate(None, ["Where?"], max_tokens=9) == [
         "A bright mass."
     ]
 
 
 def test_a_slash_at_the_addresss_end_does_no_harm(server: LlmServer) -> None:
-    ChatEndpoint(server.url + "/", "vicuna").write(None, ["Where?"], max_tokens=9)
+    ChatEndpoint(server.url + "/", "vicuna").generate(None, ["Where?"], max_tokens=9)
     assert server.paths == ["/v1/chat/completions"]
 
 
 def test_a_refusal_is_shown(server: LlmServer) -> None:
     server.status, server.body = 404, '{"error": "model vicuna does not exist"}'
     with pytest.raises(InputError, match=r"answered 404: (.|\n)*model vicuna does not exist"):
-        ChatEndpoint(server.url, "vicuna").write(None, ["Where?"], max_tokens=9)
+        ChatEndpoint(server.url, "vicuna").generate(None, ["Where?"], max_tokens=9)
 
 
 def test_a_redirection_is_not_followed(server: LlmServer) -> None:
     server.status, server.headers = 307, {"Location": "/elsewhere"}
     with pytest.raises(InputError, match="answered 307"):
-        ChatEndpoint(server.url, "vicuna").write(None, ["Where?"], max_tokens=9)
+        ChatEndpoint(server.url, "vicuna").generate(None, ["Where?"], max_tokens=9)
     assert server.paths == ["/v1/chat/completions"]
 
 
@@ -128,7 +129,7 @@ def test_a_redirection_is_not_followed(server: LlmServer) -> None:
 def test_an_answer_that_is_no_chat_completion_is_refused(server: LlmServer, body: str) -> None:
     server.body = body
     with pytest.raises(InputError, match="choices"):
-        ChatEndpoint(server.url, "vicuna").write(None, ["Where?"], max_tokens=9)
+        ChatEndpoint(server.url, "vicuna").generate(None, ["Where?"], max_tokens=9)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
@@ -136,14 +137,14 @@ def test_a_server_that_is_not_there_is_named() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(InputError, match=r"does not answer(.|\n)*start the server"):
-        ChatEndpoint(url, "vicuna").write(None, ["Where?"], max_tokens=9)
+        ChatEndpoint(url, "vicuna").generate(None, ["Where?"], max_tokens=9)
 
 
 def test_a_server_that_is_too_slow_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         with pytest.raises(InputError, match=r"an answer within 0\.1 s"):
-            ChatEndpoint(url, "vicuna", timeout_s=0.1).write(None, ["Where?"], max_tokens=9)
+            ChatEndpoint(url, "vicuna", timeout_s=0.1).generate(None, ["Where?"], max_tokens=9)
 
 
 def test_a_proxy_of_the_environment_sees_nothing(
@@ -152,7 +153,7 @@ def test_a_proxy_of_the_environment_sees_nothing(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    ChatEndpoint(server.url, "vicuna").write(None, ["Where?"], max_tokens=9)
+    ChatEndpoint(server.url, "vicuna").generate(None, ["Where?"], max_tokens=9)
     assert len(server.sent) == 1
 
 
@@ -165,7 +166,7 @@ def test_an_address_of_another_kind_is_refused(url: str) -> None:
 def test_pictures_that_are_to_be_sent_must_be_one_a_prompt() -> None:
     endpoint = ChatEndpoint("http://127.0.0.1:9/v1", "medgemma", send_pictures=True)
     with pytest.raises(InputError, match="2 pictures, and 1 prompts"):
-        endpoint.write(PICTURES, ["Where?"], max_tokens=9)
+        endpoint.generate(PICTURES, ["Where?"], max_tokens=9)
 
 
 def test_its_id_names_the_model_and_what_is_sent_but_not_the_address() -> None:

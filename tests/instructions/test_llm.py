@@ -55,16 +55,16 @@ def test_without_an_image_it_writes_what_transformers_generates(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8
     )
     expected = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
-    assert llm.write(None, [SHORT], max_tokens=8) == [expected]
+    assert llm.generate(None, [SHORT], max_tokens=8) == [expected]
 
 
 def test_a_batch_writes_what_its_prompts_get_one_by_one(llm: FrozenLlm) -> None:
     tokens = image_tokens(2, llm.hidden)
     alone = [
-        llm.write(tokens[i : i + 1], [prompt], max_tokens=8)[0]
+        llm.generate(tokens[i : i + 1], [prompt], max_tokens=8)[0]
         for i, prompt in enumerate([LONG, SHORT])
     ]
-    assert llm.write(tokens, [LONG, SHORT], max_tokens=8) == alone
+    assert llm.generate(tokens, [LONG, SHORT], max_tokens=8) == alone
 
 
 def test_it_can_be_stopped_between_two_tokens(llm: FrozenLlm) -> None:
@@ -76,7 +76,7 @@ def test_it_can_be_stopped_between_two_tokens(llm: FrozenLlm) -> None:
             raise CancelledError("enough")
 
     with pytest.raises(CancelledError):
-        llm.write(None, [SHORT], max_tokens=8, pause=pause)
+        llm.generate(None, [SHORT], max_tokens=8, pause=pause)
     assert len(called) == 3
 
 
@@ -99,7 +99,7 @@ def test_the_hidden_state_is_that_of_the_last_prompt_token(
 
 def test_gradients_reach_the_image_tokens_of_every_row(llm: FrozenLlm) -> None:
     tokens = image_tokens(2, llm.hidden).requires_grad_()
-    llm.last_hidden(tokens, [SHORT, LONG]).square().sum().backward()
+    torch.autograd.backward(llm.last_hidden(tokens, [SHORT, LONG]).square().sum())
     assert tokens.grad is not None
     assert bool(torch.isfinite(tokens.grad).all())
     assert bool((tokens.grad.abs().sum(dim=(1, 2)) > 0).all())
@@ -116,12 +116,12 @@ def test_another_image_gives_another_hidden_state(llm: FrozenLlm) -> None:
 
 
 def test_no_prompts_give_no_texts(llm: FrozenLlm) -> None:
-    assert llm.write(None, [], max_tokens=8) == []
+    assert llm.generate(None, [], max_tokens=8) == []
 
 
 def test_fewer_image_tokens_than_prompts_are_refused(llm: FrozenLlm) -> None:
     with pytest.raises(InputError, match="one set of image tokens for each prompt"):
-        llm.write(image_tokens(1, llm.hidden), [SHORT, LONG], max_tokens=8)
+        llm.generate(image_tokens(1, llm.hidden), [SHORT, LONG], max_tokens=8)
 
 
 def test_importing_it_does_not_import_transformers() -> None:

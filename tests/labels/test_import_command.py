@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.server.conftest import affine, lesion_file, make_study, save
@@ -31,7 +32,7 @@ class Import:
         self.history.save("alpha", "final", Volume(array, affine()), {})
 
     @property
-    def final(self) -> np.ndarray:
+    def final(self) -> npt.NDArray[np.generic]:
         newest = self.history.newest("alpha", "final")
         assert newest is not None
         return read_label(newest.path).array

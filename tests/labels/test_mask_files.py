@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.studies.made import dicom_series, nifti, ramp, study
@@ -18,7 +20,7 @@ MS = load_target("ms_lesion")
 
 
 def mask(path: Path, *values: float, dtype: type = np.uint8) -> Path:
-    array = np.zeros((4, 4, 3), dtype)
+    array: npt.NDArray[Any] = np.zeros((4, 4, 3), dtype)
     array.flat[: len(values)] = values
     return nifti(path, array)
 

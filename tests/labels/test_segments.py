@@ -12,6 +12,7 @@ from tests.server.conftest import SHAPE, affine, head, save
 from zeus_app.errors import InputError
 from zeus_app.server.context import open_context
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.types import LabelArray
 
 OWN = """
 name: own
@@ -30,19 +31,20 @@ def store(tmp_path: Path) -> StudyDatastore:
     return open_context(str(tmp_path / "studies"), conf).datastore
 
 
-def drawn(*values: int) -> np.ndarray:
+def drawn(*values: int) -> LabelArray:
     """A label map with one voxel of each value, along its first axis."""
     label = np.zeros(SHAPE, np.uint8)
     label[: len(values), 0, 0] = values
     return label
 
 
-def kept(store: StudyDatastore, folder: Path, label: np.ndarray, info: Any) -> list[int]:
+def kept(store: StudyDatastore, folder: Path, label: LabelArray, info: Any) -> list[int]:
     """What a label's voxels become, in the order of `drawn`."""
     path = save(folder / "l.nii.gz", label, affine())
     store.save_label("anna", str(path), "final", {"label_info": info})
-    line: np.ndarray = np.asarray(nib.load(store.get_label_uri("anna", "final")).dataobj)[:, 0, 0]
-    return line[: np.count_nonzero(label[:, 0, 0])].tolist()
+    image = nib.load(store.get_label_uri("anna", "final"))
+    values: list[int] = np.asarray(image.dataobj)[:, 0, 0].tolist()
+    return values[: np.count_nonzero(label[:, 0, 0])]
 
 
 def segments(*names: str) -> list[dict[str, object]]:

@@ -11,7 +11,8 @@ way there and back is exact for every voxel where a picture has 1 or at least 2 
 Elsewhere a corner may be cut, and a test states its bound and why it holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.painted import STORAGE_ORDERS, Box, centres_mm, grid, in_order, insid
 from zeus_app.errors import CancelledError
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch
+from zeus_app.protocols import ABSENT, Batch, Prepared
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.opened import OpenedStudy, open_study
@@ -87,14 +88,15 @@ class BrightIsObject:
     """A model that marks whatever lies in the upper half of a picture's range."""
 
     branches = TARGET.sequence_names
+    reads_text = True
 
     def __init__(self) -> None:
         self.trainable: nn.Module = nn.Identity()
-        self.tower_ids: dict[str, str] = {}
+        self.tower_ids: Mapping[str, str] = {}
         self.seen: SliceStack
         self.prepared: list[tuple[BoolArray, Guidance]] = []
 
-    def bytes_to_keep(self, pictures: int) -> int:
+    def cache_bytes(self, pictures: int) -> int:
         return pictures
 
     def prepare(
@@ -103,6 +105,12 @@ class BrightIsObject:
         self.seen = stack
         self.prepared.append((stack.tissue, guidance))
         return Pictures(stack)
+
+    def pin_embeddings(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def calibrate(self, studies: Sequence[Prepared]) -> None:
+        pass
 
     def logits(self, batch: Batch) -> torch.Tensor:
         logits = torch.where(batch["pixels"] > 0.5, SURE, -SURE)
@@ -118,7 +126,7 @@ def segmenter(target: Target = TARGET, model: BrightIsObject | None = None) -> S
         model=model or BrightIsObject(),
         checkpoints=Checkpoints(nowhere),
         split_path=nowhere / "splits.json",
-        keep_folder=nowhere,
+        cache_folder=nowhere,
         device=torch.device("cpu"),
     )
 
@@ -131,11 +139,11 @@ def opened(**volumes: Volume) -> OpenedStudy:
     return open_study(Study("painted", volumes), TARGET)
 
 
-def pictures_of(**volumes: Volume) -> npt.NDArray[np.floating]:
+def pictures_of(**volumes: Volume) -> npt.NDArray[np.float32]:
     """(M, S, 256, 256), what the model is shown."""
-    whole = segmenter()
-    whole.segment(opened(**volumes))
-    return whole.model.seen.pixels
+    model = BrightIsObject()
+    segmenter(model=model).segment(opened(**volumes))
+    return model.seen.pixels.astype(np.float32)
 
 
 def stairs(on: Grid) -> Volume:
@@ -155,7 +163,8 @@ def assert_mask(mask: Volume, on: Grid, expected: BoolArray) -> None:
 
 
 def centroid_mm(mask: BoolArray, on: Grid) -> npt.NDArray[np.float64]:
-    return centres_mm(on)[mask].mean(axis=0)
+    centre: npt.NDArray[np.float64] = centres_mm(on)[mask].mean(axis=0)
+    return centre
 
 
 UPRIGHT = grid((64, 40, 7), (1, 1, 3))  # 4 pixels a voxel, padded in front and behind
@@ -172,13 +181,13 @@ def test_each_sequences_mask_and_the_union_are_exact_in_every_storage_order(code
 
 
 @pytest.fixture(scope="module")
-def upright_pictures() -> npt.NDArray[np.floating]:
+def upright_pictures() -> npt.NDArray[np.float32]:
     return pictures_of(T2=stairs(UPRIGHT), ADC=bar(UPRIGHT))
 
 
 @pytest.mark.parametrize("codes", STORAGE_ORDERS)
 def test_the_model_is_shown_the_same_pictures_in_every_storage_order(
-    codes: str, upright_pictures: npt.NDArray[np.floating]
+    codes: str, upright_pictures: npt.NDArray[np.float32]
 ) -> None:
     on = in_order(UPRIGHT, codes)
     shown = pictures_of(T2=stairs(on), ADC=bar(on))
@@ -186,7 +195,7 @@ def test_the_model_is_shown_the_same_pictures_in_every_storage_order(
 
 
 def test_the_pictures_show_the_patient_from_below_with_the_front_at_the_top(
-    upright_pictures: npt.NDArray[np.floating],
+    upright_pictures: npt.NDArray[np.float32],
 ) -> None:
     middle = upright_pictures[:, 3] > 0.5  # z = 0 mm; pixel (0, 0) is 32 mm right, 32 mm in front
     for shape, picture in zip((STAIRS, BAR), middle, strict=True):
@@ -293,9 +302,9 @@ def test_a_coarser_sequences_object_appears_at_its_place_on_the_reference(
     # Linear look-up mixes the ADC voxels around a point, each less than one voxel away, and the way
     # through pictures of 2 pixels a voxel one T2 voxel in plane. Where all of those lie inside
     # (or outside), so must the mask; between them its corners are round.
-    reach = np.abs(adc.affine_ras[:3, :3]).sum(axis=1) + [0.5, 0.5, 0]
-    assert not (inside(T2_FINE, HOOK, grown_mm=-reach) & ~mask).any()
-    assert not (mask & ~inside(T2_FINE, HOOK, grown_mm=reach)).any()
+    reach = np.abs(adc.affine_ras[:3, :3]).sum(axis=1) + np.array([0.5, 0.5, 0])
+    assert not (inside(T2_FINE, HOOK, grown_mm=(-reach).tolist()) & ~mask).any()
+    assert not (mask & ~inside(T2_FINE, HOOK, grown_mm=reach.tolist())).any()
     # A shift would move it as a whole, half an ADC voxel being 1 mm in plane and 2 mm across. The
     # bound is half a T2 voxel: T2 slices see the upper face of a turned object only so well.
     shift = centroid_mm(mask, T2_FINE) - centroid_mm(inside(T2_FINE, HOOK), T2_FINE)
@@ -315,8 +324,8 @@ def test_where_pixels_and_voxels_do_not_match_only_edges_are_blurred(
     on = grid((edge, edge - 60, 3), (mm, mm, 4))
     mask = segmented(T2=stairs(on)).label_map.array == VALUE
     reach = np.array([reach_voxels * mm, reach_voxels * mm, 0])
-    assert not (inside(on, STAIRS, grown_mm=-reach) & ~mask).any()
-    assert not (mask & ~inside(on, STAIRS, grown_mm=reach)).any()
+    assert not (inside(on, STAIRS, grown_mm=(-reach).tolist()) & ~mask).any()
+    assert not (mask & ~inside(on, STAIRS, grown_mm=reach.tolist())).any()
     # A shift would move it as a whole; the usual mistake is half a pixel, edge / 512 voxels. Some
     # faces come back half a voxel off, but not all towards one side: half of that is the bound.
     shift = centroid_mm(mask, on) - centroid_mm(inside(on, STAIRS), on)
@@ -350,11 +359,11 @@ def pictures(volumes: dict[str, Volume]) -> SliceStack:
     return opened(**volumes).stack
 
 
-def slices_prepared(wanted: Sequence[Sequence[int]]) -> list[int]:
-    """Which slice each call of the model was shown; `wanted` changes from call to call."""
-    ahead, whole = iter(wanted), segmenter()
-    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}), wanted=lambda: next(ahead))
-    shown = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in whole.model.prepared]
+def slices_prepared(first: Sequence[Sequence[int]]) -> list[int]:
+    """The slice of each call of the model; `first` has one answer for each call."""
+    calls, model = iter(first), BrightIsObject()
+    segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}), first=lambda: next(calls))
+    shown = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in model.prepared]
     return [int(s) for (s,) in shown]
 
 
@@ -362,26 +371,26 @@ def test_a_study_is_prepared_slice_by_slice() -> None:
     assert slices_prepared([()] * 4) == [0, 1, 2, 3]
 
 
-def test_slices_that_are_wanted_are_prepared_first_even_if_that_is_known_later() -> None:
+def test_slices_that_are_asked_for_are_prepared_first_even_if_that_is_known_later() -> None:
     assert slices_prepared([(), (3, 2), (3, 2), (3, 2)]) == [0, 3, 2, 1]
 
 
-def test_wanting_a_slice_that_does_not_exist_changes_nothing() -> None:
+def test_asking_for_a_slice_that_does_not_exist_changes_nothing() -> None:
     assert slices_prepared([(9, 0)] * 4) == [0, 1, 2, 3]
 
 
 def test_a_slice_is_prepared_picture_by_picture_so_that_a_click_waits_for_one() -> None:
-    whole = segmenter()
+    model = BrightIsObject()
     volume = stairs(FOUR_SLICES)
-    whole.prepare(pictures(dict.fromkeys(TARGET.sequence_names, volume)))
-    shown = [np.argwhere(tissue).tolist() for tissue, _ in whole.model.prepared]
+    segmenter(model=model).prepare(pictures(dict.fromkeys(TARGET.sequence_names, volume)))
+    shown = [np.argwhere(tissue).tolist() for tissue, _ in model.prepared]
     assert shown == [[[m, s]] for s in range(4) for m in range(2)]
 
 
 def test_preparing_writes_no_text() -> None:
-    whole = segmenter()
-    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}))
-    assert {guidance.scope for _, guidance in whole.model.prepared} == {"none"}
+    model = BrightIsObject()
+    segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}))
+    assert {guidance.scope for _, guidance in model.prepared} == {"none"}
 
 
 def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
@@ -392,15 +401,15 @@ def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
         if done == 2:
             raise CancelledError("enough")
 
-    whole = segmenter()
+    model = BrightIsObject()
     with pytest.raises(CancelledError):
-        whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}), report=report)
+        segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}), report=report)
     assert told == [("encoding", 0, 4), ("encoding", 1, 4), ("encoding", 2, 4)]
-    assert len(whole.model.prepared) == 2
+    assert len(model.prepared) == 2
 
 
 def test_a_model_that_keeps_nothing_is_shown_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = segmenter()
-    monkeypatch.setattr(whole.model, "bytes_to_keep", lambda pictures: 0)
-    whole.prepare(pictures({"T2": stairs(FOUR_SLICES)}))
-    assert whole.model.prepared == []
+    model = BrightIsObject()
+    monkeypatch.setattr(model, "cache_bytes", lambda pictures: 0)
+    segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}))
+    assert model.prepared == []

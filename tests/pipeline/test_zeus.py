@@ -1,13 +1,13 @@
 """Zeus with towers small enough to follow by hand; the decoder is SAM's own, untrained."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
+from tests.memory_cache import MemoryCache
 from zeus_app.encoders.cached import CachedImageEncoder, CachedTextEncoder, PooledVision
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
@@ -17,7 +17,7 @@ from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.models.net import SHARED, ZeusNet
 from zeus_app.models.projector import VisionProjector
 from zeus_app.pipeline.instructor import Instructor
-from zeus_app.pipeline.zeus import Zeus
+from zeus_app.pipeline.zeus import PreparedStudy, Zeus
 from zeus_app.progress import Pause, silent
 from zeus_app.protocols import ABSENT
 from zeus_app.targets import Target, load_target
@@ -26,25 +26,6 @@ from zeus_app.weights import locate
 
 TARGET = load_target("abdomen").only(("T2-SPIR", "T1-in"))
 LLM_DIM, TEXT_DIM = 8, 6
-
-
-class DictStore(dict[str, object]):
-    def put(self, key: str, value: FloatArray) -> None:
-        self[key] = value
-
-    def put_text(self, key: str, value: str) -> None:
-        self[key] = value
-
-    get_text = dict.get
-
-    def __init__(self) -> None:
-        self.held: list[str] = []
-
-    @contextmanager
-    def hold(self, keys: Sequence[str]) -> Iterator[None]:
-        self.held = list(keys)
-        yield
-        self.held = []
 
 
 class CountingImages:
@@ -57,7 +38,7 @@ class CountingImages:
         self.seen += len(pictures)
         means = pictures.mean(axis=(1, 2))[:, None, None, None]
         noise = np.random.default_rng(0).normal(size=(1, 256, 64, 64))
-        return (noise * (1 + means)).astype(np.float16)
+        return np.asarray(noise * (1 + means), np.float16)
 
 
 class LetterTexts:
@@ -78,7 +59,7 @@ class EchoLlm:
         self.written = 0
         self.shown: list[tuple[int, ...]] = []
 
-    def write(
+    def generate(
         self,
         image_tokens: torch.Tensor,
         prompts: Sequence[str],
@@ -111,7 +92,7 @@ class Parts:
         fusion: str = "hybrid",
         target: Target = TARGET,
         sam: tuple[PromptEncoder, MaskDecoder] | None = None,
-        writer_sees: str = "tokens",
+        llm_sees: str = "tokens",
         lora: torch.nn.Module | None = None,
     ) -> None:
         torch.manual_seed(0)
@@ -122,8 +103,8 @@ class Parts:
             "embedding": EmbeddingAligner(LLM_DIM),
             "both": BothAligner(TEXT_DIM, LLM_DIM),
         }[mode]
-        self.images, self.llm, self.store = CountingImages(), EchoLlm(), DictStore()
-        images = CachedImageEncoder(self.images, self.store, batch=2)
+        self.images, self.llm, self.cache = CountingImages(), EchoLlm(), MemoryCache()
+        images = CachedImageEncoder(self.images, self.cache, batch=2)
         self.zeus = Zeus(
             branches=target.sequence_names,
             net=ZeusNet(
@@ -135,14 +116,14 @@ class Parts:
             images=images,
             instructor=Instructor(
                 target=target,
-                texts=CachedTextEncoder(LetterTexts(), self.store),
-                vision=PooledVision(images) if writer_sees == "tokens" else None,
-                writer=InstructionGenerator(
+                texts=CachedTextEncoder(LetterTexts(), self.cache),
+                vision=PooledVision(images) if llm_sees == "tokens" else None,
+                generator=InstructionGenerator(
                     model_id="echo",
                     load=lambda: self.llm,
-                    store=self.store,
+                    cache=self.cache,
                     max_tokens=9,
-                    sees_pictures=writer_sees == "pictures",
+                    sees_pictures=llm_sees == "pictures",
                 ),
                 prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
                 scope=scope,
@@ -170,7 +151,7 @@ def prepare(
     keep: bool = True,
     scope: str = "",
     slices: int = 3,
-):
+) -> PreparedStudy:
     guidance = Guidance(texts or {}, scope)
     stack = a_stack(slices=slices)
     return parts.zeus.prepare(stack, guidance=guidance, report=silent, keep_pixels=keep)
@@ -276,7 +257,8 @@ def gradients(mode: str) -> dict[str, bool]:
     """Which modules a training step reaches."""
     parts = Parts(mode=mode)
     net = parts.zeus.trainable
-    parts.zeus.logits(prepare(parts, keep=False).batch([0, 2])).square().mean().backward()
+    logits = parts.zeus.logits(prepare(parts, keep=False).batch([0, 2]))
+    torch.autograd.backward(logits.square().mean())
     modules = {"f_vt": net.projector, "f_tt": net.aligner, "F_pred": net.decoders}
     return {
         name: all(p.grad is not None and p.grad.any() for p in module.parameters())
@@ -324,14 +306,14 @@ def test_in_embedding_mode_a_users_text_is_refused_for_nothing_would_read_it() -
         prepare(Parts(mode="embedding"), {("T1-in", "liver"): "look below"})
 
 
-def test_a_writer_that_sees_is_shown_the_slices_themselves() -> None:
-    parts = Parts(writer_sees="pictures")
+def test_a_vision_language_model_sees_the_slices_themselves() -> None:
+    parts = Parts(llm_sees="pictures")
     prepare(parts)
     assert set(parts.llm.shown) == {(256, 256)}
 
 
-def test_a_writer_that_sees_nothing_is_asked_each_question_once() -> None:
-    parts = Parts(writer_sees="nothing", scope="all")
+def test_an_llm_that_sees_nothing_is_asked_each_question_once() -> None:
+    parts = Parts(llm_sees="nothing", scope="all")
     prepare(parts)
     assert parts.llm.written == 2 * len(TARGET.labels)  # sequences x labels, not slices
 
@@ -339,8 +321,8 @@ def test_a_writer_that_sees_nothing_is_asked_each_question_once() -> None:
 def test_while_training_a_lost_embedding_is_an_error_that_says_what_to_do() -> None:
     parts = Parts()
     prepared = prepare(parts, keep=False)
-    for key in [key for key in parts.store if key.startswith("image-")]:
-        del parts.store[key]
+    for key in [key for key in parts.cache.arrays if key.startswith("image-")]:
+        del parts.cache.arrays[key]
     with pytest.raises(InputError, match="cache_gib"):
         prepared.batch([0])
 
@@ -349,23 +331,24 @@ def test_while_inferring_a_lost_embedding_is_encoded_again() -> None:
     parts = Parts()
     prepared = prepare(parts)
     kept = prepared.batch([0])["embeddings"]
-    for key in [key for key in parts.store if key.startswith("image-")]:
-        del parts.store[key]
+    for key in [key for key in parts.cache.arrays if key.startswith("image-")]:
+        del parts.cache.arrays[key]
     assert torch.equal(prepared.batch([0])["embeddings"], kept)
 
 
 def test_while_training_its_embeddings_are_held() -> None:
     parts = Parts()
-    with parts.zeus.holding():
+    with parts.zeus.pin_embeddings():
         prepare(parts)
-        assert parts.store.held == []
+        assert parts.cache.pinned == []
         prepare(parts, keep=False)
-        assert set(parts.store.held) == {key for key in parts.store if key.startswith("image-")}
-    assert parts.store.held == []
+        embeddings = {key for key in parts.cache.arrays if key.startswith("image-")}
+        assert set(parts.cache.pinned) == embeddings
+    assert parts.cache.pinned == []
 
 
 def test_half_precision_embeddings_take_two_mebibytes_a_picture() -> None:
-    assert Parts().zeus.bytes_to_keep(3) == 3 * 2 * 1024 * 1024
+    assert Parts().zeus.cache_bytes(3) == 3 * 2 * 1024 * 1024
 
 
 def with_instances(*prompt_name: str) -> Target:
@@ -398,7 +381,7 @@ def learn(parts: Parts, batch: dict[str, torch.Tensor], masks: torch.Tensor) -> 
         logits = parts.zeus.logits(batch)[:, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
 

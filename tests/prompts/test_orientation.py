@@ -3,14 +3,16 @@
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from nibabel.affines import apply_affine
 
+from tests.memory_cache import MemoryCache
 from tests.painted import STORAGE_ORDERS, Box, grid, in_order, inside, painted
-from tests.prompts.test_propagation import FillsBoxes, Remembers, TwoTissues, segmenter_of
+from tests.prompts.test_segmenter import FillsBoxes, TwoTissues, segmenter_of
 from zeus_app.progress import silent
-from zeus_app.prompts.propagation import Reach
-from zeus_app.prompts.types import Clicks, StudyPrompt
+from zeus_app.prompts.propagation import PropagationLimits
+from zeus_app.prompts.types import StudyPrompt
 from zeus_app.studies.align import align, to_grid
 from zeus_app.studies.slices import slice_stack
 from zeus_app.types import BoolArray, SliceStack, Study, Volume
@@ -24,7 +26,7 @@ RADIUS_MM = (29.0, 29.0)
 def test_a_click_into_an_object_marks_the_object(codes: str) -> None:
     volume, stack = stored(codes)
     truth = inside(volume.grid, OBJECT)
-    found = clicked(volume, stack, Clicks((middle_of(volume),)))
+    found = segmented(volume, stack, StudyPrompt((middle_of(volume),)))
     assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
     assert middle(found, volume) == pytest.approx(middle(truth, volume), abs=0.5)
 
@@ -34,8 +36,9 @@ def test_a_box_around_an_object_marks_the_object_and_nothing_else(codes: str) ->
     volume, stack = stored(codes)
     truth = inside(volume.grid, OBJECT)
     voxels = np.argwhere(truth)
-    corners = tuple(map(float, voxels.min(axis=0))), tuple(map(float, voxels.max(axis=0)))
-    assert np.array_equal(clicked(volume, stack, Clicks(box=corners)), truth)
+    (left, back, low), (right, front, high) = voxels.min(axis=0), voxels.max(axis=0)
+    corners = (float(left), float(back), float(low)), (float(right), float(front), float(high))
+    assert np.array_equal(segmented(volume, stack, StudyPrompt(box=corners)), truth)
 
 
 @cache
@@ -45,14 +48,15 @@ def stored(codes: str) -> tuple[Volume, SliceStack]:
     return volume, slice_stack(align(Study("s", {"T2": volume}), "T2"), ("T2",))
 
 
-def clicked(volume: Volume, stack: SliceStack, clicks: Clicks) -> BoolArray:
+def segmented(volume: Volume, stack: SliceStack, prompt: StudyPrompt) -> BoolArray:
     """The answer on the stored grid."""
-    pointing = StudyPrompt(clicks.on(stack.frame.grid, volume.grid))
-    segmenter = segmenter_of(TwoTissues(), FillsBoxes(), Remembers())
-    answer = segmenter.segment(stack, {0: pointing}, reach=Reach(slices=9), report=silent)
+    segmenter = segmenter_of(TwoTissues(), FillsBoxes(), MemoryCache())
+    prompts = {0: prompt.on(stack.frame.grid, volume.grid)}
+    limits = PropagationLimits(max_slices=9)
+    answer = segmenter.segment(stack, prompts, limits=limits, report=silent)
     on_grid = Volume(answer, stack.frame.grid.affine_ras)
-    found: BoolArray = to_grid(on_grid, volume.grid, order=0, fill=0.0).array > 0
-    return found
+    mask: BoolArray = to_grid(on_grid, volume.grid, order=0, fill=0.0).array > 0
+    return mask
 
 
 def middle_of(volume: Volume) -> tuple[float, float, float]:
@@ -62,6 +66,8 @@ def middle_of(volume: Volume) -> tuple[float, float, float]:
     return i, j, k
 
 
-def middle(mask: BoolArray, volume: Volume) -> np.ndarray:
+def middle(mask: BoolArray, volume: Volume) -> npt.NDArray[np.float64]:
     """RAS mm."""
-    return apply_affine(volume.affine_ras, np.argwhere(mask)).mean(axis=0)
+    voxels_mm: npt.NDArray[np.float64] = apply_affine(volume.affine_ras, np.argwhere(mask))
+    centre: npt.NDArray[np.float64] = voxels_mm.mean(axis=0)
+    return centre

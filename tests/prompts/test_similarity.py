@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from zeus_app.prompts.similarity import Similarity, boxes, look, near
+from zeus_app.prompts.similarity import near, part_boxes, prototype, similar_region
 from zeus_app.prompts.types import SlicePrompt
+from zeus_app.types import BoolArray
 
 
 def painted(*rectangles: tuple[int, int, int, int]) -> torch.Tensor:
@@ -17,22 +18,21 @@ def painted(*rectangles: tuple[int, int, int, int]) -> torch.Tensor:
     return embedding
 
 
-def rows_and_cols(region: np.ndarray) -> tuple[int, int, int, int]:
+def rows_and_cols(region: BoolArray) -> tuple[int, int, int, int]:
     rows, cols = np.nonzero(region)
     return int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1
 
 
 def test_one_click_finds_the_whole_of_what_looks_alike() -> None:
-    region = Similarity(
-        painted((10, 20, 18, 30))[None], SlicePrompt(foreground=((50, 100),))
-    ).region()
+    prompt = SlicePrompt(foreground=((50, 100),))
+    region = similar_region(painted((10, 20, 18, 30))[None], prompt).region
     found = np.array(rows_and_cols(region))
     assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2  # 4 px a cell, linear between
 
 
 def test_what_looks_alike_elsewhere_is_not_taken() -> None:
     embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
-    region = Similarity(embedding[None], SlicePrompt(foreground=((50, 100),))).region()
+    region = similar_region(embedding[None], SlicePrompt(foreground=((50, 100),))).region
     assert rows_and_cols(region)[2] < 100
 
 
@@ -40,7 +40,7 @@ def test_what_one_of_two_sequences_alone_shows_as_one_thing_is_not_taken() -> No
     both = torch.stack([painted((10, 20, 18, 30)), painted((10, 10, 18, 60))])
     leaking = torch.stack([painted((10, 20, 18, 30)), painted((0, 0, 64, 64))])
     for embeddings in (both, leaking):
-        region = Similarity(embeddings, SlicePrompt(foreground=((50, 100),))).region()
+        region = similar_region(embeddings, SlicePrompt(foreground=((50, 100),))).region
         found = np.array(rows_and_cols(region))
         assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2
 
@@ -52,22 +52,22 @@ def test_the_more_clicks_the_more_alike_a_place_must_be() -> None:
     embedding[2, 10:18, 30:40] = 0.92
     embedding[:, 40:48] = -embedding[:, 10:18]  # so that the mean of all cells is 0
     on = ((50.0, 100.0), (50.0, 90.0), (60.0, 100.0), (60.0, 90.0), (55.0, 95.0), (55.0, 85.0))
-    one = Similarity(embedding[None], SlicePrompt(foreground=on[:1])).region()
-    six = Similarity(embedding[None], SlicePrompt(foreground=on)).region()
+    one = similar_region(embedding[None], SlicePrompt(foreground=on[:1])).region
+    six = similar_region(embedding[None], SlicePrompt(foreground=on)).region
     assert one[50, 140]
     assert not six[50, 140]
 
 
 def test_a_second_click_adds_a_second_part() -> None:
     embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
-    pointing = SlicePrompt(foreground=((50, 100), (170, 100)))
-    assert len(boxes(Similarity(embedding[None], pointing).region())) == 2
+    prompt = SlicePrompt(foreground=((50, 100), (170, 100)))
+    assert len(part_boxes(similar_region(embedding[None], prompt).region)) == 2
 
 
 def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
     embedding = painted((10, 10, 20, 50))
     both = SlicePrompt(foreground=((60, 60),), background=((60, 180),))
-    region = Similarity(embedding[None], both).region()
+    region = similar_region(embedding[None], both).region
     assert region[60, 60]
     assert not region[60, 180]
     assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
@@ -77,7 +77,7 @@ def test_two_masks_over_one_tissue_look_the_same_and_over_another_do_not() -> No
     embedding = painted((10, 10, 20, 20), (40, 40, 50, 50))
     masks = np.zeros((3, 256, 256), np.bool_)
     masks[0, 44:76, 44:76] = masks[1, 164:196, 164:196] = masks[2, 100:140, 100:140] = True
-    first, same, other = (look(embedding[None], mask)[0] for mask in masks)
+    first, same, other = (prototype(embedding[None], mask)[0] for mask in masks)
     assert float(first @ same) > 0.99
     assert float(first @ other) < 0
 
@@ -85,14 +85,14 @@ def test_two_masks_over_one_tissue_look_the_same_and_over_another_do_not() -> No
 def test_a_mask_over_what_all_cells_share_looks_like_nothing() -> None:
     mask = np.zeros((256, 256), np.bool_)
     mask[60:70, 60:70] = True
-    assert not look(torch.ones(1, 256, 64, 64), mask).any()
+    assert not prototype(torch.ones(1, 256, 64, 64), mask).any()
 
 
 def test_the_largest_part_comes_first_with_its_outer_faces() -> None:
     region = np.zeros((256, 256), np.bool_)
     region[5:7, 8:9] = True
     region[20:30, 40:60] = True
-    assert boxes(region) == [(40, 20, 60, 30), (8, 5, 9, 7)]
+    assert part_boxes(region) == [(40, 20, 60, 30), (8, 5, 9, 7)]
 
 
 def test_a_click_at_the_pictures_edge_is_near_itself() -> None:

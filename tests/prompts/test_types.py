@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from zeus_app.prompts.types import Clicks, StudyPrompt, by_slice
+from zeus_app.prompts.types import Scribbles, StudyPrompt, Voxel, slice_prompts
 from zeus_app.studies.align import canonical
 from zeus_app.studies.slices import make_frame, to_pictures
 from zeus_app.types import Volume
@@ -17,7 +17,7 @@ ORIENTATIONS = [
 ]
 
 
-def stored(order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[Volume, tuple[int, ...]]:
+def stored(order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[Volume, Voxel]:
     """A volume with one bright voxel, and where that voxel is, stored in any orientation."""
     array = np.zeros(SHAPE, np.float32)
     array[13, 4, 3] = 1
@@ -26,8 +26,8 @@ def stored(order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[Volume, tupl
     image = nib.Nifti1Image(array, affine)
     turned = image.as_reoriented(np.array(list(zip(order, flips, strict=True))))
     data = np.asarray(turned.dataobj)
-    place = tuple(int(i) for i in np.argwhere(data)[0])
-    return Volume(data, turned.affine), place
+    i, j, k = np.argwhere(data)[0].tolist()
+    return Volume(data, turned.affine), (float(i), float(j), float(k))
 
 
 @pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
@@ -37,10 +37,10 @@ def test_a_clicked_voxel_is_the_pixel_that_shows_it(
     volume, place = stored(order, flips)
     upright = canonical(volume)
     frame = make_frame(upright.grid)
-    clicks = Clicks((tuple(map(float, place)),)).on(upright.grid, volume.grid)
-    said = by_slice(StudyPrompt(clicks), frame)
-    (s,) = said
-    ((row, col),) = said[s].foreground
+    prompt = StudyPrompt((place,)).on(upright.grid, volume.grid)
+    prompts = slice_prompts(prompt, frame)
+    (s,) = prompts
+    ((row, col),) = prompts[s].foreground
     pictures = to_pictures(upright.array, frame, nearest=True)
     rows, cols = np.nonzero(pictures[s])
     assert (row, col) == pytest.approx((rows.mean(), cols.mean()), abs=0.51)
@@ -54,12 +54,12 @@ def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
     volume, place = stored(order, flips)
     upright = canonical(volume)
     frame = make_frame(upright.grid)
-    corner = tuple(map(float, place))
-    clicks = Clicks(box=(corner, corner)).on(upright.grid, volume.grid)
-    said = by_slice(StudyPrompt(clicks), frame)
-    (s,) = said
-    assert said[s].box is not None
-    left, top, right, bottom = said[s].box
+    prompt = StudyPrompt(box=(place, place)).on(upright.grid, volume.grid)
+    prompts = slice_prompts(prompt, frame)
+    (s,) = prompts
+    box = prompts[s].box
+    assert box is not None
+    left, top, right, bottom = box
     rows, cols = np.nonzero(to_pictures(upright.array, frame, nearest=True)[s])
     faces = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
     assert (left, top, right, bottom) == pytest.approx(faces, abs=0.51)
@@ -68,8 +68,8 @@ def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
 def test_a_box_is_the_same_whichever_corners_are_named() -> None:
     grid = stored((0, 1, 2), (1, 1, 1))[0].grid
     frame = make_frame(grid)
-    one = by_slice(StudyPrompt(Clicks(box=((2, 3, 1), (8, 9, 2)))), frame)
-    other = by_slice(StudyPrompt(Clicks(box=((8, 3, 2), (2, 9, 1)))), frame)
+    one = slice_prompts(StudyPrompt(box=((2, 3, 1), (8, 9, 2))), frame)
+    other = slice_prompts(StudyPrompt(box=((8, 3, 2), (2, 9, 1))), frame)
     assert {s: p.box for s, p in one.items()} == {s: p.box for s, p in other.items()}
     assert sorted(one) == [1, 2]
 
@@ -78,39 +78,39 @@ def test_a_click_on_a_finer_grid_is_the_same_place_in_mm() -> None:
     coarse = stored((0, 1, 2), (1, 1, 1))[0].grid
     fine = nib.affines.rescale_affine(coarse.affine_ras, SHAPE, (0.5, 0.5, 3.0), (80, 64, 5))
     volume = Volume(np.zeros((80, 64, 5), np.float32), fine)
-    there = Clicks(((5.0, 6.0, 2.0),)).on(volume.grid, coarse).foreground[0]
+    there = StudyPrompt(((5.0, 6.0, 2.0),)).on(volume.grid, coarse).foreground[0]
     mm = coarse.affine_ras @ (5, 6, 2, 1)
     assert volume.affine_ras @ (*there, 1) == pytest.approx(mm)
 
 
 def test_clicks_beyond_the_first_and_last_slice_are_left_out() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    outside = Clicks(((5, 5, -0.6), (5, 5, 4.6)))
-    assert by_slice(StudyPrompt(outside), frame) == {}
+    outside = StudyPrompt(((5, 5, -0.6), (5, 5, 4.6)))
+    assert slice_prompts(outside, frame) == {}
 
 
 def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
     on = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
     beside = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
-    said = by_slice(StudyPrompt(scribbles=Clicks(on, beside)), frame)
-    assert sorted(said) == [2]
-    assert (len(said[2].foreground), len(said[2].background)) == (6, 6)
+    prompts = slice_prompts(StudyPrompt(scribbles=Scribbles(on, beside)), frame)
+    assert sorted(prompts) == [2]
+    assert (len(prompts[2].foreground), len(prompts[2].background)) == (6, 6)
 
 
 def test_of_a_long_scribble_few_points_count_and_of_clicks_all() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
     many = tuple((5.0 + i / 100, 5.0, 2.0) for i in range(100))
-    assert len(by_slice(StudyPrompt(scribbles=Clicks(many)), frame)[2].foreground) == 32
-    assert len(by_slice(StudyPrompt(Clicks(many)), frame)[2].foreground) == 100
+    assert len(slice_prompts(StudyPrompt(scribbles=Scribbles(many)), frame)[2].foreground) == 32
+    assert len(slice_prompts(StudyPrompt(many), frame)[2].foreground) == 100
 
 
 def test_a_mask_to_start_from_is_shown_on_its_own_slices() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    prior = np.zeros(SHAPE, np.bool_)
-    prior[3:9, 5:8, 1:3] = True
-    said = by_slice(StudyPrompt(prior=prior), frame)
-    assert sorted(said) == [1, 2]
-    shown = to_pictures(prior.astype(np.uint8), frame, nearest=True)
-    assert said[1].prior is not None
-    assert np.array_equal(said[1].prior, shown[1] > 0)
+    mask = np.zeros(SHAPE, np.bool_)
+    mask[3:9, 5:8, 1:3] = True
+    prompts = slice_prompts(StudyPrompt(initial_mask=mask), frame)
+    assert sorted(prompts) == [1, 2]
+    shown = to_pictures(mask.astype(np.uint8), frame, nearest=True)
+    assert prompts[1].initial_mask is not None
+    assert np.array_equal(prompts[1].initial_mask, shown[1] > 0)

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,10 +61,10 @@ class Text(HTMLParser):
         self.words: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         in_style = bool(self.tags) and self.tags[-1][0] == "style" and "{" in data
         if data.strip() and not in_style:
             self.words.append(data.strip())
@@ -102,56 +103,57 @@ def seen(run: RunPage) -> str:
         "make demo",
     ],
 )
-def test_the_page_shows(words):
+def test_the_page_shows(words: str) -> None:
     assert words in seen(make_run())
 
 
-def test_a_machines_text_carries_the_notice():
+def test_a_machines_text_carries_the_notice() -> None:
     row = re.search(r"<tr>(?:(?!</tr>).)*Look for a bright rim.*?</tr>", render(make_run()))
     assert row is not None
     assert "machine-made, not for diagnosis" in row.group()
 
 
-def test_a_users_own_text_carries_no_notice():
+def test_a_users_own_text_carries_no_notice() -> None:
     row = re.search(r"<tr>(?:(?!</tr>).)*My own words.*?</tr>", render(make_run()))
     assert row is not None
     assert "machine-made" not in row.group()
 
 
-def test_the_page_as_a_whole_carries_the_notice_even_without_texts():
+def test_the_page_as_a_whole_carries_the_notice_even_without_texts() -> None:
     run = make_run()
     bare = replace(run, studies=(replace(run.studies[0], instructions=()),))
     assert "machine-made, not for diagnosis" in seen(bare)
 
 
-def test_slices_are_counted_from_one_and_a_series_text_is_for_all():
+def test_slices_are_counted_from_one_and_a_series_text_is_for_all() -> None:
     words = read(make_run()).words
     first = words.index("Look for a bright rim.")
     own = words.index("My own words.")
     assert (words[first - 1], words[own - 1]) == ("all", "5")
 
 
-def test_what_was_not_measured_is_a_dash_and_never_nan():
+def test_what_was_not_measured_is_a_dash_and_never_nan() -> None:
     assert shown_score(math.nan) == shown_score(None) == "–"
     assert not re.search(r"\b(nan|none|inf)\b", seen(make_run()), flags=re.IGNORECASE)
 
 
-def test_every_picture_is_a_png_inside_the_page():
+def test_every_picture_is_a_png_inside_the_page() -> None:
     sources = [attrs["src"] for tag, attrs in read(make_run()).tags if tag == "img"]
     assert len(sources) == 2  # the curve and the study
     for source in sources:
+        assert source is not None
         kind, data = source.split(",", 1)
         assert kind == "data:image/png;base64"
         Image.open(io.BytesIO(base64.b64decode(data, validate=True))).verify()
 
 
-def test_nothing_is_loaded_from_elsewhere():
+def test_nothing_is_loaded_from_elsewhere() -> None:
     page = read(make_run())
     assert not [tag for tag, _ in page.tags if tag in {"script", "link", "iframe"}]
     assert "http" not in re.sub(r"base64,[^\"]+", "", render(make_run()))
 
 
-def test_text_of_a_model_cannot_become_html():
+def test_text_of_a_model_cannot_become_html() -> None:
     run = make_run()
     evil = Instruction("T2", "lesion", None, "<script>alert(1)</script>", "smollm2")
     shown = replace(run, studies=(replace(run.studies[0], instructions=(evil,)),))
@@ -159,11 +161,11 @@ def test_text_of_a_model_cannot_become_html():
     assert "<script>alert(1)</script>" in seen(shown)
 
 
-def test_a_run_that_finished_no_study_says_so():
+def test_a_run_that_finished_no_study_says_so() -> None:
     assert "No study was finished." in seen(replace(make_run(), studies=(), curve=()))
 
 
-def test_the_report_is_written_where_it_was_asked(tmp_path):
+def test_the_report_is_written_where_it_was_asked(tmp_path: Path) -> None:
     path = write_report(tmp_path / "reports" / "demo.html", make_run())
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [entry.name for entry in path.parent.iterdir()] == ["demo.html"]

@@ -14,50 +14,50 @@ from zeus_app.reporting.values import CurvePoint
 POINTS = (CurvePoint(1, 0.9), CurvePoint(2, 0.6, 0.4), CurvePoint(3, 0.5), CurvePoint(4, 0.4, 0.7))
 
 
-def test_the_loss_is_drawn_at_every_epoch():
+def test_the_loss_is_drawn_at_every_epoch() -> None:
     line = training_curve(POINTS).axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[1, 0.9], [2, 0.6], [3, 0.5], [4, 0.4]])
 
 
-def test_the_score_is_drawn_where_it_was_measured():
+def test_the_score_is_drawn_where_it_was_measured() -> None:
     line = training_curve(POINTS).axes[1].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[2, 0.4], [4, 0.7]])
 
 
-def test_without_validation_there_is_no_score_axis():
+def test_without_validation_there_is_no_score_axis() -> None:
     assert len(training_curve([CurvePoint(1, 0.9)]).axes) == 1
 
 
-def test_an_epoch_whose_loss_is_not_finite_is_left_out():
+def test_an_epoch_whose_loss_is_not_finite_is_left_out() -> None:
     line = training_curve([CurvePoint(1, math.nan), CurvePoint(2, 0.5)]).axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[2, 0.5]])
 
 
-def test_a_curve_without_epochs_is_refused():
+def test_a_curve_without_epochs_is_refused() -> None:
     with pytest.raises(InputError, match="without epochs"):
         training_curve([])
 
 
-def test_each_method_has_its_box_and_a_dot_a_case():
+def test_each_method_has_its_box_and_a_dot_a_case() -> None:
     figure = spread_by_method({"Zeus": [0.8, 0.9, 0.7], "U-Net": [0.6]}, title="abdomen")
     axes = figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["Zeus", "U-Net"]
-    assert [dots.get_offsets()[:, 1].tolist() for dots in axes.collections] == [
+    assert [np.asarray(dots.get_offsets())[:, 1].tolist() for dots in axes.collections] == [
         [0.8, 0.9, 0.7],
         [0.6],
     ]
 
 
-def test_a_comparison_of_no_methods_is_refused():
+def test_a_comparison_of_no_methods_is_refused() -> None:
     with pytest.raises(InputError, match="no method"):
         spread_by_method({}, title="nothing")
 
 
-def test_a_score_that_is_not_finite_is_refused_by_its_methods_name():
+def test_a_score_that_is_not_finite_is_refused_by_its_methods_name() -> None:
     with pytest.raises(InputError, match="U-Net"):
         spread_by_method({"Zeus": [0.5], "U-Net": [math.nan]}, title="abdomen")
 
 
-def test_a_comparison_becomes_a_png():
+def test_a_comparison_becomes_a_png() -> None:
     figure = spread_by_method({"Zeus": [0.8], "best single sequence": [0.6]}, title="abdomen")
     assert png_bytes(figure).startswith(b"\x89PNG\r\n\x1a\n")

@@ -29,27 +29,27 @@ STUDIES = (
 )
 
 
-def test_studies_count_alike_however_many_labels_they_have():
+def test_studies_count_alike_however_many_labels_they_have() -> None:
     summary = summarise(STUDIES)
     assert summary.before == pytest.approx((0.1 + 0.3) / 2)
     assert summary.after == pytest.approx((0.8 + 0.6) / 2)
 
 
-def test_the_best_sequence_is_the_one_with_the_highest_mean():
+def test_the_best_sequence_is_the_one_with_the_highest_mean() -> None:
     summary = summarise(STUDIES)
     # T2: (0.6 + 0.4) / 2, FLAIR: (0.5 + 0.6) / 2
     assert summary.sequences == pytest.approx({"T2": 0.50, "FLAIR": 0.55})
     assert summary.best_sequence == "FLAIR"
 
 
-def test_the_gain_is_the_union_minus_the_best_sequence():
+def test_the_gain_is_the_union_minus_the_best_sequence() -> None:
     assert summarise(STUDIES).gain == pytest.approx(0.70 - 0.55)
 
 
-def test_what_was_not_measured_is_none():
+def test_what_was_not_measured_is_none() -> None:
     summary = summarise((study(),))
     assert (summary.before, summary.after, summary.best_sequence, summary.gain) == (None,) * 4
 
 
-def test_a_mean_leaves_out_what_is_missing_or_not_finite():
+def test_a_mean_leaves_out_what_is_missing_or_not_finite() -> None:
     assert mean([0.5, None, float("nan"), 1.0]) == 0.75

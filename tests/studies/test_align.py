@@ -14,9 +14,14 @@ from nibabel.eulerangles import euler2mat
 
 from zeus_app.errors import InputError
 from zeus_app.studies.align import align, canonical, field_of_view, to_grid
-from zeus_app.types import Affine, Grid, Study, Volume
+from zeus_app.types import Affine, FloatArray, Grid, Study, Volume
 
 real_root = Path(os.environ.get("ZEUS_REAL_DATA", "."))
+
+Axes = tuple[int, ...]
+Signs = tuple[int, ...]
+Three = tuple[float, float, float]
+Shape = tuple[int, int, int]
 
 ORIENTATIONS = [
     (axes, signs) for axes in permutations(range(3)) for signs in product((1, -1), repeat=3)
@@ -33,10 +38,11 @@ def affine(
     origin: tuple[float, ...] = (0, 0, 0),
     angles: tuple[float, ...] = (0, 0, 0),
 ) -> Affine:
-    return nibabel.affines.from_matvec(euler2mat(*angles) @ np.diag(spacing), origin)
+    matrix: Affine = nibabel.affines.from_matvec(euler2mat(*angles) @ np.diag(spacing), origin)
+    return matrix
 
 
-def reoriented(volume: Volume, axes: tuple[int, ...], signs: tuple[int, ...]) -> Volume:
+def reoriented(volume: Volume, axes: Axes, signs: Signs) -> Volume:
     """The same voxels stored in another order, worked out with transpose and slicing alone."""
     array = volume.array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
     matrix = np.zeros((4, 4))
@@ -57,17 +63,21 @@ def to_sitk(volume: Volume) -> sitk.Image:
     return image
 
 
-def sitk_resampled(volume: Volume, grid: Grid, interpolator: int) -> npt.NDArray[np.generic]:
+def sitk_resampled(volume: Volume, grid: Grid, interpolator: int) -> FloatArray:
     reference = to_sitk(Volume(np.zeros(grid.shape, dtype=np.uint8), grid.affine_ras))
     moved = sitk.Resample(to_sitk(volume), reference, sitk.Transform(), interpolator, 99)
-    return sitk.GetArrayFromImage(moved).transpose(2, 1, 0)
+    array: FloatArray = sitk.GetArrayFromImage(moved).transpose(2, 1, 0)
+    return array
 
 
 def source_indices(volume: Volume, grid: Grid) -> npt.NDArray[np.float64]:
     """(X, Y, Z, 3) index into `volume` of every voxel centre of `grid`."""
     voxels = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
     mm = nibabel.affines.apply_affine(grid.affine_ras, voxels)
-    return nibabel.affines.apply_affine(np.linalg.inv(volume.affine_ras), mm)
+    indices: npt.NDArray[np.float64] = nibabel.affines.apply_affine(
+        np.linalg.inv(volume.affine_ras), mm
+    )
+    return indices
 
 
 def numbered(shape: tuple[int, int, int], affine_ras: Affine | None = None) -> Volume:
@@ -76,9 +86,7 @@ def numbered(shape: tuple[int, int, int], affine_ras: Affine | None = None) -> V
 
 
 @pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
-def test_canonical_is_what_nibabel_makes_of_any_orientation(
-    axes: tuple[int, ...], signs: tuple[int, ...]
-) -> None:
+def test_canonical_is_what_nibabel_makes_of_any_orientation(axes: Axes, signs: Signs) -> None:
     stored = reoriented(numbered((3, 4, 5), affine((1, 2, 3), (10, -20, 30))), axes, signs)
     expected = nibabel.as_closest_canonical(nibabel.Nifti1Image(stored.array, stored.affine_ras))
     turned = canonical(stored)
@@ -90,7 +98,13 @@ def test_canonical_is_what_nibabel_makes_of_any_orientation(
 @given(shape=shapes, spacing=spacings, angles=small_angles, origin=origins, data=st.data())
 @settings(max_examples=5, deadline=None)
 def test_a_label_survives_the_way_to_the_canonical_grid_and_back_in_any_orientation(
-    axes, signs, shape, spacing, angles, origin, data
+    axes: Axes,
+    signs: Signs,
+    shape: Shape,
+    spacing: Three,
+    angles: Three,
+    origin: Three,
+    data: st.DataObject,
 ) -> None:
     label = data.draw(arrays(np.uint8, shape))
     stored = reoriented(Volume(label, affine(spacing, origin, angles)), axes, signs)
@@ -106,7 +120,15 @@ def test_a_label_survives_the_way_to_the_canonical_grid_and_back_in_any_orientat
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_nearest_and_linear_look_ups_agree_with_simpleitk(
-    shape, onto, spacing, onto_spacing, angles, onto_angles, shift, orientation, seed
+    shape: Shape,
+    onto: Shape,
+    spacing: Three,
+    onto_spacing: Three,
+    angles: Three,
+    onto_angles: Three,
+    shift: Three,
+    orientation: tuple[Axes, Signs],
+    seed: int,
 ) -> None:
     array = np.random.default_rng(seed).integers(1, 90, shape).astype(np.float32)
     volume = reoriented(Volume(array, affine(spacing, (0, 0, 0), angles)), *orientation)

@@ -30,7 +30,8 @@ def blob(on: Grid) -> BoolArray:
 
 
 def centroid(mask: BoolArray) -> npt.NDArray[np.float64]:
-    return np.argwhere(mask).mean(axis=0)
+    centre: npt.NDArray[np.float64] = np.argwhere(mask).mean(axis=0)
+    return centre
 
 
 def dice(one: BoolArray, other: BoolArray) -> float:
@@ -79,7 +80,7 @@ def test_the_patients_right_is_at_the_left_edge_and_anterior_on_top(nearest: boo
 )
 @settings(max_examples=30, deadline=None)
 def test_pictures_as_fine_as_the_grid_hold_and_return_every_voxel_exactly(
-    nearest, x, y, slices, seed
+    nearest: bool, x: int, y: int, slices: int, seed: int
 ) -> None:
     array = np.random.default_rng(seed).random((x, y, slices), dtype=np.float32)
     frame = make_frame(grid((x, y, slices)), max(x, y))
@@ -116,13 +117,14 @@ def test_enlarged_pictures_are_what_simpleitk_interpolates(
     pictures = to_pictures(array, frame, nearest=False)
     rows = slice(frame.top_px, frame.top_px + frame.rows_px)
     cols = slice(frame.left_px, frame.left_px + frame.cols_px)
-    np.testing.assert_allclose(pictures[:, rows, cols], sitk.GetArrayFromImage(expected), atol=1e-4)
+    shown = pictures[:, rows, cols].astype(np.float32)
+    np.testing.assert_allclose(shown, sitk.GetArrayFromImage(expected), atol=1e-4)
 
 
 def test_shrinking_averages_instead_of_skipping_voxels() -> None:
     checkers = np.indices((64, 64, 1)).sum(axis=0) % 2
     pictures = to_pictures(checkers, make_frame(grid((64, 64, 1)), 16), nearest=False)
-    np.testing.assert_allclose(pictures, 0.5, atol=0.02)
+    np.testing.assert_allclose(pictures.astype(np.float32), 0.5, atol=0.02)
 
 
 @pytest.mark.parametrize("size", [128, 150, 200, 256, 300, 512])
@@ -226,7 +228,7 @@ def test_background_and_padding_are_black_whatever_their_value(background: float
 def test_the_window_spans_the_percentiles_of_the_tissue() -> None:
     on = grid((32, 32, 6))
     volume = head(on, background=-3)
-    low, high = np.percentile(volume.array[blob(on)], (0.5, 99.5))
+    low, high = np.percentile(volume.array[blob(on)].astype(np.float32), (0.5, 99.5))
     stack = slice_stack(align(Study("s", {"T2": volume}), "T2"), ("T2",), 32)
     x, y, z = np.argwhere(blob(on))[200]
     expected = np.clip((volume.array[x, y, z] - low) / (high - low), 0, 1)

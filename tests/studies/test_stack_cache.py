@@ -1,9 +1,11 @@
-"""Studies that are worked on are read once and kept, up to a size."""
+"""Opened studies stay in memory, up to a size."""
 
 import threading
+from functools import partial
 
 import numpy as np
 
+from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
 from zeus_app.targets import load_target
 from zeus_app.types import Study, Volume
@@ -19,8 +21,8 @@ def study(name: str) -> Study:
     return Study(name, {"T2": Volume(voxels, np.eye(4))})
 
 
-def test_those_who_want_a_study_while_it_is_read_wait_for_it() -> None:
-    studies = SliceStackCache(load_target("phantom"), limit_bytes=MIB * 64)
+def test_threads_that_ask_for_a_study_while_it_is_read_wait_for_that_one_reading() -> None:
+    cache = SliceStackCache(load_target("phantom"), limit_bytes=MIB * 64)
     reading, go_on, reads = threading.Event(), threading.Event(), []
 
     def read() -> Study:
@@ -29,30 +31,31 @@ def test_those_who_want_a_study_while_it_is_read_wait_for_it() -> None:
         assert go_on.wait(10)
         return study("a")
 
-    stacks: list[object] = []
+    opened: list[OpenedStudy] = []
     threads = [
-        threading.Thread(target=lambda: stacks.append(studies.open("a", read))) for _ in range(3)
+        threading.Thread(target=lambda: opened.append(cache.open("a", read))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     assert reading.wait(10)
-    other = studies.open("b", lambda: study("b"))  # which need not wait for it
+    other = cache.open("b", lambda: study("b"))  # which is not blocked by the reading of "a"
     go_on.set()
     for thread in threads:
         thread.join(10)
     assert reads == ["a"]
-    assert len(stacks) == 3
-    assert all(one is stacks[0] for one in stacks)
-    assert other is not stacks[0]
+    assert len(opened) == 3
+    assert all(one is opened[0] for one in opened)
+    assert other is not opened[0]
 
 
-def test_the_study_used_longest_ago_is_closed_first() -> None:
-    studies = SliceStackCache(load_target("phantom"), limit_bytes=2 * STACK_BYTES)
+def test_the_least_recently_used_study_is_evicted_first() -> None:
+    cache = SliceStackCache(load_target("phantom"), limit_bytes=2 * STACK_BYTES)
     reads: list[str] = []
 
-    def open_study(name: str) -> None:
-        studies.open(name, lambda: reads.append(name) or study(name))
+    def read(name: str) -> Study:
+        reads.append(name)
+        return study(name)
 
     for name in ("a", "b", "a", "c", "a", "b"):
-        open_study(name)
+        cache.open(name, partial(read, name))
     assert reads == ["a", "b", "c", "b"]

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from zeus_app.protocols import Batch
+from zeus_app.protocols import Batch, Model
+from zeus_app.targets import Target, load_target
 from zeus_app.training.cases import Case, make_case
+from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.training.setup import TrainingSetup
 from zeus_app.types import BoolArray, FloatArray, Instruction
 
 SIZE = 16
@@ -37,12 +41,13 @@ class TinyModel:
 
     def __init__(self) -> None:
         self.trainable: nn.Module = nn.Conv2d(2, 2, kernel_size=1, groups=2)
-        nn.init.zeros_(self.trainable.weight)
-        nn.init.zeros_(self.trainable.bias)
+        for parameter in self.trainable.parameters():
+            nn.init.zeros_(parameter)
         self.tower_ids = {"image encoder": "tiny"}
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        return self.trainable(batch["pixels"])[:, :, None]
+        logits: torch.Tensor = self.trainable(batch["pixels"])
+        return logits[:, :, None]
 
 
 def tiny_case(name: str, *, slices: int = 6, seed: int = 0) -> Case:
@@ -57,6 +62,26 @@ def tiny_case(name: str, *, slices: int = 6, seed: int = 0) -> Case:
     return make_case(name, TinyPrepared(present, pixels), truth[:, None])
 
 
-@pytest.fixture
-def tiny_model() -> TinyModel:
-    return TinyModel()
+def tiny_setup(
+    folder: Path,
+    model: object,
+    *,
+    target: Target | None = None,
+    union: str = "max",
+    threshold: float = 0.5,
+    cache_limit_gib: float = 1,
+) -> TrainingSetup:
+    """A setup with its checkpoints in `folder`, and its split and cache below it."""
+    trainable = getattr(model, "trainable", nn.Identity())
+    return TrainingSetup(
+        model=cast(Model, model),
+        target=target or load_target("phantom"),
+        checkpoints=Checkpoints(folder),
+        initial_state={key: value.clone() for key, value in trainable.state_dict().items()},
+        split_path=folder / "splits.json",
+        device=torch.device("cpu"),
+        union=union,
+        threshold=threshold,
+        cache_folder=folder / "cache",
+        cache_limit_gib=cache_limit_gib,
+    )

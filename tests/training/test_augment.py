@@ -1,6 +1,7 @@
 """Slices that are moved while they are learnt from: pictures, embeddings and masks move as one."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ class Draws:
     def __init__(self, *values: float) -> None:
         self.values = values
 
-    def uniform(self, low: float, high: float, size: tuple[int, int]) -> np.ndarray:
+    def uniform(self, low: float, high: float, size: tuple[int, int]) -> npt.NDArray[np.float64]:
         return np.tile(self.values, (size[0], 1))
 
 

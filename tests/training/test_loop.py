@@ -1,7 +1,7 @@
 """The loop learns, decays, stops, validates, and survives a kill."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.conftest import TinyModel, tiny_case
+from tests.training.conftest import TinyModel, TinyPrepared, tiny_case, tiny_setup
 from zeus_app.errors import InputError
 from zeus_app.protocols import Batch
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.cases import Case
+from zeus_app.training.cases import Case, TrainingCases
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch, Origin, Trainer
 from zeus_app.types import Instruction
-
-ORIGIN = Origin(fitted_to={"image encoder": "tiny"})
 
 
 class Killed(Exception):
@@ -33,7 +31,8 @@ def a_trainer(
     model: TinyModel | None = None,
     validation: int = 1,
     kill_after: int | None = None,
-    origin: Origin = ORIGIN,
+    origin: Origin | None = None,
+    skipped: Mapping[str, str] | None = None,
     train: Sequence[Case] = (),
     union: str = "max",
 ) -> Trainer:
@@ -41,18 +40,13 @@ def a_trainer(
         if kill_after is not None and epoch.number > kill_after:
             raise Killed
 
-    return Trainer(
-        model=model or TinyModel(),
+    cases = TrainingCases(
         train=train or [tiny_case("a", seed=1), tiny_case("b", seed=2)],
         validation=[tiny_case(f"v{i}", seed=9 + i) for i in range(validation)],
-        config=config,
-        origin=origin,
-        checkpoints=Checkpoints(folder),
-        device=torch.device("cpu"),
-        union=union,
-        threshold=0.5,
-        progress=progress,
+        skipped=skipped or {},
     )
+    setup = tiny_setup(folder, model or TinyModel(), union=union)
+    return Trainer(setup, cases, config, origin=origin, progress=progress)
 
 
 class Time:
@@ -235,12 +229,13 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) ->
 
 def goes_on(folder: Path, trainer: Trainer) -> bool:
     """Whether the training has the epochs that an interrupted one left, seconds and all."""
-    kept = Checkpoints.read(folder / "running.pt")["epochs"]
+    kept: list[dict[str, object]] = Checkpoints.read(folder / "running.pt")["epochs"]
     return [vars(epoch) for epoch in trainer.fit().epochs[: len(kept)]] == kept
 
 
 def with_instruction(text: str) -> list[Case]:
     case = tiny_case("a", seed=1)
+    assert isinstance(case.prepared, TinyPrepared)
     words = (Instruction("T2", "lesion", None, text, "some LLM"),)
     return [replace(case, prepared=replace(case.prepared, instructions=words))]
 
@@ -286,9 +281,10 @@ def test_a_training_killed_after_it_published_publishes_no_second_version(
         publish(*arguments)
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "publish", die_after)
-        a_trainer(tmp_path, QUICK).fit()
+        with pytest.raises(Killed):
+            a_trainer(tmp_path, QUICK).fit()
     result = a_trainer(tmp_path, QUICK).fit()
     assert result.checkpoint.version == "v0001"
     assert result.stopped_because == "all 40 epochs done"
@@ -297,11 +293,12 @@ def test_a_training_killed_after_it_published_publishes_no_second_version(
 
 
 def test_a_version_knows_what_its_parent_learnt_from_and_what_was_left_out(tmp_path: Path) -> None:
-    origin = Origin({"labels": "lesion 1"}, "v0007", ("x", "a"), left_out={"bad": "NaN"})
-    found = a_trainer(tmp_path, QUICK, origin=origin).fit().checkpoint
+    origin = Origin("v0007", ("x", "a"))
+    trainer = a_trainer(tmp_path, QUICK, origin=origin, skipped={"bad": "NaN"})
+    found = trainer.fit().checkpoint
     assert found.studies == ("a", "b", "x")
     assert found.parent == "v0007"
-    assert found.fitted_to == {"labels": "lesion 1"}
+    assert found.fitted_to["labels"] == "lesion 1, cyst 2"
     assert found.left_out == {"bad": "NaN"}
 
 
@@ -323,7 +320,7 @@ def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
     served = checkpoints.info("v0001")
     assert served.epoch == kept["run"]["best_epoch"]
     assert served.score == kept["run"]["best_score"]
-    weights = checkpoints.load("v0001", fitted_to=served.fitted_to)
+    weights = checkpoints.load("v0001", trained_with=served.fitted_to)
     for name, value in kept["run"]["best_state"].items():
         assert torch.equal(weights[name], value)
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # it still resumes
@@ -345,7 +342,7 @@ class Cramped(TinyModel):
 def test_a_batch_that_the_memory_does_not_hold_is_learnt_from_in_parts(tmp_path: Path) -> None:
     trainer = a_trainer(tmp_path, QUICK, model=Cramped(room=1))
     result = trainer.fit()
-    assert trainer.steps.at_once == 1
+    assert trainer.steps.batch_limit == 1
     assert result.epochs[-1].loss < result.epochs[0].loss / 2
 
 

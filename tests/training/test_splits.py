@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -11,7 +12,7 @@ from zeus_app.training.splits import join_split, split_studies
 from zeus_app.types import LabelledStudy
 
 
-def never() -> None:
+def never() -> NoReturn:
     raise AssertionError("a split reads no study")
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
 
@@ -10,6 +11,7 @@ from tests.studies.made import nifti, ramp
 from zeus_app.errors import InputError
 from zeus_app.studies.read import read_one_file, read_study
 from zeus_app.targets import load_target
+from zeus_app.types import FloatArray
 from zeus_app.volumes.sources import ItkSource, NiftiChannelSource, NiftiSource
 
 BRAIN = load_target("brain_tumour")
@@ -34,7 +36,7 @@ def test_a_2_d_image_is_one_slice(tmp_path: Path) -> None:
     assert NiftiSource(path).load().grid.shape == (4, 5, 1)
 
 
-def broken(value: float, count: int) -> np.ndarray:
+def broken(value: float, count: int) -> FloatArray:
     array = ramp(4, 4, 3).astype(np.float32)
     array.flat[:count] = value
     return array
@@ -53,7 +55,9 @@ def broken(value: float, count: int) -> np.ndarray:
         (np.full((4, 4, 3), 1e300) * ramp(4, 4, 3), "47 of 48 voxels are NaN or infinite"),
     ],
 )
-def test_what_cannot_be_segmented_is_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
+def test_what_cannot_be_segmented_is_refused(
+    tmp_path: Path, array: npt.NDArray[np.generic], said: str
+) -> None:
     path = nifti(tmp_path / "x.nii.gz", array)
     with pytest.raises(InputError, match=said) as caught:
         NiftiSource(path).load()
@@ -73,7 +77,7 @@ def test_an_affine_that_places_no_voxels_is_refused(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[280 + 32 : 280 + 48] = struct.pack("<4f", 0, 0, 0, 0)  # srow_z of the NIfTI-1 header
     path.write_bytes(content)
-    with pytest.raises(InputError, match="places no voxels"):
+    with pytest.raises(InputError, match="not invertible"):
         NiftiSource(path).load()
 
 
@@ -115,7 +119,7 @@ def test_a_2_d_itk_file_is_one_slice(tmp_path: Path) -> None:
 
 def test_a_colour_itk_file_is_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(ramp(4, 5, 3, 3), isVector=True), tmp_path / "x.mha")
-    with pytest.raises(InputError, match="3 values a voxel"):
+    with pytest.raises(InputError, match="3 values per voxel"):
         ItkSource(tmp_path / "x.mha").load()
 
 

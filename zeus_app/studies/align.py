@@ -7,6 +7,8 @@ others, voxels are boxes: whatever lies within half a voxel of an outermost cent
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
@@ -189,7 +191,7 @@ def _turned(volume: Volume, matrix: Affine) -> Volume | None:
     ):
         return None
     turn = np.array([(int(np.abs(row).argmax()), row.sum()) for row in axes])
-    array: npt.NDArray[np.generic] = np.ascontiguousarray(apply_orientation(volume.array, turn))
+    array: npt.NDArray[np.number[Any]] = np.ascontiguousarray(apply_orientation(volume.array, turn))
     return Volume(array, volume.affine_ras @ inv_ornt_aff(turn, volume.array.shape))
 
 

@@ -1,5 +1,6 @@
-"""What was said so far: by whom, of which study, and in voxels of which image."""
+"""The history of clicks: by user, by study, and in voxels of the image that the client shows."""
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zeus_app.errors import InputError
-from zeus_app.prompts.types import Clicks
-from zeus_app.server.interactive.click_history import ClickHistory, Seen, Step, steps_after
-from zeus_app.server.interactive.click_request import read_clicks
+from zeus_app.prompts.types import StudyPrompt
+from zeus_app.server.interactive.click_history import (
+    ClickedImage,
+    ClickHistory,
+    Step,
+    steps_after,
+)
+from zeus_app.server.interactive.click_request import read_click_request
 from zeus_app.targets import load_target
 from zeus_app.types import Grid
 
@@ -21,28 +26,45 @@ GRIDS = {
     # Half as fine in plane, its voxel (0, 0, 0) centred on T2's (10, 4, 1).
     "FLAIR": Grid((7, 8, 5), np.array([[2, 0, 0, 10], [0, 2, 0, 4], [0, 0, 3, 3], [0, 0, 0, 1.0]])),
 }
-ON_T2 = Seen("T2", tuple(GRIDS), GRIDS.__getitem__)
+ON_T2 = ClickedImage("T2", tuple(GRIDS), GRIDS.__getitem__)
 ON_FLAIR = replace(ON_T2, sequence="FLAIR")
 
 
-def after(steps: list[Step], seen: Seen = ON_T2, **request: Any) -> list[Step]:
-    return steps_after(steps, read_clicks(request, PHANTOM), seen)
+def after(steps: list[Step], image: ClickedImage = ON_T2, **request: Any) -> list[Step]:
+    return steps_after(steps, read_click_request(request, PHANTOM), image)
 
 
-def test_stock_clients_say_everything_again() -> None:
+def test_lists_of_points_replace_the_earlier_points() -> None:
     steps = after(after([], foreground=[[1, 1, 1]]), foreground=[[1, 1, 1], [2, 2, 2]])
     assert steps[-1].labels["lesion"].foreground == ((1, 1, 1), (2, 2, 2))
 
 
-def test_refine_adds_to_what_was_said() -> None:
+def test_refine_adds_to_the_earlier_points() -> None:
     steps = after(after([], foreground=[[1, 1, 1]]), background=[[2, 2, 2]], refine=True)
-    assert steps[-1].labels["lesion"] == Clicks(((1, 1, 1),), ((2, 2, 2),))
+    assert steps[-1].labels["lesion"] == StudyPrompt(((1, 1, 1),), ((2, 2, 2),))
 
 
 def test_undo_takes_the_newest_step_back_and_reset_all_of_them() -> None:
     steps = after(after([], foreground=[[1, 1, 1]]), foreground=[[2, 2, 2]], refine=True)
     assert after(steps, undo=True) == steps[:1]
     assert after(steps, reset=True) == []
+
+
+def test_a_reset_with_points_begins_a_new_history_with_them() -> None:
+    steps = after([], foreground=[[1, 1, 1]])
+    assert after(steps, reset=True, foreground=[[2, 2, 2]]) == after([], foreground=[[2, 2, 2]])
+
+
+@pytest.mark.parametrize(
+    ("mode", "deprecated"),
+    [("add", {"refine": True}), ("undo", {"undo": True}), ("reset", {"reset_state": True})],
+)
+def test_a_mode_does_the_same_as_its_deprecated_flag(
+    mode: str, deprecated: dict[str, Any]
+) -> None:
+    steps = after(after([], foreground=[[1, 1, 1]]), background=[[4, 4, 4]], refine=True)
+    points: dict[str, Any] = {"foreground": [[2, 2, 2]]}
+    assert after(steps, mode=mode, **points) == after(steps, **deprecated, **points)
 
 
 def test_undo_of_nothing_is_nothing() -> None:
@@ -56,7 +78,7 @@ def test_empty_lists_take_everything_back_and_undo_brings_it_again() -> None:
     assert after(cleared, undo=True) == steps
 
 
-def test_a_request_that_speaks_of_no_clicks_leaves_them_as_they_are() -> None:
+def test_a_request_without_lists_changes_no_point() -> None:
     steps = after([], foreground=[[1, 1, 1]])
     assert after(steps, sequences="T2") == steps
 
@@ -84,8 +106,8 @@ def at(steps: list[Step], **request: Any) -> Any:
     return after(steps, **request)[-1].at
 
 
-def test_the_newest_click_is_the_one_that_was_not_said_before() -> None:
-    """A client that says everything again lists clicks by kind, not by time."""
+def test_the_newest_click_is_the_one_that_is_new() -> None:
+    """A client that sends all points again lists clicks by kind, not by time."""
     steps = after([], foreground=[[1, 1, 2]])
     assert at(steps, foreground=[[1, 1, 2]], background=[[3, 3, 4]]) == (3, 3, 4)
     assert at(steps, background=[[3, 3, 4]], refine=True) == (3, 3, 4)
@@ -103,11 +125,6 @@ def test_a_slice_that_was_named_counts_for_one_request() -> None:
     assert at(steps, foreground=[[4, 4, 3]], refine=True) == (4, 4, 3)
 
 
-def test_a_slice_that_the_image_lacks_is_refused() -> None:
-    with pytest.raises(InputError, match=r"slice 6.*0 to 5"):
-        after([], foreground=[[1, 1, 2]], slice=6)
-
-
 def test_a_box_is_answered_in_its_middle_slice_unless_one_inside_is_named() -> None:
     """3D Slicer names the distance in mm for a ROI alone, here beyond the last slice."""
     roi = [2, 9, 4, 8, 1, 5]
@@ -117,8 +134,8 @@ def test_a_box_is_answered_in_its_middle_slice_unless_one_inside_is_named() -> N
     assert at([], roi=roi, slice=2) == (5.5, 6, 2)
 
 
-def take(history: ClickHistory, study: str = "a", **request: Any) -> int:
-    return history.take(read_clicks(request, PHANTOM), study, ON_T2)
+def append(history: ClickHistory, study: str = "a", **request: Any) -> int:
+    return history.append(read_click_request(request, PHANTOM), study, ON_T2)
 
 
 @pytest.fixture
@@ -127,28 +144,48 @@ def history(tmp_path: Path) -> ClickHistory:
 
 
 def test_users_and_studies_never_mix(history: ClickHistory) -> None:
-    take(history, foreground=[[1, 1, 1]], user="ann")
-    take(history, foreground=[[2, 2, 2]], user="bob")
-    take(history, study="b", foreground=[[3, 3, 3]], user="ann")
+    append(history, foreground=[[1, 1, 1]], user="ann")
+    append(history, foreground=[[2, 2, 2]], user="bob")
+    append(history, study="b", foreground=[[3, 3, 3]], user="ann")
     found = [history.steps(u, s)[-1].labels["lesion"].foreground[0][0]
              for u, s in (("ann", "a"), ("bob", "a"), ("ann", "b"))]  # fmt: skip
     assert found == [1, 2, 3]
 
 
-def test_a_restarted_server_knows_what_was_said(tmp_path: Path) -> None:
-    take(ClickHistory(tmp_path), foreground=[[1, 1, 1]])
+def test_a_restarted_server_knows_the_steps(tmp_path: Path) -> None:
+    append(ClickHistory(tmp_path), foreground=[[1, 1, 1]])
     (step,) = ClickHistory(tmp_path).steps("anonymous", "a")
-    assert step == Step({"lesion": Clicks(((1, 1, 1),))}, "T2", (1, 1, 1))
+    assert step == Step({"lesion": StudyPrompt(((1, 1, 1),))}, "T2", (1, 1, 1))
+
+
+def test_a_history_file_of_version_0_1_opens(history: ClickHistory) -> None:
+    """As commit 2ea7737 wrote it, for one click and one box."""
+    path = history.uploads_folder("anonymous", "a").with_suffix(".json")
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '[{"labels": {"lesion": {"foreground": [[1.0, 2.0, 3.0]], "background": [],'
+        ' "box": [[0.0, 1.0, 2.0], [3.0, 4.0, 3.0]]}}, "sequence": "T2", "at": [1.0, 2.0, 3.0]}]'
+    )
+    prompt = StudyPrompt(((1, 2, 3),), (), ((0, 1, 2), (3, 4, 3)))
+    assert history.steps("anonymous", "a") == [Step({"lesion": prompt}, "T2", (1, 2, 3))]
+
+
+def test_a_history_file_keeps_the_fields_of_version_0_1(history: ClickHistory) -> None:
+    append(history, foreground=[[1, 2, 3]])
+    path = history.uploads_folder("anonymous", "a").with_suffix(".json")
+    lesion = {"foreground": [[1.0, 2.0, 3.0]], "background": [], "box": None}
+    expected = {"labels": {"lesion": lesion}, "sequence": "T2", "at": [1.0, 2.0, 3.0]}
+    assert json.loads(path.read_text()) == [expected]
 
 
 def test_reset_leaves_no_file(history: ClickHistory, tmp_path: Path) -> None:
-    take(history, foreground=[[1, 1, 1]])
-    assert take(history, reset=True) == 0
+    append(history, foreground=[[1, 1, 1]])
+    assert append(history, reset=True) == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_history_cut_short_counts_as_none(history: ClickHistory) -> None:
-    take(history, foreground=[[1, 1, 1]])
+    append(history, foreground=[[1, 1, 1]])
     path = history.uploads_folder("anonymous", "a").with_suffix(".json")
     path.write_text(path.read_text()[:-3])
     assert history.steps("anonymous", "a") == []
@@ -159,5 +196,5 @@ def test_where_nothing_can_be_written_the_answer_stands_and_the_log_says_so(
 ) -> None:
     (tmp_path / "clicks").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
-        assert take(ClickHistory(tmp_path / "clicks"), foreground=[[1, 1, 1]]) == 1
-    assert "clicks on study a are not kept" in caplog.text
+        assert append(ClickHistory(tmp_path / "clicks"), foreground=[[1, 1, 1]]) == 1
+    assert "clicks on study a are not stored" in caplog.text

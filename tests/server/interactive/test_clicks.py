@@ -35,7 +35,8 @@ def _unzipped(content: bytes) -> bytes:
 
 
 def marked(image: Any) -> list[list[int]]:
-    return np.argwhere(np.asarray(image.dataobj)).tolist()
+    voxels: list[list[int]] = np.argwhere(np.asarray(image.dataobj)).tolist()
+    return voxels
 
 
 @pytest.mark.parametrize("study", ["alpha", "bravo"])  # stored RAS and LPS
@@ -131,7 +132,11 @@ def test_in_2d_a_slice_that_is_named_is_answered_once(server: running.Server) ->
 
 
 def test_empty_lists_clear_the_mask_without_an_error(server: running.Server) -> None:
-    for empty in ({"foreground": [], "background": []}, {"lesion": [], "cyst": []}):
+    nothing: tuple[dict[str, Any], ...] = (
+        {"foreground": [], "background": []},
+        {"lesion": [], "cyst": []},
+    )
+    for empty in nothing:
         answer(server, "alpha", foreground=[[10, 6, 2]], user="clear")
         status, mask = answer(server, "alpha", **empty, user="clear")
         assert (status, marked(mask)) == (200, [])

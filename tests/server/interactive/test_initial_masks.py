@@ -1,9 +1,8 @@
-"""Masks and scribbles that clicks start from, brought onto the grid of the study."""
+"""Initial masks and scribbles on the grid of the study."""
 
 import numpy as np
-import pytest
 
-from zeus_app.server.interactive.initial_masks import scribbled
+from zeus_app.server.interactive.initial_masks import scribbles_on
 from zeus_app.types import Grid, Volume
 
 
@@ -15,6 +14,6 @@ def test_no_scribbled_voxel_is_lost_between_those_of_a_coarser_grid() -> None:
     drawn = np.zeros((20, 20, 12), np.float32)
     drawn[5, 8, 4] = 3  # on it, at (4.5, 7.5, 2.5) mm
     drawn[9, 2, 7] = 2  # beside it, at (8.5, 1.5, 5.5) mm
-    found = scribbled(Volume(drawn, thin), thick)
-    assert found.foreground == (pytest.approx((2.25, 3.75, 0.625)),)
-    assert found.background == (pytest.approx((4.25, 0.75, 1.375)),)
+    scribbles = scribbles_on(thick, Volume(drawn, thin))
+    np.testing.assert_allclose(scribbles.foreground, [(2.25, 3.75, 0.625)])
+    np.testing.assert_allclose(scribbles.background, [(4.25, 0.75, 1.375)])

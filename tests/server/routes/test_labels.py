@@ -11,6 +11,7 @@ from monailabel.client import MONAILabelClient
 
 from tests.server.conftest import LESION, SHAPE, affine, head, lesion_file, save
 from tests.server.running import Server
+from zeus_app.types import LabelArray
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +27,8 @@ def versions(server: Server, study: str = "bravo") -> list[dict[str, object]]:
     return found
 
 
-def label_of(client: MONAILabelClient, study: str = "bravo") -> np.ndarray:
-    return np.asarray(nib.load(client.download_label(study, "final")).dataobj)
+def label_of(client: MONAILabelClient, study: str = "bravo") -> LabelArray:
+    return np.asarray(nib.load(client.download_label(study, "final")).dataobj, np.uint8)
 
 
 FLIP = (-1, -1, 1)  # how bravo is stored

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from zeus_app.labels.predictions import Prediction
+from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.scoring import DiceScoring
 from zeus_app.targets import load_target
 from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
@@ -18,7 +20,7 @@ PATIENTS = {"anna_2019": "anna", "anna_2020": "anna", "bob": "bob", "eve": "eve"
 
 
 @pytest.fixture
-def scored(tmp_path: Path) -> dict[str, object]:
+def scored(tmp_path: Path) -> dict[str, Any]:
     """All four studies answered to by a checkpoint that learnt from anna_2019 and bob."""
     mask = np.zeros((4, 4, 2), np.uint8)
     mask[1:3, 1:3] = 1
@@ -39,10 +41,10 @@ def scored(tmp_path: Path) -> dict[str, object]:
         final_label=lambda study: Volume(mask, np.eye(4)),
         update_label_info=lambda *noted: None,
     )
-    return DiceScoring(load_target("phantom"), checkpoints)({}, datastore)
+    return DiceScoring(load_target("phantom"), checkpoints)({}, cast(StudyDatastore, datastore))
 
 
-def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str, object]) -> None:
+def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str, Any]) -> None:
     assert scored["left_out"] == {
         "anna_2019": "checkpoint v0001 was trained on it",
         "anna_2020": "checkpoint v0001 was trained on another study of its patient",
@@ -50,6 +52,6 @@ def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str
     }
 
 
-def test_studies_of_other_patients_count(scored: dict[str, object]) -> None:
+def test_studies_of_other_patients_count(scored: dict[str, Any]) -> None:
     assert list(scored["studies"]) == ["eve"]
     assert scored["mean_dice"] == 1.0

@@ -1,18 +1,23 @@
 """Clicks on a study: which slices answer, where a mask ends, and what is encoded for it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.memory_cache import MemoryCache
 from zeus_app.encoders.cached import CachedImageEncoder
 from zeus_app.errors import InputError
 from zeus_app.progress import silent
-from zeus_app.prompts.propagation import PROPAGATING, ClickSegmenter, Reach
-from zeus_app.prompts.types import Clicks, StudyPrompt
+from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.propagation import PROPAGATING, PropagationLimits
+from zeus_app.prompts.segmenter import PROMPTED, ClickSegmenter
+from zeus_app.prompts.types import BoxPx, StudyPrompt, Voxel
 from zeus_app.studies.align import align
 from zeus_app.studies.slices import slice_stack
-from zeus_app.types import FloatArray, SliceStack, Study, Volume
+from zeus_app.types import BoolArray, FloatArray, SliceStack, Study, Volume
 
 SHAPE = (64, 64, 9)
 OBJECT = np.s_[20:30, 34:50, 2:6]  # asymmetric in every direction
@@ -35,19 +40,17 @@ class TwoTissues:
         return embedding
 
 
-class FillsBoxes(nn.Module):
+class FillsBoxes(PromptDecoder):
     """Answers a box with the box."""
 
-    def forward(self, embeddings: torch.Tensor, boxes: list[tuple[float, ...]]) -> torch.Tensor:
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def forward(self, embeddings: torch.Tensor, boxes: Sequence[BoxPx]) -> torch.Tensor:
         logits = torch.full((len(boxes), 256, 256), -10.0)
         for row, (left, top, right, bottom) in zip(logits, boxes, strict=True):
             row[round(top) : round(bottom), round(left) : round(right)] = 10
         return logits
-
-
-class Remembers(dict[str, FloatArray]):
-    def put(self, key: str, value: FloatArray) -> None:
-        self[key] = value
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def encoder() -> TwoTissues:
     return TwoTissues()
 
 
-def segmenter_of(encoder: TwoTissues, decoder: FillsBoxes, store: Remembers) -> ClickSegmenter:
+def segmenter_of(encoder: TwoTissues, decoder: FillsBoxes, store: MemoryCache) -> ClickSegmenter:
     return ClickSegmenter(
         images=CachedImageEncoder(encoder, store, batch=4),
         decoder=decoder,
@@ -66,7 +69,7 @@ def segmenter_of(encoder: TwoTissues, decoder: FillsBoxes, store: Remembers) -> 
 
 @pytest.fixture
 def segmenter(encoder: TwoTissues) -> ClickSegmenter:
-    return segmenter_of(encoder, FillsBoxes(), Remembers())
+    return segmenter_of(encoder, FillsBoxes(), MemoryCache())
 
 
 def stack_of(**bright: tuple[slice, ...]) -> SliceStack:
@@ -80,13 +83,13 @@ def stack_of(**bright: tuple[slice, ...]) -> SliceStack:
     return slice_stack(align(Study("s", volumes), "T2"), ("T2", "FLAIR"))
 
 
-def at(*voxels: tuple[float, ...], **beside: tuple[float, float, float]) -> StudyPrompt:
-    return StudyPrompt(Clicks(tuple(voxels), tuple(beside.values())))
+def at(*voxels: Voxel, **background: tuple[float, float, float]) -> StudyPrompt:
+    return StudyPrompt(tuple(voxels), tuple(background.values()))
 
 
 def test_in_2d_the_clicked_slice_alone_answers(segmenter: ClickSegmenter) -> None:
     answer = segmenter.segment(
-        stack_of(T2=OBJECT), {0: at(INSIDE)}, reach=Reach(only=3), report=silent
+        stack_of(T2=OBJECT), {0: at(INSIDE)}, limits=PropagationLimits(only_slice=3), report=silent
     )
     assert np.flatnonzero(answer.any(axis=(0, 1))).tolist() == [3]
     x, y = np.nonzero(answer[..., 3])
@@ -95,14 +98,14 @@ def test_in_2d_the_clicked_slice_alone_answers(segmenter: ClickSegmenter) -> Non
 
 def test_in_3d_the_mask_goes_both_ways_until_the_object_ends(segmenter: ClickSegmenter) -> None:
     answer = segmenter.segment(
-        stack_of(T2=OBJECT), {0: at(INSIDE)}, reach=Reach(slices=9), report=silent
+        stack_of(T2=OBJECT), {0: at(INSIDE)}, limits=PropagationLimits(max_slices=9), report=silent
     )
     assert np.flatnonzero(answer.any(axis=(0, 1))).tolist() == [2, 3, 4, 5]
 
 
 def test_the_user_sets_how_far_it_goes(segmenter: ClickSegmenter) -> None:
     answer = segmenter.segment(
-        stack_of(T2=OBJECT), {0: at(INSIDE)}, reach=Reach(slices=1), report=silent
+        stack_of(T2=OBJECT), {0: at(INSIDE)}, limits=PropagationLimits(max_slices=1), report=silent
     )
     assert np.flatnonzero(answer.any(axis=(0, 1))).tolist() == [2, 3, 4]
 
@@ -113,10 +116,14 @@ def test_what_one_sequence_alone_shows_takes_a_click_of_its_own(
     """FLAIR shows a longer object than T2 around the same click."""
     stack = stack_of(T2=OBJECT, FLAIR=np.s_[20:40, 34:50, 2:6])
     further = (36.0, 40.0, 3.0)
-    one = segmenter.segment(stack, {0: at(INSIDE)}, reach=Reach(only=3), report=silent)
-    two = segmenter.segment(stack, {0: at(INSIDE, further)}, reach=Reach(only=3), report=silent)
-    flair = Reach(only=3, sequences=("FLAIR",))
-    chosen = segmenter.segment(stack, {0: at(INSIDE)}, reach=flair, report=silent)
+    one = segmenter.segment(
+        stack, {0: at(INSIDE)}, limits=PropagationLimits(only_slice=3), report=silent
+    )
+    two = segmenter.segment(
+        stack, {0: at(INSIDE, further)}, limits=PropagationLimits(only_slice=3), report=silent
+    )
+    flair = PropagationLimits(only_slice=3, sequences=("FLAIR",))
+    chosen = segmenter.segment(stack, {0: at(INSIDE)}, limits=flair, report=silent)
     places = [(24, 40, 3), (32, 40, 3)]
     assert [one[place] for place in places] == [1, 0]
     assert [two[place] for place in places] == [1, 1]
@@ -128,7 +135,7 @@ def test_each_label_answers_to_its_own_clicks(segmenter: ClickSegmenter) -> None
     answer = segmenter.segment(
         stack,
         {0: at(INSIDE), 1: at((45.0, 15.0, 3.0))},
-        reach=Reach(only=3, sequences=("T2", "FLAIR")),
+        limits=PropagationLimits(only_slice=3, sequences=("T2", "FLAIR")),
         report=silent,
     )
     assert answer[24, 40, 3] == 1
@@ -140,22 +147,29 @@ def test_a_click_encodes_the_slices_it_needs_and_no_other(
 ) -> None:
     stack = stack_of(T2=OBJECT, FLAIR=OBJECT)
     for _ in range(2):
-        segmenter.segment(stack, {0: at(INSIDE)}, reach=Reach(only=3), report=silent)
+        segmenter.segment(
+            stack, {0: at(INSIDE)}, limits=PropagationLimits(only_slice=3), report=silent
+        )
     assert encoder.encoded == 2  # one slice of two sequences, once
 
 
 def test_a_box_needs_no_click(segmenter: ClickSegmenter) -> None:
-    box = StudyPrompt(Clicks(box=((20, 34, 3), (29, 49, 3))))
-    answer = segmenter.segment(stack_of(T2=OBJECT), {0: box}, reach=Reach(), report=silent)
+    box = StudyPrompt(box=((20, 34, 3), (29, 49, 3)))
+    answer = segmenter.segment(
+        stack_of(T2=OBJECT), {0: box}, limits=PropagationLimits(), report=silent
+    )
     expected = np.zeros(SHAPE, np.uint8)
     expected[20:30, 34:50, 3] = 1
     assert np.array_equal(answer, expected)
 
 
-def test_a_click_beside_the_label_is_obeyed(segmenter: ClickSegmenter) -> None:
-    beside = (27.0, 46.0, 3.0)
+def test_a_background_click_is_not_in_the_mask(segmenter: ClickSegmenter) -> None:
+    background = (27.0, 46.0, 3.0)
     answer = segmenter.segment(
-        stack_of(T2=OBJECT), {0: at(INSIDE, b=beside)}, reach=Reach(only=3), report=silent
+        stack_of(T2=OBJECT),
+        {0: at(INSIDE, b=background)},
+        limits=PropagationLimits(only_slice=3),
+        report=silent,
     )
     assert answer[24, 40, 3] == 1
     assert answer[27, 46, 3] == 0
@@ -165,56 +179,70 @@ def test_a_click_into_the_air_says_so(segmenter: ClickSegmenter) -> None:
     stack = stack_of(T2=OBJECT)
     stack.tissue[:, 8] = False
     with pytest.raises(InputError, match="shows tissue"):
-        segmenter.segment(stack, {0: at((24.0, 40.0, 8.0))}, reach=Reach(only=8), report=silent)
+        segmenter.segment(
+            stack, {0: at((24.0, 40.0, 8.0))}, limits=PropagationLimits(only_slice=8), report=silent
+        )
 
 
-def prior_of(*slices: int) -> StudyPrompt:
-    """A mask to start from that is not where the object is."""
-    prior = np.zeros(SHAPE, np.bool_)
-    prior[22:26, 36:40, slices] = True
-    return StudyPrompt(prior=prior)
+def mask_on(*slices: int) -> BoolArray:
+    """A mask that does not match the object."""
+    mask = np.zeros(SHAPE, np.bool_)
+    mask[22:26, 36:40, slices] = True
+    return mask
 
 
-def test_a_prior_of_which_nothing_is_said_is_the_answer(
+def test_an_initial_mask_without_a_click_is_the_answer(
     segmenter: ClickSegmenter, encoder: TwoTissues
 ) -> None:
-    one = prior_of(1, 3)
-    answer = segmenter.segment(stack_of(T2=OBJECT), {1: one}, reach=Reach(slices=9), report=silent)
-    assert one.prior is not None
-    assert np.array_equal(answer, 2 * one.prior)
+    mask = mask_on(1, 3)
+    answer = segmenter.segment(
+        stack_of(T2=OBJECT),
+        {1: StudyPrompt(initial_mask=mask)},
+        limits=PropagationLimits(max_slices=9),
+        report=silent,
+    )
+    assert np.array_equal(answer, 2 * mask)
     assert encoder.encoded == 0
 
 
-def test_a_click_changes_a_prior_on_its_own_slice_alone(segmenter: ClickSegmenter) -> None:
-    prior = prior_of(2, 3, 4).prior
-    assert prior is not None
-    both = StudyPrompt(Clicks((INSIDE,)), prior=prior)
-    answer = segmenter.segment(stack_of(T2=OBJECT), {0: both}, reach=Reach(slices=9), report=silent)
-    assert answer[..., 3].sum() > prior[..., 3].sum()
-    assert np.array_equal(answer[..., [2, 4]], prior[..., [2, 4]])
+def test_a_click_changes_an_initial_mask_on_its_own_slice_alone(segmenter: ClickSegmenter) -> None:
+    mask = mask_on(2, 3, 4)
+    answer = segmenter.segment(
+        stack_of(T2=OBJECT),
+        {0: StudyPrompt((INSIDE,), initial_mask=mask)},
+        limits=PropagationLimits(max_slices=9),
+        report=silent,
+    )
+    assert answer[..., 3].sum() > mask[..., 3].sum()
+    assert np.array_equal(answer[..., [2, 4]], mask[..., [2, 4]])
 
 
-def test_a_click_on_one_label_leaves_the_prior_of_another(segmenter: ClickSegmenter) -> None:
+def test_a_click_on_one_label_leaves_the_initial_mask_of_another(
+    segmenter: ClickSegmenter,
+) -> None:
     elsewhere = np.zeros(SHAPE, np.bool_)
     elsewhere[50:54, 8:12, 3] = True
     answer = segmenter.segment(
         stack_of(T2=OBJECT),
-        {0: at(INSIDE), 1: StudyPrompt(prior=elsewhere)},
-        reach=Reach(only=3),
+        {0: at(INSIDE), 1: StudyPrompt(initial_mask=elsewhere)},
+        limits=PropagationLimits(only_slice=3),
         report=silent,
     )
     assert answer[24, 40, 3] == 1
     assert np.array_equal(answer == 2, elsewhere)
 
 
-def test_clicks_beside_a_label_alone_mark_nothing(segmenter: ClickSegmenter) -> None:
+def test_background_clicks_alone_mark_nothing(segmenter: ClickSegmenter) -> None:
     answer = segmenter.segment(
-        stack_of(T2=OBJECT), {0: at(b=INSIDE)}, reach=Reach(only=3), report=silent
+        stack_of(T2=OBJECT),
+        {0: at(b=INSIDE)},
+        limits=PropagationLimits(only_slice=3),
+        report=silent,
     )
     assert not answer.any()
 
 
-def test_all_clicked_slices_are_answered_before_any_mask_is_carried_on(
+def test_all_prompted_slices_are_segmented_before_any_mask_is_propagated(
     segmenter: ClickSegmenter,
 ) -> None:
     stages: list[str] = []
@@ -222,9 +250,9 @@ def test_all_clicked_slices_are_answered_before_any_mask_is_carried_on(
     segmenter.segment(
         stack,
         {0: at(INSIDE), 1: at((45.0, 15.0, 3.0))},
-        reach=Reach(slices=1),
+        limits=PropagationLimits(max_slices=1),
         report=lambda stage, done, total: stages.append(stage),
     )
     own = [stage for stage in stages if stage != "encoding"]
-    assert own == sorted(own, key=["clicked slices", PROPAGATING].index)
-    assert {*own} == {"clicked slices", PROPAGATING}
+    assert own == sorted(own, key=[PROMPTED, PROPAGATING].index)
+    assert {*own} == {PROMPTED, PROPAGATING}
