@@ -13,7 +13,7 @@ from zeus_app.profiles import load_profile
 from zeus_app.profiles.fitting import refuse_idle_lora
 from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.train_progress import TrainProgress
-from zeus_app.server.lifecycle import cpu_priority as priority
+from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_stored_texts
 from zeus_app.server.tasks.train_request import train_config, train_defaults
@@ -66,7 +66,7 @@ class ZeusTrain(TrainTask):
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
         """Train on all final labels; the best weights are served from the next inference on."""
         self.check(request)
-        priority.lower_priority()
+        lower_priority()
         ctx = self._ctx
         studies = [self._labelled(study, datastore) for study in datastore.get_labeled_images()]
         config = train_config(request)

@@ -12,7 +12,7 @@ from infer.clicks import ClickInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
 from zeus_app.server.interactive.click_request import BACKGROUND
-from zeus_app.server.lifecycle import cpu_priority as priority
+from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.lifecycle.start import open_or_exit, serve
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
@@ -92,7 +92,7 @@ class ZeusApp(MONAILabelApp):
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; a study that fails is skipped."""
-        priority.lower_priority()
+        lower_priority()
         answers: dict[str, Any] = self._batch_infer(
             request, self.context.datastore, skip_failed(self.infer)
         )

@@ -137,7 +137,7 @@ def _drive(paths: DemoPaths, recipe: Mapping[str, object], console: Console) -> 
         with _timed("segment held-back studies, trained", times, console):
             after = _segment_all(server, manifest["held_back"], console)
             masks = {
-                study: {name: server.own_mask(study, name) for name in answer.params["used"]}
+                study: {name: server.sequence_mask(study, name) for name in answer.params["used"]}
                 for study, answer in after.items()
             }
     _check_versions(before, after, checkpoint)

@@ -225,7 +225,7 @@ class Run:
         truth = self.truths[study]
         masks = {"union": answer.mask}
         if len(answer.params["used"]) > 1 and answer.params["agreement"]:
-            masks |= {name: server.own_mask(study, name) for name in answer.params["used"]}
+            masks |= {name: server.sequence_mask(study, name) for name in answer.params["used"]}
         scores = {name: self._scores(mask, truth) for name, mask in masks.items()}
         shown = ", ".join(f"{name} {self._mean(score):.3f}" for name, score in scores.items())
         self._say(f"{study} {phase}: mean DSC {shown} ({answer.seconds:.0f} s)")

@@ -1,30 +1,30 @@
-"""How far a training steps back behind the server; each in a process of its own."""
+"""CPU priority of trainings and of the server; each call runs in a process of its own."""
 
 import subprocess
 import sys
 
 
 def niceness(*calls: str) -> tuple[int, int]:
-    """Of a process before and after these calls."""
+    """Niceness of a process before and after these calls."""
     lines = [
         "import os",
-        "from zeus_app.server import priority",
+        "from zeus_app.server.lifecycle import cpu_priority",
         "before = os.nice(0)",
-        *(f"priority.{call}()" for call in calls),
+        *(f"cpu_priority.{call}()" for call in calls),
         "print(before, os.nice(0))",
     ]
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )
-    before, after = done.stdout.split()
+    before, after = ended.stdout.split()
     return int(before), int(after)
 
 
-def test_a_training_steps_back() -> None:
+def test_a_training_runs_at_a_lower_priority() -> None:
     before, after = niceness("lower_priority")
     assert after == min(19, before + 10)
 
 
-def test_the_server_does_not() -> None:
-    before, after = niceness("keep", "lower_priority")
+def test_the_server_keeps_its_priority() -> None:
+    before, after = niceness("keep_priority", "lower_priority")
     assert after == before

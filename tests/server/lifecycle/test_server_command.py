@@ -1,3 +1,5 @@
+"""The command line and the environment that a server is started with."""
+
 import os
 import socket
 import sys
@@ -6,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.server.lifecycle import server_command as launch
+from zeus_app.server.lifecycle import server_command
 
 
-def test_a_missing_studies_folder_is_refused_and_not_made(tmp_path: Path) -> None:
+def test_a_missing_studies_folder_is_refused_and_not_created(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     with pytest.raises(InputError, match="does not exist"):
-        launch.check_studies_folder(missing)
+        server_command.check_studies_folder(missing)
     assert not missing.exists()
 
 
@@ -20,64 +22,64 @@ def test_a_file_is_no_studies_folder(tmp_path: Path) -> None:
     file = tmp_path / "t2.nii.gz"
     file.write_text("")
     with pytest.raises(InputError, match="Expected: a folder with MR studies"):
-        launch.check_studies_folder(file)
+        server_command.check_studies_folder(file)
 
 
 def test_a_studies_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mri").mkdir()
-    assert launch.check_studies_folder(Path("mri")) == (tmp_path / "mri").resolve()
+    assert server_command.check_studies_folder(Path("mri")) == (tmp_path / "mri").resolve()
 
 
-def test_a_port_in_use_is_refused_with_another_to_try() -> None:
+def test_a_port_in_use_is_refused_and_the_next_one_is_suggested() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"PORT={port + 1}"):
-            launch.check_port("127.0.0.1", port)
+            server_command.check_port("127.0.0.1", port)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "apps" / "zeus").mkdir(parents=True)
     (tmp_path / "apps" / "zeus" / "main.py").write_text("")
-    monkeypatch.setattr(launch, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(server_command, "CHECKOUT", tmp_path)
     return tmp_path
 
 
 def test_the_server_runs_in_this_python(checkout: Path) -> None:
-    command = launch.server_command(Path("/mri"), {})
+    command = server_command.server_command(Path("/mri"), {})
     assert command[:4] == [sys.executable, "-m", "monailabel.main", "start_server"]
 
 
-def test_the_server_listens_on_this_machine_alone_unless_told(checkout: Path) -> None:
-    command = launch.server_command(Path("/mri"), {})
+def test_by_default_the_server_listens_on_the_loopback_address(checkout: Path) -> None:
+    command = server_command.server_command(Path("/mri"), {})
     assert command[command.index("--host") + 1] == "127.0.0.1"
 
 
-def test_each_setting_becomes_a_conf(checkout: Path) -> None:
-    command = launch.server_command(Path("/mri"), {"target": "prostate", "union": "mean"})
+def test_each_setting_becomes_a_conf_option(checkout: Path) -> None:
+    command = server_command.server_command(Path("/mri"), {"target": "prostate", "union": "mean"})
     assert command[-6:] == ["--conf", "target", "prostate", "--conf", "union", "mean"]
 
 
 def test_an_installation_without_the_app_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(server_command, "CHECKOUT", tmp_path)
     with pytest.raises(InputError, match="no MONAI Label app"):
-        launch.server_command(Path("/mri"), {})
+        server_command.server_command(Path("/mri"), {})
 
 
 def test_dcmqi_is_found_without_activating_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin")
-    first, *rest = launch.server_environment()["PATH"].split(os.pathsep)
+    first, *rest = server_command.server_environment()["PATH"].split(os.pathsep)
     assert first == str(Path(sys.executable).parent)
     assert rest == ["/usr/bin"]
 
 
 def test_training_processes_import_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert launch.server_environment()["PYTHONPATH"] == str(launch.CHECKOUT)
+    assert server_command.server_environment()["PYTHONPATH"] == str(server_command.CHECKOUT)

@@ -1,4 +1,4 @@
-"""What a server does first when it is told to end; test_interrupted_training has a real one."""
+"""The signal handlers of a server; jobs/test_interrupted_training.py has a real server."""
 
 import signal
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ import pytest
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import background_executors
 
-from zeus_app.server.lifecycle.shutdown import end_background_with_server
+from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 
-TOLD = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 @pytest.fixture
 def received() -> Iterator[list[int]]:
     """Signals that reached the server's own handler."""
     signals: list[int] = []
-    before = {number: signal.getsignal(number) for number in TOLD}
-    for number in TOLD:
-        signal.signal(number, lambda told, _: signals.append(told))
-    end_background_with_server()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: signals.append(number))
+    stop_tasks_at_shutdown()
     yield signals
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", TOLD)
-def test_what_runs_is_stopped_what_waits_is_dropped_and_then_the_server_is_told(
+@pytest.mark.parametrize("number", SIGNALS)
+def test_running_tasks_stop_and_waiting_ones_are_dropped_before_the_servers_own_handler_runs(
     number: signal.Signals, received: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[tuple[str, list[int]]] = []
@@ -41,7 +41,7 @@ def test_what_runs_is_stopped_what_waits_is_dropped_and_then_the_server_is_told(
         background_executors["train"].submit(print)
 
 
-def test_a_process_that_has_just_ended_does_not_keep_the_server(
+def test_a_task_that_has_just_ended_does_not_stop_the_shutdown(
     received: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_: str) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a command line is said before the server answers anything."""
+"""A server that cannot start says why before it answers a request."""
 
 import hashlib
 import os
@@ -20,10 +20,10 @@ from zeus_app.server.context import open_context, refuse_missing
 from zeus_app.weights import weights_folder
 
 
-def refusal(
+def start_and_fail(
     studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True, **variables: str
 ) -> tuple[int, str]:
-    """Exit code and output of a server that should not start."""
+    """Exit code and output of a server that must not start."""
     ended = subprocess.run(
         running.command(studies, running.free_port(), {"state": str(state), **conf}),
         env={**running.environment(state, fake=fake), **variables}, cwd=state,
@@ -33,13 +33,13 @@ def refusal(
 
 
 def test_an_unknown_profile_ends_the_start_with_a_message(studies: Path, tmp_path: Path) -> None:
-    code, output = refusal(studies, tmp_path, {"profile": "reference-tiny"})
+    code, output = start_and_fail(studies, tmp_path, {"profile": "reference-tiny"})
     assert code != 0
     assert "Zeus cannot start: unknown profile 'reference-tiny'" in output
 
 
 def test_an_unknown_plugin_ends_the_start_with_a_message(studies: Path, tmp_path: Path) -> None:
-    code, output = refusal(studies, tmp_path, {}, ZEUS_PLUGINS="lab.modles")
+    code, output = start_and_fail(studies, tmp_path, {}, ZEUS_PLUGINS="lab.modles")
     assert code != 0
     assert "Zeus cannot start: ZEUS_PLUGINS names the module 'lab.modles', which cannot" in output
 
@@ -48,7 +48,7 @@ def test_a_studies_folder_that_does_not_exist_is_refused_and_not_left_behind(
     tmp_path: Path,
 ) -> None:
     missing = tmp_path / "mistyped"
-    code, output = refusal(missing, tmp_path, {})
+    code, output = start_and_fail(missing, tmp_path, {})
     assert code != 0
     assert f"studies folder {missing} does not exist" in output
     assert not missing.exists()
@@ -72,14 +72,14 @@ def test_a_pacs_is_refused_for_now() -> None:
         open_context("http://127.0.0.1:8042/dicom-web", {})
 
 
-def test_what_monai_label_adds_to_the_settings_is_left_to_it(tmp_path: Path) -> None:
+def test_settings_of_monai_label_itself_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     conf = {"server_mode": "true", "state": str(tmp_path / "state")}
     (tmp_path / "studies" / "notes.txt").write_text("x")
     assert open_context(str(tmp_path / "studies"), conf).config.target == "phantom"
 
 
-def test_an_empty_folder_that_was_there_before_the_server_is_served(
+def test_an_empty_folder_that_is_older_than_the_server_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Later:
@@ -91,12 +91,12 @@ def test_an_empty_folder_that_was_there_before_the_server_is_served(
     assert tmp_path.is_dir()
 
 
-def test_a_folder_that_is_found_empty_later_is_served(tmp_path: Path) -> None:
-    refuse_missing(tmp_path, first=False)  # younger than this process, and a user's own
+def test_a_folder_that_is_empty_at_a_reload_is_served(tmp_path: Path) -> None:
+    refuse_missing(tmp_path, first=False)  # younger than this process
     assert tmp_path.is_dir()
 
 
-def test_the_log_names_labels_of_no_study_and_where_they_lie(
+def test_the_log_names_orphaned_labels_and_their_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_study(tmp_path / "studies", "anna", 1)
@@ -106,12 +106,14 @@ def test_the_log_names_labels_of_no_study_and_where_they_lie(
     store.save_label("anna", str(label), "final", {})
     (tmp_path / "studies" / "anna").rename(tmp_path / "studies" / "bob")
     open_context(str(tmp_path / "studies"), conf).log_studies()
-    (warned,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert "labels of no study" in warned
-    assert str(tmp_path / "state" / "phantom" / "labels" / "final" / "anna") in warned
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "labels of no study" in warning
+    assert str(tmp_path / "state" / "phantom" / "labels" / "final" / "anna") in warning
 
 
-def test_missing_parents_that_were_made_with_a_missing_folder_go_with_it(tmp_path: Path) -> None:
+def test_parents_that_were_created_with_a_missing_folder_are_removed_with_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "kept.txt").write_text("x")
     folder = tmp_path / "not" / "mounted" / "mri"
     folder.mkdir(parents=True)  # as start_server does
@@ -120,7 +122,7 @@ def test_missing_parents_that_were_made_with_a_missing_folder_go_with_it(tmp_pat
     assert list(tmp_path.iterdir()) == [tmp_path / "kept.txt"]
 
 
-def test_a_parent_that_was_there_before_the_server_stays(tmp_path: Path) -> None:
+def test_a_parent_that_is_older_than_the_server_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     os.utime(tmp_path / "mine", (1_000_000_000, 1_000_000_000))  # a day in 2001
     (tmp_path / "mine" / "mri").mkdir()
@@ -131,7 +133,7 @@ def test_a_parent_that_was_there_before_the_server_stays(tmp_path: Path) -> None
 
 
 def tree(folder: Path) -> dict[Path, tuple[int, str]]:
-    """Everything below: when it changed, and the hash of its content."""
+    """Every path below a folder -> (time of its last change in ns, SHA-256 of its content)."""
     return {
         path: (
             path.stat().st_mtime_ns,
@@ -143,7 +145,7 @@ def tree(folder: Path) -> dict[Path, tuple[int, str]]:
 
 @pytest.fixture
 def read_only(server: running.Server) -> Iterator[running.Server]:
-    """The server, which may not write below its studies folder; skips aloud where it might."""
+    """The server, with a read-only studies folder; skips where it could write there as root."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     effective = re.search(r"CapEff:\s*(\w+)", status)
     if os.geteuid() == 0 and (effective is None or int(effective[1], 16) & 0b10):
@@ -156,7 +158,7 @@ def read_only(server: running.Server) -> Iterator[running.Server]:
         path.chmod(mode)
 
 
-def test_a_read_only_studies_folder_is_served_and_stays_as_it_is(
+def test_a_read_only_studies_folder_is_served_and_does_not_change(
     read_only: running.Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     studies = read_only.studies
@@ -170,7 +172,7 @@ def test_a_read_only_studies_folder_is_served_and_stays_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_weight_that_went_bad_ends_the_start_and_is_named(
+def test_a_damaged_weight_file_ends_the_start_and_is_named(
     studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in weights_folder().iterdir():
@@ -180,7 +182,7 @@ def test_a_weight_that_went_bad_ends_the_start_and_is_named(
     bad.unlink()
     bad.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
-    code, output = refusal(studies, tmp_path, {}, fake=False)
+    code, output = start_and_fail(studies, tmp_path, {}, fake=False)
     assert code != 0
     assert f"Zeus cannot start: weight file {bad} has SHA-256" in output
     assert "zeus weights get lite-medsam" in output

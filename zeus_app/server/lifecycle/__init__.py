@@ -1,1 +1,1 @@
-"""Start, installation of the routes, shutdown."""
+"""Lifecycle of a server process: its command line, start, priority on the CPU, and shutdown."""

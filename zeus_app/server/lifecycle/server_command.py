@@ -1,4 +1,4 @@
-"""How a Zeus server is started: the one place that knows its command line."""
+"""Command line and environment of a Zeus server, in one place."""
 
 import os
 import socket
@@ -13,26 +13,28 @@ LOOPBACK = "127.0.0.1"
 
 
 def check_studies_folder(folder: Path) -> Path:
-    """Return the folder, absolute. Stock MONAI Label would make a missing one and serve nothing.
+    """Return the absolute path of an existing, readable folder.
+
+    Stock MONAI Label would create a missing folder and serve no study.
 
     Raises:
-        InputError: there is no such folder, or it may not be read.
+        InputError: there is no such folder, or this user may not read it.
     """
     if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
         return folder.resolve()
     if folder.is_dir():
-        came = f"studies folder {folder} may not be read"
+        problem = f"studies folder {folder} may not be read"
     else:
-        came = f"studies folder {folder} does not exist"
+        problem = f"studies folder {folder} does not exist"
     raise InputError(
-        came,
+        problem,
         expected="a folder with MR studies",
-        remedy="check the path: make serve STUDIES=<dir> TARGET=<name>",
+        remedy="check the path, for example: make serve STUDIES=/data/mri TARGET=prostate",
     )
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened on, before the server takes ten seconds to fail.
+    """Refuse an address that a server cannot listen on, before ten seconds of start-up.
 
     Raises:
         InputError: another program listens there, or the address is not this machine's.
@@ -44,31 +46,31 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise InputError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
-                expected="a free port",
-                remedy=f"stop the other server, or choose another: PORT={port + 1}",
+                expected="a free port of this machine",
+                remedy=f"stop the other server, or choose another port: PORT={port + 1}",
             ) from error
 
 
 def server_command(
     studies: Path, conf: Mapping[str, str], *, host: str = LOOPBACK, port: int = 8000
 ) -> list[str]:
-    """The command that serves a folder, for this very Python.
+    """The command that serves a folder with the Python that runs now.
 
     Args:
-        studies: the folder of studies; it must exist.
+        studies: an existing folder of studies.
         conf: settings, as ZeusConfig.from_conf reads them.
-        host: address to listen on. Stock MONAI Label listens on every one.
+        host: address to listen on. Stock MONAI Label listens on all addresses.
         port: TCP port.
 
     Raises:
-        InputError: this installation is no checkout and so has no app.
+        InputError: the MONAI Label app is missing, because Zeus is not installed from a checkout.
     """
     app = CHECKOUT / "apps" / "zeus"
     if not (app / "main.py").is_file():
         raise InputError(
             f"no MONAI Label app at {app}",
-            expected="zeus installed in place from a checkout, as `make setup` does",
-            remedy="run it from the checkout's .venv",
+            expected="Zeus installed in place from a checkout, as `make setup` does",
+            remedy="run .venv/bin/zeus of the checkout",
         )
     command = [sys.executable, "-m", "monailabel.main", "start_server"]
     command += ["--app", str(app), "--studies", str(studies), "--host", host, "--port", str(port)]
@@ -80,16 +82,17 @@ def server_command(
 def server_environment() -> dict[str, str]:
     """The environment of a server and of the training processes that it starts.
 
-    PATH begins with this Python's folder, where dcmqi's itkimage2segimage lies: when MONAI Label
-    does not find it, it tries to download one. PYTHONPATH begins with the checkout, so that a
-    training process, which runs elsewhere, imports the same code.
+    PATH begins with this Python's folder, which holds dcmqi's itkimage2segimage. MONAI Label
+    downloads that program when PATH does not lead to it. PYTHONPATH begins with the checkout, so
+    that a training process, which has another working directory, imports the same code.
     """
     environment = dict(os.environ)
-    environment["PATH"] = _first(str(Path(sys.executable).parent), os.environ.get("PATH", ""))
-    environment["PYTHONPATH"] = _first(str(CHECKOUT), os.environ.get("PYTHONPATH", ""))
+    environment["PATH"] = _prepend(str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+    environment["PYTHONPATH"] = _prepend(str(CHECKOUT), os.environ.get("PYTHONPATH", ""))
     return environment
 
 
-def _first(entry: str, path: str) -> str:
-    others = [other for other in path.split(os.pathsep) if other and other != entry]
-    return os.pathsep.join([entry, *others])
+def _prepend(folder: str, path: str) -> str:
+    """A search path that begins with the folder and holds it once."""
+    others = [other for other in path.split(os.pathsep) if other and other != folder]
+    return os.pathsep.join([folder, *others])

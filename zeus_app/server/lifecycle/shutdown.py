@@ -1,7 +1,7 @@
-"""Ending: a server that is told to end takes with it what it runs in the background.
+"""Shutdown: an interrupted server stops its trainings and batch inferences before it ends.
 
-Stock MONAI Label waits for it at an interrupt, hours for a training. A training's epochs are kept,
-and the next one goes on with them.
+Stock MONAI Label waits for them, which takes hours for a training. The epochs that a training has
+finished are saved, and the next training resumes from them.
 """
 
 import signal
@@ -13,21 +13,24 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import background_executors
 
 
-def end_background_with_server() -> None:
-    """Let SIGINT and SIGTERM end trainings first. Call it in the main thread, once it serves."""
+def stop_tasks_at_shutdown() -> None:
+    """Let SIGINT and SIGTERM stop background tasks before the server's own handler runs.
+
+    Call it in the main thread, after the server has set its handlers.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
-        _before(number)
+        _stop_tasks_at(number)
 
 
-def _before(number: signal.Signals) -> None:
-    server_ends = signal.getsignal(number)
+def _stop_tasks_at(number: signal.Signals) -> None:
+    server_handler = signal.getsignal(number)
 
-    def end(received: int, frame: FrameType | None) -> None:
+    def handler(received: int, frame: FrameType | None) -> None:
         for method, executor in list(background_executors.items()):
-            executor.shutdown(wait=False, cancel_futures=True)  # those that wait in line
-            with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+            executor.shutdown(wait=False, cancel_futures=True)  # drops tasks that wait
+            with suppress(psutil.NoSuchProcess):  # the task's process has just ended
                 AsyncTask.stop(method)
-        if callable(server_ends):
-            server_ends(received, frame)
+        if callable(server_handler):
+            server_handler(received, frame)
 
-    signal.signal(number, end)
+    signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Starting: what is wrong is said in one line before the server answers anything."""
+"""Start of a server: bad settings end it with a one-line message before it answers requests."""
 
 import logging
 import threading
@@ -9,48 +9,48 @@ from monailabel.interfaces.utils.app import app_instance
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.lifecycle.install import install
-from zeus_app.server.lifecycle.shutdown import end_background_with_server
+from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 
 logger = logging.getLogger(__name__)
-_serving = threading.Event()  # this process's server answers; POST /reload makes the app anew
+_serving = threading.Event()  # set once this process answers requests; POST /reload comes later
 
 
 def open_or_exit(studies: str, conf: Mapping[str, str]) -> ServerContext:
-    """Read the command line; leave with a message when it cannot be served.
+    """Open the context of a server from its command line.
 
     Raises:
-        SystemExit: with that message.
-        InputError: the same in a server that was reloaded: the request fails, the server goes on.
+        SystemExit: a setting or the studies folder cannot be used; with the reason.
+        InputError: the same at a POST /reload. The request fails and the server goes on.
     """
     try:
         return open_context(studies, conf, first=not _serving.is_set())
     except InputError as error:
         if _serving.is_set():
             raise
-        raise refusal(error) from error
+        raise exit_for(error) from error
 
 
 def serve(context: ServerContext) -> None:
-    """Make the running server Zeus's: log the studies, build the model, add the routes.
+    """Turn MONAI Label's running server into Zeus: log the studies, build the model, add routes.
 
     Raises:
-        SystemExit: the model cannot be built; says why.
+        SystemExit: the model cannot be built; with the reason.
     """
-    # Imported here: training and scoring processes have no server.
+    # Imported here, because training and scoring processes have no server.
     from monailabel.app import app as server
 
     context.log_studies()
     try:
-        assert context.segmenter is not None
+        assert context.segmenter is not None  # builds the model now, not at the first request
     except InputError as error:
-        raise refusal(error) from error
+        raise exit_for(error) from error
     install(server, app_instance)
     if not _serving.is_set():
-        end_background_with_server()
+        stop_tasks_at_shutdown()
     _serving.set()
 
 
-def refusal(error: InputError) -> SystemExit:
-    """What ends the process, with the reason in the log."""
+def exit_for(error: InputError) -> SystemExit:
+    """Log the reason why the server cannot start, and return what ends the process."""
     logger.error("Zeus cannot start: %s", error)
     return SystemExit(f"Zeus cannot start: {error}")
