@@ -25,9 +25,9 @@ from rich.progress import track
 from benchmarks.interactive import SEQUENCES, Scene, scenes, stock_decoder
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.metrics import dice
-from zeus_app.prompts.decoder import StockDecoder
-from zeus_app.prompts.similarity import boxes
-from zeus_app.prompts.slice_masks import point_at
+from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.similarity import part_boxes
+from zeus_app.prompts.slice_masks import segment_slice
 from zeus_app.prompts.types import SlicePrompt
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.storage.atomic import write_text_atomically
@@ -36,13 +36,13 @@ from zeus_app.types import BoolArray, FloatArray
 SURE = 10.0
 """Logit of a mask prompt's pixels, as certain as SAM's own answers are inside an object."""
 
-Carry = Callable[[StockDecoder, torch.Tensor, BoolArray], FloatArray]
+Carry = Callable[[PromptDecoder, torch.Tensor, BoolArray], FloatArray]
 """(decoder, (M, 256, 64, 64) embeddings, the neighbour's mask) -> (256, 256) probabilities."""
 
 
 @torch.inference_mode()
 def prompted(
-    decoder: StockDecoder,
+    decoder: PromptDecoder,
     embeddings: torch.Tensor,
     before: BoolArray,
     *,
@@ -51,7 +51,7 @@ def prompted(
 ) -> FloatArray:
     """segment-anything's own modules, given the mask as a prompt, its box, or both."""
     logits = SURE * (2 * torch.from_numpy(before.astype(np.float32)) - 1)
-    around = boxes(before)
+    around = part_boxes(before)
     whole = [*np.min(around, axis=0)[:2], *np.max(around, axis=0)[2:]]
     sparse, dense = decoder.prompts(
         points=None,
@@ -72,9 +72,9 @@ def prompted(
     return union
 
 
-def part_by_part(decoder: StockDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
+def part_by_part(decoder: PromptDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
     """What Zeus does."""
-    return point_at(decoder, embeddings, SlicePrompt(prior=before))
+    return segment_slice(decoder, embeddings, SlicePrompt(initial_mask=before))
 
 
 WAYS: Mapping[str, Carry] = {
@@ -85,7 +85,7 @@ WAYS: Mapping[str, Carry] = {
 }
 
 
-def measure(found: Sequence[Scene], decoder: StockDecoder, name: str) -> dict[str, list[float]]:
+def measure(found: Sequence[Scene], decoder: PromptDecoder, name: str) -> dict[str, list[float]]:
     """Way -> DSC of each scene."""
     scores: dict[str, list[float]] = {way: [] for way in [*WAYS, "the neighbour's mask itself"]}
     for scene in track(found, description=name):

@@ -31,8 +31,8 @@ from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_images
 from zeus_app.commands.real import PLANS
 from zeus_app.encoders import lite_medsam
-from zeus_app.labels.grids import label_pictures
-from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.labels.pictures import label_pictures
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.progress import bars
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.slice_masks import segment_slice
@@ -101,7 +101,7 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
     known = find_studies(folder, target).studies
     found = [
         one
-        for one in import_labels(folder, target)
+        for one in find_masks(folder, target)
         if isinstance(one, ImportedLabel) and one.study_id not in PLANS[name].smoke
     ]
     for one in found[:PATIENTS]:

@@ -1,1 +1,1 @@
-"""Interactive segmentation: what a user points at becomes masks, slice by slice."""
+"""Interactive segmentation: points, boxes, scribbles and masks become masks, slice by slice."""

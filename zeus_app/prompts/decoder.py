@@ -1,4 +1,4 @@
-"""SAM's own prompt encoder and mask decoder, frozen: what a training does never reaches a click."""
+"""SAM's own prompt encoder and mask decoder, frozen: a training never changes clicks."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,20 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from zeus_app.models.mask_decoder import Upscaling, unshuffle_pixels
+from zeus_app.models.mask_decoder import Upsample4x, unshuffle_pixels
 from zeus_app.prompts.types import BoxPx
+from zeus_app.types import PICTURE_PX
 
-PICTURE_PX = 256
 
-
-class StockDecoder(nn.Module):
+class PromptDecoder(nn.Module):
     """Masks from image embeddings and boxes, many pairs in one pass.
 
-    segment-anything's decoder repeats one picture for many prompts. Here every prompt has a picture
-    of its own (the sequences of a slice), so its parts are called with the batches they have.
-    The doubling layers are `Upscaling`'s, which gives the same numbers in less time.
+    segment-anything's decoder decodes many prompts on one image. Here every box has an image of its
+    own (one sequence of a slice), so the decoder's parts are called directly. `Upscaling` replaces
+    the decoder's upscaling layers: equal numbers in less time.
 
     Args:
-        prompts: pretrained; its input size says in which pixels boxes are measured.
+        prompts: pretrained; its input size is the unit of the boxes that it encodes.
         decoder: pretrained.
     """
 
@@ -30,7 +29,7 @@ class StockDecoder(nn.Module):
     def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()
         self.prompts, self.decoder = prompts, decoder
-        self.upscaling = Upscaling(decoder.output_upscaling)
+        self.upscaling = Upsample4x(decoder.output_upscaling)
         self.scale = prompts.input_image_size[0] / PICTURE_PX
         self.register_buffer("image_pe", prompts.get_dense_pe().detach(), persistent=False)
         no_mask = prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
@@ -39,7 +38,7 @@ class StockDecoder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, embeddings: torch.Tensor, boxes: Sequence[BoxPx]) -> torch.Tensor:
-        """Decode one box in each picture.
+        """Decode one box in each image.
 
         Args:
             embeddings: (N, 256, 64, 64) image embeddings.
@@ -54,8 +53,8 @@ class StockDecoder(nn.Module):
         tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([tokens.expand(len(boxes), -1, -1), sparse], dim=1)
         source = embeddings.float() + self.no_mask
-        place = self.image_pe.expand(len(boxes), -1, -1, -1)
-        answers, pixels = decoder.transformer(source, place, tokens)
-        weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])  # mask token 0: one answer
+        image_pe = self.image_pe.expand(len(boxes), -1, -1, -1)
+        outputs, pixels = decoder.transformer(source, image_pe, tokens)
+        weights = decoder.output_hypernetworks_mlps[0](outputs[:, 1])  # of the single-mask token
         masks = self.upscaling(pixels) @ weights[:, :, None]  # (N, 256·256, 1)
         return unshuffle_pixels(masks)[:, 0].float()

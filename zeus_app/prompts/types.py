@@ -1,5 +1,6 @@
-"""What a user points at: on one slice in pixels, in a study in voxels."""
+"""Prompts of a user: StudyPrompt in voxels of a study, SlicePrompt in pixels of one slice."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,84 +9,127 @@ import numpy.typing as npt
 from zeus_app.studies.slices import to_pictures, to_pixels
 from zeus_app.types import BoolArray, Grid, SliceFrame
 
+Voxel = tuple[float, float, float]
+"""(i, j, k) on a grid; whole numbers are voxel centres."""
+
 Point = tuple[float, float]
 """(row, column) in px; whole numbers are pixel centres."""
 
 BoxPx = tuple[float, float, float, float]
-"""(left, top, right, bottom) in px, outer faces: a box of one pixel is one wide."""
+"""(left, top, right, bottom) in px, outer faces: a box of one pixel is 1 px wide."""
 
-
-@dataclass(frozen=True, eq=False)
-class SlicePrompt:
-    """Everything said about one label on one slice.
-
-    Attributes:
-        foreground, background: clicks on it, and beside it.
-        box: drawn around it.
-        prior: (256, 256) bool, a mask to start from: the neighbouring slice's, or an
-            earlier answer.
-    """
-
-    foreground: tuple[Point, ...] = ()
-    background: tuple[Point, ...] = ()
-    box: BoxPx | None = None
-    prior: BoolArray | None = field(default=None, repr=False)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing says where the label is; clicks beside it do not."""
-        has_prior = self.prior is not None and bool(self.prior.any())
-        return not (self.foreground or self.box or has_prior)
-
-    @property
-    def is_prior_alone(self) -> bool:
-        """Whether there is a mask to start from, and not a word about it."""
-        return not (self.foreground or self.background or self.box or self.is_empty)
-
-
-Voxel = tuple[float, float, float]
-"""(i, j, k) on a grid; whole numbers are voxel centres."""
+MAX_SCRIBBLE_POINTS = 32
+"""Most points of one scribble on one slice. They are spread evenly along the scribble."""
 
 
 @dataclass(frozen=True)
-class Clicks:
-    """What a user said about one label of a study, in voxels of one grid.
+class Scribbles:
+    """Voxels that a user drew on.
 
     Attributes:
-        foreground, background: clicks on it, and beside it.
-        box: two opposite corner voxels, in any order; both are inside.
+        foreground: voxels on the label.
+        background: voxels beside the label.
+    """
+
+    foreground: tuple[Voxel, ...] = ()
+    background: tuple[Voxel, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyPrompt:
+    """All prompts for one label of a study, in voxels of one grid.
+
+    Attributes:
+        foreground: points on the label.
+        background: points beside the label.
+        box: two opposite corner voxels, in any order. Both corners are inside.
+        scribbles: voxels that the user drew on; each counts as a point.
+        initial_mask: (X, Y, Z) bool, the mask to refine, or None. Not compared by `==`.
     """
 
     foreground: tuple[Voxel, ...] = ()
     background: tuple[Voxel, ...] = ()
     box: tuple[Voxel, Voxel] | None = None
+    scribbles: Scribbles = field(default_factory=Scribbles)
+    initial_mask: BoolArray | None = field(default=None, compare=False, repr=False)
 
-    def outside(self, grid: Grid) -> tuple[Voxel, ...]:
-        """The clicks that lie in no voxel of a grid."""
-        last = np.array(grid.shape) - 0.5
-        return tuple(
-            voxel
-            for voxel in (*self.foreground, *self.background)
-            if (np.array(voxel) < -0.5).any() or (np.array(voxel) > last).any()
+    @property
+    def has_prompts(self) -> bool:
+        """Whether there is any point, box, scribble or marked voxel of an initial mask."""
+        points = self.foreground or self.background
+        scribbles = self.scribbles.foreground or self.scribbles.background
+        has_mask = self.initial_mask is not None and bool(self.initial_mask.any())
+        return bool(points or scribbles) or self.box is not None or has_mask
+
+    def on(self, target: Grid, source: Grid) -> "StudyPrompt":
+        """Points and box at the same places in voxels of another grid.
+
+        Args:
+            target: the other grid.
+            source: the grid of this prompt, which has no scribbles and no initial mask.
+        """
+        return StudyPrompt(
+            move_voxels(self.foreground, target, source),
+            move_voxels(self.background, target, source),
+            None if self.box is None else _move_box(self.box, target, source),
         )
 
-    def on(self, target: Grid, source: Grid) -> "Clicks":
-        """The same places in voxels of another grid."""
-        matrix = np.linalg.inv(target.affine_ras) @ source.affine_ras
 
-        def there(voxels: tuple[Voxel, ...]) -> tuple[Voxel, ...]:
-            places = np.array(voxels, np.float64).reshape(-1, 3) @ matrix[:3, :3].T
-            return tuple(map(_voxel, places + matrix[:3, 3]))
+@dataclass(frozen=True, eq=False)
+class SlicePrompt:
+    """All prompts for one label on one slice.
 
-        box = None
-        if self.box is not None:
-            # A corner voxel is inside up to its outer faces, whichever way its axes are turned.
-            low, high = np.min(self.box, axis=0) - 0.5, np.max(self.box, axis=0) + 0.5
-            corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
-            turned = np.array(there(tuple(map(_voxel, corners))))
-            first, last = turned.min(axis=0) + 0.5, turned.max(axis=0) - 0.5
-            box = (_voxel(np.minimum(first, last)), _voxel(np.maximum(first, last)))
-        return Clicks(there(self.foreground), there(self.background), box)
+    Attributes:
+        foreground: points on the label.
+        background: points beside the label.
+        box: a box around the label.
+        initial_mask: (256, 256) bool, the mask to refine: an earlier mask of this slice, or the
+            mask of the neighbouring slice.
+    """
+
+    foreground: tuple[Point, ...] = ()
+    background: tuple[Point, ...] = ()
+    box: BoxPx | None = None
+    initial_mask: BoolArray | None = field(default=None, repr=False)
+
+    @property
+    def locates_label(self) -> bool:
+        """Whether a foreground point, a box or an initial mask says where the label is."""
+        has_mask = self.initial_mask is not None and bool(self.initial_mask.any())
+        return bool(self.foreground) or self.box is not None or has_mask
+
+    @property
+    def is_initial_mask_alone(self) -> bool:
+        """Whether the initial mask is the only prompt."""
+        has_mask = self.initial_mask is not None and bool(self.initial_mask.any())
+        return has_mask and not (self.foreground or self.background or self.box)
+
+
+def outside(voxels: Iterable[Voxel], grid: Grid) -> list[Voxel]:
+    """The points that lie in no voxel of a grid."""
+    last = np.array(grid.shape) - 0.5
+    return [
+        voxel
+        for voxel in voxels
+        if (np.array(voxel) < -0.5).any() or (np.array(voxel) > last).any()
+    ]
+
+
+def move_voxels(voxels: tuple[Voxel, ...], target: Grid, source: Grid) -> tuple[Voxel, ...]:
+    """Points of the source grid in voxels of the target grid."""
+    matrix = np.linalg.inv(target.affine_ras) @ source.affine_ras
+    moved = np.array(voxels, np.float64).reshape(-1, 3) @ matrix[:3, :3].T
+    return tuple(map(_voxel, moved + matrix[:3, 3]))
+
+
+def _move_box(box: tuple[Voxel, Voxel], target: Grid, source: Grid) -> tuple[Voxel, Voxel]:
+    """The box whose outer faces enclose the outer faces of the source's box."""
+    # A corner voxel is inside up to its outer faces, whichever way the grid's axes point.
+    low, high = np.min(box, axis=0) - 0.5, np.max(box, axis=0) + 0.5
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    moved = np.array(move_voxels(tuple(map(_voxel, corners)), target, source))
+    first, last = moved.min(axis=0) + 0.5, moved.max(axis=0) - 0.5
+    return _voxel(np.minimum(first, last)), _voxel(np.maximum(first, last))
 
 
 def _voxel(values: npt.NDArray[np.float64]) -> Voxel:
@@ -93,71 +137,52 @@ def _voxel(values: npt.NDArray[np.float64]) -> Voxel:
     return x, y, z
 
 
-@dataclass(frozen=True, eq=False)
-class StudyPrompt:
-    """All about one label, on the canonical grid of a study.
+def slice_prompts(prompt: StudyPrompt, frame: SliceFrame) -> dict[int, SlicePrompt]:
+    """The prompts on each slice, in pixels.
 
-    Attributes:
-        clicks: in voxels of that grid.
-        scribbles: voxels that were scribbled on, and beside it; clicks, but many.
-        prior: bool (X, Y, S), a mask to start from; or None.
+    Args:
+        prompt: in voxels of the frame's grid.
+        frame: how slices lie in pictures.
+
+    Returns:
+        Slice index -> prompts, only for slices that have any.
     """
-
-    clicks: Clicks = field(default_factory=Clicks)
-    scribbles: Clicks = field(default_factory=Clicks)
-    prior: BoolArray | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing at all was said."""
-        said = (self.clicks, self.scribbles)
-        clicked = any(one.foreground or one.background or one.box for one in said)
-        return not (clicked or (self.prior is not None and self.prior.any()))
-
-
-SCRIBBLE_POINTS = 32
-"""Most points of one scribble on one slice; they are taken evenly along it."""
-
-
-def by_slice(pointing: StudyPrompt, frame: SliceFrame) -> dict[int, SlicePrompt]:
-    """What was said about each slice, in pixels; slices of which nothing was said are left out."""
-    clicks = pointing.clicks
-    on = _points(clicks.foreground, pointing.scribbles.foreground, frame)
-    beside = _points(clicks.background, pointing.scribbles.background, frame)
-    boxed = _boxes(clicks.box, frame) if clicks.box else {}
-    prior = pointing.prior
-    shown = [] if prior is None else [int(s) for s in np.flatnonzero(prior.any(axis=(0, 1)))]
+    foreground = _points(prompt.foreground, prompt.scribbles.foreground, frame)
+    background = _points(prompt.background, prompt.scribbles.background, frame)
+    boxes = {} if prompt.box is None else _boxes(prompt.box, frame)
+    masks = {} if prompt.initial_mask is None else _masks(prompt.initial_mask, frame)
     return {
         s: SlicePrompt(
-            foreground=tuple(on.get(s, ())),
-            background=tuple(beside.get(s, ())),
-            box=boxed.get(s),
-            prior=_picture(prior, s, frame) if prior is not None and s in shown else None,
+            foreground=tuple(foreground.get(s, ())),
+            background=tuple(background.get(s, ())),
+            box=boxes.get(s),
+            initial_mask=masks.get(s),
         )
-        for s in sorted({*on, *beside, *boxed, *shown})
+        for s in sorted({*foreground, *background, *boxes, *masks})
     }
 
 
 def _points(
-    clicks: tuple[Voxel, ...], scribbled: tuple[Voxel, ...], frame: SliceFrame
+    clicks: tuple[Voxel, ...], scribble: tuple[Voxel, ...], frame: SliceFrame
 ) -> dict[int, list[Point]]:
-    """Slice -> every click, and few of the voxels that were scribbled on."""
-    found = _in_slices(clicks, frame)
-    for s, points in _in_slices(scribbled, frame).items():
-        chosen = np.linspace(0, len(points) - 1, min(SCRIBBLE_POINTS, len(points))).round()
-        found.setdefault(s, []).extend(points[int(i)] for i in chosen)
-    return found
+    """Slice index -> every click, and at most MAX_SCRIBBLE_POINTS voxels of the scribble."""
+    points = _points_by_slice(clicks, frame)
+    for s, drawn in _points_by_slice(scribble, frame).items():
+        count = min(MAX_SCRIBBLE_POINTS, len(drawn))
+        chosen = np.linspace(0, len(drawn) - 1, count).round()
+        points.setdefault(s, []).extend(drawn[int(i)] for i in chosen)
+    return points
 
 
-def _in_slices(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Point]]:
-    """Slice -> points; what lies beyond the first or last slice's face is left out."""
-    found: dict[int, list[Point]] = {}
+def _points_by_slice(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Point]]:
+    """Slice index -> points. Points beyond the outer face of an end slice are dropped."""
+    points: dict[int, list[Point]] = {}
     if voxels:
         for s, row, col in to_pixels(np.array(voxels, np.float64), frame).tolist():
             slice_index = int(np.floor(s + 0.5))
             if 0 <= slice_index < frame.grid.shape[2]:
-                found.setdefault(slice_index, []).append((row, col))
-    return found
+                points.setdefault(slice_index, []).append((row, col))
+    return points
 
 
 def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:
@@ -166,11 +191,12 @@ def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:
     faces = np.array([[*(low[:2] - 0.5), 0], [*(high[:2] + 0.5), 0]])
     (_, bottom, right), (_, top, left) = (to_pixels(faces, frame) + 0.5).tolist()
     first, last = int(np.floor(low[2] + 0.5)), int(np.floor(high[2] + 0.5))
-    reached = range(max(first, 0), min(last + 1, frame.grid.shape[2]))
-    return dict.fromkeys(reached, (left, top, right, bottom))
+    slices = range(max(first, 0), min(last + 1, frame.grid.shape[2]))
+    return dict.fromkeys(slices, (left, top, right, bottom))
 
 
-def _picture(prior: BoolArray, s: int, frame: SliceFrame) -> BoolArray:
-    shown = to_pictures(prior[:, :, s : s + 1], frame, nearest=True)[0]
-    picture: BoolArray = shown.astype(np.bool_)
-    return picture
+def _masks(mask: BoolArray, frame: SliceFrame) -> dict[int, BoolArray]:
+    """The (256, 256) mask of each slice that has a marked voxel."""
+    slices = np.flatnonzero(mask.any(axis=(0, 1)))
+    pictures = to_pictures(mask[:, :, slices], frame, nearest=True).astype(np.bool_)
+    return dict(zip(slices.tolist(), pictures, strict=True))

@@ -2,36 +2,48 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 
 from zeus_app.errors import InputError
-from zeus_app.prompts.types import Clicks
-from zeus_app.server.interactive.click_request import is_self_contained, read_clicks
+from zeus_app.prompts.types import StudyPrompt
+from zeus_app.server.interactive.click_request import (
+    ClickMode,
+    ClickRequest,
+    read_click_request,
+    refuse_outside,
+)
 from zeus_app.server.routes.roles import logged_in
 from zeus_app.targets import load_target
+from zeus_app.types import Grid
 
 PHANTOM = load_target("phantom")  # labels lesion and cyst
+GRID = Grid((24, 20, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
+
+
+def read(**request: Any) -> ClickRequest:
+    return read_click_request(request, PHANTOM)
 
 
 def labels(**request: Any) -> Any:
-    return read_clicks(request, PHANTOM).labels
+    return read(**request).prompts
 
 
 def test_deepgrow_sends_points_of_one_label() -> None:
-    found = labels(foreground=[[1, 2, 3]], background=[[4, 5, 6]], label="cyst")
-    assert found == {"cyst": Clicks(((1, 2, 3),), ((4, 5, 6),))}
+    prompts = labels(foreground=[[1, 2, 3]], background=[[4, 5, 6]], label="cyst")
+    assert prompts == {"cyst": StudyPrompt(((1, 2, 3),), ((4, 5, 6),))}
 
 
-def test_deepedit_sends_points_under_each_labels_name_and_other_labels_are_beside() -> None:
-    found = labels(lesion=[[1, 2, 3]], cyst=[[7, 8, 9]], background=[[4, 5, 6]])
-    assert found["lesion"] == Clicks(((1, 2, 3),), ((4, 5, 6), (7, 8, 9)))
-    assert found["cyst"] == Clicks(((7, 8, 9),), ((4, 5, 6), (1, 2, 3)))
+def test_deepedit_sends_points_under_each_labels_name_and_other_labels_are_background() -> None:
+    prompts = labels(lesion=[[1, 2, 3]], cyst=[[7, 8, 9]], background=[[4, 5, 6]])
+    assert prompts["lesion"] == StudyPrompt(((1, 2, 3),), ((4, 5, 6), (7, 8, 9)))
+    assert prompts["cyst"] == StudyPrompt(((7, 8, 9),), ((4, 5, 6), (1, 2, 3)))
 
 
 def test_without_a_label_the_first_is_meant() -> None:
-    assert labels(foreground=[[1, 2, 3]]) == {"lesion": Clicks(((1, 2, 3),))}
+    assert labels(foreground=[[1, 2, 3]]) == {"lesion": StudyPrompt(((1, 2, 3),))}
 
 
 def test_slicers_unsorted_box_is_two_corners() -> None:
@@ -45,67 +57,105 @@ def test_a_viewers_rectangle_is_two_corners_as_well() -> None:
 def test_a_box_comes_on_top_of_the_clicks_of_the_label_it_is_drawn_for_and_of_no_other() -> None:
     """As Slicer's SmartEdit sends a ROI beside the points of a deepedit model."""
     roi = [2, 9, 4, 8, 3, 3]
-    found = labels(lesion=[[5, 6, 3]], cyst=[[7, 8, 3]], background=[], label="cyst", roi=roi)
-    assert found["cyst"].foreground == ((7, 8, 3),)
-    assert found["cyst"].box == ((2, 4, 3), (9, 8, 3))
-    assert found["lesion"] == Clicks(((5, 6, 3),), ((7, 8, 3),))
+    prompts = labels(lesion=[[5, 6, 3]], cyst=[[7, 8, 3]], background=[], label="cyst", roi=roi)
+    assert prompts["cyst"].foreground == ((7, 8, 3),)
+    assert prompts["cyst"].box == ((2, 4, 3), (9, 8, 3))
+    assert prompts["lesion"] == StudyPrompt(((5, 6, 3),), ((7, 8, 3),))
 
 
 def test_background_is_a_label_like_any_other_to_deepedit_clients() -> None:
-    found = labels(lesion=[[1, 2, 3]], cyst=[], background=[[4, 5, 6]], label="background")
-    assert found == {"lesion": Clicks(((1, 2, 3),), ((4, 5, 6),))}
+    prompts = labels(lesion=[[1, 2, 3]], cyst=[], background=[[4, 5, 6]], label="background")
+    assert prompts == {"lesion": StudyPrompt(((1, 2, 3),), ((4, 5, 6),))}
 
 
 def test_who_points_at_the_background_points_beside_the_label() -> None:
-    found = labels(foreground=[[4, 5, 6]], background=[], label="background")
-    assert found == {"lesion": Clicks((), ((4, 5, 6),))}
+    prompts = labels(foreground=[[4, 5, 6]], background=[], label="background")
+    assert prompts == {"lesion": StudyPrompt((), ((4, 5, 6),))}
 
 
 @pytest.mark.parametrize(
-    ("request_", "says"),
+    "request_",
+    [{"foreground": [], "background": []}, {"background": []}, {"lesion": [], "cyst": []}],
+)
+def test_lists_of_points_replace_the_earlier_points_even_if_empty(
+    request_: dict[str, Any],
+) -> None:
+    assert read(**request_).mode is ClickMode.REPLACE
+
+
+@pytest.mark.parametrize(
+    "request_", [{}, {"foreground": None}, {"prior": "original"}, {"label": "cyst"}]
+)
+def test_a_request_without_lists_adds_nothing_to_the_earlier_points(
+    request_: dict[str, Any],
+) -> None:
+    request = read(**request_)
+    assert (request.mode, request.prompts) == (ClickMode.ADD, {})
+
+
+@pytest.mark.parametrize("mode", list(ClickMode))
+def test_a_mode_is_read_by_its_name(mode: ClickMode) -> None:
+    assert read(mode=mode.value, foreground=[[1, 2, 3]]).mode is mode
+
+
+@pytest.mark.parametrize(
+    ("flag", "mode"),
     [
-        ({"foreground": [], "background": []}, True),
-        ({"background": []}, True),
-        ({"lesion": [], "cyst": []}, True),
-        ({"foreground": None}, False),
-        ({"prior": "original"}, False),
-        ({"label": "cyst"}, False),
+        ("refine", ClickMode.ADD),
+        ("undo", ClickMode.UNDO),
+        ("reset", ClickMode.RESET),
+        ("reset_state", ClickMode.RESET),
     ],
 )
-def test_empty_lists_say_nothing_and_a_request_without_lists_does_not_speak(
-    request_: dict[str, Any], says: bool
+@pytest.mark.parametrize("value", ["True", "yes", True, 1])
+def test_a_deprecated_flag_is_read_as_its_mode(flag: str, mode: ClickMode, value: object) -> None:
+    assert read(**{flag: value, "foreground": [[1, 2, 3]]}).mode is mode
+
+
+@pytest.mark.parametrize("flag", ["refine", "undo", "reset", "reset_state"])
+@pytest.mark.parametrize("value", ["false", "0", "", False, None])
+def test_a_flag_that_is_off_changes_nothing(flag: str, value: object) -> None:
+    assert read(**{flag: value, "foreground": [[1, 2, 3]]}).mode is ClickMode.REPLACE
+
+
+def test_a_mode_comes_before_the_deprecated_flags() -> None:
+    assert read(mode="add", reset=True).mode is ClickMode.ADD
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("false", False), ("True", True), (1, True)])
+def test_the_use_of_scribbles_is_read_as_monai_label_reads_flags(
+    value: object, is_on: bool
 ) -> None:
-    assert read_clicks(request_, PHANTOM).says is says
+    assert read(scribbles=value).use_scribbles is is_on
 
 
-@pytest.mark.parametrize("word", ["reset_state", "reset", "undo", "refine", "scribbles"])
-def test_switches_are_read_as_monai_label_reads_them(word: str) -> None:
-    field = word.removesuffix("_state")
-    for given, meant in (("false", False), ("0", False), (False, False), ("True", True), (1, True)):
-        assert getattr(read_clicks({word: given}, PHANTOM), field) is meant
-    with pytest.raises(InputError, match=word):
-        read_clicks({word: "perhaps"}, PHANTOM)
+@pytest.mark.parametrize("name", ["initial_mask", "prior"])
+def test_an_initial_mask_is_read_by_its_name_and_by_its_deprecated_name(name: str) -> None:
+    assert read(**{name: "uploaded"}).initial_mask == "uploaded"
 
 
 @pytest.mark.parametrize(
-    ("request_", "alone"),
+    ("request_", "is_self_contained"),
     [
         ({"foreground": [[1, 2, 3]], "user": "ann"}, True),
         ({"foreground": [[1, 2, 3]], "refine": "false"}, True),
         ({"foreground": [[1, 2, 3]], "refine": True}, False),
         ({"foreground": [[1, 2, 3]], "scribbles": True}, False),
         ({"foreground": [[1, 2, 3]], "prior": "original"}, False),
+        ({"foreground": [[1, 2, 3]], "reset_state": True}, True),
         ({"foreground": [[1, 2, 3]], "instructions": {"T2/lesion": "bright"}}, False),
         ({"undo": True}, False),
         ({}, False),
     ],
 )
-def test_an_answer_may_depend_on_the_request_alone(request_: dict[str, Any], alone: bool) -> None:
-    assert is_self_contained(request_, PHANTOM) is alone
+def test_an_answer_may_depend_on_the_request_alone(
+    request_: dict[str, Any], is_self_contained: bool
+) -> None:
+    assert read(**request_).is_self_contained is is_self_contained
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "named"),
     [
         ({"foreground": [[1, 2]]}, "foreground"),
         ({"foreground": "1,2,3"}, "foreground"),
@@ -117,11 +167,35 @@ def test_an_answer_may_depend_on_the_request_alone(request_: dict[str, Any], alo
         ({"foreground": [[1, 2, 3]], "sequences": "PD"}, "unknown sequence"),
         ({"foreground": [[1, 2, 3]], "slice": "x"}, "slice"),
         ({"prior": "anything"}, "prior"),
+        ({"initial_mask": "anything"}, "initial_mask"),
+        ({"mode": "append"}, "mode"),
+        ({"refine": "perhaps"}, "refine"),
+        ({"reset_state": "perhaps"}, "reset_state"),
+        ({"scribbles": "perhaps"}, "scribbles"),
     ],
 )
-def test_what_cannot_be_read_is_named(request_: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        read_clicks(request_, PHANTOM)
+def test_a_parameter_that_cannot_be_read_is_named(request_: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        read(**request_)
+
+
+def test_a_slice_that_the_image_lacks_is_refused() -> None:
+    with pytest.raises(InputError, match=r"slice 6.*0 to 5"):
+        refuse_outside(read(foreground=[[1, 1, 2]], slice=6), GRID)
+
+
+def test_the_slice_of_a_box_may_be_a_distance_in_mm() -> None:
+    refuse_outside(read(roi=[2, 9, 4, 8, 1, 5], slice=60), GRID)
+
+
+def test_an_undo_uses_no_slice() -> None:
+    refuse_outside(read(undo=True, slice=6), GRID)
+
+
+@pytest.mark.parametrize("name", ["foreground", "background", "lesion"])
+def test_a_point_outside_the_image_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"click on lesion at voxel \[1\.0, 2\.0, 5\.6\]"):
+        refuse_outside(read(**{name: [[1, 2, 5.6]]}), GRID)
 
 
 def test_who_logged_in_is_whom_clicks_are_from_where_one_has_to(

@@ -1,1 +1,1 @@
-"""Interactive segmentation: prompts of a user over several requests."""
+"""Interactive segmentation over HTTP: a user's prompts on one study over several requests."""

@@ -1,4 +1,4 @@
-"""What each user clicked in each study, kept on disk: undone step by step, forgotten on request."""
+"""The prompts of each user on each study, kept on disk as steps that can be undone."""
 
 import hashlib
 import json
@@ -11,98 +11,129 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from zeus_app.errors import InputError
-from zeus_app.labels.versions import folder_name
-from zeus_app.prompts.types import Clicks, Voxel
-from zeus_app.server.interactive.click_request import ClickRequest
+from zeus_app.prompts.types import StudyPrompt, Voxel, move_voxels
+from zeus_app.server.interactive.click_request import ClickMode, ClickRequest
 from zeus_app.storage.atomic import write_text_atomically
+from zeus_app.storage.state import folder_name
 from zeus_app.types import Grid
 
 logger = logging.getLogger(__name__)
 
-STEPS = 100
-"""Most steps that are kept of one user in one study."""
+MAX_STEPS = 100
+"""Most steps that are stored for one user and study; the oldest are dropped."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What had been said when an answer was given.
+    """The points and boxes that counted when a request was answered.
 
     Attributes:
-        labels: label name -> clicks.
-        at: the newest click, whose slice a 2-D answer is of; None when nothing was said.
-        sequence: on whose grid all of them are.
+        labels: label name -> points and box. Scribbles and initial masks are not stored.
+        sequence: name of the sequence whose grid the voxels are on.
+        at: the voxel whose slice a 2-D answer shows; None if there was no prompt.
     """
 
-    labels: Mapping[str, Clicks]
+    labels: Mapping[str, StudyPrompt]
     sequence: str
     at: Voxel | None = None
 
 
-_STEPS = TypeAdapter(list[Step])
+@dataclass(frozen=True)
+class _StoredPrompt:
+    """The JSON form of a label's points and box."""
+
+    foreground: tuple[Voxel, ...] = ()
+    background: tuple[Voxel, ...] = ()
+    box: tuple[Voxel, Voxel] | None = None
 
 
 @dataclass(frozen=True)
-class Seen:
+class _StoredStep:
+    """The JSON form of a step."""
+
+    labels: Mapping[str, _StoredPrompt]
+    sequence: str
+    at: Voxel | None = None
+
+
+_STEPS = TypeAdapter(list[_StoredStep])
+
+
+@dataclass(frozen=True)
+class ClickedImage:
     """The image that a request is about.
 
     Attributes:
-        sequence: whose grid its clicks are on.
-        sequences: all of its study.
-        grid_of: gives the grid of one.
+        sequence: name of the sequence that the client shows. Voxels of the request are on its grid.
+        sequences: names of all sequences of the study.
+        grid_of: gives the grid of a sequence.
     """
 
     sequence: str
     sequences: Collection[str]
     grid_of: Callable[[str], Grid]
 
-    def brought(self, step: Step) -> Step:
-        """The same places in voxels of this image."""
-        if step.sequence == self.sequence:
-            return step
-        here, there = self.grid_of(self.sequence), self.grid_of(step.sequence)
-        labels = {name: clicks.on(here, there) for name, clicks in step.labels.items()}
-        at = Clicks((step.at,)).on(here, there).foreground[0] if step.at else None
+    @property
+    def grid(self) -> Grid:
+        """The grid of the sequence that the client shows."""
+        return self.grid_of(self.sequence)
+
+    def move_here(self, step: Step) -> Step:
+        """The same step in voxels of this image."""
+        source = self.grid_of(step.sequence)
+        labels = {name: prompt.on(self.grid, source) for name, prompt in step.labels.items()}
+        at = move_voxels((step.at,), self.grid, source)[0] if step.at else None
         return Step(labels, self.sequence, at)
 
 
 class ClickHistory:
-    """Steps by user and study; <user>/<study>.json, each written whole or not at all."""
+    """Steps by user and study, one JSON file for each: <hash of user>/<study>.json."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
 
     def uploads_folder(self, user: str, study: str) -> Path:
-        """The folder of one user's uploads for a study; also names the file of steps."""
-        mark = hashlib.blake2b(user.encode(), digest_size=8).hexdigest()
-        return self._folder / mark / folder_name(study)
+        """The folder of one user's uploads for a study. The file of steps lies beside it."""
+        user_hash = hashlib.blake2b(user.encode(), digest_size=8).hexdigest()
+        return self._folder / user_hash / folder_name(study)
 
     def steps(self, user: str, study: str) -> list[Step]:
-        """The oldest first; none of a file that cannot be read."""
-        path = self._file(user, study)
+        """The stored steps, the oldest first; empty if the file is missing or damaged."""
         try:
-            return _STEPS.validate_json(path.read_bytes())
+            stored = _STEPS.validate_json(self._file(user, study).read_bytes())
         except (OSError, ValidationError):
             return []
+        return [
+            Step(
+                {name: StudyPrompt(**vars(prompt)) for name, prompt in step.labels.items()},
+                step.sequence,
+                step.at,
+            )
+            for step in stored
+        ]
 
-    def take(self, request: ClickRequest, study: str, seen: Seen) -> int:
-        """Keep a request that was answered; returns how many steps there are now.
+    def append(self, request: ClickRequest, study: str, image: ClickedImage) -> int:
+        """Store an answered request.
 
-        The steps are looked up again, lest one that was taken meanwhile is lost.
+        The steps are read again under a lock, so that no step of a concurrent request is lost.
+
+        Returns:
+            The number of steps after the request.
         """
         with self._lock:
-            steps = steps_after(self.steps(request.user, study), request, seen)[-STEPS:]
+            steps = steps_after(self.steps(request.user, study), request, image)[-MAX_STEPS:]
             try:
-                self._keep(request.user, study, steps)
-            except OSError as error:  # the answer is worth more than its history
-                logger.warning("the clicks on study %s are not kept: %s", study, error)
+                self._write(request.user, study, steps)
+            except OSError as error:  # the answer itself is still good
+                logger.warning("the clicks on study %s are not stored: %s", study, error)
             return len(steps)
 
-    def _keep(self, user: str, study: str, steps: list[Step]) -> None:
+    def _write(self, user: str, study: str, steps: list[Step]) -> None:
         path = self._file(user, study)
         if steps:
-            write_text_atomically(path, json.dumps(_STEPS.dump_python(steps, mode="json")))
+            stored = [{**vars(step), "labels": prompts_as_json(step)} for step in steps]
+            write_text_atomically(path, json.dumps(stored))
         else:
             path.unlink(missing_ok=True)
 
@@ -110,84 +141,88 @@ class ClickHistory:
         return self.uploads_folder(user, study).with_suffix(".json")
 
 
-def steps_after(steps: list[Step], request: ClickRequest, seen: Seen) -> list[Step]:
-    """The steps once a request is taken in; what counts is the last one.
+def steps_after(steps: list[Step], request: ClickRequest, image: ClickedImage) -> list[Step]:
+    """The steps after a request. The prompts of the last step count.
 
-    Raises:
-        InputError: it names a slice that the image does not have.
+    A request that changes nothing, or comes twice, adds no step.
     """
-    # A study may have lost a sequence since, or the server was told to look at others.
-    steps = [] if request.reset else [one for one in steps if one.sequence in seen.sequences]
-    if request.undo:
+    if request.mode is ClickMode.RESET:
+        steps = []
+    # A study may have lost a sequence since, or the server now uses other sequences.
+    steps = [step for step in steps if step.sequence in image.sequences]
+    if request.mode is ClickMode.UNDO:
         return steps[:-1]
-    before = seen.brought(steps[-1]) if steps else Step({}, seen.sequence)
-    exactly = request.says and not request.refine
-    labels = request.labels if exactly else _together(before.labels, request.labels)
+    before = steps[-1] if steps else Step({}, image.sequence)
+    if before.sequence != image.sequence:
+        before = image.move_here(before)
+    labels = request.prompts
+    if request.mode is ClickMode.ADD:
+        labels = _merged(before.labels, request.prompts)
     if labels == before.labels and request.slice_index is None:
-        return steps  # nothing new, or it came twice
-    step = Step(labels, seen.sequence, newest(request, before, seen.grid_of(seen.sequence)))
+        return steps
+    step = Step(labels, image.sequence, _newest_voxel(request, before, image.grid))
     return [*(steps[:-1] if labels == before.labels else steps), step]
 
 
-def newest(request: ClickRequest, before: Step, grid: Grid) -> Voxel | None:
-    """The place that a request is about: a click that was not there before, or its last.
-
-    Where it names a slice (of the third axis) a click that lies there, or the middle of its box, as
-    3D Slicer names a box's slice by a distance in mm, or the middle of that slice.
-
-    Raises:
-        InputError: a slice that the image does not have.
-    """
-    at, clicks = request.slice_index, _clicks(request.labels)
-    boxes = [one.box for one in request.labels.values() if one.box]
-    if at is None:
-        known = set(_clicks(before.labels))
-        new = [voxel for voxel in clicks if voxel not in known]
-        return next(reversed([*map(_middle, boxes), *(new or clicks)]), None)
-    if there := [voxel for voxel in clicks if round(voxel[2]) == at]:
-        return there[-1]
-    if boxes:
-        return _middle(boxes[-1], at)
-    if at >= grid.shape[2]:
-        raise InputError(
-            f"slice {at}", expected=f"0 to {grid.shape[2] - 1}", remedy="count slices from 0"
-        )
-    return (grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, float(at)
-
-
-def _clicks(labels: Mapping[str, Clicks]) -> list[Voxel]:
-    """Beside the labels, then on them."""
-    said = list(labels.values())
-    beside = [voxel for clicks in said for voxel in clicks.background]
-    return [*beside, *(voxel for clicks in said for voxel in clicks.foreground)]
-
-
-def _middle(box: tuple[Voxel, Voxel], at: int | None = None) -> Voxel:
-    """Of a box, in the slice named if the box reaches there."""
-    (i, j, k), (other_i, other_j, other_k) = box
-    middle = (k + other_k) / 2
-    if at is not None and min(k, other_k) <= at <= max(k, other_k):
-        middle = float(at)
-    return (i + other_i) / 2, (j + other_j) / 2, middle
-
-
-def _together(before: Mapping[str, Clicks], new: Mapping[str, Clicks]) -> dict[str, Clicks]:
-    labels = dict(before)
-    for name, clicks in new.items():
-        known = labels.get(name, Clicks())
-        labels[name] = Clicks(
-            tuple(dict.fromkeys(known.foreground + clicks.foreground)),
-            tuple(dict.fromkeys(known.background + clicks.background)),
-            clicks.box or known.box,
+def _merged(
+    earlier: Mapping[str, StudyPrompt], new: Mapping[str, StudyPrompt]
+) -> dict[str, StudyPrompt]:
+    """Each label's points without repetition; a new box replaces the earlier one."""
+    labels = dict(earlier)
+    for name, prompt in new.items():
+        known = labels.get(name, StudyPrompt())
+        labels[name] = StudyPrompt(
+            tuple(dict.fromkeys(known.foreground + prompt.foreground)),
+            tuple(dict.fromkeys(known.background + prompt.background)),
+            prompt.box or known.box,
         )
     return labels
 
 
-def as_json(step: Step | None) -> dict[str, Any]:
-    """What clients see of what counts."""
-    if step is None:
-        return {}
-    shown: dict[str, Any] = TypeAdapter(dict[str, Clicks]).dump_python(
-        dict(step.labels), mode="json"
-    )
-    return shown
+def _newest_voxel(request: ClickRequest, before: Step, grid: Grid) -> Voxel | None:
+    """The voxel whose slice a 2-D answer shows.
+
+    Without `slice`: the last new point, else the last point, else the middle of the last box. With
+    `slice`: a point on that slice, else the middle of the last box, else the middle of that slice.
+    A box comes before the slice because 3D Slicer sends a distance in mm as the slice of a box.
+    """
+    prompts, slice_index = request.prompts.values(), request.slice_index
+    points = _points(prompts)
+    boxes = [prompt.box for prompt in prompts if prompt.box]
+    if slice_index is None:
+        earlier = set(_points(before.labels.values()))
+        new = [voxel for voxel in points if voxel not in earlier]
+        candidates = [*map(_middle, boxes), *(new or points)]
+        return candidates[-1] if candidates else None
+    if on_slice := [voxel for voxel in points if round(voxel[2]) == slice_index]:
+        return on_slice[-1]
+    if boxes:
+        return _middle(boxes[-1], slice_index)
+    return (grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, float(slice_index)
+
+
+def _points(prompts: Collection[StudyPrompt]) -> list[Voxel]:
+    """The background points of all labels, then the foreground points."""
+    background = [voxel for prompt in prompts for voxel in prompt.background]
+    return [*background, *(voxel for prompt in prompts for voxel in prompt.foreground)]
+
+
+def _middle(box: tuple[Voxel, Voxel], slice_index: int | None = None) -> Voxel:
+    """The middle of a box; on the named slice if the box reaches there."""
+    (i, j, k), (other_i, other_j, other_k) = box
+    middle = (k + other_k) / 2
+    if slice_index is not None and min(k, other_k) <= slice_index <= max(k, other_k):
+        middle = float(slice_index)
+    return (i + other_i) / 2, (j + other_j) / 2, middle
+
+
+def prompts_as_json(step: Step) -> dict[str, Any]:
+    """Label name -> points and box of a step, as clients and the history file see them."""
+    return {
+        name: {
+            "foreground": prompt.foreground,
+            "background": prompt.background,
+            "box": prompt.box,
+        }
+        for name, prompt in step.labels.items()
+    }

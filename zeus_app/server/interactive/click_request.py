@@ -1,29 +1,50 @@
-"""What clients send when somebody clicks: the forms of 3D Slicer, of OHIF, and of Zeus's own.
+"""Click requests in the forms that 3D Slicer, OHIF and plain HTTP clients send.
 
-- deepgrow: "foreground" and "background", lists of [i, j, k] of the volume the client loaded,
-  "label", "slice" (2-D), "roi" [i0, i1, j0, j1, k0, k1] or two corners, "reset_state";
-- deepedit: a list of [i, j, k] under each label's name, and under "background".
+- deepgrow: `foreground` and `background`, lists of [i, j, k] voxels of the image that the client
+  loaded; `label`; `slice` (2-D); `roi`, a box as [i0, i1, j0, j1, k0, k1] or two corners;
+  `reset_state`.
+- deepedit: a list of [i, j, k] under each label's name, and under `background`.
 
-Both say all that counts in every request, and nothing with empty lists.
+Stock clients send all points again in every request. Empty lists mean that no point is left.
+
+`mode` says what happens to the prompts of earlier requests: "replace", "add", "undo" or "reset".
+Without `mode`, the older parameters count: `refine`, `undo`, `reset` and `reset_state` (deprecated;
+stock 3D Slicer sends `reset_state`). `prior` is the deprecated name of `initial_mask`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.prompts.types import Clicks, Voxel
-from zeus_app.server.tasks.answer import INSTRUCTIONS, read_guidance
+from zeus_app.prompts.types import StudyPrompt, Voxel, outside
+from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_guidance
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
-from zeus_app.types import Guidance
+from zeus_app.types import Grid, Guidance
 
-_VOXELS = "a list of [i, j, k] voxel indices of the image"
-MOST_SLICES = 64
-"""How far a 3-D answer is carried on from a clicked slice, unless told."""
+MAX_SLICES = 64
+"""Slices that a 3-D mask is propagated to, in each direction, unless the request says otherwise."""
 BACKGROUND = "background"
-"""Beside every label; stock clients take it for one more label."""
+"""Name of the points beside every label. Stock clients list it as one more label."""
+INITIAL_MASKS = ("original", "final", "uploaded", "text")
+"""Where an initial mask can come from."""
+_VOXELS = "a list of [i, j, k] voxel indices of the image, for example [[12, 40, 7]]"
 _YES, _NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0", "")
+
+
+class ClickMode(StrEnum):
+    """What a request does with its user's earlier prompts on the same study."""
+
+    REPLACE = "replace"
+    """The prompts of the request are all that count from now on."""
+    ADD = "add"
+    """The prompts of the request are added to the earlier ones."""
+    UNDO = "undo"
+    """The newest step is taken back. Prompts of the request do not count."""
+    RESET = "reset"
+    """The whole history is deleted. Then the prompts of the request count."""
 
 
 @dataclass(frozen=True)
@@ -31,191 +52,244 @@ class ClickRequest:
     """One request.
 
     Attributes:
-        labels: label name -> clicks, in voxels of the image that was asked about.
-        says: whether it has words for clicks and boxes, be they empty; then, unless `refine` or
-            `undo`, its labels are all that counts.
-        slice_index: of the third axis of that image: the one to answer for, in 2-D.
-        refine: the clicks come on top of the ones before; stock clients send all of them again.
-        undo, reset: take back the newest request, or all of them.
-        sequences: those to look at; empty for all.
-        most_slices: how far 3-D answers are carried on.
-        label: the one scribbles are of, and clicks in the form of deepgrow; "" for the first.
-        prior: a mask to start from: "original", "final", "uploaded", "text" (what the model makes
-            of the instructions now), or "".
-        guidance: the instructions of "text".
-        scribbles: whether the uploaded scribbles count.
-        user: whose clicks these are.
-        session: MONAI Label's session whose image it is about, or "".
+        prompts: label name -> points and box, in voxels of the image that the client sees.
+        mode: what happens to the earlier prompts.
+        slice_index: the slice to answer in 2-D, on the third axis of that image; None: the slice of
+            the newest click.
+        sequences: names of the sequences to use; empty: all.
+        max_slices: slices that a 3-D mask is propagated to, in each direction.
+        label: name of the label of the scribbles and of deepgrow points.
+        initial_mask: where the mask to refine comes from: "original" (the newest prediction),
+            "final" (the submitted label), "uploaded", "text" (a new prediction with `guidance`), or
+            "" for none.
+        guidance: the user's own instructions for "text".
+        use_scribbles: whether the uploaded scribbles count.
+        user: name of the user whose history the request belongs to.
+        session: id of the MONAI Label session whose image is clicked, or "".
     """
 
-    labels: Mapping[str, Clicks]
-    says: bool
+    prompts: Mapping[str, StudyPrompt]
+    mode: ClickMode
     slice_index: int | None
-    refine: bool
-    undo: bool
-    reset: bool
     sequences: tuple[str, ...]
-    most_slices: int
+    max_slices: int
     label: str
-    prior: str
+    initial_mask: str
     guidance: Guidance
-    scribbles: bool
+    use_scribbles: bool
     user: str
     session: str
 
+    @property
+    def is_self_contained(self) -> bool:
+        """Whether the answer depends on this request alone, not on a history or a stored mask."""
+        starts_anew = self.mode in (ClickMode.REPLACE, ClickMode.RESET)
+        return starts_anew and not self.initial_mask and not self.use_scribbles
 
-def read_clicks(request: Mapping[str, Any], target: Target) -> ClickRequest:
+
+def read_click_request(request: Mapping[str, Any], target: Target) -> ClickRequest:
     """Read a request in any of the forms.
 
     Raises:
-        InputError: a parameter that is not of its form, an unknown label or sequence.
+        InputError: a parameter does not have its form.
+        UnknownNameError: the target has no such label or sequence.
     """
     sequences = _names(request.get("sequences"))
     for name in sequences:
         lookup("sequence", name, {known: known for known in target.sequence_names})
+    label = _label(request.get("label"), target)
+    max_slices = _whole_number(request.get("most_slices"), "most_slices")
     return ClickRequest(
-        labels=_labels(request, target),
-        says=_says(request, target),
-        slice_index=_whole(request, "slice", None),
-        refine=_truth(request, "refine"),
-        undo=_truth(request, "undo"),
-        reset=_truth(request, "reset") or _truth(request, "reset_state"),
+        prompts=_prompts(request, target, label),
+        mode=_mode(request, target),
+        slice_index=_whole_number(request.get("slice"), "slice"),
         sequences=sequences,
-        most_slices=_whole(request, "most_slices", MOST_SLICES) or 0,
-        label=_label(request, target),
-        prior=_prior(request),
+        max_slices=MAX_SLICES if max_slices is None else max_slices,
+        label=label,
+        initial_mask=_initial_mask(request),
         guidance=read_guidance(request, target),
-        scribbles=_truth(request, "scribbles"),
+        use_scribbles=_flag(request.get("scribbles"), "scribbles"),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
         session=str(request.get("session_id") or ""),
     )
 
 
-def is_self_contained(request: Mapping[str, Any], target: Target) -> bool:
-    """Whether the answer depends on the request alone: on no history, and on no mask kept.
+def refuse_outside(request: ClickRequest, grid: Grid) -> None:
+    """Refuse points and a slice that lie outside the image.
 
     Raises:
-        InputError: as `read_clicks`.
+        InputError: names the first such point, or the slice.
     """
-    also = any(_truth(request, name) for name in ("refine", "undo", "scribbles"))
-    return _says(request, target) and not also and not _prior(request)
+    for name, prompt in request.prompts.items():
+        for voxel in outside((*prompt.foreground, *prompt.background), grid):
+            raise InputError(
+                f"a click on {name} at voxel {list(voxel)}",
+                expected=f"a voxel of the image that was asked about, {grid}",
+                remedy="send voxel indices [i, j, k] of that image, not mm",
+            )
+    # 3D Slicer sends a distance in mm as the slice of a box. An undo does not use the slice.
+    has_box = any(prompt.box for prompt in request.prompts.values())
+    slice_index, last = request.slice_index or 0, grid.shape[2] - 1
+    if slice_index > last and not has_box and request.mode is not ClickMode.UNDO:
+        raise InputError(
+            f"slice {slice_index}",
+            expected=f"0 to {last}",
+            remedy=f"count slices from 0; send for example slice: {last // 2}",
+        )
 
 
-def _says(request: Mapping[str, Any], target: Target) -> bool:
-    words = ("foreground", BACKGROUND, "roi", *target.label_names)
-    return any(request.get(word) is not None for word in words)
+def _mode(request: Mapping[str, Any], target: Target) -> ClickMode:
+    """Read the mode, from the deprecated parameters if there is no `mode`.
+
+    A request without any list of points is an "add" of nothing.
+    """
+    flags = {
+        name: _flag(request.get(name), name) for name in ("reset", "reset_state", "undo", "refine")
+    }
+    if request.get("mode"):
+        return _named_mode(request["mode"])
+    if flags["reset"] or flags["reset_state"]:
+        return ClickMode.RESET
+    if flags["undo"]:
+        return ClickMode.UNDO
+    lists = ("foreground", BACKGROUND, "roi", *target.label_names)
+    has_lists = any(request.get(name) is not None for name in lists)
+    return ClickMode.REPLACE if has_lists and not flags["refine"] else ClickMode.ADD
 
 
-def _labels(request: Mapping[str, Any], target: Target) -> dict[str, Clicks]:
-    on = _voxels(request.get("foreground"), "foreground")
-    beside = _voxels(request.get(BACKGROUND), BACKGROUND)
-    if request.get("label") == BACKGROUND:  # whoever points at it points beside the labels
-        on, beside = (), beside + on
-    by_name = {
+def _named_mode(name: object) -> ClickMode:
+    try:
+        return ClickMode(str(name))
+    except ValueError:
+        raise InputError(
+            f"mode {name!r}", expected=", ".join(ClickMode), remedy='send for example "add"'
+        ) from None
+
+
+def _prompts(request: Mapping[str, Any], target: Target, label: str) -> dict[str, StudyPrompt]:
+    """Label name -> points and box; `label` is that of the deepgrow points and of the box."""
+    foreground = _voxels(request.get("foreground"), "foreground")
+    background = _voxels(request.get(BACKGROUND), BACKGROUND)
+    if request.get("label") == BACKGROUND:  # the user clicked on the background
+        foreground, background = (), background + foreground
+    points = {
         name: _voxels(request[name], name) for name in target.label_names if request.get(name)
     }
     box = _box(request.get("roi"))
-    named = _label(request, target) or target.label_names[0]
-    if on or box or (beside and not by_name):
-        by_name[named] = by_name.get(named, ()) + on
+    if foreground or box or (background and not points):
+        points[label] = points.get(label, ()) + foreground
     return {
-        # A click on another label is one beside this label.
-        name: Clicks(voxels, beside + _others(by_name, name), box if name == named else None)
-        for name, voxels in by_name.items()
+        # A point on another label is a background point of this label.
+        name: StudyPrompt(
+            foreground=voxels,
+            background=background + _points_of_others(points, name),
+            box=box if name == label else None,
+        )
+        for name, voxels in points.items()
     }
 
 
-def _label(request: Mapping[str, Any], target: Target) -> str:
-    label = request.get("label") or ""
-    if not isinstance(label, str) or label == BACKGROUND:
-        return ""  # some deepedit clients send the list of all labels
-    return lookup("label", label, {name: name for name in target.label_names}) if label else ""
+def _points_of_others(points: Mapping[str, tuple[Voxel, ...]], name: str) -> tuple[Voxel, ...]:
+    return tuple(voxel for other, voxels in points.items() if other != name for voxel in voxels)
 
 
-def _others(by_name: Mapping[str, tuple[Voxel, ...]], name: str) -> tuple[Voxel, ...]:
-    return tuple(voxel for other, on in by_name.items() if other != name for voxel in on)
+def _label(value: object, target: Target) -> str:
+    """The label that a request names, or the target's first."""
+    # Some deepedit clients send the list of all labels.
+    if not value or not isinstance(value, str) or value == BACKGROUND:
+        return target.label_names[0]
+    return lookup("label", value, {name: name for name in target.label_names})
 
 
-def _voxels(given: object, name: str) -> tuple[Voxel, ...]:
-    if given is None:
+def _voxels(value: object, name: str) -> tuple[Voxel, ...]:
+    if value is None:
         return ()
     try:
-        if not isinstance(given, Sequence) or isinstance(given, str):
-            raise TypeError("no list")
-        return tuple(_voxel(one) for one in given)
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise TypeError("not a list")
+        return tuple(map(_voxel, value))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{name} {str(given)[:80]}", expected=_VOXELS, remedy=f"correct it: {error}"
+            f"{name} {str(value)[:80]}",
+            expected=_VOXELS,
+            remedy="send a list of points with three numbers each",
         ) from error
 
 
-def _voxel(given: Sequence[Any]) -> Voxel:
-    i, j, k = (float(value) for value in given)
-    if not all(abs(value) < 1e6 for value in (i, j, k)):
-        raise ValueError("no voxel index")
+def _voxel(value: Sequence[Any]) -> Voxel:
+    i, j, k = (float(number) for number in value)
+    if not all(abs(number) < 1e6 for number in (i, j, k)):
+        raise ValueError("a number is not a voxel index")
     return i, j, k
 
 
-def _box(given: object) -> tuple[Voxel, Voxel] | None:
-    """[i0, i1, j0, j1, k0, k1], or two corners [i, j, k], in any order; both ends are inside.
+def _box(value: object) -> tuple[Voxel, Voxel] | None:
+    """Read [i0, i1, j0, j1, k0, k1] or two corners [i, j, k], in any order; both are inside.
 
-    3D Slicer sends the six; a rectangle of cornerstone, on which OHIF stands, has corners.
+    3D Slicer sends six numbers. A rectangle of cornerstone, the library of OHIF, has corners.
     """
-    if not given:
+    if not value:
         return None
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 6):
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) not in (2, 6):
         raise InputError(
-            f"roi {str(given)[:80]}",
-            expected="[i0, i1, j0, j1, k0, k1] or two corners [i, j, k], voxels of the image",
-            remedy="send six numbers, or two corners",
+            f"roi {str(value)[:80]}",
+            expected="[i0, i1, j0, j1, k0, k1] or two corners [i, j, k], in voxels of the image",
+            remedy="send for example [10, 20, 30, 44, 5, 7] or [[10, 30, 5], [20, 44, 7]]",
         )
-    first, second = _voxels(given if len(given) == 2 else [given[0::2], given[1::2]], "roi")
+    first, second = _voxels(value if len(value) == 2 else [value[0::2], value[1::2]], "roi")
     return first, second
 
 
-def _truth(request: Mapping[str, Any], name: str) -> bool:
-    """As MONAI Label reads it: bool("false") would be true."""
-    given = request.get(name)
-    word = "" if given is None else str(given).lower()
+def _flag(value: object, name: str) -> bool:
+    """Read true or false as MONAI Label does: in Python, bool("false") is True."""
+    word = "" if value is None else str(value).lower()
     if word not in (*_YES, *_NO):
-        raise InputError(f"{name} {given!r}", expected="true or false", remedy="send one of these")
+        raise InputError(
+            f"{name} {value!r}", expected="true or false", remedy=f"send {name}: true, or omit it"
+        )
     return word in _YES
 
 
-def _whole(request: Mapping[str, Any], name: str, default: int | None) -> int | None:
-    given = request.get(name)
-    if given is None or given == "":
-        return default
+def _whole_number(value: Any, name: str) -> int | None:
+    if value is None or value == "":
+        return None
     try:
-        found = int(given)
+        number = int(value)
     except (TypeError, ValueError):
-        found = -1
-    if found < 0:
+        number = -1
+    if number < 0:
         raise InputError(
-            f"{name} {given!r}", expected="a whole number, not below 0", remedy="correct it"
+            f"{name} {value!r}",
+            expected="a whole number from 0",
+            remedy=f"send for example {name}: 12",
         )
-    return found
+    return number
 
 
-def _names(given: object) -> tuple[str, ...]:
-    if isinstance(given, str):
-        given = given.split(",")
-    if not given:
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if not value:
         return ()
-    if not isinstance(given, Sequence):
+    if not isinstance(value, Sequence):
         raise InputError(
-            f"sequences {given!r}", expected="names, as a list or with commas", remedy="send them"
+            f"sequences {value!r}",
+            expected="names of sequences, as a list or separated by commas",
+            remedy='send for example "T1,T2"',
         )
-    return tuple(str(name).strip() for name in given if str(name).strip())
+    return tuple(str(name).strip() for name in value if str(name).strip())
 
 
-def _prior(request: Mapping[str, Any]) -> str:
-    prior = str(request.get("prior") or ("text" if request.get(INSTRUCTIONS) else ""))
-    if prior and prior not in ("original", "final", "uploaded", "text"):
+def _initial_mask(request: Mapping[str, Any]) -> str:
+    """Read `initial_mask`, or the deprecated `prior`; "text" if there are instructions alone."""
+    name = "initial_mask" if request.get("initial_mask") else "prior"
+    value = str(request.get(name) or ("text" if request.get(INSTRUCTIONS) else ""))
+    if value and value not in INITIAL_MASKS:
         raise InputError(
-            f"prior {prior!r}",
-            expected="original (Zeus's newest answer), final (the submitted label), uploaded, or"
-            " text (what the model makes of the instructions)",
-            remedy="choose one of these, or PUT a mask to /zeus/clicks/{study}/prior first",
+            f"{name} {value!r}",
+            expected="original (the newest prediction), final (the submitted label), uploaded, or"
+            " text (a new prediction with the instructions)",
+            remedy=f'send for example {name}: "original", or upload a mask with'
+            " PUT /zeus/clicks/{study}/initial_mask and send uploaded",
         )
-    return prior
+    return value

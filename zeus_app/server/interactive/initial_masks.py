@@ -62,7 +62,7 @@ def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedI
             answer = ctx.segmenter.segment(study, guidance=request.guidance, report=report)
             return answer.label_map
     if request.initial_mask == "original":
-        return read_voxels(ctx.datastore.originals.mask(resolved.study))
+        return read_voxels(ctx.datastore.predictions.mask(resolved.study))
     if request.initial_mask == "uploaded":
         return read_voxels(_uploaded(ctx, request.user, resolved.study, "initial_mask"))
     newest = ctx.datastore.history.newest(resolved.study, FINAL)

@@ -9,8 +9,8 @@ from monailabel.endpoints.user.auth import User
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_history import prompts_as_json
 from zeus_app.server.interactive.initial_masks import save_upload
-from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.roles import ANNOTATOR, USER, logged_in
+from zeus_app.server.routes.saved_upload import saved_upload
 
 
 def click_routes(context: Callable[[], ServerContext]) -> APIRouter:
