@@ -1,13 +1,13 @@
-"""What Zeus raises when the caller, not Zeus, has to change something."""
+"""Errors that the caller can fix. Every other exception is a fault of Zeus."""
 
 
 class InputError(Exception):
-    """Bad input: what came, what was expected, what to do. Over HTTP it is a 400.
+    """Bad input. The server answers with status 400.
 
     Args:
-        came: what was given, with the offending value.
-        expected: what would have been right.
-        remedy: what the user can do about it.
+        came: what was given, with the wrong value, for example "slice 40".
+        expected: what is valid, for example "0 to 29".
+        remedy: what the user can do, with an example where one helps.
     """
 
     status = 400
@@ -20,21 +20,21 @@ class InputError(Exception):
 
 
 class UnknownNameError(InputError):
-    """A name that nothing here answers to. Over HTTP it is a 404."""
+    """An unknown name. The server answers with status 404."""
 
     status = 404
 
 
 class CancelledError(Exception):
-    """The user asked for this work to stop; nothing half-done was written."""
+    """The user cancelled the work. Nothing incomplete was written."""
 
 
 class BusyError(Exception):
-    """Too much waits already. Over HTTP it is a 503 with Retry-After.
+    """Too many requests wait. The server answers with status 503 and Retry-After.
 
     Args:
-        came: what there is too much of.
-        retry_after_s: whole seconds after which a try may succeed, at least 1.
+        came: what waits, with its number.
+        retry_after_s: whole seconds to wait before the next try, at least 1.
     """
 
     status = 503

@@ -1,7 +1,7 @@
-"""The frozen values that travel through Zeus, from the files of a study to its segmentation.
+"""The frozen values that pass through Zeus, from the files of a study to its segmentation.
 
-Space is always RAS+ millimetres (nibabel's convention); arrays are indexed (X, Y, Z) as stored.
-M counts the sequences a target wants, K its labels, S the axial slices of a study.
+Coordinates are RAS+ millimetres (nibabel's convention). Arrays are indexed (X, Y, Z) as stored.
+M is the number of a target's sequences, K of its labels, S of a study's axial slices.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating[Any]]  # float32; float16 where embeddings are kept
+FloatArray = npt.NDArray[np.floating[Any]]  # float32; cached embeddings are float16
 BoolArray = npt.NDArray[np.bool_]
 LabelArray = npt.NDArray[np.uint8]
 Affine = npt.NDArray[np.float64]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""DICOM and ITK measure in LPS mm, nibabel and Zeus in RAS mm; the matrix is its own inverse."""
+"""DICOM and ITK use LPS mm, nibabel and Zeus RAS mm. The matrix is its own inverse."""
 
 PICTURE_PX = 256
 """Edge of a slice's picture and of its mask, in pixels."""
@@ -37,7 +37,7 @@ MACHINE_MADE = "machine-made, not for diagnosis"
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where voxels lie: a shape and the affine that takes voxel indices to RAS mm."""
+    """A shape, and the affine from voxel indices to RAS mm."""
 
     shape: tuple[int, int, int]
     affine_ras: Affine  # (4, 4) float64
@@ -54,13 +54,13 @@ class Grid:
         return float(abs(np.linalg.det(self.affine_ras[:3, :3])) / 1000.0)
 
     def matches(self, other: "Grid", *, tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids put every voxel at the same place, to within `tolerance_mm`."""
+        """Whether all voxels of both grids have the same places, within `tolerance_mm`."""
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape])).reshape(3, -1)
-        here = self.affine_ras[:3, :3] @ corners + self.affine_ras[:3, 3:]
-        there = other.affine_ras[:3, :3] @ corners + other.affine_ras[:3, 3:]
-        return bool(np.abs(here - there).max() <= tolerance_mm)
+        own_mm = self.affine_ras[:3, :3] @ corners + self.affine_ras[:3, 3:]
+        other_mm = other.affine_ras[:3, :3] @ corners + other.affine_ras[:3, 3:]
+        return bool(np.abs(own_mm - other_mm).max() <= tolerance_mm)
 
     def __str__(self) -> str:
         spacing = "×".join(f"{value:.3g}" for value in self.spacing_mm)
@@ -71,7 +71,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A 3-D image or label with its place in space.
+    """A 3-D image or label map, with its place in space.
 
     Attributes:
         array: (X, Y, Z); float32 for images, uint8 for labels.
@@ -83,37 +83,43 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """The grid this volume lies on."""
+        """The grid of this volume."""
         x, y, z = self.array.shape
         return Grid((x, y, z), self.affine_ras)
 
 
 class VolumeSource(Protocol):
-    """Where the voxels of one sequence come from: a file, a channel of one, a DICOM series."""
+    """The source of one sequence's voxels: a file, a channel of a file, or a DICOM series."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files behind the volume, for messages and downloads."""
+        """The files of the volume, for messages and downloads."""
 
     def grid(self) -> Grid:
-        """Where the voxels lie, read from headers alone. Raises InputError as `load` would."""
+        """The grid, read from headers only. Raises InputError for files that `load` refuses."""
 
     def load(self) -> Volume:
-        """Read the voxels as float32. Raises InputError when they cannot be used."""
+        """Read the voxels as float32. Raises InputError if they cannot be used."""
 
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """A study that was found but not read: its id, where each sequence lies, and whose it is."""
+    """The files of a study, not read yet.
+
+    Attributes:
+        id: the study's id.
+        sources: sequence name -> source of its voxels.
+        patient: the patient; equal for all studies of one patient.
+    """
 
     id: str
-    sources: Mapping[str, VolumeSource]  # sequence name -> source
-    patient: str  # the same for all studies of one patient
+    sources: Mapping[str, VolumeSource]
+    patient: str
 
 
 @dataclass(frozen=True)
 class StudyProblem:
-    """A study that cannot be used, with its files and the reason; it hides no other study."""
+    """A study that cannot be used, with its files and the reason."""
 
     id: str
     files: tuple[Path, ...]
@@ -122,15 +128,15 @@ class StudyProblem:
 
 @dataclass(frozen=True)
 class StudyCandidate:
-    """One study as a layout found it.
+    """A study found in the studies folder.
 
     Attributes:
-        name: from its folder or prefix, unchanged; the id is made from it.
-        folder: where it lies.
+        name: its folder's name or its files' prefix. The id is made from it.
+        folder: the folder of its files.
         sources: sequence name -> source.
-        label: its mask, where the layout itself says so (labelsTr, a case list).
-        prefix: of its files' names, where the folder holds several studies; else empty.
-        patient: whose study it is, where the layout itself says so; else empty.
+        label: its mask, if the layout names one (labelsTr, a case list).
+        prefix: the prefix of its files' names if the folder holds several studies; else empty.
+        patient: the patient if the layout names one; else empty.
     """
 
     name: str
@@ -143,10 +149,14 @@ class StudyCandidate:
 
 @dataclass(frozen=True)
 class RejectedStudy:
-    """Files that look like a study and cannot be used as one.
+    """Files that look like a study but cannot be used.
 
     Attributes:
-        only_masks: there are but masks, which is no news where a study lies near by.
+        name: its folder's name or its files' prefix.
+        folder: the folder of its files.
+        files: the files.
+        reason: why they cannot be used.
+        only_masks: whether all files are masks. In or above a study's folder this is no problem.
     """
 
     name: str
@@ -158,7 +168,7 @@ class RejectedStudy:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The sequences of one examination, as stored: {sequence name: Volume}."""
+    """The sequences of one study as stored: sequence name -> volume."""
 
     id: str
     volumes: Mapping[str, Volume]
@@ -166,15 +176,16 @@ class Study:
 
 @dataclass(frozen=True, eq=False)
 class LabelledStudy:
-    """A study to learn from; nothing is read until it is asked for.
+    """A study with a label, for training. Its files are read by the functions in it.
 
     Attributes:
+        id: the study's id.
         read_study: reads the sequences.
-        read_label: reads the label, uint8 with the target's values, on any grid of the study.
+        read_label: reads the label: uint8, the target's values, on the grid of any sequence.
         read_grid: reads the grid of the target's reference sequence.
-        patient: whose study it is; all studies of one patient fall on one side of a split.
-        sequences: names of those it has files of, wanted or not.
-        guidance: the user's own texts, which the label was drawn with.
+        patient: the patient. All studies of a patient are on one side of the split.
+        sequences: names of the sequences that it has files of.
+        guidance: the user's own texts for this label.
     """
 
     id: str
@@ -188,16 +199,16 @@ class LabelledStudy:
 
 @dataclass(frozen=True, eq=False)
 class SliceFrame:
-    """How axial slices of a grid are laid into square pictures, and the way back.
+    """How the axial slices of a grid are placed in square pictures.
 
-    The grid is RAS-canonical; a picture shows the patient radiologically (anterior up, the
-    patient's right at the left edge), scaled to keep mm square and padded to `size`×`size`.
+    The grid is RAS-canonical. Pictures are in radiological orientation: anterior is up, the
+    patient's right is at the left. Pixels are square in mm; the slice is padded to `size`×`size`.
 
     Attributes:
         grid: the canonical grid, S = grid.shape[2].
-        size: edge of a picture in pixels.
-        rows_px, cols_px: rows and columns of the picture that hold the slice; the rest is padding.
-        top_px, left_px: where the slice begins in the picture.
+        size: edge of a picture, in pixels.
+        rows_px, cols_px: size of the slice in the picture, without padding.
+        top_px, left_px: first row and column of the slice in the picture.
     """
 
     grid: Grid
@@ -210,13 +221,13 @@ class SliceFrame:
 
 @dataclass(frozen=True, eq=False)
 class SliceStack:
-    """A study as pictures a frozen tower can look at.
+    """A study as pictures for the frozen towers.
 
     Attributes:
-        sequences: the M sequence names, in the target's order; missing ones included.
-        pixels: (M, S, size, size) float32 in [0, 1]; zeros where there is no tissue or no sequence.
-        tissue: (M, S) bool; False where a sequence is missing or a slice shows no tissue.
-        frame: the way back to voxels.
+        sequences: the M sequence names in the target's order, missing ones included.
+        pixels: (M, S, size, size) float32 in [0, 1]; 0 without tissue or without the sequence.
+        tissue: (M, S) bool; False if the sequence is missing or the slice shows no tissue.
+        frame: how the slices are placed in the pictures.
     """
 
     sequences: tuple[str, ...]
@@ -227,27 +238,35 @@ class SliceStack:
 
 @dataclass(frozen=True)
 class Instruction:
-    """What one sequence is asked to show for one label, and who wrote it."""
+    """The text that says what to segment in one sequence, for one label.
+
+    Attributes:
+        sequence: name of the sequence.
+        label: name of the label.
+        slice_index: axial slice on the study's canonical grid; None for the whole series.
+        text: the text.
+        model: the author: an LLM's id, "template", or "user".
+    """
 
     sequence: str
     label: str
-    slice_index: int | None  # axial index on the study's canonical grid; None: the whole series
+    slice_index: int | None
     text: str
-    model: str  # the writer: an LLM's id, "template", or "user"
+    model: str
 
     @property
     def notice(self) -> str:
-        """The words that must stand beside a machine's text; empty for a user's own."""
+        """The warning that must be shown with a machine's text; empty for a user's text."""
         return "" if self.model == "user" else MACHINE_MADE
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a user wishes of a study's instructions.
+    """A user's wishes for the instructions of a study.
 
     Attributes:
-        texts: (sequence, label) -> a text of the user's own, which replaces the machine's.
-        scope: how many slices get a text: "none", "series", "key" or "all"; empty: as configured.
+        texts: (sequence, label) -> the user's own text. It replaces the machine's.
+        scope: which slices get a text: "none", "series", "key" or "all"; empty: as configured.
     """
 
     texts: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -256,19 +275,20 @@ class Guidance:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """The answer to a study.
+    """The segmentation of a study.
 
     Attributes:
-        label_map: uint8 on the reference sequence's SOURCE grid; values are the target's.
-        sequence_label_maps: the same for each sequence's own branch.
-        instructions: every instruction that was used.
-        used, missing: sequence names.
-        agreement: sequence -> Dice of its own mask with the union, in [0, 1]: the mean over the
-            labels that either shows; 1 where neither shows any.
-        volumes_ml: label name -> millilitres in the union.
-        latencies_ms: stage -> milliseconds.
+        study_id: the study's id.
+        label_map: the union: uint8, the target's values, on the reference's SOURCE grid.
+        sequence_label_maps: sequence name -> the label map of its own branch, on the same grid.
+        instructions: all instructions that were used.
+        used, missing: names of the target's sequences that the study has, and lacks.
+        agreement: sequence name -> DSC of its own mask with the union, in [0, 1]: the mean over
+            labels that either mask shows; 1 if neither shows a label.
+        volumes_ml: label name -> volume in the union, in millilitres.
+        latencies_ms: stage -> duration in milliseconds.
         checkpoint: version of the weights, or "untrained".
-        notes: anything the reader must know ("untrained model", "empty mask").
+        notes: warnings for the reader, such as "untrained model" or "empty mask".
     """
 
     study_id: str
@@ -285,5 +305,5 @@ class Segmentation:
 
     @cached_property
     def untrained(self) -> bool:
-        """Whether no checkpoint stands behind this answer."""
+        """Whether the model had no trained weights."""
         return self.checkpoint == "untrained"

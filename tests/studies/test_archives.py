@@ -103,13 +103,13 @@ def test_a_case_list_may_be_yaml_and_name_channels_and_dicom_folders(tmp_path: P
     ("entry", "said"),
     [
         ({"id": "b", "sequences": {"T2": "gone.nii.gz"}}, "does not exist"),
-        ({"id": "b", "sequences": {"PET": "p/T2.nii.gz"}}, "'PET' is no sequence of the target"),
+        ({"id": "b", "sequences": {"PET": "p/T2.nii.gz"}}, "'PET' is not a sequence of the target"),
         ({"id": "b", "sequences": {}}, "no sequences"),
         ({"id": "b", "sequence": {"T2": "p/T2.nii.gz"}}, "unknown keys: sequence"),
         ({"id": "b", "sequences": {"T2": "p/T2.nii.gz", "t2w": "p/T2.nii.gz"}}, "two entries"),
         ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz", "channel": 5}}}, "no channel 5"),
-        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz", "channel": -1}}}, "channel: 0, 1"),
-        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz"}}}, "channel: 0, 1"),
+        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz", "channel": -1}}}, "channel: N"),
+        ({"id": "b", "sequences": {"T2": {"path": "p/T2.nii.gz"}}}, "channel: N"),
         ({"id": "b", "sequences": {"T2": {"channel": 0}}}, "path: FILE"),
     ],
 )

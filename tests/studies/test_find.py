@@ -1,7 +1,8 @@
 import shutil
-import time
 from pathlib import Path
+from typing import NoReturn
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -233,13 +234,27 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         find_studies(tmp_path / "nowhere", BRAIN)
 
 
-def test_five_hundred_studies_are_found_within_seconds(tmp_path: Path) -> None:
-    one = study(tmp_path / "p000", "FLAIR", "T1", "T2", "T1ce")
-    for number in range(1, 500):
-        shutil.copytree(one, tmp_path / f"p{number:03d}")
-    start = time.perf_counter()
-    assert len(find_studies(tmp_path, BRAIN).studies) == 500
-    assert time.perf_counter() - start < 20
+def test_finding_many_studies_opens_each_file_once_and_reads_no_voxel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = study(tmp_path / "p00", "FLAIR", "T1", "T2", "T1ce")
+    for number in range(1, 50):
+        shutil.copytree(first, tmp_path / f"p{number:02d}")
+    opened: list[Path] = []
+    load = nibabel.load
+
+    def counted(path: Path) -> nibabel.Nifti1Image:
+        opened.append(path)
+        return load(path)
+
+    def no_voxels(*_: object) -> NoReturn:
+        raise AssertionError("voxels were read")
+
+    monkeypatch.setattr(nibabel, "load", counted)
+    monkeypatch.setattr(nibabel.arrayproxy.ArrayProxy, "__array__", no_voxels)
+    monkeypatch.setattr(nibabel.arrayproxy.ArrayProxy, "__getitem__", no_voxels)
+    assert len(find_studies(tmp_path, BRAIN).studies) == 50
+    assert len(opened) == len(set(opened)) == 200
 
 
 def test_sequences_that_share_no_space_are_a_problem_before_a_voxel_is_read(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.studies.made import found, sequences
-from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
 
@@ -77,16 +77,16 @@ def test_dicom_and_nifti_of_one_series_are_the_same_volume(sequence: str, name: 
 
 def test_human_masks_are_imported_and_the_consensus_of_machines_is_not() -> None:
     target = load_target("brain_tumour")
-    labels = list(import_labels(REAL / "brain_tumour", target))
+    labels = list(find_masks(REAL / "brain_tumour", target))
     human = [one for one in labels if isinstance(one, ImportedLabel)]
     assert [one.path.name for one in human] == ["OTMultiClass.nii.gz"] * 4
     assert all(one.volume.array.max() == 1 for one in human)
-    (named,) = import_labels(REAL / "brain_tumour", target, pattern="*ai-consensus*")
+    (named,) = find_masks(REAL / "brain_tumour", target, pattern="*ai-consensus*")
     assert isinstance(named, ImportedLabel)
     assert named.study_id == "TCGA-DU-7294"
 
 
 def test_every_abdomen_and_ms_study_has_its_one_mask() -> None:
     for name, count in (("abdomen", 14), ("ms_lesion", 2)):
-        labels = list(import_labels(REAL / name, load_target(name)))
+        labels = list(find_masks(REAL / name, load_target(name)))
         assert [type(one) for one in labels] == [ImportedLabel] * count

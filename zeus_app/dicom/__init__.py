@@ -1,1 +1,1 @@
-"""DICOM series and studies."""
+"""DICOM: headers, series, studies, and series as sources of voxels."""

@@ -1,9 +1,9 @@
-"""Folders of DICOM series become studies: an examination, its series told apart by their headers.
+"""Find studies in folders of DICOM files.
 
-Series belong together by their StudyInstanceUID; CHAOS (MR/<id>/T1DUAL, MR/<id>/T2SPIR) by folder.
-Which sequence a series holds is told by facts of its headers first (ADC map, diffusion weighting,
-phase), then by its description, then by its folder's name. Of several series for one sequence the
-axial one counts.
+Series with one StudyInstanceUID are one study. In the layout of the CHAOS challenge
+(MR/<id>/T1DUAL, MR/<id>/T2SPIR) the folder <id> is the study. The sequence of a series comes from
+facts in its headers (ADC map, diffusion weighting, phase), else from its description, else from its
+folder's name. Of several series for one sequence the axial one is used.
 """
 
 import re
@@ -21,7 +21,7 @@ from zeus_app.types import RejectedStudy, StudyCandidate
 
 SOURCE_FOLDERS = words("dicom dicoms dicom_anon dcm raw orig original source")
 _CHAOS = frozenset({"t1dual", "t2spir"})
-_NOBODY = words("anonymous anonymized anonymised anon unknown none")  # one Patient ID for all
+_ANONYMOUS = words("anonymous anonymized anonymised anon unknown none")  # Patient IDs of many
 _HIGH_B_S_PER_MM2 = 500.0
 _CALCULATED = re.compile(r"calc\w*[\s_-]*b[\s_-]*val", re.IGNORECASE)
 
@@ -31,25 +31,25 @@ class Series:
     """The images of one series.
 
     Attributes:
-        headers: at least one.
-        place: its folder below its study's, for the words in the folders' names.
+        headers: headers of its images, at least one.
+        folders: names of the folders between the study's folder and its files.
     """
 
     headers: tuple[SliceHeader, ...]
-    place: str
+    folders: str
 
     @property
     def b_values(self) -> set[float]:
-        """The diffusion weightings in it, s/mm²."""
+        """Its b-values, in s/mm²."""
         return {header.b_value for header in self.headers if header.b_value is not None}
 
     @property
     def kinds(self) -> set[str]:
-        """The words of its Image Type."""
+        """The values of its Image Type."""
         return set(self.headers[0].image_type)
 
     def __str__(self) -> str:
-        """Its number, description, size and plane, for messages."""
+        """Number, description, size and plane, for messages."""
         first = self.headers[0]
         plane = "axial" if is_axial(first) else "not axial"
         name = f"{first.series_number} {first.description}".strip() or first.path.parent.name
@@ -59,40 +59,40 @@ class Series:
 def read_dicom_studies(
     root: Path, files: Iterable[Path], names: Names
 ) -> list[StudyCandidate | RejectedStudy]:
-    """Make studies of DICOM files, wherever below the root they lie."""
+    """Group DICOM files below `root` into studies."""
     headers: list[SliceHeader] = []
-    broken: dict[Path, list[str]] = defaultdict(list)
+    errors: dict[Path, list[str]] = defaultdict(list)
     for path in files:
         try:
             headers.append(read_header(path))
         except InputError as error:
-            broken[path.parent].append(str(error))
+            errors[path.parent].append(str(error))
     groups: dict[str, list[SliceHeader]] = defaultdict(list)
     for header in headers:
         groups[_study_key(header)].append(header)
-    found: list[StudyCandidate | RejectedStudy] = []
+    studies: list[StudyCandidate | RejectedStudy] = []
     folders = [_folder(root, group, names) for group in groups.values()]
     for folder, group in zip(folders, groups.values(), strict=True):
         name = "_".join(folder.relative_to(root).parts) or group[0].patient_id or root.name
         if folders.count(folder) > 1 and folder != root:
             name = f"{name}_{group[0].study_date}"
-        found.append(_examination(name, folder, group, broken, names))
-    for folder in sorted(set(broken) - {header.path.parent for header in headers}):
+        studies.append(_study(name, folder, group, errors, names))
+    for folder in sorted(set(errors) - {header.path.parent for header in headers}):
         name = "_".join(folder.relative_to(root).parts) or root.name
-        found.append(RejectedStudy(name, folder, (folder,), broken[folder][0]))
-    return found
+        studies.append(RejectedStudy(name, folder, (folder,), errors[folder][0]))
+    return studies
 
 
 def _chaos_folder(path: Path) -> Path | None:
-    """The patient's folder, in the layout of the CHAOS challenge."""
+    """The study's folder in the layout of the CHAOS challenge; None in other layouts."""
     return next((p.parent for p in path.parents if p.name.lower() in _CHAOS), None)
 
 
 def _patient(name: str, header: SliceHeader) -> str:
-    """Whose examination of this name it is; empty where the Patient ID names nobody."""
+    """The patient of a study; empty if the Patient ID is that of many."""
     if _chaos_folder(header.path):
-        return name  # a folder there is a patient, whatever was left of the Patient IDs
-    return "" if header.patient_id.lower() in _NOBODY else header.patient_id
+        return name  # each folder is a patient; its anonymised Patient IDs mean nothing
+    return "" if header.patient_id.lower() in _ANONYMOUS else header.patient_id
 
 
 def _study_key(header: SliceHeader) -> str:
@@ -101,7 +101,7 @@ def _study_key(header: SliceHeader) -> str:
 
 
 def _folder(root: Path, headers: Sequence[SliceHeader], names: Names) -> Path:
-    """The folder of the whole examination, above those named `dicom` or for one series."""
+    """The study's folder, above folders named `dicom` and above the folder of one series."""
     if chaos := _chaos_folder(headers[0].path):
         return chaos
     folder = Path(commonpath([str(header.path.parent) for header in headers]))
@@ -112,41 +112,41 @@ def _folder(root: Path, headers: Sequence[SliceHeader], names: Names) -> Path:
     return folder
 
 
-def _examination(
+def _study(
     name: str,
     folder: Path,
     headers: list[SliceHeader],
-    broken: Mapping[Path, list[str]],
+    errors: Mapping[Path, list[str]],
     names: Names,
 ) -> StudyCandidate | RejectedStudy:
-    """Choose a series for each sequence, or say why that cannot be done."""
+    """Choose a series for each sequence, or reject the study with the reason."""
     images = [header for header in headers if header.modality in {"MR", ""}]
     series = _series(images, folder)
-    wanted: dict[str, list[Series]] = defaultdict(list)
-    for one in series:
-        sequence = _sequence(one, series, names)
+    by_sequence: dict[str, list[Series]] = defaultdict(list)
+    for one_series in series:
+        sequence = _sequence(one_series, series, names)
         if sequence:
-            wanted[sequence].append(one)
+            by_sequence[sequence].append(one_series)
     reasons, sources = [], {}
-    for sequence, candidates in wanted.items():
+    for sequence, candidates in by_sequence.items():
         best = _preferred(candidates)
-        spoiled = broken.get(best[0].headers[0].path.parent)
-        problem = _why_not(best[0])
+        unreadable = errors.get(best[0].headers[0].path.parent)
+        problem = _problem(best[0])
         if len(best) > 1:
             reasons.append(
                 f"several series for {sequence}: {', '.join(map(str, best))}. Keep one of them, or "
                 "list the study in cases.json"
             )
-        elif problem or spoiled:
-            reasons.append(f"{sequence}: {problem or spoiled}")
+        elif problem or unreadable:
+            reasons.append(f"{sequence}: {problem or unreadable}")
         else:
             slices = best[0].headers
             paths = tuple(header.path for header in slices)
             sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
-    if not wanted:
-        reasons.append(f"none of its series is a sequence the target wants: {_listed(series)}")
+    if not by_sequence:
+        reasons.append(f"no series is a sequence of the target: {_listed(series)}")
     if reasons:
-        chosen = [s.headers[0].path.parent for each in wanted.values() for s in each]
+        chosen = [s.headers[0].path.parent for each in by_sequence.values() for s in each]
         return RejectedStudy(
             name, folder, tuple(dict.fromkeys(chosen)) or (folder,), " ".join(reasons)
         )
@@ -154,11 +154,11 @@ def _examination(
 
 
 def _series(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
-    """Images by series; in the layout of CHAOS by folder too: there both phases are one series."""
+    """Group images by series. In the CHAOS layout also by folder: both phases are one series."""
     groups: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
     for header in headers:
-        place = str(header.path.parent) if _chaos_folder(header.path) else ""
-        groups[header.series_uid, place].append(header)
+        folder_key = str(header.path.parent) if _chaos_folder(header.path) else ""
+        groups[header.series_uid, folder_key].append(header)
     return [
         Series(tuple(group), " ".join(group[0].path.parent.relative_to(folder).parts))
         for group in groups.values()
@@ -166,14 +166,14 @@ def _series(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
 
 
 def _sequence(series: Series, all_series: Sequence[Series], names: Names) -> str | None:
-    """The sequence that the target calls what this series holds."""
+    """The target's sequence that a series holds; None if there is none."""
     fact = _fact(series, all_series)
     if fact == "":
         return None
     first = series.headers[0]
-    texts = [fact, first.description, series.place]
+    texts = [fact, first.description, series.folders]
     if _chaos_folder(first.path):
-        texts = [series.place, fact, first.description]
+        texts = [series.folders, fact, first.description]
     for text in texts:
         hits = {hit.sequence for hit in names.hits(split_name((text or "").replace("*", "star")))}
         if len(hits) == 1:
@@ -182,7 +182,7 @@ def _sequence(series: Series, all_series: Sequence[Series], names: Names) -> str
 
 
 def _fact(series: Series, all_series: Sequence[Series]) -> str | None:
-    """What the headers say, in the words of the aliases; "" for diffusion of no use; else None."""
+    """The alias that the headers state; "" for diffusion images of no use; None if none."""
     if "ADC" in series.kinds:
         return "adc"
     if "IN_PHASE" in series.kinds:
@@ -207,20 +207,20 @@ def _calculated(series: Series) -> bool:
 
 
 def _single_b(series: Series) -> float:
-    """Its one b-value; infinite if calculated without saying; 0 if there are several or none."""
+    """The only b-value; infinite for a calculated image without one; 0 for several or none."""
     if len(series.b_values) == 1:
         return next(iter(series.b_values))
     return float("inf") if _calculated(series) and not series.b_values else 0.0
 
 
 def _preferred(candidates: list[Series]) -> list[Series]:
-    """Those that make a volume, and of these the axial ones, as far as there are any."""
-    whole = [series for series in candidates if _why_not(series) is None] or candidates
-    return [series for series in whole if is_axial(series.headers[0])] or whole
+    """The candidates that are volumes, if any; of these the axial ones, if any."""
+    volumes = [series for series in candidates if _problem(series) is None] or candidates
+    return [series for series in volumes if is_axial(series.headers[0])] or volumes
 
 
-def _why_not(series: Series) -> str | None:
-    """Why the series makes no volume; None if it does."""
+def _problem(series: Series) -> str | None:
+    """Why the series is not a volume; None if it is."""
     try:
         stack_slices(series.headers)
     except InputError as error:

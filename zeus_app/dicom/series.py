@@ -1,4 +1,4 @@
-"""DICOM headers, and how the slices of a series lie in space. Pixels stay unread here."""
+"""DICOM headers, and the grid of a series' slices. Pixels are not read here."""
 
 import re
 from collections.abc import Sequence
@@ -24,19 +24,20 @@ _TAGS: list[Any] = [
     "SliceThickness", "SpacingBetweenSlices",
     _B_VALUE, _SIEMENS_B, _SIEMENS_CREATOR, _GE_B, _GE_CREATOR, _PHILIPS_B, _PHILIPS_CREATOR,
 ]  # fmt: skip
-_GAP_TOLERANCE = 0.1  # of the usual distance between slices
+_GAP_TOLERANCE = 0.1  # share of the median distance between slices
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What one DICOM image says about itself.
+    """The fields of one DICOM image's header that Zeus uses.
 
     Attributes:
-        position_lps, orientation_lps: Image Position and Orientation (Patient), mm; None if absent.
-        spacing_mm: between rows, between columns.
-        thickness_mm: distance to the next slice where a series has one slice alone.
-        b_value: diffusion weighting in s/mm²; None where the header has none.
-        frames: images in the file.
+        position_lps: Image Position (Patient), LPS mm; None if absent.
+        orientation_lps: Image Orientation (Patient), two unit vectors in LPS; None if absent.
+        spacing_mm: distance between rows, and between columns.
+        thickness_mm: distance between slices, used for a series of one slice.
+        b_value: diffusion weighting in s/mm²; None if the header has none.
+        frames: number of images in the file.
     """
 
     path: Path
@@ -59,14 +60,14 @@ class SliceHeader:
 
 @dataclass(frozen=True, eq=False)
 class SliceStacking:
-    """The files of a series in the order of their positions, and the grid of the volume."""
+    """The files of a series in the order of their positions, and the volume's grid."""
 
     paths: tuple[Path, ...]
     grid: Grid  # (columns, rows, slices)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file's name or its first 132 bytes say DICOM."""
+    """Whether a file is DICOM, by its suffix or its first 132 bytes."""
     if path.name.startswith(".") or path.name.upper() == "DICOMDIR":
         return False
     if path.suffix.lower() in {".dcm", ".dicom", ".ima"}:
@@ -84,16 +85,16 @@ def read_header(path: Path) -> SliceHeader:
     """Read one header.
 
     Raises:
-        InputError: no DICOM file, or one whose header is cut off or damaged.
+        InputError: the file is not DICOM, or its header is truncated or damaged.
     """
     try:
         data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         return _parsed(path, data)
-    except Exception as error:  # pydicom's parser raises what a damaged byte makes it trip over
+    except Exception as error:  # pydicom raises exceptions of many types for damaged files
         raise InputError(
             f"{path} cannot be read: {error}",
-            expected="a whole DICOM image",
-            remedy="copy the file again from its origin, or take it out of the studies folder",
+            expected="a complete DICOM image",
+            remedy="copy the file again from its origin, or remove it from the studies folder",
         ) from error
 
 
@@ -127,7 +128,7 @@ def _parsed(path: Path, data: Any) -> SliceHeader:
 
 
 def _b_value(data: Any) -> float | None:
-    """From the standard's element, else the vendor's (their DICOM conformance statements)."""
+    """The b-value: the standard's element, else the vendor's (DICOM conformance statements)."""
     if _B_VALUE in data:
         return _number(data[_B_VALUE].value)
     for creator, element in (
@@ -144,7 +145,7 @@ def _b_value(data: Any) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A number out of a number, its text, its bytes, or the first of several."""
+    """A float from a number, a text, bytes, or the first of several values; None if none is."""
     if isinstance(value, bytes):
         value = value.decode("ascii", "ignore").strip("\0 ").split("\\")[0]
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -156,26 +157,26 @@ def _number(value: Any) -> float | None:
 
 
 def normal_lps(header: SliceHeader) -> npt.NDArray[np.float64] | None:
-    """Unit vector across the slice; None where the header gives no orientation."""
+    """Unit normal vector of the slice, LPS; None if the header has no valid orientation."""
     if header.orientation_lps is None:
         return None
-    across = np.cross(header.orientation_lps[:3], header.orientation_lps[3:])
-    length = float(np.linalg.norm(across))
-    return across / length if length > 0.9 else None
+    normal = np.cross(header.orientation_lps[:3], header.orientation_lps[3:])
+    length = float(np.linalg.norm(normal))
+    return normal / length if length > 0.9 else None
 
 
 def is_axial(header: SliceHeader) -> bool:
-    """Whether the slice lies across the patient's long axis rather than along it."""
+    """Whether the slice's normal is closest to the patient's long axis."""
     normal = normal_lps(header)
     return normal is not None and int(np.argmax(np.abs(normal))) == 2
 
 
 def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
-    """Order single-frame images of one series along their normal.
+    """Order the single-frame images of one series along their normal.
 
     Raises:
-        InputError: several frames in a file, no geometry, slices of different sizes or directions,
-            several images at one place, or slices missing in between.
+        InputError: a file has several frames, a header has no geometry, slices differ in size or
+            direction, several images have one position, or slices are missing.
     """
     first = headers[0]
     folder = first.path.parent
@@ -183,24 +184,24 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
     if any(header.frames > 1 for header in headers):
         raise _refused(
             f"{folder}: an enhanced, multi-frame DICOM file ({first.description})",
-            "one image a file",
-            "convert the series to NIfTI or to single-frame DICOM, with dcm2niix for example",
+            "one image per file",
+            "convert the series to NIfTI, for example with dcm2niix",
         )
     if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
         raise _refused(
             f"{folder}: images without position, orientation or pixel spacing",
             "MR images with Image Position, Image Orientation (Patient) and Pixel Spacing",
-            "export the original series, no secondary captures",
+            "export the original series instead of secondary captures",
         )
     if not all(_same_plane(first, header) for header in headers):
         raise _refused(
             f"{folder}: slices of different size, spacing or direction in one series",
             "parallel slices of one size",
-            "take localizers out of the series",
+            "remove localizers from the series",
         )
-    spots = np.array([header.position_lps for header in headers]) @ normal
-    order = np.argsort(spots, kind="stable")
-    _check_gaps(spots[order], folder)
+    positions_mm = np.array([header.position_lps for header in headers]) @ normal
+    order = np.argsort(positions_mm, kind="stable")
+    _check_gaps(positions_mm[order], folder)
     ordered = [headers[i] for i in order]
     rows, columns = first.shape
     grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
@@ -215,32 +216,32 @@ def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:
     )
 
 
-def _check_gaps(spots_mm: npt.NDArray[np.float64], folder: Path) -> None:
+def _check_gaps(positions_mm: npt.NDArray[np.float64], folder: Path) -> None:
     """Refuse sorted positions that are not evenly spaced."""
-    if len(spots_mm) < 2:
+    if len(positions_mm) < 2:
         return
-    gaps = np.diff(spots_mm)
+    gaps = np.diff(positions_mm)
     if gaps.min() < 1e-3:
-        places = int(np.count_nonzero(gaps >= 1e-3)) + 1
+        different = int(np.count_nonzero(gaps >= 1e-3)) + 1
         raise _refused(
-            f"{folder}: {len(spots_mm)} images at {places} places",
-            "one image a place",
+            f"{folder}: {len(positions_mm)} images at {different} positions",
+            "one image per position",
             "split the series by b-value, echo or time point",
         )
-    usual = float(np.median(gaps))
-    wrong = np.flatnonzero(np.abs(gaps - usual) > _GAP_TOLERANCE * usual)
-    if len(wrong):
-        at = wrong[0]
+    median = float(np.median(gaps))
+    uneven = np.flatnonzero(np.abs(gaps - median) > _GAP_TOLERANCE * median)
+    if len(uneven):
+        first = uneven[0]
         raise _refused(
-            f"{folder}: a gap of {gaps[at]:.2f} mm between slices {at} and {at + 1}, where the "
-            f"others lie {usual:.2f} mm apart; a slice is missing",
+            f"{folder}: slices {first} and {first + 1} are {gaps[first]:.2f} mm apart, the others "
+            f"{median:.2f} mm; a slice is missing",
             "evenly spaced slices",
-            "fetch the whole series again",
+            "copy the complete series again",
         )
 
 
 def _affine_lps(ordered: Sequence[SliceHeader], normal: npt.NDArray[np.float64]) -> Affine:
-    """DICOM PS3.3 C.7.6.2.1.1, with the step between slices as the third column."""
+    """The affine of DICOM PS3.3 C.7.6.2.1.1. The third column is the step between slices."""
     first, last = ordered[0], ordered[-1]
     start = np.array(first.position_lps)
     step = normal * first.thickness_mm

@@ -1,4 +1,4 @@
-"""One DICOM series as a source of voxels."""
+"""A DICOM series as a source of voxels."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from zeus_app.dicom.series import read_header, stack_slices
 from zeus_app.types import Grid, Volume
 from zeus_app.volumes.sources import read_guarded
-from zeus_app.volumes.voxels import as_float, colour, usable
+from zeus_app.volumes.voxels import as_float, not_one_number, usable
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class DicomSeriesSource:
     """The files of one DICOM series of single-frame images, in any order.
 
     Attributes:
-        known_grid: what whoever read the headers found; they are many, and read once.
+        paths: the files.
+        known_grid: the grid, if the headers were read before; then they are not read again.
     """
 
     paths: tuple[Path, ...]
@@ -28,17 +29,20 @@ class DicomSeriesSource:
         return self.paths
 
     def grid(self) -> Grid:
-        """From the headers of all files."""
+        """The grid in the headers of all files."""
         return self.known_grid or stack_slices([read_header(path) for path in self.paths]).grid
 
     def load(self) -> Volume:
-        """(columns, rows, slices) float32, slices by position, rescale slope and all applied."""
+        """(columns, rows, slices) float32, slices in the order of their positions.
+
+        Rescale slope and intercept are applied.
+        """
         folder = self.paths[0].parent
         stack = stack_slices([read_header(path) for path in self.paths])
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames([str(path) for path in stack.paths])
         image = read_guarded(reader.Execute, folder)
         if image.GetNumberOfComponentsPerPixel() != 1:
-            raise colour(folder, "colour pixels")
+            raise not_one_number(folder, "colour pixels")
         array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # (Z, Y, X) -> (X, Y, Z)
         return usable(Volume(as_float(array, folder), stack.grid.affine_ras), folder)

@@ -1,1 +1,1 @@
-"""From files to studies, aligned volumes and slices."""
+"""Find studies in folders, read them, align their sequences, and cut them into slices."""

@@ -1,13 +1,11 @@
-"""Bringing the sequences of a study onto one grid: the reference's, turned to RAS+.
+"""Resample the sequences of a study to one grid: the reference's, reoriented to RAS+.
 
-Turning is a permutation of voxels and never interpolates. Where a voxel must be looked up between
-others, voxels are boxes: whatever lies within half a voxel of an outermost centre is inside.
+Reorienting permutes and flips voxels; it never interpolates. For interpolation, voxels are boxes:
+a point within half a voxel of an outermost centre is inside the volume.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +18,11 @@ from zeus_app.targets import Target
 from zeus_app.types import Affine, BoolArray, Grid, Study, Volume
 
 MIN_OVERLAP = 0.05
-"""Least share of the smaller of two volumes that both must cover."""
+"""Minimum share of the smaller of two volumes that must lie inside the other."""
 EDGE_TOLERANCE_VOXELS = 1e-3
-"""How far beyond a voxel's face still counts as on it: affines travel as float32."""
+"""Tolerance at a voxel's face, because files store affines as float32."""
 TIE_BREAK_VOXELS = 1e-6
-"""Shift that makes every point midway between two voxels go to the higher one, rounding or not."""
+"""Shift by which a point midway between two voxels always goes to the higher one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +31,10 @@ class AlignedStudy:
 
     Attributes:
         id: the study's id.
-        reference: the sequence that gave the grid; its voxels were turned, never interpolated.
+        reference: the sequence whose grid is used. Its voxels are not interpolated.
         grid: RAS-canonical grid of the reference.
         volumes: sequence name -> (X, Y, Z) float32 volume on `grid`.
-        backgrounds: sequence name -> its background; also what fills voxels it does not cover.
+        backgrounds: sequence name -> its background. Voxels outside a sequence have this value.
     """
 
     id: str
@@ -47,22 +45,22 @@ class AlignedStudy:
 
 
 def align(study: Study, reference: str) -> AlignedStudy:
-    """Put every sequence of a study on the canonical grid of its reference sequence.
+    """Resample every sequence of a study to the canonical grid of its reference.
 
     Args:
         study: sequences as stored, in any orientation.
-        reference: name of one of them.
+        reference: name of the reference sequence.
 
     Raises:
-        InputError: a sequence shares less than `MIN_OVERLAP` with the reference, or has an affine
-            that gives its voxels no place.
+        InputError: a sequence shares less than `MIN_OVERLAP` with the reference, or an affine is
+            not invertible.
     """
     grid = canonical(study.volumes[reference]).grid
     volumes, backgrounds = {}, {}
     for name, stored in study.volumes.items():
         volume = canonical(stored)
         _check_overlap(volume.grid, grid, what=f"sequence {name} of study {study.id!r}")
-        array = volume.array.astype(np.float32, copy=False)  # linear in whole numbers would round
+        array = volume.array.astype(np.float32, copy=False)  # interpolation in integers would round
         backgrounds[name] = find_background(array)
         volumes[name] = to_grid(
             Volume(array, volume.affine_ras), grid, order=1, fill=backgrounds[name].value
@@ -71,55 +69,59 @@ def align(study: Study, reference: str) -> AlignedStudy:
 
 
 def align_for(study: Study, target: Target) -> AlignedStudy:
-    """Align the sequences that a target wants, on the reference that it prefers.
+    """Align the sequences of a target to the reference that it prefers.
 
     Raises:
-        InputError: as `align`, or the study has no wanted sequence.
+        InputError: as `align`, or the study has no sequence of the target.
     """
-    wanted = {n: v for n, v in study.volumes.items() if n in target.sequence_names}
-    reference = target.reference_of(tuple(wanted) or tuple(study.volumes))
-    return align(Study(study.id, wanted), reference)
+    volumes = {n: v for n, v in study.volumes.items() if n in target.sequence_names}
+    reference = target.reference_of(tuple(volumes) or tuple(study.volumes))
+    return align(Study(study.id, volumes), reference)
 
 
 def canonical(volume: Volume) -> Volume:
-    """Permute and flip the axes to the closest RAS+ order; every voxel keeps its value and place.
+    """Permute and flip the axes to the closest RAS+ order. Voxels keep their values and places.
 
     Raises:
         InputError: the affine is singular or not finite.
     """
     _check_invertible(volume.grid)
-    turn = io_orientation(volume.affine_ras)
-    array = np.ascontiguousarray(apply_orientation(volume.array, turn))
-    return Volume(array, volume.affine_ras @ inv_ornt_aff(turn, volume.array.shape))
+    return _reorient(volume, io_orientation(volume.affine_ras))
+
+
+def _reorient(volume: Volume, orientation: npt.NDArray[np.float64]) -> Volume:
+    """Permute and flip the axes by a nibabel orientation, (3, 2): target axis and sign."""
+    array = np.ascontiguousarray(apply_orientation(volume.array, orientation))
+    return Volume(array, volume.affine_ras @ inv_ornt_aff(orientation, volume.array.shape))
 
 
 def axial_slices(grid: Grid) -> int:
-    """How many axial slices a grid has, whatever its storage order."""
+    """Number of axial slices of a grid, in any storage order."""
     axis = list(io_orientation(grid.affine_ras)[:, 0]).index(2)
     return grid.shape[axis]
 
 
 def to_grid(volume: Volume, grid: Grid, *, order: int, fill: float) -> Volume:
-    """Look a volume up at every voxel centre of another grid.
+    """Resample a volume to another grid.
 
-    Grids that differ by orientation alone give an exact permutation, whatever the order.
+    If the grids differ by orientation only, the result is an exact permutation.
 
     Args:
         volume: image or label, on any grid.
-        grid: where the values are wanted.
-        order: 0 nearest (labels), 1 linear (images).
-        fill: value outside the volume's voxels.
+        grid: the grid of the result.
+        order: 0 for nearest (labels), 1 for linear (images).
+        fill: value outside the volume.
 
     Returns:
-        A volume on `grid`, of the dtype of `volume`.
+        A volume on `grid`, with the dtype of `volume`.
 
     Raises:
         InputError: an affine is singular or not finite.
     """
     matrix = _index_map(grid, volume.grid)
-    turned = _turned(volume, matrix)
-    if turned is not None and turned.grid.matches(grid):
-        return Volume(turned.array, grid.affine_ras)
+    permuted = _permuted(volume, matrix)
+    if permuted is not None and permuted.grid.matches(grid):
+        return Volume(permuted.array, grid.affine_ras)
     array = ndimage.affine_transform(
         volume.array,
         matrix[:3, :3],
@@ -146,7 +148,7 @@ def field_of_view(inner: Grid, outer: Grid) -> BoolArray:
     for axis, n in enumerate(inner.shape):
         by_x, by_y, by_z, start = matrix[axis]
         plane = by_y * y + by_z * z + start  # (Y, Z), index into `inner` at x = 0
-        for x in range(outer.shape[0]):  # plane by plane: a whole float64 grid is large
+        for x in range(outer.shape[0]):  # plane by plane, because a whole grid of float64 is large
             offset = by_x * x
             inside[x] &= plane >= -0.5 - EDGE_TOLERANCE_VOXELS - offset
             inside[x] &= plane <= n - 0.5 + EDGE_TOLERANCE_VOXELS - offset
@@ -161,14 +163,14 @@ def _check_overlap(grid: Grid, reference: Grid, *, what: str) -> None:
         raise InputError(
             f"{what} ({grid}) and the reference ({reference}) share {overlap:.1%} of the smaller",
             expected=f"sequences of one body region, sharing at least {MIN_OVERLAP:.0%}",
-            remedy="check that the files belong to one examination, or remove the stray one",
+            remedy="check that the files belong to one study, or remove the one that does not",
         )
 
 
 def _shared_share(grid: Grid, reference: Grid) -> float:
-    """Volume that both cover, as a share of the smaller: one slice in a whole head is fine."""
+    """The volume that both cover, as a share of the smaller one."""
     voxels = float(field_of_view(grid, reference).sum())
-    sizes_ml = [float(np.prod(one.shape)) * one.voxel_ml for one in (grid, reference)]
+    sizes_ml = [float(np.prod(g.shape)) * g.voxel_ml for g in (grid, reference)]
     return voxels * reference.voxel_ml / min(sizes_ml)
 
 
@@ -180,19 +182,20 @@ def _index_map(source: Grid, target: Grid) -> Affine:
     return matrix
 
 
-def _turned(volume: Volume, matrix: Affine) -> Volume | None:
-    """The volume with axes permuted and flipped as `matrix` nearly says, if it nearly does.
+def _permuted(volume: Volume, matrix: Affine) -> Volume | None:
+    """The volume with permuted and flipped axes, if `matrix` is close to such a permutation.
 
-    `matrix` takes wanted indices to the volume's own.
+    Args:
+        volume: the volume.
+        matrix: (4, 4), from voxel indices of the result to those of the volume.
     """
     axes = np.round(matrix[:3, :3])
     if not np.array_equal(np.abs(axes).sum(0), np.ones(3)) or not np.array_equal(
         np.abs(axes).sum(1), np.ones(3)
     ):
         return None
-    turn = np.array([(int(np.abs(row).argmax()), row.sum()) for row in axes])
-    array: npt.NDArray[np.number[Any]] = np.ascontiguousarray(apply_orientation(volume.array, turn))
-    return Volume(array, volume.affine_ras @ inv_ornt_aff(turn, volume.array.shape))
+    orientation = np.array([(int(np.abs(row).argmax()), row.sum()) for row in axes])
+    return _reorient(volume, orientation)
 
 
 def _check_invertible(grid: Grid) -> None:
@@ -204,5 +207,5 @@ def _check_invertible(grid: Grid) -> None:
     raise InputError(
         f"a volume of {grid.shape} voxels with affine {grid.affine_ras.tolist()}",
         expected="an affine of finite numbers whose three axes point in different directions",
-        remedy="export the image again, with its position and orientation",
+        remedy="export the image again with its position and orientation",
     )

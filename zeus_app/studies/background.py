@@ -1,7 +1,7 @@
-"""What a volume shows where there is no patient, found from its voxels and never assumed to be 0.
+"""Find the background of a volume: its intensity where there is no patient.
 
-Three kinds occur: a constant left by masking (skull-stripped volumes; anywhere in the range when
-they were z-scored), noisy air around the body, and no air at all when the body fills the view.
+Three kinds occur: a constant value from masking, such as skull-stripping (in a z-scored volume it
+lies inside the tissue's range); noisy air; and no air at all, if the body fills the volume.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from scipy import ndimage
 from zeus_app.types import BoolArray, FloatArray
 
 MASKED_SHARE = 0.4
-"""Share of exactly equal voxels from which their value is a mask's: clipped air stays near 0.2."""
+"""Share of equal voxels above which their value is taken for a mask's. Clipped air has 0.2."""
 CORNER_SHARE = 0.08
-"""Edge of the blocks at the eight corners, where air is looked for, as a share of the volume's."""
+"""Edge of the eight corner blocks in which air is sought, as a share of the volume's edge."""
 NOISE_CEILING = 0.15
-"""Widest noise, as a share of the volume's range, that still passes for air."""
+"""Maximum noise of air, as a share of the volume's range."""
 NOISE_MARGIN = 1.5
-"""Times the corner noise's 99.5th percentile: about 1 voxel in 10 000 of Rayleigh noise passes."""
+"""Factor on the noise's 99.5th percentile. About 1 in 10 000 voxels of Rayleigh noise is above."""
 TOLERANCE_FLOOR = 0.005
-"""Least tolerance as a share of the range, for what resampling and ringing leave."""
+"""Minimum tolerance as a share of the range, for effects of resampling and ringing."""
 SAMPLE_VOXELS = 500_000
-"""About how many voxels the statistics look at."""
+"""Approximate number of voxels in the sample for statistics."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """The value where there is no patient; farther than `tolerance` from it lies tissue.
+    """The background's intensity. Voxels that differ by more than `tolerance` show tissue.
 
     Attributes:
-        value: in the volume's own intensity units.
-        tolerance: in the same units, at least 0.
+        value: intensity, in the volume's units.
+        tolerance: at least 0, in the same units.
     """
 
     value: float
@@ -46,21 +46,21 @@ def find_background(array: FloatArray) -> Background:
         array: (X, Y, Z) float32, finite intensities of any scale.
 
     Returns:
-        Value and tolerance. A constant volume is all background.
+        The background. A constant volume is all background.
     """
     sample = _thinned(array)
     low, high = (float(value) for value in np.percentile(sample, (0.5, 99.5)))
-    if high <= low:  # nothing but a few outliers, or constant
+    if high <= low:  # constant, or constant with a few outliers
         low, high = float(array.min()), float(array.max())
     span = high - low
     values, counts = np.unique(sample, return_counts=True)
-    commonest = counts.argmax()
-    if counts[commonest] >= MASKED_SHARE * sample.size:
-        value = float(values[commonest])
+    most_common = counts.argmax()
+    if counts[most_common] >= MASKED_SHARE * sample.size:
+        value = float(values[most_common])
         noise = 0.0
     else:
         value, noise = _darkest_corner(array)
-        if noise > NOISE_CEILING * span:  # tissue reaches into every corner: there is no air
+        if noise > NOISE_CEILING * span:  # tissue in every corner, no air
             value, noise = low, 0.0
     return Background(value, max(noise, TOLERANCE_FLOOR * span))
 
@@ -68,12 +68,12 @@ def find_background(array: FloatArray) -> Background:
 def tissue_mask(array: FloatArray, background: Background) -> BoolArray:
     """Mark the voxels that show the patient.
 
-    Where the background lies inside the tissue's range (z-scored within a mask, 0 outside), tissue
-    of just that value would look like background; such holes are closed slice by slice.
+    In a z-scored volume the background lies inside the tissue's range, and tissue of this value
+    looks like background. Such holes are filled slice by slice.
 
     Args:
         array: (X, Y, Z) float32 intensities.
-        background: of the same volume.
+        background: the background of the same volume.
 
     Returns:
         (X, Y, Z) bool.
@@ -88,14 +88,14 @@ def tissue_mask(array: FloatArray, background: Background) -> BoolArray:
 
 
 def _thinned(array: FloatArray) -> FloatArray:
-    """Every n-th voxel along the long axes, flat; a full sort would cost a second a volume."""
+    """Every n-th voxel along the long axes, as a vector. Sorting all voxels takes a second."""
     step = max(1, round((array.size / SAMPLE_VOXELS) ** (1 / 3)))
     steps = tuple(slice(None, None, step if n > 4 * step else 1) for n in array.shape)
     return array[steps].ravel()
 
 
 def _darkest_corner(array: FloatArray) -> tuple[float, float]:
-    """Median and noise (times its margin) of the corner block with the lowest median."""
+    """Median, and noise with its margin, of the corner block with the lowest median."""
     edges = [max(1, round(CORNER_SHARE * n)) for n in array.shape]
     ends = [(slice(None, edge), slice(-edge, None)) for edge in edges]
     blocks = [array[corner].astype(np.float64) for corner in product(*ends)]

@@ -1,4 +1,4 @@
-"""Helpers for the studies that a folder layout found."""
+"""The files and sources of study candidates."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,18 +9,18 @@ from zeus_app.volumes.sources import ItkSource, NiftiSource
 
 
 def files_of(sources: Mapping[str, VolumeSource]) -> tuple[Path, ...]:
-    """Every file behind the sources, once."""
+    """All files of the sources, each once."""
     return tuple(dict.fromkeys(path for source in sources.values() for path in source.files))
 
 
 def owner_of(name: str, prefixes: Iterable[str]) -> str | None:
-    """The longest prefix that the name starts with as a whole word; None if there is none."""
+    """The longest prefix that is a whole word at the start of the name; None if there is none."""
     fitting = [p for p in prefixes if name.startswith(p) and not name[len(p) :][:1].isalnum()]
     return max(fitting, key=len, default=None)
 
 
 def source_of(path: Path) -> VolumeSource:
-    """The source for one file, by its suffix; anything unknown is taken for a DICOM image."""
+    """The source for one file, by its suffix. Files with unknown suffixes are taken as DICOM."""
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return NiftiSource(path)

@@ -1,14 +1,15 @@
-"""An explicit list of cases in the studies folder, for whatever no other layout understands.
+"""Read an explicit list of studies, for studies folders of any other layout.
 
-cases.json, cases.yaml or cases.yml, paths relative to the list:
+The file cases.json, cases.yaml or cases.yml lies in the studies folder. Its paths are relative to
+it:
 
     - id: anna
       sequences:
         T2: scans/17.nii.gz
         ADC: {path: scans/18.nii.gz, channel: 2}    # a channel of a 4-D file
         HBV: series/0042/                           # a folder with one DICOM series
-      label: masks/anna.nii.gz                      # optional; used by an explicit import alone
-      patient: anna                                 # optional; for several studies of a patient
+      label: masks/anna.nii.gz                      # optional; used by `zeus import-labels` only
+      patient: anna                                 # optional; for patients with several studies
 """
 
 from pathlib import Path
@@ -28,18 +29,18 @@ LIST_NAMES = ("cases.json", "cases.yaml", "cases.yml")
 
 
 def case_list(root: Path) -> Path | None:
-    """The list in this folder, if there is one."""
+    """The list in the studies folder, or None."""
     return next((root / name for name in LIST_NAMES if (root / name).is_file()), None)
 
 
 def read_case_list(path: Path, names: Names) -> list[StudyCandidate | RejectedStudy]:
-    """Make a study of every entry; a wrong entry is reported and hides no other."""
+    """Make a study of every entry. A wrong entry becomes a rejected study; the others remain."""
     try:
         cases = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return [RejectedStudy(path.stem, path.parent, (path,), f"{path} cannot be read: {error}")]
     if not isinstance(cases, list):
-        reason = f"{path} holds no list. Expected: a list of {{id, sequences: {{name: path}}}}"
+        reason = f"{path} is not a list. Expected: a list of {{id, sequences: {{name: path}}}}"
         return [RejectedStudy(path.stem, path.parent, (path,), reason)]
     return [_case(case, f"case-{i + 1}", path, names) for i, case in enumerate(cases)]
 
@@ -52,11 +53,11 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate 
         unknown = set(case) - {"id", "sequences", "label", "patient"}
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
-        wanted = case.get("sequences")
-        if not isinstance(wanted, dict) or not wanted:
-            raise ValueError("no sequences; expected {name: path}")
+        paths = case.get("sequences")
+        if not isinstance(paths, dict) or not paths:
+            raise ValueError("no sequences; expected {name: path}, for example {T2: t2.nii.gz}")
         sources: dict[str, VolumeSource] = {}
-        for key, value in wanted.items():
+        for key, value in paths.items():
             sequence = _sequence(str(key), names)
             if sequence in sources:
                 raise ValueError(f"two entries for {sequence}")
@@ -73,16 +74,16 @@ def _sequence(key: str, names: Names) -> str:
     if key in names.sequences.values():
         return key
     if len(hits) != 1:
-        raise ValueError(f"{key!r} is no sequence of the target ({names.wanted})")
+        raise ValueError(f"{key!r} is not a sequence of the target ({names.listed})")
     return hits[0].sequence
 
 
 def _source(value: Any, base: Path) -> VolumeSource:
-    """The source for a path, {path, channel}, or a folder with a DICOM series."""
+    """The source for a path, for {path, channel}, or for a folder with one DICOM series."""
     if isinstance(value, dict):
         channel = str(value.get("channel"))
         if not value.get("path") or not channel.isdecimal():
-            raise ValueError(f"{value}; expected {{path: FILE, channel: 0, 1, 2 ...}}")
+            raise ValueError(f"{value}; expected {{path: FILE, channel: N}}, N counted from 0")
         return NiftiChannelSource(base / str(value["path"]), int(channel))
     path = base / str(value)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What headers alone tell: whether a study's files can be read and lie in one body region."""
+"""Check a study by its headers: its files are readable and show one body region."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ from zeus_app.targets import Target
 from zeus_app.types import Grid, RejectedStudy, StudyCandidate
 from zeus_app.volumes.voxels import check_right_angles
 
-_PROBES = 32  # points along an axis that stand for all voxels: discovery looks at every study
+_SAMPLES = 32  # sampled points per axis; all voxels would take too long for a whole folder
 
 
-def check_headers(found: StudyCandidate, target: Target) -> StudyCandidate | RejectedStudy:
-    """The study itself, or why it is unusable; voxels stay unread."""
+def check_headers(study: StudyCandidate, target: Target) -> StudyCandidate | RejectedStudy:
+    """The study itself, or the reason why it cannot be used. No voxels are read."""
     grids: dict[str, Grid] = {}
     reasons = []
-    for sequence, source in found.sources.items():
+    for sequence, source in study.sources.items():
         try:
             grids[sequence] = source.grid()
         except InputError as error:
@@ -24,17 +24,17 @@ def check_headers(found: StudyCandidate, target: Target) -> StudyCandidate | Rej
     try:
         if not reasons:
             reference = target.reference_of(tuple(grids))
-            check_right_angles(grids[reference], reference)  # clients see this one
-            reasons = _strays(grids, reference)
-    except InputError as error:  # or an affine too flat to look anything up on
+            check_right_angles(grids[reference], reference)  # clients show the reference
+            reasons = _apart(grids, reference)
+    except InputError as error:  # also an affine that is not invertible
         reasons = [str(error)]
     if not reasons:
-        return found
-    return RejectedStudy(found.name, found.folder, files_of(found.sources), " ".join(reasons))
+        return study
+    return RejectedStudy(study.name, study.folder, files_of(study.sources), " ".join(reasons))
 
 
-def _strays(grids: dict[str, Grid], reference: str) -> list[str]:
-    """Why sequences cannot be aligned with the reference; `align` has the last word."""
+def _apart(grids: dict[str, Grid], reference: str) -> list[str]:
+    """The sequences that lie too far from the reference. `align` checks this exactly."""
     shares = {name: shared_share(grid, grids[reference]) for name, grid in grids.items()}
     return [
         f"{name} ({grids[name]}) and the reference {reference} ({grids[reference]}) share "
@@ -46,7 +46,7 @@ def _strays(grids: dict[str, Grid], reference: str) -> list[str]:
 
 
 def shared_share(first: Grid, second: Grid) -> float:
-    """About which share of the smaller of two volumes lies inside the other."""
+    """The approximate share of the smaller of two volumes that lies inside the other."""
     if first.matches(second):
         return 1.0
     smaller, larger = sorted((first, second), key=_millilitres)
@@ -58,10 +58,10 @@ def _millilitres(grid: Grid) -> float:
 
 
 def _coarser(grid: Grid) -> Grid:
-    """The same box in at most `_PROBES` voxels an axis."""
-    x, y, z = (min(n, _PROBES) for n in grid.shape)
+    """The same box with at most `_SAMPLES` voxels per axis."""
+    x, y, z = (min(n, _SAMPLES) for n in grid.shape)
     scale = np.array(grid.shape) / (x, y, z)
     affine = grid.affine_ras @ np.diag([*scale, 1.0])
-    # The first voxel's centre moves so that the faces stay where they are.
+    # Move the first voxel's centre, so that the faces of the box stay in place.
     affine[:3, 3] = (grid.affine_ras @ [*((scale - 1) / 2), 1.0])[:3]
     return Grid((x, y, z), affine)

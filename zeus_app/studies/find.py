@@ -1,14 +1,14 @@
-"""A studies folder becomes studies. Only names and headers are read.
+"""Find the studies in a studies folder. Only names and headers are read.
 
-What each folder is taken for, in this order:
+A folder is read as the first of these that fits:
 
-1. The root holds cases.json, cases.yaml or cases.yml: that list, and nothing else, counts.
-2. A folder with dataset.json and imagesTr or imagesTs: a Decathlon or nnU-Net archive.
-3. A folder with image files (NIfTI, MetaImage, NRRD): one study, or one a shared prefix.
-4. Folders with DICOM files: examinations. DICOM below a folder whose image files are a study is
-   that study's origin and not read again.
+1. The root has cases.json, cases.yaml or cases.yml: only the studies in this list are used.
+2. A folder has dataset.json and imagesTr or imagesTs: an archive of MSD or nnU-Net.
+3. A folder has image files (NIfTI, MetaImage, NRRD): one study, or one per prefix.
+4. Folders have DICOM files: studies by StudyInstanceUID. DICOM files below a folder whose image
+   files are a study are its originals and are ignored.
 
-Folders named for masks (labels, seg), hidden folders, and BIDS derivatives are not looked into.
+Folders for masks (labels, seg), hidden folders, and BIDS derivatives are not searched.
 """
 
 import re
@@ -34,13 +34,13 @@ from zeus_app.volumes.sources import is_volume
 _BIDS_ENTITY = re.compile(r"^(sub|ses)-")
 _BIDS_NOT_ANATOMY = words("func dwi fmap perf meg eeg ieeg pet beh")
 _BIDS_NO_SUBJECTS = words("derivatives sourcedata code stimuli")
-_NEVER = words("__macosx @eadir lost+found")
+_SYSTEM_FOLDERS = words("__macosx @eadir lost+found")
 _UNNAMED = SOURCE_FOLDERS | {"anat"}
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """What a studies folder holds: usable studies by id, and why the others are not."""
+    """The content of a studies folder: usable studies by id, and problems of the others."""
 
     studies: dict[str, StudyFiles]
     problems: tuple[StudyProblem, ...]
@@ -48,77 +48,87 @@ class Catalog:
 
 @dataclass
 class Walk:
-    """What has been seen so far on the way through the folders."""
+    """State of one search through the folders.
+
+    Attributes:
+        root: the studies folder.
+        names: the target's aliases.
+        skip: folders that are not searched.
+        seen: device and inode of each visited folder.
+        studies: candidates and rejected studies so far.
+        dicom: DICOM files so far.
+    """
 
     root: Path
     names: Names
     skip: frozenset[Path]
     seen: set[tuple[int, int]] = field(default_factory=set)
-    found: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
+    studies: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
     dicom: list[Path] = field(default_factory=list)
 
 
 def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> Catalog:
-    """Find every study below `root` that has a sequence the target wants.
+    """Find every study below `root` with a sequence of the target.
 
     Args:
-        root: the studies folder; it is only read.
-        target: what to look for.
-        skip: folders not to look into, such as the state folder.
+        root: the studies folder. Nothing is written to it.
+        target: the sequences and their aliases.
+        skip: folders that are not searched, such as the state folder.
 
     Raises:
-        InputError: root is no folder.
+        InputError: `root` is not a folder.
     """
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
-    for study_id, one in scan(root, target, skip=skip):
-        if isinstance(one, StudyCandidate):
-            order = [name for name in target.sequence_names if name in one.sources]
-            sources = {name: one.sources[name] for name in order}
-            studies[study_id] = StudyFiles(study_id, sources, patient_of(one, study_id, root))
+    for study_id, study in scan(root, target, skip=skip):
+        if isinstance(study, StudyCandidate):
+            order = [name for name in target.sequence_names if name in study.sources]
+            sources = {name: study.sources[name] for name in order}
+            studies[study_id] = StudyFiles(study_id, sources, patient_of(study, study_id, root))
         else:
-            problems.append(StudyProblem(study_id, one.files, one.reason))
+            problems.append(StudyProblem(study_id, study.files, study.reason))
     return Catalog(studies, tuple(problems))
 
 
 def scan(
     root: Path, target: Target, *, skip: Collection[Path] = ()
 ) -> list[tuple[str, StudyCandidate | RejectedStudy]]:
-    """Everything found, with its id, sorted by it; ids of StudyCandidate are unique."""
+    """All candidates and rejected studies, sorted by id. Ids of candidates are unique."""
     if not root.is_dir():
         raise InputError(
-            f"studies folder {root} does not exist or is no folder",
-            expected="a folder with studies",
-            remedy="check the path; it is not created for you",
+            f"studies folder {root} does not exist or is not a folder",
+            expected="an existing folder with studies",
+            remedy="check the path, for example with ls; Zeus does not create it",
         )
     names = Names.of(target)
-    listed = case_list(root)
-    if listed is not None:
-        found = read_case_list(listed, names)
+    cases = case_list(root)
+    if cases is not None:
+        studies = read_case_list(cases, names)
     else:
         walk = Walk(root, names, frozenset(path.resolve() for path in skip))
         _visit(walk, root, inside_study=False)
-        found = walk.found + read_dicom_studies(root, walk.dicom, names)
-    found = [
-        check_headers(one, target) if isinstance(one, StudyCandidate) else one for one in found
+        studies = walk.studies + read_dicom_studies(root, walk.dicom, names)
+    studies = [
+        check_headers(study, target) if isinstance(study, StudyCandidate) else study
+        for study in studies
     ]
-    return sorted(_with_ids(_without_false_alarms(found)), key=lambda pair: pair[0])
+    return sorted(_with_ids(_without_false_alarms(studies)), key=lambda pair: pair[0])
 
 
 def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
-    """Read one folder, then those in it. A folder reached twice (a link's loop) is read once."""
+    """Read one folder and its subfolders. A folder that links reach twice is read once."""
     try:
         status = folder.stat()
         children = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
-        walk.found.append(RejectedStudy(_name(walk, folder), folder, (folder,), str(error)))
+        walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), str(error)))
         return
     if (status.st_dev, status.st_ino) in walk.seen or folder.resolve() in walk.skip:
         return
     walk.seen.add((status.st_dev, status.st_ino))
     is_root = folder == walk.root
     if is_msd(folder):
-        walk.found += read_msd(folder, "" if is_root else _name(walk, folder), walk.names)
+        walk.studies += read_msd(folder, "" if is_root else _name(walk, folder), walk.names)
         return
     files = [path for path in children if not path.is_dir()]
     volumes = [path for path in files if is_volume(path)]
@@ -126,77 +136,79 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
     if volumes:
         name = _name(walk, folder)
         here = read_folder(folder, name, volumes, walk.names, is_root=is_root)
-        walk.found += here
-    holds_study = any(isinstance(one, StudyCandidate) for one in here)
+        walk.studies += here
+    holds_study = any(isinstance(study, StudyCandidate) for study in here)
     dicom = [] if inside_study or holds_study else [p for p in files if is_dicom(p)]
     walk.dicom += dicom
-    below = list(_to_visit(folder, children, inside_study or holds_study))
-    for child in below:
+    subfolders = list(_to_visit(folder, children, inside_study or holds_study))
+    for child in subfolders:
         _visit(walk, child, inside_study=inside_study or (holds_study and not is_root))
-    if not (is_root or inside_study or volumes or dicom or below):
-        reason = "holds no image that can be read" if files else "is an empty folder"
-        walk.found.append(
+    if not (is_root or inside_study or volumes or dicom or subfolders):
+        reason = "holds no readable image" if files else "is an empty folder"
+        walk.studies.append(
             RejectedStudy(_name(walk, folder), folder, (folder,), f"{folder} {reason}")
         )
 
 
 def _to_visit(folder: Path, children: list[Path], inside_study: bool) -> Iterator[Path]:
-    """The folders in this one that may hold studies of their own."""
+    """The subfolders that may hold studies."""
     folders = [path for path in children if path.is_dir()]
     is_bids = any(_BIDS_ENTITY.match(path.name) for path in folders)
     in_bids = _BIDS_ENTITY.match(folder.name) is not None
     for path in folders:
         name = path.name.lower()
-        skipped = (
+        is_skipped = (
             name in MASK_FOLDERS
-            or name in _NEVER
+            or name in _SYSTEM_FOLDERS
             or (inside_study and name in SOURCE_FOLDERS)
             or (in_bids and name in _BIDS_NOT_ANATOMY)
             or (is_bids and name in _BIDS_NO_SUBJECTS)
         )
-        if not skipped:
+        if not is_skipped:
             yield path
 
 
 def _name(walk: Walk, folder: Path) -> str:
-    """A study's name from its folder: the way from the root, without what names no study."""
+    """A study's name: the folders from the root to it, without `dicom`, `anat` and the like."""
     parts = folder.relative_to(walk.root).parts
     return "_".join(part for part in parts if part.lower() not in _UNNAMED) or folder.name
 
 
 def _without_false_alarms(
-    found: list[StudyCandidate | RejectedStudy],
+    studies: list[StudyCandidate | RejectedStudy],
 ) -> list[StudyCandidate | RejectedStudy]:
-    """Drop reports of masks beside or above the folder of a study."""
-    holding = {
+    """Drop rejected studies that are masks in or above the folder of a study."""
+    with_study = {
         parent
-        for one in found
-        if isinstance(one, StudyCandidate)
-        for parent in (one.folder, *one.folder.parents)
+        for study in studies
+        if isinstance(study, StudyCandidate)
+        for parent in (study.folder, *study.folder.parents)
     }
     return [
-        one
-        for one in found
-        if isinstance(one, StudyCandidate) or not (one.only_masks and one.folder in holding)
+        study
+        for study in studies
+        if isinstance(study, StudyCandidate)
+        or not (study.only_masks and study.folder in with_study)
     ]
 
 
 def _with_ids(
-    found: list[StudyCandidate | RejectedStudy],
+    studies: list[StudyCandidate | RejectedStudy],
 ) -> Iterator[tuple[str, StudyCandidate | RejectedStudy]]:
-    """Give each an id, which its own name alone tells.
+    """Give each study an id, made from its name.
 
-    Of two studies of one id neither gets it: it is not known whose labels lie under it.
+    Several candidates with one id are all rejected: it is unknown whose labels the id has.
     """
     groups: dict[str, list[StudyCandidate | RejectedStudy]] = defaultdict(list)
-    for one in found:
-        groups[safe_id(one.name)].append(one)
+    for study in studies:
+        groups[safe_id(study.name)].append(study)
     for study_id, group in groups.items():
-        studies = [one for one in group if isinstance(one, StudyCandidate)]
-        for one in group:
-            if isinstance(one, RejectedStudy) or len(studies) == 1:
-                yield study_id, one
+        candidates = [study for study in group if isinstance(study, StudyCandidate)]
+        for study in group:
+            if isinstance(study, RejectedStudy) or len(candidates) == 1:
+                yield study_id, study
                 continue
-            others = ", ".join(str(other.folder) for other in studies if other is not one)
-            reason = f"{one.folder}: another study is called {study_id} too ({others}). Rename it"
-            yield study_id, RejectedStudy(one.name, one.folder, files_of(one.sources), reason)
+            others = ", ".join(str(other.folder) for other in candidates if other is not study)
+            reason = f"{study.folder}: another study has the name {study_id} too ({others}). Rename"
+            reason += " one of them"
+            yield study_id, RejectedStudy(study.name, study.folder, files_of(study.sources), reason)

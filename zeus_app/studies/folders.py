@@ -1,13 +1,14 @@
-"""Image files in a folder become studies: one study of the folder, or one a shared prefix.
+"""Group the image files of one folder into studies: one study, or one per prefix.
 
-What stands in front of the sequence's word is the patient: names are read without the prefix that
-all files share and without the folder's own name, so that `T2_patient_FLAIR` is a FLAIR.
+The part of a name before the sequence's word is the patient. Names are read without the prefix
+that all files share, and without the folder's name: `T2_patient_FLAIR` is a FLAIR.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from zeus_app.studies.candidates import owner_of, source_of
@@ -21,12 +22,12 @@ _OFF_AXIS = words("sag sagittal cor coronal")
 
 @dataclass(frozen=True)
 class Reading:
-    """What the names of some files say.
+    """Files sorted by the sequences that their names spell.
 
     Attributes:
-        sequences: sequence name -> the files that spell it and no other.
-        unclear: files that spell several sequences, with these.
-        others: masks and files that spell none.
+        sequences: sequence name -> files that spell this sequence only.
+        unclear: file -> the several sequences that it spells.
+        others: masks, and files that spell no sequence.
     """
 
     sequences: dict[str, list[Path]]
@@ -35,63 +36,64 @@ class Reading:
 
     @property
     def clear(self) -> int:
-        """How many sequences have exactly one file."""
+        """Number of sequences with exactly one file."""
         return sum(len(paths) == 1 for paths in self.sequences.values())
 
 
 def read_folder(
     folder: Path, name: str, files: Sequence[Path], names: Names, *, is_root: bool
 ) -> list[StudyCandidate | RejectedStudy]:
-    """Make studies of the image files that lie in one folder.
+    """Group the image files of one folder into studies.
 
     Args:
-        folder: where they lie.
-        name: the study's name, should the folder be one.
-        files: image files, sorted; at least one.
+        folder: the folder.
+        name: the study's name if the whole folder is one study.
+        files: the image files, sorted; at least one.
         names: the target's aliases.
-        is_root: the studies folder itself is not a patient: its files always go by prefix.
+        is_root: whether this is the studies folder. It is no patient; its files are grouped by
+            prefix.
     """
     reading = read_names(files, folder.name, names)
     repeats = any(len(paths) > 1 for paths in reading.sequences.values())
     groups = _by_prefix(files, names)
     several = len(groups) > 1 and "" not in groups and (is_root or repeats)
     if several and not is_root and len(reading.sequences) > 1:
-        # Prefixes that each hold one sequence (03_flair, 04_t1, 05_t1) number series, not patients.
+        # Prefixes with one sequence each (03_flair, 04_t1, 05_t1) are numbers of series.
         several = any(len(read_names(g, "", names).sequences) > 1 for g in groups.values())
     if not groups and is_root:
-        return [_nothing(stem(path), folder, [path], names) for path in files]
+        return [_no_sequence(stem(path), folder, [path], names) for path in files]
     if not several:
         prefix = next(iter(groups)) if is_root and len(groups) == 1 else ""
         return [_one_study(prefix or name, prefix, folder, reading, names)]
     shared = "" if is_root else f"{name}_"
-    found: list[StudyCandidate | RejectedStudy] = []
+    studies: list[StudyCandidate | RejectedStudy] = []
     for prefix in groups:
-        own = [path for path in files if owner_of(stem(path), groups) == prefix]
-        whole = read_names(own, prefix, names)
-        found.append(_one_study(shared + prefix, prefix, folder, whole, names))
+        members = [path for path in files if owner_of(stem(path), groups) == prefix]
+        reading = read_names(members, prefix, names)
+        studies.append(_one_study(shared + prefix, prefix, folder, reading, names))
     for path in files:
-        alone = owner_of(stem(path), groups) is None
-        if alone and not names.is_mask(split_name(stem(path))):
-            found.append(_nothing(shared + stem(path), folder, [path], names))
-    return found
+        is_alone = owner_of(stem(path), groups) is None
+        if is_alone and not names.is_mask(split_name(stem(path))):
+            studies.append(_no_sequence(shared + stem(path), folder, [path], names))
+    return studies
 
 
 def read_names(files: Sequence[Path], folder: str, names: Names) -> Reading:
-    """Tell sequences from masks by the files' names.
+    """Sort files by the sequences that their names spell.
 
-    Of three ways to read them (without the shared prefix, without the folder's name, whole) the
-    one counts that tells most sequences apart.
+    Names are read in three ways: without the shared prefix, without the folder's name, and
+    complete. The reading with most clear sequences is returned.
     """
     pieces = {path: split_name(stem(path)) for path in files}
-    owner = [piece.text for piece in split_name(folder)]
-    bare = {path: _without(owner, parts) for path, parts in pieces.items()}
-    shared = _shared_prefix(list(bare.values()))
-    shorter = {path: _without(shared, parts) for path, parts in bare.items()}
-    readings = [_sorted_out(way, names) for way in (shorter, bare, pieces)]
+    folder_words = [piece.text for piece in split_name(folder)]
+    without_folder = {path: _without(folder_words, parts) for path, parts in pieces.items()}
+    shared = _shared_prefix(list(without_folder.values()))
+    without_shared = {path: _without(shared, parts) for path, parts in without_folder.items()}
+    readings = [_sort(parts, names) for parts in (without_shared, without_folder, pieces)]
     return max(readings, key=lambda reading: reading.clear)
 
 
-def _sorted_out(pieces: dict[Path, tuple[Piece, ...]], names: Names) -> Reading:
+def _sort(pieces: dict[Path, tuple[Piece, ...]], names: Names) -> Reading:
     sequences: dict[str, list[Path]] = defaultdict(list)
     unclear, others = {}, []
     for path, parts in pieces.items():
@@ -111,7 +113,7 @@ def _sorted_out(pieces: dict[Path, tuple[Piece, ...]], names: Names) -> Reading:
 
 
 def _without(prefix: Sequence[str], pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
-    """The pieces after the prefix; all of them, when they do not start with it or end there."""
+    """The pieces after the prefix. All pieces, if they do not start with it or end with it."""
     count = len(prefix)
     if len(pieces) > count and [piece.text for piece in pieces[:count]] == list(prefix):
         return pieces[count:]
@@ -119,7 +121,7 @@ def _without(prefix: Sequence[str], pieces: tuple[Piece, ...]) -> tuple[Piece, .
 
 
 def _shared_prefix(names: list[tuple[Piece, ...]]) -> list[str]:
-    """The first pieces that all names share, up to a word that marks a mask."""
+    """The first pieces that all names share, up to a word for masks."""
     shared: list[str] = []
     for column in zip(*names, strict=False) if len(names) > 1 else ():
         if len({piece.text for piece in column}) > 1 or is_mask_word(column[0]):
@@ -129,7 +131,7 @@ def _shared_prefix(names: list[tuple[Piece, ...]]) -> list[str]:
 
 
 def _by_prefix(files: Iterable[Path], names: Names) -> dict[str, list[Path]]:
-    """Files that spell a sequence, by what stands in front of it."""
+    """Files that spell a sequence, by the part of the name before it."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in files:
         pieces = split_name(stem(path))
@@ -140,7 +142,7 @@ def _by_prefix(files: Iterable[Path], names: Names) -> dict[str, list[Path]]:
 
 
 def _prefix(name: str, pieces: Sequence[Piece], hit: Hit) -> str:
-    """The patient's part of a file name: BIDS entities, or what precedes the sequence."""
+    """The patient's part of a file name: the BIDS entities, or all before the sequence."""
     bids = _BIDS.match(name)
     return bids.group(1) if bids else name[: pieces[hit.first].start].rstrip("_-. ")
 
@@ -148,10 +150,10 @@ def _prefix(name: str, pieces: Sequence[Piece], hit: Hit) -> str:
 def _one_study(
     name: str, prefix: str, folder: Path, reading: Reading, names: Names
 ) -> StudyCandidate | RejectedStudy:
-    """A study of these files, or why there is none."""
-    files = sorted([*sum(reading.sequences.values(), []), *reading.unclear])
+    """A study of these files, or the reason why they are none."""
+    files = sorted([*chain(*reading.sequences.values()), *reading.unclear])
     if not files:
-        return _nothing(name, folder, list(reading.others), names)
+        return _no_sequence(name, folder, list(reading.others), names)
     reasons = [
         f"several files for {sequence}: {', '.join(path.name for path in paths)}"
         for sequence, paths in reading.sequences.items()
@@ -160,20 +162,20 @@ def _one_study(
     reasons += [
         f"{path.name} could be {' or '.join(spelled)}"
         for path, spelled in reading.unclear.items()
-        if not set(spelled) <= set(reading.sequences)  # else it adds nothing to clear names
+        if not set(spelled) <= set(reading.sequences)  # others have a clear file for these
     ]
     if reasons:
-        reason = f"{'; '.join(reasons)}. Keep one file a sequence, or list the study in cases.json"
-        return RejectedStudy(name, folder, tuple(files), reason)
+        remedy = "Keep one file per sequence, or list the study in cases.json"
+        return RejectedStudy(name, folder, tuple(files), f"{'; '.join(reasons)}. {remedy}")
     sources = {sequence: source_of(paths[0]) for sequence, paths in reading.sequences.items()}
     return StudyCandidate(name, folder, sources, prefix=prefix)
 
 
-def _nothing(name: str, folder: Path, files: list[Path], names: Names) -> RejectedStudy:
+def _no_sequence(name: str, folder: Path, files: list[Path], names: Names) -> RejectedStudy:
     listed = ", ".join(path.name for path in files[:6]) + (" ..." if len(files) > 6 else "")
     reason = (
-        f"no file name tells a wanted sequence ({names.wanted}): {listed}. Add the word your "
-        "files use to the aliases in the target's YAML, or list the study in cases.json"
+        f"no file name holds a sequence of the target ({names.listed}): {listed}. Add the word "
+        "that your files use to the aliases in the target's YAML, or list the study in cases.json"
     )
     only_masks = all(names.is_mask(split_name(stem(path))) for path in files)
     return RejectedStudy(name, folder, tuple(files), reason, only_masks=only_masks)

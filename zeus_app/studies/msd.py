@@ -1,8 +1,8 @@
-"""Archives with a dataset.json: the Medical Segmentation Decathlon's 4-D files, and nnU-Net's.
+"""Read archives of the Medical Segmentation Decathlon (MSD) and of nnU-Net.
 
-The Decathlon stores the sequences of a case as channels of one file (imagesTr/BRATS_001.nii.gz);
-nnU-Net stores a file a channel (imagesTr/BRATS_001_0000.nii.gz). dataset.json names the channels,
-under `modality` or `channel_names`.
+MSD stores the sequences of a case as channels of one 4-D file (imagesTr/BRATS_001.nii.gz). nnU-Net
+stores one file per channel (imagesTr/BRATS_001_0000.nii.gz). The file dataset.json names the
+channels, under `modality` or `channel_names`.
 """
 
 import json
@@ -21,12 +21,12 @@ _IMAGES = {"imagesTr": "labelsTr", "imagesTs": "labelsTs"}
 
 
 def is_msd(folder: Path) -> bool:
-    """Whether the folder is such an archive."""
+    """Whether the folder is an archive of MSD or nnU-Net."""
     return (folder / "dataset.json").is_file() and any((folder / n).is_dir() for n in _IMAGES)
 
 
 def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | RejectedStudy]:
-    """Make a study of every case in imagesTr and imagesTs; `name` goes before the ids, if any."""
+    """Make a study of every case in imagesTr and imagesTs. `name`, if any, precedes the ids."""
     description = folder / "dataset.json"
     try:
         channels = _channels(description, names)
@@ -37,24 +37,29 @@ def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | Rej
         )
         return [RejectedStudy(name or folder.name, folder, (description,), reason)]
     if not channels:
-        reason = f"none of the channels that {description} names is a sequence the target wants"
+        reason = (
+            f"no channel in {description} is a sequence of the target. Name them like the target's"
+            " sequences or aliases"
+        )
         return [RejectedStudy(name or folder.name, folder, (description,), reason)]
-    found: list[StudyCandidate | RejectedStudy] = []
+    studies: list[StudyCandidate | RejectedStudy] = []
     for images, labels in _IMAGES.items():
         files = sorted(p for p in (folder / images).glob("*") if is_volume(p))
         for case, sources in _cases(files, channels).items():
-            whole = f"{name}_{case}" if name else case
-            label = next((p for p in (folder / labels).glob(f"{_plain(case)}.*")), None)
+            full_name = f"{name}_{case}" if name else case
+            label = next((p for p in (folder / labels).glob(f"{_escaped(case)}.*")), None)
             if sources:
-                found.append(StudyCandidate(whole, folder, sources, label=label, patient=whole))
+                studies.append(
+                    StudyCandidate(full_name, folder, sources, label=label, patient=full_name)
+                )
             else:
                 reason = f"none of its channels is among {', '.join(channels.values())}"
-                found.append(RejectedStudy(whole, folder, (folder / images,), reason))
-    return found
+                studies.append(RejectedStudy(full_name, folder, (folder / images,), reason))
+    return studies
 
 
 def _channels(description: Path, names: Names) -> dict[int, str]:
-    """Channel number -> sequence, for the channels that the target wants."""
+    """Channel number -> sequence, for channels that are sequences of the target."""
     content = json.loads(description.read_text(encoding="utf-8"))
     named: Mapping[str, object] = content.get("channel_names") or content["modality"]
     channels: dict[int, str] = {}
@@ -68,7 +73,7 @@ def _channels(description: Path, names: Names) -> dict[int, str]:
 
 
 def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str, VolumeSource]]:
-    """Case -> its sources; one file a channel where every file is numbered so."""
+    """Case -> its sources. If every file name ends in a channel number, one file per channel."""
     parts = {path: _CHANNEL.match(stem(path)) for path in files}
     cases: dict[str, dict[str, VolumeSource]] = defaultdict(dict)
     numbered = all(parts.values())
@@ -85,6 +90,6 @@ def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str
     return cases
 
 
-def _plain(text: str) -> str:
-    """The text as a glob pattern that matches it alone."""
+def _escaped(text: str) -> str:
+    """A glob pattern that matches exactly this text."""
     return re.sub(r"([*?\[])", r"[\1]", text)

@@ -1,4 +1,4 @@
-"""A study that is read, aligned and cut into slices: all that the model and the way back need."""
+"""An opened study: read, aligned and cut into slices, with the grids for the way back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class OpenedStudy:
 
     @property
     def source_grid(self) -> Grid:
-        """The grid of the reference sequence as stored; answers lie on it."""
+        """The grid of the reference sequence as stored. Segmentations lie on it."""
         return self.source_grids[self.reference]
 
     @property

@@ -1,7 +1,8 @@
-"""Which patient a study is of, so that all studies of one stay on one side of a split.
+"""The patient of a study. All studies of a patient stay on one side of the split.
 
-Taking two patients for one costs a little validation; taking one for two would validate on what
-was learnt. So a folder of studies is a patient unless its name says that it is a collection.
+Two patients taken as one cost a little validation. One patient taken as two would validate on data
+that the model was trained on. So a folder of studies is a patient, unless its name is that of a
+collection.
 """
 
 import re
@@ -15,7 +16,7 @@ _BIDS_SUBJECT = re.compile(r"^.*?(?<![A-Za-z0-9])sub-[A-Za-z0-9]+")
 _DATE_OR_NUMBER = re.compile(r"[\d._ -]+")
 _SESSION = re.compile(r"[_-]ses[-_]")
 
-# Words of folders that hold patients: BraTS' "..._TrainingData/HGG", CHAOS' "Train_Sets/MR".
+# Words in names of folders of patients: BraTS "..._TrainingData/HGG", CHAOS "Train_Sets/MR".
 _COLLECTIONS = words(
     "train training test testing val validation images data dataset datasets cohort cases "
     "patients subjects studies hgg lgg"
@@ -23,40 +24,44 @@ _COLLECTIONS = words(
 _MODALITIES = words("mr mri")
 
 
-def patient_of(found: StudyCandidate, study_id: str, root: Path) -> str:
-    """The patient of a study: what its files say, else its BIDS subject, else its place.
+def patient_of(study: StudyCandidate, study_id: str, root: Path) -> str:
+    """The patient of a study.
+
+    It is the first of these that exists:
+
+    1. the patient that the layout states, such as DICOM's Patient ID;
+    2. the BIDS subject in the id: `sub-xx`, with the text before it;
+    3. the topmost folder above the study's folder that is no collection;
+    4. if the folder holds several studies whose prefixes are dates, numbers or begin with the
+       folder's name: that folder;
+    5. the study's id.
 
     Args:
-        found: the study as its layout found it.
+        study: the candidate.
         study_id: its id.
         root: the studies folder.
-
-    Returns:
-        The layout's own word (DICOM's Patient ID); `sub-xx` with what precedes it; the top folder
-        where a study lies in folders below it, or is one of several in it that are told apart by
-        dates, by numbers, or by its own name and more, collections aside; else the study's id.
     """
-    if found.patient:
-        return found.patient
+    if study.patient:
+        return study.patient
     by_name = patient_by_name(study_id)
     if by_name != study_id or _BIDS_SUBJECT.match(study_id):
         return by_name
-    parts = found.folder.relative_to(root).parts
-    if found.prefix and not _names_an_examination(found.prefix, parts):
+    parts = study.folder.relative_to(root).parts
+    if study.prefix and not _names_a_visit(study.prefix, parts):
         return study_id
-    for depth, part in enumerate(parts if found.prefix else parts[:-1], start=1):
+    for depth, part in enumerate(parts if study.prefix else parts[:-1], start=1):
         if not _is_collection(part):
             return safe_id("_".join(parts[:depth]))
     return study_id
 
 
-def _names_an_examination(prefix: str, folders: tuple[str, ...]) -> bool:
-    """Whether a prefix tells examinations of one patient apart, and no patients."""
+def _names_a_visit(prefix: str, folders: tuple[str, ...]) -> bool:
+    """Whether prefixes like this distinguish studies of one patient instead of patients."""
     return bool(_DATE_OR_NUMBER.fullmatch(prefix)) or owner_of(prefix, folders) is not None
 
 
 def patient_by_name(study_id: str) -> str:
-    """The patient that a study's id tells: `sub-01_ses-2` is of `sub-01`; else the id itself."""
+    """The patient in a study's id: `sub-01` of `sub-01_ses-2`; without one, the id itself."""
     subject = _BIDS_SUBJECT.match(study_id)
     return subject.group() if subject else _SESSION.split(study_id, maxsplit=1)[0]
 

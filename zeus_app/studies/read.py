@@ -1,4 +1,4 @@
-"""Studies that were found are read: every voxel of every sequence, as stored."""
+"""Read studies: the volumes of all sequences, as stored. Make studies of uploaded files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_study(files: StudyFiles) -> Study:
     """Load every sequence of a study.
 
     Raises:
-        InputError: a sequence cannot be used; the message names its file and the reason.
+        InputError: a sequence cannot be used. The message names its file and the reason.
     """
     return Study(files.id, {name: source.load() for name, source in files.sources.items()})
 
@@ -25,26 +25,25 @@ def read_study(files: StudyFiles) -> Study:
 def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = "") -> StudyFiles:
     """Make a study of an upload: one file, or a session's folder of files.
 
-    A single file is of the sequence given, else of the one its name tells, else it is taken for the
-    target's preferred reference: somebody who sends one nameless image means the main one.
+    The sequence of a single file is `sequence`, else the one in its name, else the target's
+    preferred reference.
 
     Raises:
-        InputError: it does not exist, or the folder does not hold exactly one study.
+        InputError: the path does not exist, or the folder does not hold exactly one study.
     """
     if path.is_dir():
         return _one_of_folder(path, target, study_id)
     if not path.exists():
         raise InputError(
-            f"{path} does not exist", expected="an image file", remedy="upload it again"
+            f"{path} does not exist", expected="an image file", remedy="upload the file again"
         )
-    told = sequence or sequence_told(stem(path), target)
-    nameless = target.reference_of(target.sequence_names)
-    sources = {told or nameless: source_of(path)}
+    name = sequence or sequence_from_name(stem(path), target)
+    sources = {name or target.reference_of(target.sequence_names): source_of(path)}
     return StudyFiles(study_id, sources, patient_by_name(study_id))
 
 
-def sequence_told(name: str, target: Target) -> str | None:
-    """The sequence that a file's name spells; None when it spells none."""
+def sequence_from_name(name: str, target: Target) -> str | None:
+    """The sequence that a file's name spells; None if it spells none."""
     hits = Names.of(target).hits(split_name(name))
     return hits[-1].sequence if hits else None
 
@@ -56,6 +55,6 @@ def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
         raise InputError(
             f"{len(catalog.studies)} studies in the uploaded folder. {reasons}".strip(),
             expected="the files of one study",
-            remedy="name each file by its sequence, one file a sequence",
+            remedy="send one file per sequence, named after it, for example t2.nii.gz",
         )
     return replace(next(iter(catalog.studies.values())), id=study_id)

@@ -1,7 +1,7 @@
-"""Axial slices as square pictures for the towers, and pictures back as voxels.
+"""Convert axial slices to square pictures for the towers, and pictures to voxels.
 
-Pixel and voxel centres follow one convention both ways: a picture's slice area spans exactly the
-voxels' outer faces (`align_corners=False`), so nothing shifts by half a pixel.
+Both directions use one convention: the slice's area in a picture spans the outer faces of its
+voxels (`align_corners=False`). So nothing shifts by half a pixel.
 """
 
 import numpy as np
@@ -14,16 +14,16 @@ from zeus_app.studies.background import tissue_mask
 from zeus_app.types import PICTURE_PX, BoolArray, FloatArray, Grid, SliceFrame, SliceStack
 
 MIN_TISSUE_SHARE = 0.005
-"""Least share of a slice's voxels that show tissue before the slice is worth looking at."""
+"""Minimum share of tissue voxels in a slice. Slices with less are skipped."""
 WINDOW_PERCENTILES = (0.5, 99.5)
-"""Of the tissue's intensities; between them lies the picture's range from 0 to 1."""
+"""Percentiles of the tissue's intensities that become 0 and 1 in the picture."""
 SLICES_AT_ONCE = 32
 
 
 def make_frame(grid: Grid, size: int = PICTURE_PX) -> SliceFrame:
-    """Lay the axial slices of a RAS-canonical grid into `size`×`size` pictures.
+    """The frame that places axial slices of a RAS-canonical grid in `size`×`size` pictures.
 
-    The longer side in mm fills the picture, mm stay square, the rest is padded evenly.
+    The slice's longer side in mm fills the picture. Pixels are square in mm. Padding is even.
     """
     spacing_x_mm, spacing_y_mm, _ = grid.spacing_mm
     width_mm = grid.shape[0] * spacing_x_mm
@@ -44,15 +44,15 @@ def make_frame(grid: Grid, size: int = PICTURE_PX) -> SliceFrame:
 def slice_stack(
     aligned: AlignedStudy, sequences: tuple[str, ...], size: int = PICTURE_PX
 ) -> SliceStack:
-    """Turn a study into windowed pictures.
+    """Cut a study into windowed pictures.
 
     Args:
         aligned: the study on one canonical grid.
-        sequences: the M names wanted, in order; those the study lacks become zeros.
+        sequences: the M sequence names in order. Sequences that the study lacks become zeros.
         size: edge of a picture in pixels.
 
     Returns:
-        Pictures in [0, 1], where 0 is background, with tissue marked per sequence and slice.
+        Pictures in [0, 1] with background 0, and a mark for each slice with tissue.
     """
     frame = make_frame(aligned.grid, size)
     slices = aligned.grid.shape[2]
@@ -64,35 +64,35 @@ def slice_stack(
         array = aligned.volumes[name].array.astype(np.float32, copy=False)
         mask = tissue_mask(array, aligned.backgrounds[name])
         tissue[m] = mask.mean(axis=(0, 1)) >= MIN_TISSUE_SHARE
-        shown = tissue[m]
-        if shown.any():
+        with_tissue = tissue[m]
+        if with_tissue.any():
             windowed = _windowed(array, mask)
-            pixels[m, shown] = to_pictures(windowed[:, :, shown], frame, nearest=False)
+            pixels[m, with_tissue] = to_pictures(windowed[:, :, with_tissue], frame, nearest=False)
     return SliceStack(sequences, pixels, tissue, frame)
 
 
 def to_pictures(
     array_xyz: npt.NDArray[np.generic], frame: SliceFrame, *, nearest: bool, fill: float = 0.0
 ) -> npt.NDArray[np.generic]:
-    """Show axial slices as pictures.
+    """Convert axial slices to pictures.
 
     Args:
-        array_xyz: (X, Y, S) values on the frame's grid; S may be any choice of its slices.
-        frame: how slices lie in pictures.
-        nearest: take the voxel at each pixel's centre (to show label maps; to learn from them,
-            `labels.label_pictures` is fairer where pixels are coarser than voxels); else linear,
-            averaging where it shrinks.
+        array_xyz: (X, Y, S) values on the frame's grid; S may be a subset of its slices.
+        frame: how slices are placed in pictures.
+        nearest: True takes the voxel at each pixel's centre, to show label maps (for training see
+            `labels.pictures.label_pictures`). False interpolates linearly, with averaging where
+            pixels are coarser than voxels.
         fill: value of the padding.
 
     Returns:
-        (S, size, size); of the input's dtype when nearest, else float32.
+        (S, size, size), with the input's dtype if `nearest`, else float32.
     """
     assert array_xyz.shape[:2] == frame.grid.shape[:2], "array does not lie on the frame's grid"
     slices = array_xyz.shape[2]
     dtype = array_xyz.dtype if nearest else np.dtype(np.float32)
     pictures = np.full((slices, frame.size, frame.size), fill, dtype=dtype)
     inner = inner_part(pictures, frame)
-    radiological = array_xyz[::-1, ::-1].transpose(2, 1, 0)  # (S, Y, X): anterior, right first
+    radiological = array_xyz[::-1, ::-1].transpose(2, 1, 0)  # (S, Y, X), anterior and right first
     if nearest:
         rows = nearest_indices(frame.grid.shape[1], frame.rows_px)
         cols = nearest_indices(frame.grid.shape[0], frame.cols_px)
@@ -105,14 +105,14 @@ def to_pictures(
 
 
 def to_voxels(pictures: npt.NDArray[np.generic], frame: SliceFrame) -> FloatArray:
-    """Read pictures back at the voxel centres of the frame's grid, linearly; padding is dropped.
+    """Interpolate pictures linearly at the voxel centres of the frame's grid.
 
-    No averaging even where the grid is coarser than the picture: each voxel takes the value at its
-    centre, so that a mask that `to_pictures` enlarged twofold or more comes back as it was.
+    There is no averaging, even if voxels are coarser than pixels: each voxel gets the value at its
+    centre. So a mask that `to_pictures` enlarged twofold or more returns unchanged.
 
     Args:
-        pictures: (..., S, size, size) values such as probabilities.
-        frame: how slices lie in pictures.
+        pictures: (..., S, size, size) values such as probabilities. Padding is ignored.
+        frame: how slices are placed in pictures.
 
     Returns:
         (..., X, Y, S) float32.
@@ -131,14 +131,14 @@ def to_voxels(pictures: npt.NDArray[np.generic], frame: SliceFrame) -> FloatArra
 
 
 def to_pixels(voxels_xyz: npt.NDArray[np.float64], frame: SliceFrame) -> npt.NDArray[np.float64]:
-    """Where points of the grid lie in the pictures, for clicks, boxes and small parts.
+    """Convert voxel indices to pixels, for points, boxes and small parts of labels.
 
     Args:
-        voxels_xyz: (N, 3) voxel indices on the frame's grid; whole numbers are voxel centres.
-        frame: how slices lie in pictures.
+        voxels_xyz: (N, 3) voxel indices on the frame's grid. Whole numbers are voxel centres.
+        frame: how slices are placed in pictures.
 
     Returns:
-        (N, 3) slice, row and column in px; whole numbers are pixel centres.
+        (N, 3) slice, row and column in px. Whole numbers are pixel centres.
     """
     x, y, _ = frame.grid.shape
     row = frame.top_px + (y - 0.5 - voxels_xyz[:, 1]) * frame.rows_px / y - 0.5
@@ -147,9 +147,9 @@ def to_pixels(voxels_xyz: npt.NDArray[np.float64], frame: SliceFrame) -> npt.NDA
 
 
 def _windowed(array: FloatArray, tissue: BoolArray) -> FloatArray:
-    """Scale the tissue's percentile window to [0, 1]; everything that is no tissue becomes 0."""
+    """Scale the tissue's percentile window to [0, 1]. All other voxels become 0."""
     low, high = np.percentile(array[tissue], WINDOW_PERCENTILES)
-    if high <= low:  # tissue of one value: show where it is
+    if high <= low:  # tissue of one value
         return tissue.astype(np.float32)
     scaled: FloatArray = array - np.float32(low)
     scaled /= np.float32(high - low)
@@ -159,7 +159,7 @@ def _windowed(array: FloatArray, tissue: BoolArray) -> FloatArray:
 
 
 def inner_part(pictures: npt.NDArray[np.generic], frame: SliceFrame) -> npt.NDArray[np.generic]:
-    """The part of the pictures that holds the slices: (..., rows_px, cols_px), a view."""
+    """View of the pictures without padding: (..., rows_px, cols_px)."""
     return pictures[
         ...,
         frame.top_px : frame.top_px + frame.rows_px,
@@ -168,15 +168,15 @@ def inner_part(pictures: npt.NDArray[np.generic], frame: SliceFrame) -> npt.NDAr
 
 
 def nearest_indices(voxels: int, pixels: int) -> npt.NDArray[np.intp]:
-    """Index of the voxel that holds each pixel's centre, exactly, in whole numbers."""
+    """Index of the voxel at each pixel's centre, computed exactly in integers."""
     return ((2 * np.arange(pixels) + 1) * voxels) // (2 * pixels)
 
 
 def _resized(
     pictures: npt.NDArray[np.generic], rows: int, cols: int, *, antialias: bool
 ) -> FloatArray:
-    """(N, h, w) -> (N, rows, cols) float32, linear."""
-    # A copy: torch takes no negative strides, which ascontiguousarray leaves on axes of one.
+    """Interpolate (N, h, w) linearly to (N, rows, cols) float32."""
+    # A copy, because torch refuses negative strides and ascontiguousarray keeps them on axes of 1.
     values = np.array(pictures, dtype=np.float32, order="C")
     if values.shape[1:] == (rows, cols):
         return values

@@ -1,1 +1,1 @@
-"""Image files and the checks of their voxels."""
+"""Image files: read them and check their voxels."""

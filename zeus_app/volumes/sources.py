@@ -1,4 +1,7 @@
-"""Where voxels lie: a file, a channel of a 4-D file, a DICOM series. Each loads as RAS float32."""
+"""Image files as sources of voxels: NIfTI, one channel of a 4-D NIfTI, MetaImage, NRRD.
+
+Every source loads a float32 volume with an affine in RAS mm.
+"""
 
 import gzip
 import zlib
@@ -18,25 +21,25 @@ from zeus_app.types import LPS_TO_RAS, Affine, Grid, Volume
 from zeus_app.volumes.voxels import (
     COPY_AGAIN,
     as_float,
-    channel_count,
+    check_channel,
     checked_affine,
-    colour,
+    not_one_number,
     three_axes,
     usable,
 )
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
-# What nibabel, gzip and SimpleITK (RuntimeError) raise for files that are damaged anywhere.
+# Exceptions of nibabel, gzip and SimpleITK (RuntimeError) for damaged files.
 _UNREADABLE = (
     ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError,
     RuntimeError, MemoryError,
 )  # fmt: skip
-_SAME_PLACE_VOXELS = 0.01  # quaternions and affines travel as float32
+_SAME_PLACE_VOXELS = 0.01  # quaternions and affines are stored as float32
 
 
 @dataclass(frozen=True)
 class NiftiSource:
-    """One NIfTI file that holds one volume."""
+    """A NIfTI file with one volume."""
 
     path: Path
 
@@ -46,12 +49,12 @@ class NiftiSource:
         return (self.path,)
 
     def grid(self) -> Grid:
-        """From the header; the file's length is checked too."""
+        """The grid in the header. The file's length is checked too."""
         image = _open_nifti(self.path)
         return Grid(three_axes(image.shape, self.path), checked_affine(image.affine, self.path))
 
     def load(self) -> Volume:
-        """(X, Y, Z) float32; a trailing axis of one is dropped, a 2-D image becomes one slice."""
+        """(X, Y, Z) float32. A fourth axis of 1 is dropped; a 2-D image becomes one slice."""
         return usable(read_voxels(self.path), self.path)
 
 
@@ -68,16 +71,16 @@ class NiftiChannelSource:
         return (self.path,)
 
     def grid(self) -> Grid:
-        """From the header: the channel must be there."""
+        """The grid in the header. The file must have the channel."""
         image = _open_nifti(self.path)
-        channel_count(image.shape, self.path, self.channel)
+        check_channel(image.shape, self.path, self.channel)
         return Grid(image.shape[:3], checked_affine(image.affine, self.path))
 
     def load(self) -> Volume:
-        """(X, Y, Z) float32 of this channel."""
+        """This channel as (X, Y, Z) float32."""
         image = _open_nifti(self.path)
         shape = image.shape
-        channel_count(shape, self.path, self.channel)
+        check_channel(shape, self.path, self.channel)
         part = (..., self.channel) if len(shape) == 4 else (...,)
         array = read_guarded(lambda: np.asarray(image.dataobj[part]), self.path)
         affine = checked_affine(image.affine, self.path)
@@ -86,7 +89,7 @@ class NiftiChannelSource:
 
 @dataclass(frozen=True)
 class ItkSource:
-    """One file in a format that SimpleITK reads: .mha, .mhd, .nrrd."""
+    """A file that SimpleITK reads: .mha, .mhd or .nrrd."""
 
     path: Path
 
@@ -96,26 +99,26 @@ class ItkSource:
         return (self.path,)
 
     def grid(self) -> Grid:
-        """From the header."""
+        """The grid in the header."""
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(self.path))
         read_guarded(reader.ReadImageInformation, self.path)
         if reader.GetNumberOfComponents() != 1:
-            raise colour(self.path, f"{reader.GetNumberOfComponents()} values a voxel")
+            raise not_one_number(self.path, f"{reader.GetNumberOfComponents()} values per voxel")
         return Grid(three_axes(reader.GetSize(), self.path), _itk_affine(reader, self.path))
 
     def load(self) -> Volume:
-        """(X, Y, Z) float32, its affine turned from LPS to RAS."""
+        """(X, Y, Z) float32, with the affine converted from LPS to RAS."""
         return usable(read_voxels(self.path), self.path)
 
 
 def is_volume(path: Path) -> bool:
-    """Whether the name is that of an image file which a source can read."""
+    """Whether the name is that of an image file that a source can read. Hidden files are not."""
     return path.name.lower().endswith(VOLUME_SUFFIXES) and not path.name.startswith(".")
 
 
 def stem(path: Path) -> str:
-    """The file's name without its suffix; `.nii.gz` is one suffix."""
+    """The file's name without its suffix. `.nii.gz` is one suffix."""
     for suffix in VOLUME_SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
@@ -123,26 +126,27 @@ def stem(path: Path) -> str:
 
 
 def itk_agrees(source: NiftiSource) -> bool:
-    """Whether ITK, and so Slicer, reads three axes there and puts the voxels where nibabel does.
+    """Whether ITK, and so 3D Slicer, reads three axes and the same voxel places as nibabel.
 
     Raises:
-        InputError: nibabel cannot read it.
+        InputError: nibabel cannot read the file.
     """
     if len(_open_nifti(source.path).shape) != 3:
         return False
     grid = source.grid()
     try:
-        there = ItkSource(source.path).grid()
+        itk_grid = ItkSource(source.path).grid()
     except InputError:
         return False
-    return there.matches(grid, tolerance_mm=_SAME_PLACE_VOXELS * min(grid.spacing_mm))
+    return itk_grid.matches(grid, tolerance_mm=_SAME_PLACE_VOXELS * min(grid.spacing_mm))
 
 
 def read_voxels(path: Path) -> Volume:
-    """Voxels and place of one 3-D file, whatever the values: masks are read by this too.
+    """Read one 3-D file with any values, images and masks alike.
 
     Raises:
-        InputError: unreadable, colour or complex, not 3-D, or without a place in space.
+        InputError: the file is unreadable, holds colours or complex numbers, is not 3-D, or its
+            affine is not valid.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         return _read_itk(path)
@@ -155,7 +159,7 @@ def read_voxels(path: Path) -> Volume:
 def _read_itk(path: Path) -> Volume:
     image = read_guarded(lambda: sitk.ReadImage(str(path)), path)
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise colour(path, f"{image.GetNumberOfComponentsPerPixel()} values a voxel")
+        raise not_one_number(path, f"{image.GetNumberOfComponentsPerPixel()} values per voxel")
     array = sitk.GetArrayFromImage(image).T  # (Z, Y, X) -> (X, Y, Z)
     shape = three_axes(array.shape, path)
     return Volume(as_float(array, path).reshape(shape), _itk_affine(image, path))
@@ -163,7 +167,7 @@ def _read_itk(path: Path) -> Volume:
 
 def _itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> Affine:
     axes = image.GetDimension()
-    space = min(axes, 3)  # a fourth axis of one carries no place
+    space = min(axes, 3)  # a fourth axis has no place in space
     lps = np.eye(4)
     directions = np.array(image.GetDirection()).reshape(axes, axes)[:space, :space]
     lps[:space, :space] = directions * np.array(image.GetSpacing())[:space]
@@ -172,7 +176,7 @@ def _itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> Affine:
 
 
 def _open_nifti(path: Path) -> Any:
-    """The image with its header read, its voxels not; a truncated file is refused."""
+    """An image whose header is read and whose voxels are not. A truncated file is refused."""
     image = read_guarded(lambda: nib.load(path), path)
     needed = image.dataobj.offset + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
     read_guarded(lambda: _check_length(path, needed), path)
@@ -180,30 +184,30 @@ def _open_nifti(path: Path) -> Any:
 
 
 def _check_length(path: Path, needed: int) -> None:
-    """Compare the file's length with its header's, without unpacking it where that can be."""
+    """Compare the file's length with its header's. Decompress the file only if necessary."""
     if path.name.lower().endswith(".gz"):
         with path.open("rb") as file:
             file.seek(-4, 2)
-            if int.from_bytes(file.read(4), "little") == needed % 2**32:  # gzip's own ISIZE
+            if int.from_bytes(file.read(4), "little") == needed % 2**32:  # ISIZE of RFC 1952
                 return
-        with gzip.open(path) as unpacked:  # several members, or truncated: count to know
+        with gzip.open(path) as file:  # several gzip members, or a truncated file
             length = 0
-            while block := unpacked.read(1 << 22):
+            while block := file.read(1 << 22):
                 length += len(block)
     else:
         length = path.stat().st_size
     if length < needed:
-        raise EOFError(f"{length} bytes where the header promises {needed}")
+        raise EOFError(f"{length} bytes instead of the {needed} that its header states")
 
 
 def read_guarded(read: Callable[[], Any], path: Path) -> Any:
-    """Run a foreign reader; whatever it trips over becomes an InputError that names the file."""
+    """Call a library's reader. Its exception becomes an InputError that names the file."""
     try:
         return read()
     except _UNREADABLE as error:
-        what = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
         raise InputError(
-            f"{path} cannot be read: {what[-1] if what else type(error).__name__}",
-            expected="a whole NIfTI, MetaImage, NRRD or DICOM file",
+            f"{path} cannot be read: {lines[-1] if lines else type(error).__name__}",
+            expected="a complete NIfTI, MetaImage, NRRD or DICOM file",
             remedy=COPY_AGAIN,
         ) from error

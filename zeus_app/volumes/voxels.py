@@ -1,4 +1,4 @@
-"""What voxels and their place must be like to be used; whatever is not is refused with a reason."""
+"""Checks of voxels and affines. Volumes that cannot be used are refused with the reason."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ import numpy.typing as npt
 from zeus_app.errors import InputError
 from zeus_app.types import Affine, FloatArray, Grid, Volume
 
-COPY_AGAIN = "copy the file again from its origin, or take it out of the studies folder"
+COPY_AGAIN = "copy the file again from its origin, or remove it from the studies folder"
 SHEAR_TOLERANCE_VOXELS = 0.1
-"""How far off a grid's nearest one at right angles may put a voxel, in the smallest voxel edge."""
+"""Largest distance of a voxel from its place on the nearest grid with right angles.
+
+In units of the smallest voxel edge.
+"""
 _SPLIT = (
-    "split it into 3-D files, or name its channels: in cases.json, or in a dataset.json beside "
-    "imagesTr/ as the Medical Segmentation Decathlon does"
+    "split it into 3-D files, or name its channels in cases.json, or in a dataset.json beside "
+    "imagesTr/ as in the Medical Segmentation Decathlon"
 )
 
 
@@ -23,27 +26,27 @@ def usable(volume: Volume, where: Path) -> Volume:
     """The volume itself, if its values can be segmented.
 
     Raises:
-        InputError: NaN or infinite values (with their number), or the same value everywhere.
+        InputError: some values are NaN or infinite, or all values are equal.
     """
     array = volume.array
-    broken = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if broken:
+    not_finite = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if not_finite:
         raise InputError(
-            f"{where}: {broken} of {array.size} voxels are NaN or infinite",
+            f"{where}: {not_finite} of {array.size} voxels are NaN or infinite",
             expected="finite intensities",
-            remedy="replace them by the background's value and save the file again",
+            remedy="replace them by the background's value, for example 0, and save the file again",
         )
     if array.min() == array.max():
         raise InputError(
             f"{where}: every voxel has the value {float(array.max()):g}",
             expected="an image with contrast",
-            remedy="check how the file was exported",
+            remedy="export the image again from its origin, or remove the file",
         )
     return volume
 
 
 def three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
-    """The shape as (X, Y, Z)."""
+    """The shape as (X, Y, Z). Raises InputError if the file holds more than one volume."""
     if len(shape) < 2 or min(shape) < 1:
         raise InputError(
             f"{path}: shape {tuple(shape)}", expected="an image with voxels", remedy=COPY_AGAIN
@@ -52,7 +55,7 @@ def three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
         raise InputError(
             f"{path}: {len(shape)}-D, shape {tuple(shape)}",
             expected="a 3-D volume, or a 4-D file of several sequences",
-            remedy="save each sequence as a 3-D file",
+            remedy="save each sequence as a 3-D file of its own",
         )
     if len(shape) == 4 and shape[3] != 1:
         raise InputError(
@@ -64,54 +67,55 @@ def three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return x, y, z
 
 
-def channel_count(shape: tuple[int, ...], path: Path, channel: int) -> None:
-    """Raise InputError unless a file of this shape has the channel."""
+def check_channel(shape: tuple[int, ...], path: Path, channel: int) -> None:
+    """Raise InputError if a file of this shape does not have the channel, counted from 0."""
     channels = shape[3] if len(shape) == 4 else 1
     if len(shape) not in (3, 4) or min(shape) < 1 or channel >= channels:
         raise InputError(
-            f"{path}: shape {tuple(shape)}, no channel {channel} in it",
-            expected=f"(X, Y, Z, C) with C above {channel}",
-            remedy="correct the sequence names in dataset.json or the case list",
+            f"{path}: shape {tuple(shape)} has no channel {channel}",
+            expected=f"shape (X, Y, Z, C) with C above {channel}",
+            remedy="name only channels that the file has, in dataset.json or the case list; the"
+            " first channel is 0",
         )
 
 
 def as_float(array: npt.NDArray[Any], path: Path) -> FloatArray:
-    """The voxels as float32. Raises InputError for colour and complex ones."""
+    """The voxels as float32. Raises InputError for colours and complex numbers."""
     if array.dtype.fields is not None or array.dtype.kind not in "iufb":
-        raise colour(path, f"voxels of type {array.dtype}")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused
+        raise not_one_number(path, f"voxels of type {array.dtype}")
+    with np.errstate(over="ignore"):  # overflow gives infinity, which `usable` refuses
         return np.asarray(array, dtype=np.float32)
 
 
-def colour(path: Path, came: str) -> InputError:
-    """The refusal of voxels that are more than one real number."""
+def not_one_number(path: Path, came: str) -> InputError:
+    """The error for voxels that are not one real number each."""
     return InputError(
         f"{path}: {came}",
-        expected="one real number a voxel",
-        remedy="export the magnitude image, not colour, vector or complex data",
+        expected="one real number per voxel",
+        remedy="export the magnitude image instead of colour, vector or complex data",
     )
 
 
 def checked_affine(affine: Affine, path: Path) -> Affine:
-    """The affine as float64. Raises InputError unless it gives every voxel a place."""
+    """The affine as float64. Raises InputError if it is not finite or not invertible."""
     affine = np.asarray(affine, dtype=np.float64)
     edges = affine[:3, :3]
     spacing = np.linalg.norm(edges, axis=0)
-    # The volume of a voxel against that of its edges at right angles: 0 when they lie in a plane.
+    # Compare the voxel's volume with that of a box of the same edges: 0 if they lie in a plane.
     if not np.isfinite(affine).all() or abs(np.linalg.det(edges)) <= 1e-6 * spacing.prod():
         raise InputError(
-            f"{path}: an affine that places no voxels: {affine[:3].tolist()}",
+            f"{path}: an affine that is not invertible: {affine[:3].tolist()}",
             expected="three independent voxel edges longer than 0 mm",
-            remedy="correct sform, qform or spacing in the file's header",
+            remedy="set sform, qform or spacing in the file's header, or export the image again",
         )
     return affine
 
 
 def check_right_angles(grid: Grid, what: str) -> None:
-    """Raise InputError for a sheared grid, which ITK, and so Slicer, cannot say.
+    """Raise InputError for a sheared grid, which ITK, and so 3D Slicer, cannot represent.
 
-    A NIfTI header's qform holds the nearest grid at right angles; where sform is sheared, ITK
-    takes that one, or refuses the file.
+    A NIfTI header's qform holds the nearest grid with right angles. If sform is sheared, ITK
+    reads qform instead, or refuses the file.
     """
     header = nib.Nifti1Header()
     header.set_qform(grid.affine_ras, code=1)
@@ -119,6 +123,6 @@ def check_right_angles(grid: Grid, what: str) -> None:
     if not straight.matches(grid, tolerance_mm=SHEAR_TOLERANCE_VOXELS * min(grid.spacing_mm)):
         raise InputError(
             f"{what}: voxel edges that are not at right angles: {grid.affine_ras[:3].tolist()}",
-            expected="a grid without shear, as viewers read",
-            remedy="resample the image onto a grid at right angles",
+            expected="a grid without shear, which viewers can read",
+            remedy="resample the image onto a grid with right angles",
         )
