@@ -113,7 +113,7 @@ def test_clicks_are_answered_with_the_model_s_own_image_encoder(
     segmenter = assembled(tmp_path)
     monkeypatch.delattr(build, "build_images")  # a second one is 290 MiB
     state = state_folder(segmenter.config, target="phantom", studies=tmp_path)
-    assert build.build_clicks(segmenter.config, state, beside=segmenter) is not None
+    assert build.build_clicks(segmenter.config, state, shared_with=segmenter) is not None
 
 
 def own_profile(folder: Path, **towers: object) -> str:

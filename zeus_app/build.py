@@ -1,4 +1,4 @@
-"""From a config to an assembled segmenter: the one place that assembles, through registries."""
+"""Assembly: builds a segmenter from a config. The only module that knows every concrete class."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -48,6 +48,7 @@ from zeus_app.storage.state import StateFolder
 from zeus_app.targets import Target, target_of
 from zeus_app.towers import LazyModel, LoadContext, tower
 from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.types import GIB
 from zeus_app.weights import check_present
 
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
@@ -64,12 +65,12 @@ ALIGNERS: Mapping[str, Callable[[Profile], nn.Module]] = {
 
 
 def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
-    """Assemble what `config` names, with its state in `state`.
+    """Assemble the segmenter of a config.
 
     Raises:
-        UnknownNameError: a target, profile, model or tower that is not known.
-        InputError: weights are missing or wrong, the parts do not go together, or a plugin cannot
-            be imported.
+        UnknownNameError: the target, profile, model or a tower is unknown.
+        InputError: weights are missing or wrong, the parts do not fit each other, or a plugin
+            cannot be imported.
     """
     plugins = plugin_models()
     lookup("model", config.model, {**MODELS, **plugins})
@@ -91,17 +92,17 @@ def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
 
 
 def refuse_early_fusion(config: ZeusConfig) -> None:
-    """Zeus has no early fusion.
+    """Refuse early fusion, which Zeus does not have.
 
     Raises:
-        InputError: the config asks for it.
+        InputError: the config has fusion early.
     """
     if config.fusion == "early":
         raise InputError(
             "model zeus with fusion early",
-            expected="hybrid or late: each sequence has an instruction of its own, and channels"
-            " merged before the encoder leave nothing to instruct",
-            remedy="set fusion to hybrid or late",
+            expected="hybrid or late: each sequence has its own instruction, and channels merged"
+            " before the encoder leave nothing to instruct",
+            remedy="send --fusion hybrid or --fusion late",
         )
 
 
@@ -114,8 +115,8 @@ def build_zeus(
     refuse_embeddings_without_tokens(config, profile)
     scope = chosen_scope(config, profile, device)
     check_scope(scope, config.instruction)
-    check_present(weights_of(profile), how=f"zeus weights get {config.profile}")
-    cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
+    check_present(weights_of(profile), command=f"zeus weights get {config.profile}")
+    cache = _cache(config, state)
     images = _images(config, profile, device, cache)
     texts = _texts(profile, device, cache)
     vision = _vision(profile, images, device, cache)
@@ -148,34 +149,38 @@ def build_zeus(
 
 
 def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> str:
-    """Which slices get an instruction: as the settings say, else the profile, else the device."""
-    said = [scope for scope in (config.scope, profile.scope) if scope != "auto"]
-    return said[0] if said else "series" if device.type == "cpu" else "all"
+    """The scope of instructions: that of the settings, then of the profile, then of the device."""
+    chosen = [scope for scope in (config.scope, profile.scope) if scope != "auto"]
+    return chosen[0] if chosen else "series" if device.type == "cpu" else "all"
 
 
 def build_images(config: ZeusConfig, state: StateFolder) -> CachedImageEncoder:
-    """The profile's image encoder alone, behind the cache that all of Zeus shares."""
-    cache = Cache(state.cache, size_limit_bytes=int(config.cache_gib * (1 << 30)))
-    return _images(config, load_profile(config.profile), choose_device(config.device), cache)
+    """The profile's image encoder behind the cache that all of Zeus shares."""
+    profile, device = load_profile(config.profile), choose_device(config.device)
+    return _images(config, profile, device, _cache(config, state))
+
+
+def _cache(config: ZeusConfig, state: StateFolder) -> Cache:
+    return Cache(state.cache, size_limit_bytes=int(config.cache_gib * GIB))
 
 
 def build_clicks(
-    config: ZeusConfig, state: StateFolder, *, beside: Segmenter | None = None
+    config: ZeusConfig, state: StateFolder, *, shared_with: Segmenter | None = None
 ) -> ClickSegmenter:
-    """What answers clicks: the profile's image encoder with SAM's own decoder, untrained.
+    """The segmenter for prompts: the profile's image encoder with SAM's untrained decoder.
 
     Args:
         config: names the profile.
-        state: where embeddings are kept.
-        beside: a segmenter of the same config, whose encoder answers for both if it has one.
+        state: has the cache of embeddings.
+        shared_with: a segmenter of the same config. Its image encoder, if any, serves both.
     """
     plugin = plugin_models().get(config.model)
     if plugin and plugin.clicks:
         return plugin.clicks(config, state)
     profile = load_profile(config.profile)
-    shared = beside.model.images if beside and isinstance(beside.model, Zeus) else None
+    model = shared_with.model if shared_with else None
     return ClickSegmenter(
-        images=shared or build_images(config, state),
+        images=model.images if isinstance(model, Zeus) else build_images(config, state),
         decoder=PromptDecoder(*sam_parts(profile)),
         threshold=config.threshold,
         device=choose_device(config.device),
@@ -183,7 +188,7 @@ def build_clicks(
 
 
 def image_encoder(config: ZeusConfig, profile: Profile, device: torch.device) -> ImageEncoder:
-    """F_enc, run as the settings ask."""
+    """F_enc of the profile, in the runtime that the settings name."""
     entry = profile.image_encoder
     context = LoadContext(device=device, runtime=config.encoder_runtime)
     encoder: ImageEncoder = tower("image encoder", entry.kind).load(entry, context)
@@ -199,7 +204,7 @@ def _images(
 
 
 def sam_parts(profile: Profile) -> tuple[PromptEncoder, MaskDecoder]:
-    """The pretrained prompt encoder and mask decoder that belong to a profile's image encoder."""
+    """The pretrained prompt encoder and mask decoder of a profile's image encoder."""
     entry = profile.image_encoder
     decoder = tower("image encoder", entry.kind).decoder
     assert decoder is not None, f"the entry of {entry.kind} in towers.py lacks `decoder`"
@@ -214,7 +219,7 @@ def trainable_net(
     load_sam: Callable[[], tuple[PromptEncoder, MaskDecoder]],
     lora: nn.Module | None = None,
 ) -> ZeusNet:
-    """f_vt, f_tt and F_pred as the settings ask; each decoder begins as a copy of SAM's."""
+    """f_vt, f_tt and F_pred of the settings. Each decoder starts as a copy of SAM's."""
     projector = lookup("projection", profile.vision.projection, PROJECTORS)(profile)
     aligner = lookup("instruction", config.instruction, ALIGNERS)(profile)
     prompts, decoder = load_sam()
@@ -233,14 +238,14 @@ def _vision(
     )
     if encoder is None:
         return None
-    check_width(profile, "vision.dim", stated=entry.dim, found=encoder.dim)
+    check_width(profile, "vision.dim", stated=entry.dim, actual=encoder.dim)
     return encoder if isinstance(encoder, PooledVision) else CachedVisionEncoder(encoder, cache)
 
 
 def _texts(profile: Profile, device: torch.device, cache: Cache) -> CachedTextEncoder:
     entry = profile.text_encoder
     encoder: TextEncoder = tower("text encoder", entry.kind).load(entry, LoadContext(device=device))
-    check_width(profile, "text_encoder.dim", stated=entry.dim, found=encoder.dim)
+    check_width(profile, "text_encoder.dim", stated=entry.dim, actual=encoder.dim)
     return CachedTextEncoder(encoder, cache)
 
 
@@ -262,7 +267,7 @@ def instruction_generator(
     def load() -> InstructionModel:
         llm = model.load()
         if isinstance(llm, FrozenLlm):
-            check_width(profile, "llm.hidden", stated=entry.hidden, found=llm.hidden)
+            check_width(profile, "llm.hidden", stated=entry.hidden, actual=llm.hidden)
         return llm
 
     generator = InstructionGenerator(
@@ -287,7 +292,7 @@ def _lora(tower: LanguageModelConfig, generator: InstructionGenerator) -> nn.Mod
 def _baseline(
     build: Callable[[ZeusConfig, Target, torch.device], Model],
 ) -> Callable[[ZeusConfig, Target, torch.device, StateFolder], Model]:
-    """A baseline keeps no state of its own."""
+    """Drop the state folder, which a baseline does not use."""
     return lambda config, target, device, state: build(config, target, device)
 
 

@@ -1,3 +1,5 @@
+"""Artifacts: made once, made again when damaged, and never half-made."""
+
 import hashlib
 import os
 from pathlib import Path
@@ -8,7 +10,7 @@ from zeus_app.storage.artifacts import make_artifact, sha256_of
 
 
 class Maker:
-    """Writes two files and counts how often it had to."""
+    """Writes two files and counts its calls."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -24,12 +26,12 @@ def maker() -> Maker:
     return Maker()
 
 
-def test_a_files_hash_is_hashlibs(tmp_path: Path) -> None:
+def test_the_hash_of_a_file_is_hashlibs(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
 
 
-def test_it_is_made_once(tmp_path: Path, maker: Maker) -> None:
+def test_an_artifact_is_made_once(tmp_path: Path, maker: Maker) -> None:
     make_artifact(tmp_path / "made", maker)
     folder = make_artifact(tmp_path / "made", maker)
     assert maker.times == 1
@@ -38,7 +40,7 @@ def test_it_is_made_once(tmp_path: Path, maker: Maker) -> None:
 
 @pytest.mark.parametrize("victim", ["one", "manifest.json"])
 @pytest.mark.parametrize("damage", [b"", b"other", None], ids=["empty", "changed", "gone"])
-def test_it_is_made_again_when_a_file_is_damaged(
+def test_an_artifact_is_made_again_when_a_file_is_damaged(
     tmp_path: Path, maker: Maker, victim: str, damage: bytes | None
 ) -> None:
     folder = make_artifact(tmp_path / "made", maker)
@@ -51,7 +53,7 @@ def test_it_is_made_again_when_a_file_is_damaged(
     assert (folder / "one").read_text() == "1"
 
 
-def test_when_making_fails_nothing_is_left(tmp_path: Path) -> None:
+def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").write_text("half")
         raise RuntimeError("out of memory")

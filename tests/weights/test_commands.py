@@ -94,7 +94,7 @@ def test_accept_licence_shows_it_and_goes_on(fetched: Fetched) -> None:
 def test_on_a_terminal_the_licence_is_asked_about(
     fetched: Fetched, monkeypatch: pytest.MonkeyPatch, answer: str, yes: bool
 ) -> None:
-    monkeypatch.setattr(cli, "_is_terminal", lambda: True)
+    monkeypatch.setattr(cli, "is_terminal", lambda: True)
     runner.invoke(cli.app, ["weights", "get", "llama-2-7b-chat"], input=answer)
     assert fetched.yes == [yes]
 

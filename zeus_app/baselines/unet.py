@@ -1,4 +1,4 @@
-"""MONAI's U-Net as a baseline: early fusion (sequences as channels) or late (a network each)."""
+"""Baseline: MONAI's U-Net, with early fusion (sequences as channels) or late (one network each)."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +21,7 @@ CHANNELS = (32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, eq=False)
 class PreparedPixels:
-    """A study for a network that looks at pixels: nothing is frozen, nothing is instructed.
+    """A study prepared for a network that reads pixels, without towers and instructions.
 
     Attributes:
         present: (S, M) bool; M is 1 for early fusion.
@@ -33,7 +33,7 @@ class PreparedPixels:
     instructions: tuple[Instruction, ...] = ()
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """Present (B, M) and pixels (B, C, 256, 256)."""
+        """Tensors of B slices: "present" (B, M) bool and "pixels" (B, C, 256, 256) float16."""
         rows = list(slices)
         return {
             "present": torch.from_numpy(self.present[rows]),
@@ -47,7 +47,7 @@ class UNetBaseline:
     Args:
         target: what to segment.
         fusion: "early" or "late".
-        device: of the networks.
+        device: where the networks run.
     """
 
     tower_ids: Mapping[str, str] = {}
@@ -66,32 +66,33 @@ class UNetBaseline:
         return 0
 
     def pin_embeddings(self) -> AbstractContextManager[None]:
-        """Hold nothing, because nothing is cached."""
+        """Pin nothing, because nothing is cached."""
         return nullcontext()
 
     def prepare(
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> PreparedPixels:
-        """The pictures themselves.
+        """Arrange the pictures for the networks.
 
         Raises:
-            InputError: texts were given, which a U-Net cannot read.
+            InputError: `guidance` has texts, which a U-Net cannot read.
         """
         if guidance.texts:
             raise InputError(
                 "instructions for a U-Net",
-                expected="none: this model reads no text",
-                remedy="leave them out, or serve model zeus",
+                expected="no instructions, because this model reads no text",
+                remedy="send the request without instructions, or start the server with"
+                " --model zeus",
             )
         tissue = stack.tissue.any(axis=0, keepdims=True) if self.early else stack.tissue
         pixels = np.ascontiguousarray(stack.pixels.swapaxes(0, 1), dtype=np.float16)
         return PreparedPixels(present=tissue.T.copy(), pixels=pixels)
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
-        """Nothing is measured: pictures are windowed already."""
+        """Measure nothing, because the pictures are already windowed."""
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256)."""
+        """(B, M, K, 256, 256) logits."""
         pixels = batch["pixels"].float()
         groups = [pixels] if self.early else list(torch.split(pixels, 1, dim=1))
         pairs = zip(self.trainable.children(), groups, strict=True)
@@ -99,7 +100,7 @@ class UNetBaseline:
         return logits.masked_fill(~batch["present"][:, :, None, None, None], ABSENT)
 
     def describe(self) -> list[ModuleInfo]:
-        """One row a network."""
+        """One row per network."""
         return [
             ModuleInfo.of("U-Net", name, net)
             for name, net in zip(self.branches, self.trainable.children(), strict=True)
@@ -119,15 +120,15 @@ def _network(channels: int, labels: int) -> nn.Module:
 
 
 def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBaseline:
-    """The baseline a config asks for.
+    """The U-Net of a config.
 
     Raises:
-        InputError: hybrid fusion, which this U-Net does not offer.
+        InputError: hybrid fusion, which the U-Net does not have.
     """
     if config.fusion == "hybrid":
         raise InputError(
             "model unet with fusion hybrid",
             expected="early or late",
-            remedy="set fusion to early (channels) or late (a network a sequence)",
+            remedy="send --fusion early (sequences as channels) or --fusion late (a network each)",
         )
     return UNetBaseline(target=target, fusion=config.fusion, device=device)

@@ -1,4 +1,4 @@
-"""Profiles: sets of frozen towers. One YAML file a profile."""
+"""Profiles: named sets of frozen towers, one YAML file per profile."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -13,12 +13,12 @@ class _Entry(BaseModel):
 
 
 class ImageEncoderConfig(_Entry):
-    """F_enc: the image encoder, and the weights the mask decoder starts from.
+    """F_enc: the image encoder, with the weights that the mask decoder starts from.
 
     Attributes:
-        kind: "lite_medsam", "sam", or "medsam", which is SAM with a normalisation of its own.
+        kind: "lite_medsam", "sam", or "medsam" (SAM with another normalisation).
         weights: name of a weight or path of a file.
-        size: of SAM: vit_b, vit_l or vit_h; the weights must be of it.
+        size: of a SAM: vit_b, vit_l or vit_h; the weights must have it.
     """
 
     kind: str
@@ -27,17 +27,17 @@ class ImageEncoderConfig(_Entry):
 
 
 class VisionTowerConfig(_Entry):
-    """F_v: what the LLM is shown, and the projection f_vt behind it.
+    """F_v: the features of a slice for the LLM, and the projection f_vt.
 
     Attributes:
-        kind: "pooled" is the mean of F_enc's embedding over the picture; "none" where what writes
-            the instructions looks at the slice itself, or at nothing.
-        dim: length of a feature.
-        weights: name of a weight or path of a file; none for "pooled" and "none".
-        grid: a feature for each patch, before the tower's own projection, instead of one.
-        projection: f_vt: the paper's MLP, BLIP-2's Q-Former, a fixed map that does not learn, or
-            none where there is no feature to project.
-        hidden: width of f_vt's inner layer, where it is an MLP.
+        kind: "pooled" is the mean of F_enc's embedding over the picture. "none" is for a language
+            model that sees the slice itself, or no slice at all.
+        dim: numbers per feature.
+        weights: name of a weight or path of a file; empty for "pooled" and "none".
+        grid: one feature per patch, before the tower's own projection, instead of one per slice.
+        projection: f_vt: "mlp" (the paper's), "qformer" (BLIP-2's), "fixed" (not trained), or
+            "none" if there is no feature.
+        hidden: width of the MLP's hidden layer.
     """
 
     kind: str
@@ -49,19 +49,19 @@ class VisionTowerConfig(_Entry):
 
 
 class LanguageModelConfig(_Entry):
-    """F_LLM, or another writer of instructions.
+    """F_LLM: the language model that generates instructions.
 
     Attributes:
         kind: "causal" reads image tokens; "vision_chat" sees the slice; "endpoint" is a server.
-        weights: name of a weight or path; the model's name on its server, for an endpoint.
-        hidden: its embedding size, known here so that nothing is loaded to be counted.
-        architecture: its config.json, for counting; empty where the weights' registry has it.
-        precision: in which numbers it is held; auto is bfloat16 where the device is fast at it.
-        prompt_style: "chat" is the form it was tuned with, "doctor" the paper's.
-        question_first: the question before the image; cheaper, and not the paper's order.
-        lora_rank: of the low-rank matrices that learn on its attention; 0 for none.
+        weights: name of a weight or path; for an endpoint, the model's name on its server.
+        hidden: its embedding size, for counting without weights.
+        architecture: its config.json, for counting; empty if the registry of weights has it.
+        precision: of its parameters; "auto" is bfloat16 if the device has it, else float32.
+        prompt_style: "chat" is the model's own chat template, "doctor" the paper's prompt.
+        question_first: put the question before the image. Faster, but not the paper's order.
+        lora_rank: rank of the LoRA matrices that are trained on its attention; 0 for none.
         url: of an endpoint.
-        send_pictures: whether an endpoint is sent the slices themselves.
+        send_pictures: send the slices to an endpoint.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class LanguageModelConfig(_Entry):
 
 
 class TextEncoderConfig(_Entry):
-    """F_t: the instruction encoder; `dim` is the length of its vectors."""
+    """F_t: the instruction encoder; `dim` is the number of values in its vectors."""
 
     kind: str
     weights: str
@@ -91,19 +91,21 @@ class TextEncoderConfig(_Entry):
 
 
 def _named(entries: Any) -> Any:
-    """Weights by name, each told its name."""
-    if not isinstance(entries, dict) or not all(isinstance(one, dict) for one in entries.values()):
+    """Copy each weight's key into its field `name`."""
+    if not isinstance(entries, dict):
+        return entries
+    if not all(isinstance(entry, dict) for entry in entries.values()):
         return entries
     return {name: {"name": name, **entry} for name, entry in entries.items()}
 
 
 class Profile(_Entry):
-    """The frozen towers of one assembly.
+    """A named set of frozen towers.
 
     Attributes:
-        scope: which slices get an instruction where the settings say "auto"; "auto": one a series
-            on a CPU, which cannot write hundreds a study, and all on a GPU.
-        weights: entries that no registry has yet.
+        scope: the slices that get an instruction if the settings say "auto". "auto" here means one
+            per series on a CPU, which is too slow for hundreds per study, and all on a GPU.
+        weights: entries that the registry of weights does not have.
     """
 
     name: str
@@ -119,7 +121,7 @@ class Profile(_Entry):
 def load_profile(name_or_path: str) -> Profile:
     """Read a shipped profile by name, or a user's own by the path of its YAML.
 
-    The weights that it brings are known from then on.
+    The weights that the profile brings are added to the registry.
 
     Raises:
         UnknownNameError: no such profile.
@@ -132,14 +134,14 @@ def load_profile(name_or_path: str) -> Profile:
 
 
 def weights_of(profile: Profile) -> list[str]:
-    """The weights that a profile's towers are made of, each once; files of one's own are not."""
+    """The names of the registered weights of a profile's towers, each once."""
     towers = (profile.image_encoder, profile.vision, profile.llm, profile.text_encoder)
     names = [tower.weights for tower in towers if tower.kind != "endpoint"]
     return [name for name in dict.fromkeys(names) if name and not is_path(name)]
 
 
 def weights_named(name: str) -> list[str]:
-    """What is meant on a command line: a weight, or all that a profile needs.
+    """The weights that a name on the command line means: one weight, or all of a profile.
 
     Raises:
         InputError: the YAML does not describe a profile.

@@ -1,4 +1,4 @@
-"""What of a profile does not go together: with its towers, or with what is asked of it."""
+"""Checks that a profile fits its towers and the settings it is used with."""
 
 from zeus_app.errors import InputError
 from zeus_app.profiles import Profile
@@ -6,46 +6,57 @@ from zeus_app.settings.config import TrainConfig, ZeusConfig
 
 
 def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:
-    """Embedding mode is the LLM's own last layer, with image tokens among what it reads.
+    """Refuse instruction mode embedding or both without a causal LLM.
+
+    Only a causal LLM reads image tokens and gives Zeus its last layer.
 
     Raises:
-        InputError: the profile's instructions come from elsewhere.
+        InputError: the profile's instructions come from another kind of model.
     """
     if config.instruction != "text" and profile.llm.kind != "causal":
         raise InputError(
             f"instruction {config.instruction} with profile {profile.name}, whose instructions"
             f" come from a {profile.llm.kind}",
             expected="text: only a causal LLM gives Zeus its last layer",
-            remedy="set instruction to text, or choose a profile with a causal LLM",
+            remedy="send --set instruction=text, or a profile with a causal LLM, for example"
+            " --profile reference-small",
         )
 
 
 def refuse_idle_lora(config: ZeusConfig, profile: Profile, train: TrainConfig) -> None:
-    """Words are discrete: in text mode no gradient reaches the LLM, nor LoRA in it.
+    """Refuse a training from scratch in which LoRA would not be trained.
+
+    In text mode no gradient passes the words of the LLM, so none reaches its LoRA.
 
     Raises:
-        InputError: a training from scratch in which LoRA would learn nothing at all.
+        InputError: the profile has LoRA, and the training is in text mode alone.
     """
     idle = config.instruction == "text" and not train.projection_share and train.start == "scratch"
     if idle and profile.llm.lora_rank:
         raise InputError(
             f"profile {profile.name} with LoRA of rank {profile.llm.lora_rank}, trained in text"
             " mode alone, in which no gradient reaches it",
-            expected="a training in which LoRA learns",
-            remedy="start the server with instruction embedding or both, or train with"
-            " projection_share above 0",
+            expected="a training that reaches LoRA",
+            remedy="start the server with --set instruction=embedding or both, or train with"
+            " projection_share above 0, for example 0.3",
         )
 
 
-def check_width(profile: Profile, field: str, *, stated: int, found: int) -> None:
-    """What learns is as wide as the profile says its towers are.
+def check_width(profile: Profile, field: str, *, stated: int, actual: int) -> None:
+    """Compare the width that a profile states with that of the loaded tower.
+
+    Args:
+        profile: for the message.
+        field: of the profile, for example "llm.hidden".
+        stated: width in the profile.
+        actual: width of the tower.
 
     Raises:
-        InputError: the tower is of another width.
+        InputError: the widths differ.
     """
-    if stated != found:
+    if stated != actual:
         raise InputError(
             f"profile {profile.name} states {field} {stated}",
-            expected=f"{field} {found}, as wide as the tower is",
-            remedy="correct the profile",
+            expected=f"{field} {actual}, the width of the tower",
+            remedy=f"write {field}: {actual} into the profile",
         )

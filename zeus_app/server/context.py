@@ -76,7 +76,7 @@ class ServerContext:
         segmenter = self.segmenter
         with self._lock:
             if self._click_segmenter is None:
-                self._click_segmenter = build_clicks(self.config, self.state, beside=segmenter)
+                self._click_segmenter = build_clicks(self.config, self.state, shared_with=segmenter)
             return self._click_segmenter
 
     def open_study(self, resolved: ResolvedImage) -> OpenedStudy:

@@ -1,4 +1,4 @@
-"""Files worked out from other files: made once, whole or not at all, and known to be intact."""
+"""Artifacts: files computed from other files, made once, complete or not at all, and checked."""
 
 import hashlib
 import json
@@ -12,37 +12,40 @@ _LEFTOVER_SECONDS = 24 * 3600
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes. Raises OSError when it cannot be read."""
+    """Hexadecimal SHA-256 of a file's bytes. Raises OSError if the file cannot be read."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def make_artifact(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Return `folder` with what `make` once wrote into it, making it again when it is not intact.
+    """Make the files of a folder once; make them again if one is damaged.
 
-    For what is worked out from weights and slow to work out: it appears whole or not at all, and
-    a manifest of hashes tells when it went bad.
+    For files that are slow to compute from weights. The folder appears complete or not at all, and
+    a manifest of hashes shows damage.
 
     Args:
-        folder: where the result lies; its name must change with everything the result depends on.
-        make: writes the files, flat, into the empty folder it is given.
+        folder: of the artifact. Its name must change with everything that the files depend on.
+        make: writes the files, without subfolders, into an empty folder.
+
+    Returns:
+        `folder`.
 
     Raises:
-        OSError: the result cannot be kept (read-only folder, full disk).
+        OSError: the files cannot be saved (read-only folder, full disk).
     """
     if _is_intact(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_partial_folders(folder.parent)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as scratch:
-        fresh = Path(scratch) / folder.name
-        fresh.mkdir()
-        make(fresh)
-        manifest = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
-        (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        if not _is_intact(folder):  # else another process was quicker, and may be reading it
+        new = Path(scratch) / folder.name
+        new.mkdir()
+        make(new)
+        manifest = {path.name: sha256_of(path) for path in sorted(new.iterdir())}
+        (new / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        if not _is_intact(folder):  # another process may have made it meanwhile, and may read it
             shutil.rmtree(folder, ignore_errors=True)
-            fresh.rename(folder)
+            new.rename(folder)
     return folder
 
 
@@ -55,7 +58,7 @@ def _is_intact(folder: Path) -> bool:
 
 
 def remove_partial_folders(folder: Path) -> None:
-    """Remove the scratch folders (.partial-*) that killed processes left in `folder`."""
+    """Remove the temporary folders (.partial-*) of killed processes, after a day."""
     for path in folder.glob(".partial-*"):
         if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,8 +1,7 @@
-"""Where the frozen towers' weights come from, and whether those that are here are the right ones.
+"""Weights of the frozen towers: where they come from, and checks of those on disk.
 
-The registry is the YAML files of this package. A weight is kept in a folder of its own in
-`weights_folder()`; whoever has no network can put the files there by hand. Nothing is downloaded
-but by `get`.
+The registry is the YAML files of this package. Each weight has its own folder in
+`weights_folder()`; without a network, put the files there by hand. Only `get` downloads anything.
 """
 
 from zeus_app.weights.entries import WEIGHTS, Licence, Manual, Weight, WeightFile

@@ -1,4 +1,4 @@
-"""A file on its way into the weights folder: hashed, compared, put in place whole or not at all."""
+"""Put a downloaded file into the weights folder: hashed, compared, and complete or not at all."""
 
 import hashlib
 import os
@@ -13,12 +13,12 @@ from zeus_app.weights.records import Records
 
 CHUNK_BYTES = 1 << 20
 
-# Told the bytes that have arrived since it was last called; may raise CancelledError.
+# Called with the number of bytes since its last call; may raise CancelledError.
 Count: TypeAlias = Callable[[int], None]
 
 
 def copy_hashing(stream: IO[bytes], target: Path, count: Count) -> str:
-    """Copy a stream into a new file, to the disk. Returns its SHA-256."""
+    """Copy a stream into a new file, flush it to disk, and return its SHA-256."""
     digest = hashlib.sha256()
     with target.open("wb") as out:
         while chunk := stream.read(CHUNK_BYTES):
@@ -31,30 +31,31 @@ def copy_hashing(stream: IO[bytes], target: Path, count: Count) -> str:
 
 
 def put_in_place(
-    arrived: Path, sha256: str, *, weight: Weight, file: WeightFile, stated: str | None = None
+    temporary: Path, sha256: str, *, weight: Weight, file: WeightFile, stated: str | None = None
 ) -> None:
-    """Give a file that arrived its name, when its hash is the expected one.
+    """Rename a downloaded file to its final name if its hash is the expected one.
 
     Args:
-        arrived: the file under another name, on the same disk; it is gone afterwards.
+        temporary: the downloaded file, on the same disk. It is gone afterwards.
         sha256: its hash.
-        weight: what it belongs to.
-        file: what it should be.
-        stated: the hash that the source itself gives, where the registry knows none.
+        weight: the weight that it belongs to.
+        file: the registry's entry for it.
+        stated: the hash that the source states, for a file whose hash the registry lacks.
 
     Raises:
-        InputError: it has another hash; nothing was put in place.
+        InputError: the hash is another one; the file is removed and nothing is put in place.
     """
     target = folder_of(weight) / file.name
     records = Records(target.parent)
     expected = records.expected(file) or stated
     if expected and sha256 != expected:
-        arrived.unlink()
+        temporary.unlink()
         raise InputError(
             f"{file.path} of {weight.source_of(file)} has SHA-256 {sha256}",
             expected=f"SHA-256 {expected}",
-            remedy="try again; if it stays so, the source holds another file than the one Zeus "
-            f"knows: check where it was fetched from, or put the right file at {target} by hand",
+            remedy=f"run `zeus weights get {weight.name}` again. If the hash stays the same, the"
+            " source has another file than Zeus expects: check the address, or put the right file"
+            f" at {target} by hand",
         )
-    os.replace(arrived, target)
+    os.replace(temporary, target)
     records.record(target, file, sha256)

