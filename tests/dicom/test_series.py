@@ -113,7 +113,7 @@ def prostate_examination(folder: Path, **elements: Any) -> None:
     dicom_series(folder / "9", "ep2d_diff", b_values=(600,), image_type=trace, **elements)
 
 
-def test_an_examination_is_told_apart_by_headers_and_descriptions(tmp_path: Path) -> None:
+def test_series_of_a_study_are_distinguished_by_headers_and_descriptions(tmp_path: Path) -> None:
     prostate_examination(tmp_path / "anna" / "dicom")
     catalog = find_studies(tmp_path, PROSTATE)
     assert found(catalog) == {"anna": {"T2": "4", "ADC": "7", "HBV": "8"}}
@@ -125,7 +125,7 @@ def test_an_examination_that_is_the_root_is_named_after_its_patient(tmp_path: Pa
     assert set(find_studies(tmp_path, PROSTATE).studies) == {"anna"}
 
 
-def test_two_examinations_in_one_folder_are_told_apart_by_their_dates(tmp_path: Path) -> None:
+def test_two_studies_in_one_folder_get_their_dates_as_names(tmp_path: Path) -> None:
     dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.1", StudyDate="20250101")
     dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.2", StudyDate="20260101",
                  names=("x.dcm", "y.dcm", "z.dcm"))  # fmt: skip
@@ -155,7 +155,7 @@ def test_several_axial_series_for_one_sequence_are_a_problem_that_names_them(
     assert "'4 t2_tse_tra_fs' (3 images, axial)" in reasons(catalog)["p"]
 
 
-def test_an_examination_without_wanted_series_is_a_problem(tmp_path: Path) -> None:
+def test_a_study_without_a_series_of_the_target_is_a_problem(tmp_path: Path) -> None:
     dicom_series(tmp_path / "p", "localizer")
     assert "'4 localizer'" in reasons(find_studies(tmp_path, PROSTATE))["p"]
 
@@ -201,7 +201,7 @@ def test_an_incomplete_series_is_a_problem_already_when_found(tmp_path: Path) ->
     assert "a slice is missing" in reasons(find_studies(tmp_path, PROSTATE))["p"]
 
 
-def test_chaos_is_told_apart_by_its_folders(tmp_path: Path) -> None:
+def test_series_of_chaos_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     for patient in ("1", "2"):
         base = tmp_path / "MR" / patient
         for folder in ("T1DUAL/DICOM_anon/InPhase", "T1DUAL/DICOM_anon/OutPhase"):

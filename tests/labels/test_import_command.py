@@ -50,16 +50,16 @@ def import_again(tmp_path: Path) -> Import:
     return first
 
 
-def test_masks_become_final_labels_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+def test_masks_become_final_labels_and_the_rest_is_listed_with_the_reason(tmp_path: Path) -> None:
     for seed, study in enumerate(("alpha", "charlie")):
         make_study(tmp_path / "studies", study, seed)
     lesion_file(tmp_path / "studies" / "alpha" / "alpha_seg.nii.gz", value=2)
     unknown = np.full((24, 20, 6), 9, np.uint8)
     save(tmp_path / "studies" / "charlie" / "charlie_seg.nii.gz", unknown, affine())
     config = ZeusConfig(target="phantom", state=tmp_path / "state")
-    told = dict(import_into_store(tmp_path / "studies", config))
-    assert told["alpha"].endswith("alpha_seg.nii.gz")
-    assert told["charlie"].startswith("left out: ")
+    results = dict(import_into_store(tmp_path / "studies", config))
+    assert results["alpha"].endswith("alpha_seg.nii.gz")
+    assert results["charlie"].startswith("left out: ")
     newest = LabelHistory(tmp_path / "state" / "phantom" / "labels").newest("alpha", "final")
     assert newest is not None
     assert read_label(newest.path).array.max() == 2

@@ -128,7 +128,7 @@ def test_masks_may_lie_in_a_folder_beside_the_images(tmp_path: Path) -> None:
     assert imported(tmp_path, BRAIN) == {"images_a": "a_seg.nii.gz"}
 
 
-def test_masks_beside_the_studies_folders_are_told_by_the_folders_names(tmp_path: Path) -> None:
+def test_masks_beside_the_studies_folders_are_found_by_the_folders_names(tmp_path: Path) -> None:
     for patient in ("p1", "p1-2", "p3"):
         study(tmp_path / patient, "T1")
     mask(tmp_path / "labels" / "p1.nii.gz", 1)
@@ -180,10 +180,10 @@ def test_a_mask_beside_dicom_belongs_to_the_examination(tmp_path: Path) -> None:
 def test_a_mask_of_another_grid_is_left_out_with_both_grids(tmp_path: Path) -> None:
     study(tmp_path / "p", "p_t2w")
     nifti(tmp_path / "p" / "gland.nii.gz", np.ones((10, 10, 3), np.uint8))
-    said = imported(tmp_path, PROSTATE)["p"]
-    assert "10×10×3 voxels" in said
-    assert "T2: 4×4×3 voxels" in said
-    assert "resample it" in said
+    reason = imported(tmp_path, PROSTATE)["p"]
+    assert "10×10×3 voxels" in reason
+    assert "T2: 4×4×3 voxels" in reason
+    assert "resample it" in reason
 
 
 @pytest.mark.parametrize(("shift", "taken"), [(4.0, False), (0.5, False), (0.05, True)])

@@ -1,4 +1,4 @@
-"""A label's values are told by the names of its segments: viewers number them in their own way."""
+"""Segments become label values by their names, because viewers number segments freely."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def drawn(*values: int) -> LabelArray:
     return label
 
 
-def kept(store: StudyDatastore, folder: Path, label: LabelArray, info: Any) -> list[int]:
+def saved_values(store: StudyDatastore, folder: Path, label: LabelArray, info: Any) -> list[int]:
     """What a label's voxels become, in the order of `drawn`."""
     path = save(folder / "l.nii.gz", label, affine())
     store.save_label("anna", str(path), "final", {"label_info": info})
@@ -55,33 +55,33 @@ def segments(*names: str) -> list[dict[str, object]]:
 def test_places_in_slicers_list_become_the_targets_values(
     store: StudyDatastore, tmp_path: Path
 ) -> None:
-    assert kept(store, tmp_path, drawn(1, 2), segments("core", "edge")) == [CORE, EDGE]
-    assert kept(store, tmp_path, drawn(1, 2), segments("edge", "core")) == [EDGE, CORE]
+    assert saved_values(store, tmp_path, drawn(1, 2), segments("core", "edge")) == [CORE, EDGE]
+    assert saved_values(store, tmp_path, drawn(1, 2), segments("edge", "core")) == [EDGE, CORE]
 
 
 def test_a_segment_that_was_deleted_shifts_no_other(store: StudyDatastore, tmp_path: Path) -> None:
-    assert kept(store, tmp_path, drawn(1), segments("edge")) == [EDGE]
+    assert saved_values(store, tmp_path, drawn(1), segments("edge")) == [EDGE]
 
 
 def test_idx_says_the_value_where_it_is_no_place(store: StudyDatastore, tmp_path: Path) -> None:
     info = [{"name": "core", "idx": 3}, {"name": "edge", "idx": 1}]
-    assert kept(store, tmp_path, drawn(3, 1), info) == [CORE, EDGE]
+    assert saved_values(store, tmp_path, drawn(3, 1), info) == [CORE, EDGE]
 
 
 def test_without_idx_the_place_counts(store: StudyDatastore, tmp_path: Path) -> None:
     info = [{"name": "core", "color": [1, 0, 0]}, {"name": "edge"}]
-    assert kept(store, tmp_path, drawn(1, 2), info) == [CORE, EDGE]
+    assert saved_values(store, tmp_path, drawn(1, 2), info) == [CORE, EDGE]
 
 
 @pytest.mark.parametrize("info", [None, []])
 def test_without_segments_the_values_are_the_targets(
     store: StudyDatastore, tmp_path: Path, info: object
 ) -> None:
-    assert kept(store, tmp_path, drawn(3, 1), info) == [CORE, EDGE]
+    assert saved_values(store, tmp_path, drawn(3, 1), info) == [CORE, EDGE]
 
 
 def test_an_empty_segment_of_any_name_does_no_harm(store: StudyDatastore, tmp_path: Path) -> None:
-    assert kept(store, tmp_path, drawn(1), segments("core", "Segment_2")) == [CORE]
+    assert saved_values(store, tmp_path, drawn(1), segments("core", "Segment_2")) == [CORE]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_an_empty_segment_of_any_name_does_no_harm(store: StudyDatastore, tmp_pa
         ([{"name": "core", "idx": "one"}], "label_info"),
     ],
 )
-def test_a_segment_that_cannot_be_told_is_refused_and_nothing_is_kept(
+def test_an_unknown_segment_is_refused_and_nothing_is_saved(
     store: StudyDatastore, tmp_path: Path, info: object, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        kept(store, tmp_path, drawn(1, 2), info)
+        saved_values(store, tmp_path, drawn(1, 2), info)
     assert store.get_labeled_images() == []
 
 
@@ -114,5 +114,5 @@ def test_a_seg_nrrd_names_its_segments_itself(store: StudyDatastore, tmp_path: P
     sitk.WriteImage(image, str(tmp_path / "l.seg.nrrd"))
     info = {"label_info": segments("core", "edge")}
     store.save_label("anna", str(tmp_path / "l.seg.nrrd"), "final", info)
-    kept = np.asarray(nib.load(store.get_label_uri("anna", "final")).dataobj)
-    assert kept[:2, 0, 0].tolist() == [EDGE, CORE]
+    saved = np.asarray(nib.load(store.get_label_uri("anna", "final")).dataobj)
+    assert saved[:2, 0, 0].tolist() == [EDGE, CORE]

@@ -92,7 +92,7 @@ def test_a_note_is_added_to_what_is_known(history: LabelHistory) -> None:
     assert newest.info["score"] == 1.0
 
 
-def test_removing_what_is_not_there_is_said(history: LabelHistory) -> None:
+def test_removing_a_missing_label_is_refused(history: LabelHistory) -> None:
     with pytest.raises(UnknownNameError, match="no label tagged 'final'"):
         history.remove("a", "final")
 

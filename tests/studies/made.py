@@ -27,7 +27,7 @@ def nifti(
     array: npt.NDArray[np.generic] | None = None,
     affine: npt.NDArray[np.float64] | None = None,
 ) -> Path:
-    """A NIfTI file of 1 mm voxels, 4×4×3 unless told."""
+    """A NIfTI file of 1 mm voxels, 4×4×3 by default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     voxels = ramp(4, 4, 3) if array is None else array
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)

@@ -100,7 +100,7 @@ def test_a_case_list_may_be_yaml_and_name_channels_and_dicom_folders(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "reason"),
     [
         ({"id": "b", "sequences": {"T2": "gone.nii.gz"}}, "does not exist"),
         ({"id": "b", "sequences": {"PET": "p/T2.nii.gz"}}, "'PET' is not a sequence of the target"),
@@ -114,14 +114,14 @@ def test_a_case_list_may_be_yaml_and_name_channels_and_dicom_folders(tmp_path: P
     ],
 )
 def test_a_wrong_entry_of_a_case_list_hides_no_other(
-    tmp_path: Path, entry: object, said: str
+    tmp_path: Path, entry: object, reason: str
 ) -> None:
     study(tmp_path / "p", "T2")
     good = {"id": "anna", "sequences": {"T2": "p/T2.nii.gz"}}
     (tmp_path / "cases.json").write_text(json.dumps([entry, good, "neither"]))
     catalog = find_studies(tmp_path, PROSTATE)
     assert set(catalog.studies) == {"anna"}
-    assert said in reasons(catalog)["b"]
+    assert reason in reasons(catalog)["b"]
     assert "without id" in reasons(catalog)["case-3"]
 
 

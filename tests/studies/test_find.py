@@ -132,7 +132,9 @@ def test_two_files_for_one_sequence_are_a_problem_that_names_them(tmp_path: Path
     assert "several files for FLAIR: FLAIR.nii.gz, FLAIR_n4.nii.gz" in reasons(catalog)["p"]
 
 
-def test_a_study_without_wanted_sequences_is_a_problem_with_its_files(tmp_path: Path) -> None:
+def test_a_study_without_a_wanted_sequence_is_a_problem_with_its_files(
+    tmp_path: Path,
+) -> None:
     study(tmp_path / "p", "dwi", "swi")
     (problem,) = find_studies(tmp_path, BRAIN).problems
     assert problem.id == "p"
@@ -180,13 +182,13 @@ def test_a_dangling_link_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"), [((4, 4, 3, 2, 2), "5-D"), ((4, 4, 3, 7), "7 volumes in one file")]
+    ("shape", "reason"), [((4, 4, 3, 2, 2), "5-D"), ((4, 4, 3, 7), "7 volumes in one file")]
 )
 def test_more_than_three_axes_are_a_problem(
-    tmp_path: Path, shape: tuple[int, ...], said: str
+    tmp_path: Path, shape: tuple[int, ...], reason: str
 ) -> None:
     nifti(tmp_path / "p" / "FLAIR.nii.gz", ramp(*shape))
-    assert said in reasons(find_studies(tmp_path, BRAIN))["p"]
+    assert reason in reasons(find_studies(tmp_path, BRAIN))["p"]
 
 
 def test_a_new_study_never_takes_the_id_that_another_one_had(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several studies of one patient are told to be of one."""
+"""Several studies of one patient get the same patient."""
 
 import json
 from pathlib import Path

@@ -121,17 +121,17 @@ def test_without_the_preferred_reference_the_first_sequence_stands_in() -> None:
     assert Target.model_validate(MINIMAL).reference_of(("PD",)) == "PD"
 
 
-def test_a_study_with_no_wanted_sequence_has_no_reference() -> None:
+def test_a_study_with_no_sequence_of_the_target_has_no_reference() -> None:
     with pytest.raises(InputError, match=r"it has: DWI.*at least one of PD, T2"):
         Target.model_validate(MINIMAL).reference_of(("DWI",))
 
 
-def test_a_label_is_spoken_by_its_name_unless_told() -> None:
+def test_a_label_has_its_name_in_prompts_by_default() -> None:
     assert Label(name="liver", value=1).prompt_name == "liver"
     assert Label(name="lesion", value=1, instance="brain lesion").prompt_name == "brain lesion"
 
 
-def test_a_label_imports_its_own_value_unless_told() -> None:
+def test_a_label_imports_its_own_value_by_default() -> None:
     assert Label(name="liver", value=7).foreign_values == (7,)
     assert Label(name="gland", value=1, import_values=(1, 2)).foreign_values == (1, 2)
 

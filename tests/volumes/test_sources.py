@@ -43,7 +43,7 @@ def broken(value: float, count: int) -> FloatArray:
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (broken(np.nan, 2), "2 of 48 voxels are NaN or infinite"),
         (broken(np.inf, 3), "3 of 48 voxels are NaN or infinite"),
@@ -56,10 +56,10 @@ def broken(value: float, count: int) -> FloatArray:
     ],
 )
 def test_what_cannot_be_segmented_is_refused(
-    tmp_path: Path, array: npt.NDArray[np.generic], said: str
+    tmp_path: Path, array: npt.NDArray[np.generic], message: str
 ) -> None:
     path = nifti(tmp_path / "x.nii.gz", array)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         NiftiSource(path).load()
     assert "x.nii.gz" in caught.value.came
 

@@ -130,27 +130,31 @@ def _study(
     reasons, sources = [], {}
     for sequence, candidates in by_sequence.items():
         best = _preferred(candidates)
-        unreadable = errors.get(best[0].headers[0].path.parent)
-        problem = _problem(best[0])
-        if len(best) > 1:
-            reasons.append(
-                f"several series for {sequence}: {', '.join(map(str, best))}. Keep one of them, or "
-                "list the study in cases.json"
-            )
-        elif problem or unreadable:
-            reasons.append(f"{sequence}: {problem or unreadable}")
-        else:
-            slices = best[0].headers
-            paths = tuple(header.path for header in slices)
-            sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
+        reason = _reason_against(best, errors)
+        if reason:
+            reasons.append(f"{sequence}: {reason}")
+            continue
+        slices = best[0].headers
+        paths = tuple(header.path for header in slices)
+        sources[sequence] = DicomSeriesSource(paths, stack_slices(slices).grid)
     if not by_sequence:
         reasons.append(f"no series is a sequence of the target: {_listed(series)}")
     if reasons:
         chosen = [s.headers[0].path.parent for each in by_sequence.values() for s in each]
-        return RejectedStudy(
-            name, folder, tuple(dict.fromkeys(chosen)) or (folder,), " ".join(reasons)
-        )
+        files = tuple(dict.fromkeys(chosen)) or (folder,)
+        return RejectedStudy(name, folder, files, " ".join(reasons))
     return StudyCandidate(name, folder, sources, patient=_patient(name, headers[0]))
+
+
+def _reason_against(best: list[Series], errors: Mapping[Path, list[str]]) -> str | None:
+    """Why the preferred series of a sequence cannot be used; None if they can."""
+    if len(best) > 1:
+        return (
+            f"several series: {', '.join(map(str, best))}. Keep one of them, or list the study in"
+            " cases.json"
+        )
+    unreadable = errors.get(best[0].headers[0].path.parent, [])
+    return _problem(best[0]) or "; ".join(unreadable) or None
 
 
 def _series(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:

@@ -180,6 +180,19 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
     """
     first = headers[0]
     folder = first.path.parent
+    normal = _checked_normal(headers, folder)
+    positions_mm = np.array([header.position_lps for header in headers]) @ normal
+    order = np.argsort(positions_mm, kind="stable")
+    _check_gaps(positions_mm[order], folder)
+    ordered = [headers[i] for i in order]
+    rows, columns = first.shape
+    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
+    return SliceStacking(tuple(header.path for header in ordered), grid)
+
+
+def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray[np.float64]:
+    """The unit normal of parallel single-frame slices. Raises InputError for other headers."""
+    first = headers[0]
     normal = normal_lps(first)
     if any(header.frames > 1 for header in headers):
         raise _refused(
@@ -199,13 +212,7 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
             "parallel slices of one size",
             "remove localizers from the series",
         )
-    positions_mm = np.array([header.position_lps for header in headers]) @ normal
-    order = np.argsort(positions_mm, kind="stable")
-    _check_gaps(positions_mm[order], folder)
-    ordered = [headers[i] for i in order]
-    rows, columns = first.shape
-    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
-    return SliceStacking(tuple(header.path for header in ordered), grid)
+    return normal
 
 
 def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:

@@ -39,7 +39,7 @@ def _apart(grids: dict[str, Grid], reference: str) -> list[str]:
     return [
         f"{name} ({grids[name]}) and the reference {reference} ({grids[reference]}) share "
         f"{share:.1%} of the smaller. Expected: sequences of one body region, sharing at least "
-        f"{MIN_OVERLAP:.0%}. Check that the files belong to one examination."
+        f"{MIN_OVERLAP:.0%}. Check that the files belong to one study."
         for name, share in shares.items()
         if share < MIN_OVERLAP
     ]

@@ -65,7 +65,13 @@ def read_folder(
     if not several:
         prefix = next(iter(groups)) if is_root and len(groups) == 1 else ""
         return [_one_study(prefix or name, prefix, folder, reading, names)]
-    shared = "" if is_root else f"{name}_"
+    return _study_per_prefix(folder, "" if is_root else f"{name}_", files, groups, names)
+
+
+def _study_per_prefix(
+    folder: Path, shared: str, files: Sequence[Path], groups: Iterable[str], names: Names
+) -> list[StudyCandidate | RejectedStudy]:
+    """One study for each prefix in `groups`, and a rejected one for each file without prefix."""
     studies: list[StudyCandidate | RejectedStudy] = []
     for prefix in groups:
         members = [path for path in files if owner_of(stem(path), groups) == prefix]
