@@ -14,7 +14,7 @@ def test_many_pictures_in_one_pass_equal_segment_anything_one_by_one(input_px: i
     embeddings = torch.randn(3, 256, 64, 64)
     boxes = [(10.0, 20.0, 60.0, 90.0), (0.0, 0.0, 256.0, 256.0), (100.0, 30.0, 101.0, 31.0)]
     ours = PromptDecoder(prompts, decoder)(embeddings, boxes)
-    for embedding, box, found in zip(embeddings, boxes, ours, strict=True):
+    for embedding, box, logits in zip(embeddings, boxes, ours, strict=True):
         corners = torch.tensor([box]) * input_px / 256
         with torch.inference_mode():
             sparse, dense = prompts(points=None, boxes=corners, masks=None)
@@ -25,7 +25,7 @@ def test_many_pictures_in_one_pass_equal_segment_anything_one_by_one(input_px: i
                 dense_prompt_embeddings=dense,
                 multimask_output=False,
             )
-        assert torch.allclose(found, expected[0, 0], atol=1e-4)
+        assert torch.allclose(logits, expected[0, 0], atol=1e-4)
 
 
 def test_nothing_of_it_learns() -> None:

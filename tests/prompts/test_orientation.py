@@ -26,9 +26,9 @@ RADIUS_MM = (29.0, 29.0)
 def test_a_click_into_an_object_marks_the_object(codes: str) -> None:
     volume, stack = stored(codes)
     truth = inside(volume.grid, OBJECT)
-    found = segmented(volume, stack, StudyPrompt((middle_of(volume),)))
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
-    assert middle(found, volume) == pytest.approx(middle(truth, volume), abs=0.5)
+    mask = segmented(volume, stack, StudyPrompt((middle_of(volume),)))
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.9
+    assert middle(mask, volume) == pytest.approx(middle(truth, volume), abs=0.5)
 
 
 @pytest.mark.parametrize("codes", STORAGE_ORDERS)

@@ -75,10 +75,10 @@ def segmenter(encoder: TwoTissues) -> ClickSegmenter:
 def stack_of(**bright: tuple[slice, ...]) -> SliceStack:
     """A head of 300 on 0; each sequence shows its own bright object."""
     volumes = {}
-    for name, place in bright.items():
+    for name, region in bright.items():
         array = np.zeros(SHAPE, np.float32)
         array[4:60, 4:60] = np.linspace(280, 320, SHAPE[2])
-        array[place] = 900
+        array[region] = 900
         volumes[name] = Volume(array, np.diag([1.0, 1.0, 3.0, 1.0]))
     return slice_stack(align(Study("s", volumes), "T2"), ("T2", "FLAIR"))
 
@@ -124,10 +124,10 @@ def test_what_one_sequence_alone_shows_takes_a_click_of_its_own(
     )
     flair = PropagationLimits(only_slice=3, sequences=("FLAIR",))
     chosen = segmenter.segment(stack, {0: at(INSIDE)}, limits=flair, report=silent)
-    places = [(24, 40, 3), (32, 40, 3)]
-    assert [one[place] for place in places] == [1, 0]
-    assert [two[place] for place in places] == [1, 1]
-    assert [chosen[place] for place in places] == [1, 1]
+    voxels = [(24, 40, 3), (32, 40, 3)]
+    assert [one[voxel] for voxel in voxels] == [1, 0]
+    assert [two[voxel] for voxel in voxels] == [1, 1]
+    assert [chosen[voxel] for voxel in voxels] == [1, 1]
 
 
 def test_each_label_answers_to_its_own_clicks(segmenter: ClickSegmenter) -> None:

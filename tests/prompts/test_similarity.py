@@ -1,4 +1,4 @@
-"""What is like the clicked place, on an embedding painted by hand: one direction a tissue."""
+"""Similar regions on an embedding painted by hand: each tissue has one direction."""
 
 import numpy as np
 import torch
@@ -23,29 +23,29 @@ def rows_and_cols(region: BoolArray) -> tuple[int, int, int, int]:
     return int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1
 
 
-def test_one_click_finds_the_whole_of_what_looks_alike() -> None:
+def test_one_click_finds_the_whole_similar_region() -> None:
     prompt = SlicePrompt(foreground=((50, 100),))
     region = similar_region(painted((10, 20, 18, 30))[None], prompt).region
-    found = np.array(rows_and_cols(region))
-    assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2  # 4 px a cell, linear between
+    bounds = np.array(rows_and_cols(region))
+    assert np.abs(bounds - np.array([40, 80, 72, 120])).max() <= 2  # 4 px a cell, linear between
 
 
-def test_what_looks_alike_elsewhere_is_not_taken() -> None:
+def test_a_similar_part_that_is_not_connected_is_left_out() -> None:
     embedding = painted((10, 20, 18, 30), (40, 20, 48, 30))
     region = similar_region(embedding[None], SlicePrompt(foreground=((50, 100),))).region
     assert rows_and_cols(region)[2] < 100
 
 
-def test_what_one_of_two_sequences_alone_shows_as_one_thing_is_not_taken() -> None:
+def test_a_region_that_is_similar_in_one_of_two_sequences_is_left_out() -> None:
     both = torch.stack([painted((10, 20, 18, 30)), painted((10, 10, 18, 60))])
     leaking = torch.stack([painted((10, 20, 18, 30)), painted((0, 0, 64, 64))])
     for embeddings in (both, leaking):
         region = similar_region(embeddings, SlicePrompt(foreground=((50, 100),))).region
-        found = np.array(rows_and_cols(region))
-        assert np.abs(found - np.array([40, 80, 72, 120])).max() <= 2
+        bounds = np.array(rows_and_cols(region))
+        assert np.abs(bounds - np.array([40, 80, 72, 120])).max() <= 2
 
 
-def test_the_more_clicks_the_more_alike_a_place_must_be() -> None:
+def test_more_clicks_raise_the_least_cosine() -> None:
     embedding = torch.zeros(256, 64, 64)
     embedding[1, 10:18, 20:30] = 1
     embedding[1, 10:18, 30:40] = 0.39  # the cosine with the clicked cells
@@ -64,7 +64,7 @@ def test_a_second_click_adds_a_second_part() -> None:
     assert len(part_boxes(similar_region(embedding[None], prompt).region)) == 2
 
 
-def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
+def test_a_background_click_takes_its_surroundings_away() -> None:
     embedding = painted((10, 10, 20, 50))
     both = SlicePrompt(foreground=((60, 60),), background=((60, 180),))
     region = similar_region(embedding[None], both).region
@@ -73,7 +73,7 @@ def test_a_click_beside_the_label_takes_its_surroundings_away() -> None:
     assert rows_and_cols(region)[3] <= 122  # half way between the two, on tissue of one kind
 
 
-def test_two_masks_over_one_tissue_look_the_same_and_over_another_do_not() -> None:
+def test_prototypes_of_one_tissue_are_equal_and_of_two_tissues_are_not() -> None:
     embedding = painted((10, 10, 20, 20), (40, 40, 50, 50))
     masks = np.zeros((3, 256, 256), np.bool_)
     masks[0, 44:76, 44:76] = masks[1, 164:196, 164:196] = masks[2, 100:140, 100:140] = True
@@ -82,7 +82,7 @@ def test_two_masks_over_one_tissue_look_the_same_and_over_another_do_not() -> No
     assert float(first @ other) < 0
 
 
-def test_a_mask_over_what_all_cells_share_looks_like_nothing() -> None:
+def test_the_prototype_is_zero_where_all_cells_are_equal() -> None:
     mask = np.zeros((256, 256), np.bool_)
     mask[60:70, 60:70] = True
     assert not prototype(torch.ones(1, 256, 64, 64), mask).any()

@@ -34,10 +34,10 @@ def stored(order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[Volume, Voxe
 def test_a_clicked_voxel_is_the_pixel_that_shows_it(
     order: tuple[int, ...], flips: tuple[int, ...]
 ) -> None:
-    volume, place = stored(order, flips)
+    volume, voxel = stored(order, flips)
     upright = canonical(volume)
     frame = make_frame(upright.grid)
-    prompt = StudyPrompt((place,)).on(upright.grid, volume.grid)
+    prompt = StudyPrompt((voxel,)).on(upright.grid, volume.grid)
     prompts = slice_prompts(prompt, frame)
     (s,) = prompts
     ((row, col),) = prompts[s].foreground
@@ -51,10 +51,10 @@ def test_a_clicked_voxel_is_the_pixel_that_shows_it(
 def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
     order: tuple[int, ...], flips: tuple[int, ...]
 ) -> None:
-    volume, place = stored(order, flips)
+    volume, voxel = stored(order, flips)
     upright = canonical(volume)
     frame = make_frame(upright.grid)
-    prompt = StudyPrompt(box=(place, place)).on(upright.grid, volume.grid)
+    prompt = StudyPrompt(box=(voxel, voxel)).on(upright.grid, volume.grid)
     prompts = slice_prompts(prompt, frame)
     (s,) = prompts
     box = prompts[s].box

@@ -59,9 +59,7 @@ def test_a_reset_with_points_begins_a_new_history_with_them() -> None:
     ("mode", "deprecated"),
     [("add", {"refine": True}), ("undo", {"undo": True}), ("reset", {"reset_state": True})],
 )
-def test_a_mode_does_the_same_as_its_deprecated_flag(
-    mode: str, deprecated: dict[str, Any]
-) -> None:
+def test_a_mode_does_the_same_as_its_deprecated_flag(mode: str, deprecated: dict[str, Any]) -> None:
     steps = after(after([], foreground=[[1, 1, 1]]), background=[[4, 4, 4]], refine=True)
     points: dict[str, Any] = {"foreground": [[2, 2, 2]]}
     assert after(steps, mode=mode, **points) == after(steps, **deprecated, **points)
@@ -89,12 +87,12 @@ def test_a_request_that_comes_twice_is_one_step(refine: bool) -> None:
     assert after(steps, foreground=[[1, 1, 1]], refine=refine) == steps
 
 
-def test_refining_on_another_sequence_keeps_the_clicks_at_their_places() -> None:
+def test_refining_on_another_sequence_leaves_the_earlier_clicks_in_place() -> None:
     """T2's voxel (14, 10, 3) is 14, 10 and 9 mm from its origin: FLAIR's (2, 3, 2)."""
     steps = after([], foreground=[[14, 10, 3]])
-    found = after(steps, ON_FLAIR, foreground=[[5, 1, 2]], refine=True)[-1]
-    assert found.sequence == "FLAIR"
-    assert found.labels["lesion"].foreground == ((2, 3, 2), (5, 1, 2))
+    step = after(steps, ON_FLAIR, foreground=[[5, 1, 2]], refine=True)[-1]
+    assert step.sequence == "FLAIR"
+    assert step.labels["lesion"].foreground == ((2, 3, 2), (5, 1, 2))
 
 
 def test_a_step_on_a_sequence_that_is_gone_is_forgotten() -> None:
@@ -147,9 +145,9 @@ def test_users_and_studies_never_mix(history: ClickHistory) -> None:
     append(history, foreground=[[1, 1, 1]], user="ann")
     append(history, foreground=[[2, 2, 2]], user="bob")
     append(history, study="b", foreground=[[3, 3, 3]], user="ann")
-    found = [history.steps(u, s)[-1].labels["lesion"].foreground[0][0]
+    rows = [history.steps(u, s)[-1].labels["lesion"].foreground[0][0]
              for u, s in (("ann", "a"), ("bob", "a"), ("ann", "b"))]  # fmt: skip
-    assert found == [1, 2, 3]
+    assert rows == [1, 2, 3]
 
 
 def test_a_restarted_server_knows_the_steps(tmp_path: Path) -> None:
@@ -184,7 +182,7 @@ def test_reset_leaves_no_file(history: ClickHistory, tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_history_cut_short_counts_as_none(history: ClickHistory) -> None:
+def test_a_damaged_history_file_counts_as_empty(history: ClickHistory) -> None:
     append(history, foreground=[[1, 1, 1]])
     path = history.uploads_folder("anonymous", "a").with_suffix(".json")
     path.write_text(path.read_text()[:-3])

@@ -50,11 +50,11 @@ def test_slicers_unsorted_box_is_two_corners() -> None:
     assert labels(roi=[9, 2, 4, 8, 3, 3], label="lesion")["lesion"].box == ((9, 4, 3), (2, 8, 3))
 
 
-def test_a_viewers_rectangle_is_two_corners_as_well() -> None:
+def test_a_viewers_rectangle_is_two_corners() -> None:
     assert labels(roi=[[9, 4, 3], [2, 8, 3]])["lesion"].box == ((9, 4, 3), (2, 8, 3))
 
 
-def test_a_box_comes_on_top_of_the_clicks_of_the_label_it_is_drawn_for_and_of_no_other() -> None:
+def test_a_box_belongs_to_the_named_label_and_to_no_other() -> None:
     """As Slicer's SmartEdit sends a ROI beside the points of a deepedit model."""
     roi = [2, 9, 4, 8, 3, 3]
     prompts = labels(lesion=[[5, 6, 3]], cyst=[[7, 8, 3]], background=[], label="cyst", roi=roi)
@@ -68,7 +68,7 @@ def test_background_is_a_label_like_any_other_to_deepedit_clients() -> None:
     assert prompts == {"lesion": StudyPrompt(((1, 2, 3),), ((4, 5, 6),))}
 
 
-def test_who_points_at_the_background_points_beside_the_label() -> None:
+def test_a_foreground_click_on_the_background_is_a_background_click() -> None:
     prompts = labels(foreground=[[4, 5, 6]], background=[], label="background")
     assert prompts == {"lesion": StudyPrompt((), ((4, 5, 6),))}
 

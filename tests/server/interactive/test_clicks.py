@@ -1,5 +1,6 @@
 """Clicks over HTTP with the stock client: the voxel that is clicked is the voxel that answers."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.server.conftest import SHAPE, affine, head, save
 
 
 def answer(server: running.Server, study: str, model: str = "clicks", **params: Any) -> Any:
-    """(status, mask or error): as OHIF and curl ask."""
+    """Post a request as OHIF and curl do; returns the status, and the mask or the error."""
     response = requests.post(
         f"{server.url}/infer/{model}",
         params={"image": study, "output": "image"},
@@ -29,8 +30,6 @@ def answer(server: running.Server, study: str, model: str = "clicks", **params: 
 
 
 def _unzipped(content: bytes) -> bytes:
-    import gzip
-
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
@@ -62,9 +61,9 @@ def test_slicers_client_gets_the_same_answer(client: MONAILabelClient, server: A
     assert answered["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
 
 
-def test_ohif_gets_the_form_it_asks_for(server: running.Server, tmp_path: Path) -> None:
-    """It names no label in deepgrow, and wants plain numbers in an uncompressed NRRD."""
-    wishes = {
+def test_ohif_gets_the_file_format_it_asks_for(server: running.Server, tmp_path: Path) -> None:
+    """OHIF names no label in deepgrow, and reads plain numbers in an uncompressed NRRD."""
+    file_format = {
         "result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False,
         "restore_label_idx": False,
     }  # fmt: skip
@@ -72,17 +71,17 @@ def test_ohif_gets_the_form_it_asks_for(server: running.Server, tmp_path: Path) 
     response = requests.post(
         f"{server.url}/infer/clicks",
         params={"image": "bravo", "output": "image"},
-        data={"params": json.dumps({**points, **wishes, "user": "ohif"})},
+        data={"params": json.dumps({**points, **file_format, "user": "ohif"})},
         timeout=60,
     )
     path = tmp_path / "answer.nrrd"
     path.write_bytes(response.content)
-    found = sitk.ReadImage(str(path))
-    assert found.GetPixelIDTypeAsString() == "8-bit unsigned integer"
-    assert np.argwhere(sitk.GetArrayFromImage(found)).tolist() == [[2, 4, 17]]
+    mask = sitk.ReadImage(str(path))
+    assert mask.GetPixelIDTypeAsString() == "8-bit unsigned integer"
+    assert np.argwhere(sitk.GetArrayFromImage(mask)).tolist() == [[2, 4, 17]]
 
 
-def test_stock_clients_see_the_tasks_where_they_look(client: MONAILabelClient) -> None:
+def test_stock_clients_see_the_types_of_the_tasks(client: MONAILabelClient) -> None:
     models = client.info()["models"]
     kinds = {name: (models[name]["type"], models[name]["dimension"]) for name in models}
     assert kinds["clicks"] == ("deepgrow", 2)
@@ -103,6 +102,14 @@ def test_undo_and_reset_work_over_requests(server: running.Server) -> None:
     assert marked(answer(server, "alpha", reset=True, user="undo")[1]) == []
 
 
+def test_modes_add_undo_and_reset(server: running.Server) -> None:
+    answer(server, "alpha", foreground=[[5, 6, 2]], user="mode")
+    _, both = answer(server, "alpha", foreground=[[7, 6, 2]], mode="add", user="mode")
+    assert marked(both) == [[5, 6, 2], [7, 6, 2]]
+    assert marked(answer(server, "alpha", mode="undo", user="mode")[1]) == [[5, 6, 2]]
+    assert marked(answer(server, "alpha", mode="reset", user="mode")[1]) == []
+
+
 def test_undo_goes_back_to_a_click_on_another_sequence(server: running.Server) -> None:
     """FLAIR is half as fine in plane: its voxel (5, 3, 2) lies where T2's (10, 6, 2) does."""
     answer(server, "alpha/FLAIR", foreground=[[5, 3, 2]], user="switch")
@@ -118,17 +125,17 @@ def test_in_2d_the_slice_of_the_newest_click_is_answered(server: running.Server)
     answer(server, "alpha", foreground=[[10, 6, 2]], user="slices")
     _, newer = answer(server, "alpha", foreground=[[12, 8, 4]], refine=True, user="slices")
     assert marked(newer) == [[12, 8, 4]]
-    _, beside = answer(server, "alpha", background=[[14, 9, 2]], refine=True, user="slices")
-    assert marked(beside) == [[10, 6, 2]]
+    _, on_first = answer(server, "alpha", background=[[14, 9, 2]], refine=True, user="slices")
+    assert marked(on_first) == [[10, 6, 2]]
     assert marked(answer(server, "alpha", undo=True, user="slices")[1]) == [[12, 8, 4]]
 
 
 def test_in_2d_a_slice_that_is_named_is_answered_once(server: running.Server) -> None:
     clicks = [[10, 6, 2], [12, 8, 4]]
-    _, named = answer(server, "alpha", foreground=clicks, slice=2, user="named")
-    assert marked(named) == [[10, 6, 2]]
-    _, next_one = answer(server, "alpha", foreground=[[9, 9, 3]], refine=True, user="named")
-    assert marked(next_one) == [[9, 9, 3]]
+    _, first = answer(server, "alpha", foreground=clicks, slice=2, user="named")
+    assert marked(first) == [[10, 6, 2]]
+    _, second = answer(server, "alpha", foreground=[[9, 9, 3]], refine=True, user="named")
+    assert marked(second) == [[9, 9, 3]]
 
 
 def test_empty_lists_clear_the_mask_without_an_error(server: running.Server) -> None:
@@ -145,8 +152,8 @@ def test_empty_lists_clear_the_mask_without_an_error(server: running.Server) -> 
 def test_a_request_that_fails_leaves_no_step(server: running.Server) -> None:
     status, _ = answer(server, "charlie", foreground=[[10, 6, 2]], prior="final", user="failed")
     assert status == 400
-    found = requests.get(f"{server.url}/zeus/clicks/charlie", params={"user": "failed"}, timeout=10)
-    assert found.json()["steps"] == 0
+    url = f"{server.url}/zeus/clicks/charlie"
+    assert requests.get(url, params={"user": "failed"}, timeout=10).json()["steps"] == 0
 
 
 def test_a_session_has_a_history_of_its_own(
@@ -164,7 +171,9 @@ def test_a_session_has_a_history_of_its_own(
     assert ask(undo=True) == [[10, 6, 2]]
 
 
-def test_scribbles_are_of_the_label_that_is_named(server: running.Server, tmp_path: Path) -> None:
+def test_scribbles_belong_to_the_label_that_is_named(
+    server: running.Server, tmp_path: Path
+) -> None:
     drawn = np.zeros(SHAPE, np.uint8)
     drawn[10, 6, 2] = 3
     path = save(tmp_path / "scribbles.nii.gz", drawn, affine())
@@ -173,13 +182,13 @@ def test_scribbles_are_of_the_label_that_is_named(server: running.Server, tmp_pa
             f"{server.url}/zeus/clicks/alpha/scribbles",
             params={"user": "scribbler"}, files={"file": file}, timeout=10,
         ).raise_for_status()  # fmt: skip
-    said = {"scribbles": True, "label": "cyst", "lesion": [[14, 8, 2]], "user": "scribbler"}
-    voxels = np.asarray(answer(server, "alpha", "edit", **said)[1].dataobj)
+    params = {"scribbles": True, "label": "cyst", "lesion": [[14, 8, 2]], "user": "scribbler"}
+    voxels = np.asarray(answer(server, "alpha", "edit", **params)[1].dataobj)
     assert (voxels[10, 6, 2], voxels[14, 8, 2]) == (2, 1)
 
 
-def test_clients_are_told_what_labels_and_wishes_there_are(client: MONAILabelClient) -> None:
-    """OHIF adds to the app's labels as to a list; Slicer asks deepedit models for those in it."""
+def test_clients_see_the_labels_and_options_of_each_task(client: MONAILabelClient) -> None:
+    """OHIF appends to the app's list of labels; Slicer sends a deepedit model all of them."""
     info = client.info()
     assert info["labels"] == ["lesion", "cyst", "background"]
     assert info["models"]["edit"]["labels"] == {"lesion": 1, "cyst": 2, "background": 0}
@@ -188,9 +197,9 @@ def test_clients_are_told_what_labels_and_wishes_there_are(client: MONAILabelCli
     assert info["models"]["clicks"]["config"] == {"sequences": ""}
 
 
-def test_clicks_on_the_background_lie_beside_every_label(server: running.Server) -> None:
-    said = {"lesion": [[10, 6, 2]], "cyst": [], "background": [[12, 8, 2]]}
-    status, mask = answer(server, "alpha", "edit", **said, label="background", user="beside")
+def test_a_background_click_counts_for_every_label(server: running.Server) -> None:
+    points = {"lesion": [[10, 6, 2]], "cyst": [], "background": [[12, 8, 2]]}
+    status, mask = answer(server, "alpha", "edit", **points, label="background", user="background")
     assert (status, marked(mask)) == (200, [[10, 6, 2]])
 
 
@@ -199,22 +208,25 @@ def test_two_users_on_one_study_never_mix(server: running.Server) -> None:
     answer(server, "alpha", foreground=[[7, 6, 2]], user="bob")
     _, mask = answer(server, "alpha", foreground=[[8, 6, 2]], refine=True, user="ann")
     assert marked(mask) == [[5, 6, 2], [8, 6, 2]]
-    said = requests.get(f"{server.url}/zeus/clicks/alpha", params={"user": "bob"}, timeout=10)
-    assert said.json()["clicks"]["lesion"]["foreground"] == [[7.0, 6.0, 2.0]]
+    of_bob = requests.get(f"{server.url}/zeus/clicks/alpha", params={"user": "bob"}, timeout=10)
+    assert of_bob.json()["clicks"]["lesion"]["foreground"] == [[7.0, 6.0, 2.0]]
 
 
-def test_an_uploaded_mask_is_started_from(server: running.Server, tmp_path: Path) -> None:
-    prior = np.zeros(SHAPE, np.uint8)
-    prior[3:5, 4, 1] = 2
-    path = save(tmp_path / "prior.nii.gz", prior, affine())
+@pytest.mark.parametrize("name", ["initial_mask", "prior"])  # the second one is deprecated
+def test_an_uploaded_mask_is_the_initial_mask(
+    server: running.Server, tmp_path: Path, name: str
+) -> None:
+    initial = np.zeros(SHAPE, np.uint8)
+    initial[3:5, 4, 1] = 2
+    path = save(tmp_path / "mask.nii.gz", initial, affine())
     with path.open("rb") as file:
-        kept = requests.put(
-            f"{server.url}/zeus/clicks/alpha/prior",
-            params={"user": "prior"}, files={"file": file}, timeout=10,
+        response = requests.put(
+            f"{server.url}/zeus/clicks/alpha/{name}",
+            params={"user": name}, files={"file": file}, timeout=10,
         )  # fmt: skip
-    assert kept.ok, kept.text
-    _, mask = answer(server, "alpha", "clicks_3d", prior="uploaded", user="prior")
-    assert np.array_equal(np.asarray(mask.dataobj), prior)
+    assert response.json() == {"study": "alpha", "user": name, "kept": name}
+    _, mask = answer(server, "alpha", "clicks_3d", **{name: "uploaded"}, user=name)
+    assert np.array_equal(np.asarray(mask.dataobj), initial)
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path: Path) -> None:
@@ -230,7 +242,7 @@ def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("params", "status", "said"),
+    ("params", "status", "reason"),
     [
         ({"foreground": [[1, 2]]}, 400, "foreground"),
         ({"foreground": [[1, 2, 6]]}, 400, "a voxel of the image"),
@@ -242,8 +254,8 @@ def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path:
     ],
 )
 def test_bad_clicks_are_refused_with_the_reason(
-    server: running.Server, params: dict[str, Any], status: int, said: str
+    server: running.Server, params: dict[str, Any], status: int, reason: str
 ) -> None:
-    found = answer(server, "charlie", user="bad", **params)
-    assert found[0] == status
-    assert said in found[1]
+    answered, error = answer(server, "charlie", user="bad", **params)
+    assert answered == status
+    assert reason in error
