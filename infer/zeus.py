@@ -66,7 +66,7 @@ class ZeusInfer(InferTask):
             params = answer_params(segmentation, ctx.config, ctx.target)
             if not resolved.is_temporary:
                 ctx.datastore.predictions.save(segmentation, params)
-        mask = _mask_for(resolved, segmentation, study.source_grids)
+        mask = mask_for(resolved, segmentation, study.source_grids)
         path = write_answer(mask, ctx.target.label_values, answer_format)
         logger.info(
             "%s: checkpoint %s, used %s, ml %s, ms %s", resolved.study, params["checkpoint"],
@@ -75,7 +75,7 @@ class ZeusInfer(InferTask):
         return str(path), {**params, "label_names": names_in(mask.array, ctx.target.label_values)}
 
 
-def _mask_for(
+def mask_for(
     resolved: ResolvedImage, segmentation: Segmentation, source_grids: Mapping[str, Grid]
 ) -> Volume:
     """The label map on the grid of the image that the client sees."""

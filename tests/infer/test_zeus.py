@@ -1,4 +1,4 @@
-"""The mask on the grid of the sequence that the client asked about."""
+"""The mask on the grid of the sequence that the client named."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from nibabel.processing import resample_from_to
 
-from infer.zeus import _mask_for
+from infer.zeus import mask_for
 from tests.painted import Box, grid, in_order, inside
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.answer import names_in
@@ -20,7 +20,7 @@ SHAPE: tuple[Box, ...] = (((-8, 9), (-8, 1), (-9, 8)), ((3, 9), (-2, 12), (-4, 8
 T2 = grid((64, 48, 12), (0.7, 0.7, 3), angles_rad=(0.1, -0.05, 0.2))
 
 
-def answered(label_map: Volume) -> Segmentation:
+def segmentation(label_map: Volume) -> Segmentation:
     return Segmentation(
         study_id="s", label_map=label_map, sequence_label_maps={}, instructions=(),
         used=("T2", "ADC"), missing=(), agreement={}, volumes_ml={}, latencies_ms={},
@@ -28,7 +28,7 @@ def answered(label_map: Volume) -> Segmentation:
     )  # fmt: skip
 
 
-def asked(sequence: str, *, whole: bool) -> ResolvedImage:
+def image(sequence: str, *, whole: bool) -> ResolvedImage:
     sources = {name: NiftiSource(Path(f"{name}.nii")) for name in ("T2", "ADC")}
     return ResolvedImage(
         StudyFiles("s", sources, patient="s"), sequence, whole=whole, is_temporary=False
@@ -85,7 +85,7 @@ def test_the_mask_for_another_sequence_is_what_simpleitk_and_nibabel_look_up(
     name: str, codes: str
 ) -> None:
     label, adc = labels_on(in_order(T2, "LPS")), in_order(ADC_GRIDS[name], codes)
-    mask = _mask_for(asked("ADC", whole=False), answered(label), {"T2": T2, "ADC": adc})
+    mask = mask_for(image("ADC", whole=False), segmentation(label), {"T2": T2, "ADC": adc})
     assert mask.grid.matches(adc)
     assert mask.array.dtype == np.uint8
     assert set(np.unique(mask.array)) == {0, 1, 2}
@@ -96,6 +96,6 @@ def test_the_mask_for_another_sequence_is_what_simpleitk_and_nibabel_look_up(
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_mask_for_the_reference_or_the_whole_study_is_the_answer_itself(whole: bool) -> None:
     label = labels_on(in_order(T2, "LAS"))
-    mask = _mask_for(asked("T2", whole=whole), answered(label), {"T2": label.grid})
+    mask = mask_for(image("T2", whole=whole), segmentation(label), {"T2": label.grid})
     np.testing.assert_array_equal(mask.array, label.array)
     assert mask.grid.matches(label.grid)

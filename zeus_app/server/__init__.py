@@ -1,1 +1,1 @@
-"""What a MONAI Label server needs besides tasks: the datastore of studies, routes, guards."""
+"""The MONAI Label server: studies, routes, jobs, clicks and tasks, around one ServerContext."""

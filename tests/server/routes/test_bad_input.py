@@ -1,4 +1,4 @@
-"""What a server must refuse, each over HTTP with the stock client's own requests."""
+"""Bad requests that the server must refuse, sent over HTTP as the stock client sends them."""
 
 import io
 import json
@@ -17,8 +17,8 @@ from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 
 
 @pytest.fixture(scope="module", autouse=True)
-def treasures(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
-    """A label and a checkpoint from before all this: their files and what is in them."""
+def stored_files(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
+    """Path -> bytes of the files of a label and a checkpoint that exist before the tests."""
     label = lesion_file(tmp_path_factory.mktemp("kept") / "label.nii.gz")
     with label.open("rb") as file:
         requests.put(
@@ -87,11 +87,11 @@ def test_an_unknown_session_is_not_found(server: Server) -> None:
     assert "unknown session 'gone'" in detail(response)
 
 
-def test_an_inference_of_nothing_is_refused(server: Server) -> None:
+def test_an_inference_without_an_image_is_refused(server: Server) -> None:
     assert infer(server, "").status_code == 400
 
 
-def test_a_path_on_the_server_is_no_image(server: Server) -> None:
+def test_a_path_on_the_server_is_not_accepted_as_an_image(server: Server) -> None:
     path = server.studies / "alpha" / "alpha_t2.nii.gz"
     assert path.exists()
     assert infer(server, str(path)).status_code == 404
@@ -107,7 +107,7 @@ def test_a_whole_slide_on_the_server_is_not_opened(server: Server, route: str) -
 @pytest.mark.parametrize(
     "params", [{"image": "bravo"}, {"model": "other"}, {"image": "/etc/passwd"}]
 )
-def test_params_may_not_say_another_image_or_model(server: Server, params: dict[str, str]) -> None:
+def test_params_may_not_name_another_image_or_model(server: Server, params: dict[str, str]) -> None:
     response = infer(server, "alpha", **params)
     assert response.status_code == 400
     assert "take" in detail(response)
@@ -127,7 +127,7 @@ def test_params_may_not_say_another_image_or_model(server: Server, params: dict[
         ("activelearning/first", {"image": "bravo"}),
     ],
 )
-def test_params_may_not_say_something_else_than_the_address(
+def test_params_may_not_contradict_the_address(
     server: Server, address: str, params: dict[str, str]
 ) -> None:
     response = requests.post(f"{server.url}/{address}", json=params, timeout=60)
@@ -147,7 +147,7 @@ def test_params_may_not_say_something_else_than_the_address(
         ("datastore/updatelabelinfo?label=slow&tag=kept", "params", None),
     ],
 )
-def test_a_form_that_is_no_json_object_is_refused(
+def test_a_form_that_is_not_a_json_object_is_refused(
     server: Server, tmp_path: Path, address: str, form: str, file: str | None, text: str
 ) -> None:
     content = lesion_file(tmp_path / "t2.nii.gz").read_bytes()
@@ -160,7 +160,7 @@ def test_a_form_that_is_no_json_object_is_refused(
 
 
 @pytest.mark.parametrize("params", ["{", "[]", "3"])
-def test_params_that_are_no_json_object_are_refused(server: Server, params: str) -> None:
+def test_params_that_are_not_a_json_object_are_refused(server: Server, params: str) -> None:
     response = requests.post(
         f"{server.url}/infer/zeus", params={"image": "alpha"}, data={"params": params}, timeout=60
     )
@@ -191,12 +191,14 @@ def test_a_study_that_cannot_be_used_is_refused_with_the_reason(
 
 def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server) -> None:
     problems = requests.get(f"{server.url}/zeus/studies", timeout=60).json()["problems"]
-    found = {problem["study"]: problem["files"] for problem in problems}
-    assert found["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
+    files = {problem["study"]: problem["files"] for problem in problems}
+    assert files["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
     assert "truncated cannot be used" in server.log_text()
 
 
-def test_what_only_voxels_tell_takes_a_study_off_the_list_until_a_refresh(server: Server) -> None:
+def test_a_study_with_bad_voxels_leaves_the_list_when_it_is_read_until_a_refresh(
+    server: Server,
+) -> None:
     address = f"{server.url}/zeus/studies"
     assert "nan" in requests.get(f"{address}?refresh=true", timeout=60).json()["studies"]
     infer(server, "nan")
@@ -208,7 +210,7 @@ def test_what_only_voxels_tell_takes_a_study_off_the_list_until_a_refresh(server
     assert "nan" in requests.get(f"{address}?refresh=true", timeout=60).json()["studies"]
 
 
-def test_next_passes_over_a_study_that_turns_out_unusable(
+def test_next_skips_a_study_that_turns_out_unusable(
     server: Server, client: MONAILabelClient
 ) -> None:
     requests.get(f"{server.url}/zeus/studies?refresh=true", timeout=60)
@@ -234,7 +236,7 @@ def test_a_label_of_another_shape_is_refused(server: Server, tmp_path: Path) -> 
     assert "24×20×6" in detail(response)
 
 
-def test_a_label_that_lies_elsewhere_is_refused(server: Server, tmp_path: Path) -> None:
+def test_a_label_at_another_position_is_refused(server: Server, tmp_path: Path) -> None:
     label = save(tmp_path / "label.nii.gz", np.zeros(SHAPE, np.uint8), affine(flip=(1, -1, 1)))
     assert submit(server, "alpha", label).status_code == 400
 
@@ -255,7 +257,7 @@ def test_a_truncated_label_is_refused(server: Server, tmp_path: Path) -> None:
     assert submit(server, "alpha", label).status_code == 400
 
 
-def test_a_label_damaged_on_its_way_is_refused(server: Server, tmp_path: Path) -> None:
+def test_a_label_damaged_in_transit_is_refused(server: Server, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
     content = bytearray(label.read_bytes())
@@ -304,7 +306,7 @@ def zip_of(content: bytes) -> bytes:
     [
         ("t2.zip", b"no zip"),
         ("t2.zip", b""),
-        ("t2.nii.gz", zip_of(b"x")),  # by its name no archive
+        ("t2.nii.gz", zip_of(b"x")),  # its name is not an archive's
         ("t2.zip", zip_of(b"0123456789" * 100).replace(b"t2.nii.gz", b"t2.nii.gx", 1)),
     ],
     ids=["text", "empty", "name", "damaged"],
@@ -369,13 +371,13 @@ def test_an_unknown_training_parameter_is_refused_before_a_process_starts(server
     assert "did you mean 'epochs'" in detail(response)
 
 
-def test_a_training_parameter_that_makes_no_sense_is_refused(server: Server) -> None:
+def test_an_invalid_training_parameter_is_refused(server: Server) -> None:
     response = requests.post(f"{server.url}/train/zeus", json={"max_epochs": 0}, timeout=60)
     assert response.status_code == 400
     assert "epochs" in detail(response)
 
 
-def test_a_mistyped_name_to_exclude_is_refused_for_a_training_would_learn_from_it(
+def test_a_mistyped_study_to_exclude_is_refused_because_it_would_be_trained_on(
     server: Server,
 ) -> None:
     recipe = {"exclude": "alpha, brav"}
@@ -410,7 +412,7 @@ def test_an_unknown_checkpoint_is_not_found(server: Server) -> None:
         {"threshold": 0.3},
     ],
 )
-def test_an_infer_parameter_that_makes_no_sense_is_refused(
+def test_an_invalid_inference_parameter_is_refused(
     server: Server, params: dict[str, object]
 ) -> None:
     assert infer(server, "alpha", **params).status_code == 400
@@ -423,8 +425,8 @@ def test_dicom_seg_of_a_folder_of_studies_is_refused(server: Server) -> None:
     assert response.status_code == 400
 
 
-def test_after_all_this_nothing_is_lost(treasures: dict[Path, bytes]) -> None:
-    assert {path: path.read_bytes() for path in treasures} == treasures
+def test_no_refused_request_changes_a_stored_file(stored_files: dict[Path, bytes]) -> None:
+    assert {path: path.read_bytes() for path in stored_files} == stored_files
 
 
 def test_after_all_this_the_server_answers_as_before(client: MONAILabelClient) -> None:

@@ -1,4 +1,4 @@
-"""What a client downloads of a study whose voxels do not lie in a NIfTI file of their own."""
+"""Downloads of a sequence that is not in a NIfTI file of its own."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_a_channel_of_a_4_d_file_is_downloaded_as_a_volume(
     np.testing.assert_allclose(volume.affine, affine(flip=(-1, 1, 1)), atol=1e-5)
 
 
-def test_a_dicom_series_is_downloaded_where_simpleitk_puts_it(
+def test_a_dicom_series_is_downloaded_at_the_position_that_simpleitk_reads(
     server: running.Server, tmp_path: Path
 ) -> None:
     (study,) = [

@@ -1,4 +1,4 @@
-"""Submitted labels: every version stays, the newest counts."""
+"""Submitted labels: every version stays, and the newest is used."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +21,10 @@ def _no_label_remains(server: Server) -> Iterator[None]:
 
 
 def versions(server: Server, study: str = "bravo") -> list[dict[str, object]]:
-    found: list[dict[str, object]] = requests.get(
+    entries: list[dict[str, object]] = requests.get(
         f"{server.url}/zeus/labels/{study}", timeout=60
     ).json()["versions"]
-    return found
+    return entries
 
 
 def label_of(client: MONAILabelClient, study: str = "bravo") -> LabelArray:
@@ -49,7 +49,7 @@ def test_a_submitted_label_comes_back_voxel_for_voxel(
     assert label.sum() == 2 * 4 * 4 * 2
 
 
-def test_what_the_client_said_of_a_label_is_kept(
+def test_the_info_that_a_client_sends_with_a_label_is_stored(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     path = str(lesion_file(tmp_path / "l.nii.gz", FLIP))
@@ -58,21 +58,21 @@ def test_what_the_client_said_of_a_label_is_kept(
     assert requests.get(address, timeout=60).json()["reader"] == "first"
 
 
-def test_a_second_label_keeps_the_first_which_can_be_brought_back(
+def test_a_second_label_keeps_the_first_which_can_be_restored(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
-    begun = len(versions(server))
+    before = len(versions(server))
     client.save_label("bravo", str(lesion_file(tmp_path / "a.nii.gz", FLIP, value=1)))
     client.save_label("bravo", str(lesion_file(tmp_path / "b.nii.gz", FLIP, value=2)))
     assert label_of(client).max() == 2
-    assert len(versions(server)) == begun + 2
+    assert len(versions(server)) == before + 2
     restore = f"{server.url}/zeus/labels/bravo/restore"
-    requests.post(restore, params={"version": begun + 1}, timeout=60).raise_for_status()
+    requests.post(restore, params={"version": before + 1}, timeout=60).raise_for_status()
     assert label_of(client).max() == 1
-    assert len(versions(server)) == begun + 3
+    assert len(versions(server)) == before + 3
 
 
-def test_a_deleted_label_no_longer_counts_and_can_be_brought_back(
+def test_a_deleted_label_is_not_listed_and_can_be_restored(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.save_label("bravo", str(lesion_file(tmp_path / "l.nii.gz", FLIP)))
@@ -84,7 +84,7 @@ def test_a_deleted_label_no_longer_counts_and_can_be_brought_back(
     assert label_of(client).max() == 1
 
 
-def test_a_version_that_never_was_cannot_be_brought_back(server: Server) -> None:
+def test_a_version_that_does_not_exist_cannot_be_restored(server: Server) -> None:
     restore = f"{server.url}/zeus/labels/bravo/restore"
     assert requests.post(restore, params={"version": 77}, timeout=60).status_code == 404
 
@@ -99,7 +99,7 @@ def test_a_label_drawn_on_a_sequence_is_checked_against_that_sequence(
     assert np.argwhere(label_of(client, "bravo/FLAIR")).tolist() == [[4, 4, 3]]
 
 
-def test_a_label_drawn_on_a_sequence_is_handed_out_on_the_image_asked_about(
+def test_a_label_drawn_on_a_sequence_is_downloaded_on_the_grid_of_the_requested_image(
     client: MONAILabelClient, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "l.nii.gz", np.ones((12, 10, 6), np.uint8), affine((2, 2, 3), FLIP))
@@ -138,7 +138,7 @@ def test_a_turned_label_of_a_square_image_is_turned_back(
     np.testing.assert_array_equal(label_of(client, "square"), label)
 
 
-def test_a_label_of_a_2_d_image_is_2_d_as_well(client: MONAILabelClient, tmp_path: Path) -> None:
+def test_a_label_of_a_2_d_image_may_be_2_d(client: MONAILabelClient, tmp_path: Path) -> None:
     client.upload_image(str(save(tmp_path / "t2.nii.gz", head(50)[:, :, 3], affine())), "thin")
     label = np.zeros(SHAPE[:2], np.uint8)
     label[2, 3] = 1

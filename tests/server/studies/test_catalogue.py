@@ -1,4 +1,4 @@
-"""What the server remembers of studies does not grow without end."""
+"""The catalogue reads a grid once for all requests, and the number of grids it keeps is bounded."""
 
 from pathlib import Path
 
@@ -6,23 +6,58 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import affine, head, save
-from zeus_app.server.studies import catalogue
 from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.storage.state import StateFolder
 from zeus_app.targets import load_target
+from zeus_app.types import Grid, Volume
+from zeus_app.volumes.sources import NiftiSource
 
 
-def test_a_session_s_image_has_one_grid_for_all_requests_and_few_are_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue, "_MAX_GRIDS", 2)
+def grid_of_case(catalogue: Catalogue, folder: Path, number: int) -> Grid:
+    """The grid of a session's image, in a request of its own."""
+    path = folder / f"case{number}_t2.nii.gz"
+    if not path.exists():
+        save(path, head(number, (24 + number, 20, 6)), affine())
+    return catalogue.grid(catalogue.temporary_study(path))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
     state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
-    known = Catalogue(tmp_path, load_target("phantom"), state)
-    for number in (1, 2, 3, 3):
-        path = tmp_path / f"case{number}_t2.nii.gz"
-        if not path.exists():
-            save(path, head(number, (24 + number, 20, 6)), affine())
-        grid = known.grid(known.temporary_study(path))
-        assert grid.shape == (24 + number, 20, 6)
-        assert np.array_equal(grid.affine_ras, affine())
-    assert len(known._grids) == 2
+    return Catalogue(tmp_path, load_target("phantom"), state)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose voxels are read, in order."""
+    names: list[str] = []
+    load = NiftiSource.load
+
+    def counted(source: NiftiSource) -> Volume:
+        names.append(source.path.name)
+        return load(source)
+
+    monkeypatch.setattr(NiftiSource, "load", counted)
+    return names
+
+
+def test_a_session_s_image_has_one_grid_for_all_requests(
+    catalogue: Catalogue, loads: list[str], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        grid = grid_of_case(catalogue, tmp_path, 1)
+        assert grid.shape == (25, 20, 6)
+        np.testing.assert_array_equal(grid.affine_ras, affine())
+    assert loads == ["case1_t2.nii.gz"]
+
+
+def test_of_many_grids_the_oldest_is_forgotten(
+    catalogue: Catalogue, loads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeus_app.server.studies.catalogue.MAX_GRIDS", 2)
+    for number in (1, 2, 3):
+        grid_of_case(catalogue, tmp_path, number)
+    loads.clear()
+    for number in (3, 1):
+        grid_of_case(catalogue, tmp_path, number)
+    assert loads == ["case1_t2.nii.gz"]

@@ -1,4 +1,4 @@
-"""The datastore by itself: what is offered, handed out and put aside, without a server."""
+"""The datastore without a server: images, labels, uploads and predictions."""
 
 import zipfile
 from pathlib import Path
@@ -44,12 +44,12 @@ def drawn_on_flair(store: StudyDatastore, folder: Path) -> None:
     store.save_label("alpha/FLAIR", str(file), "final", {})
 
 
-def answer(study: str, checkpoint: str = "untrained") -> Segmentation:
+def segmentation(study: str, checkpoint: str = "untrained") -> Segmentation:
     mask = Volume(np.zeros(SHAPE, np.uint8), affine())
     return Segmentation(study, mask, {"T2": mask}, (), ("T2",), (), {}, {}, {}, checkpoint)
 
 
-def test_a_label_comes_on_the_grid_of_the_image_that_the_id_names(
+def test_a_label_is_resampled_to_the_grid_of_the_image_that_the_id_names(
     studies: Path, tmp_path: Path
 ) -> None:
     store = opened(studies)
@@ -76,7 +76,7 @@ def test_images_and_labels_of_the_dataset_lie_on_one_grid(studies: Path, tmp_pat
     )
 
 
-def test_what_a_training_learns_from_is_the_label_as_it_was_drawn(
+def test_a_training_reads_the_label_on_the_grid_that_it_was_drawn_on(
     studies: Path, tmp_path: Path
 ) -> None:
     store = opened(studies)
@@ -84,7 +84,7 @@ def test_what_a_training_learns_from_is_the_label_as_it_was_drawn(
     assert store.final_label("alpha").array.shape == (12, 10, 6)
 
 
-def test_a_study_whose_voxels_cannot_be_used_is_no_longer_offered(studies: Path) -> None:
+def test_a_study_whose_voxels_cannot_be_used_leaves_the_list(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)
     catalogue = store.catalogue
@@ -95,11 +95,11 @@ def test_a_study_whose_voxels_cannot_be_used_is_no_longer_offered(studies: Path)
             catalogue.read(catalogue.resolve(study))
         assert study not in store.get_unlabeled_images()
         assert words in next(one.reason for one in catalogue.problems if one.id == study)
-        with pytest.raises(InputError, match=words):  # and whoever asks for it learns why
+        with pytest.raises(InputError, match=words):  # and the error says why
             catalogue.resolve(study)
 
 
-def test_downloading_what_cannot_be_used_takes_it_off_the_list_as_well(studies: Path) -> None:
+def test_downloading_a_study_that_cannot_be_used_takes_it_off_the_list(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)
     assert "aaa_still" in store.list_images()
@@ -108,7 +108,7 @@ def test_downloading_what_cannot_be_used_takes_it_off_the_list_as_well(studies: 
     assert "aaa_still" not in store.list_images()
 
 
-def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
+def test_a_study_whose_file_is_gone_leaves_the_list(studies: Path) -> None:
     store = opened(studies)
     (studies / "alpha" / "alpha_t2.nii.gz").unlink()
     with pytest.raises(InputError, match=r"alpha_t2.nii.gz is gone"):
@@ -116,9 +116,7 @@ def test_a_study_whose_file_is_gone_is_no_longer_offered(studies: Path) -> None:
     assert store.list_images() == []
 
 
-def test_labels_of_no_study_are_a_problem_that_says_where_they_lie(
-    studies: Path, tmp_path: Path
-) -> None:
+def test_orphaned_labels_are_a_problem_with_their_folder(studies: Path, tmp_path: Path) -> None:
     opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
     (studies / "alpha").rename(studies / "alfa")
     store = opened(studies)
@@ -132,7 +130,7 @@ def test_labels_of_no_study_are_a_problem_that_says_where_they_lie(
     assert store.get_labeled_images() == ["alfa"]
 
 
-def test_a_removed_label_of_no_study_is_no_problem(studies: Path, tmp_path: Path) -> None:
+def test_a_removed_orphaned_label_is_not_a_problem(studies: Path, tmp_path: Path) -> None:
     store = opened(studies)
     store.save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
     store.remove_label("alpha", "final")
@@ -140,7 +138,7 @@ def test_a_removed_label_of_no_study_is_no_problem(studies: Path, tmp_path: Path
     assert opened(studies).problems == ()
 
 
-def test_labels_of_a_study_that_cannot_be_used_for_now_are_not_orphaned(
+def test_labels_of_a_study_that_cannot_be_read_are_not_orphaned(
     studies: Path, tmp_path: Path
 ) -> None:
     opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
@@ -160,7 +158,7 @@ def test_a_refresh_tries_again(studies: Path) -> None:
     assert store.catalogue.read(store.catalogue.resolve("nan")).volumes["T2"].array.shape == SHAPE
 
 
-def test_sequences_that_share_no_space_are_no_study(studies: Path) -> None:
+def test_sequences_that_share_no_space_are_not_a_study(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)
     assert "apart" not in store.list_images()
@@ -177,7 +175,7 @@ def test_sequences_that_share_no_space_are_no_study(studies: Path) -> None:
         ("x.nii.gz", "anna", "T2"),
     ],
 )
-def test_an_upload_s_sequence_is_told_by_its_own_name_first_and_kept(
+def test_an_upload_s_sequence_comes_from_its_file_name_before_its_id_and_stays(
     studies: Path, tmp_path: Path, file: str, image_id: str, sequence: str
 ) -> None:
     store = opened(studies)
@@ -189,7 +187,7 @@ def test_an_upload_s_sequence_is_told_by_its_own_name_first_and_kept(
 @pytest.mark.parametrize(
     "name", ["4: t2_tse_tra", "MRHead (1)", "50% ~ a~b", "Müller, Anna", "x#y?", "a*b|c<d>", "_x"]
 )
-def test_an_upload_may_be_called_as_viewers_call_their_images(
+def test_an_upload_may_have_a_name_that_viewers_give_to_images(
     studies: Path, tmp_path: Path, name: str
 ) -> None:
     file = save(tmp_path / "in" / "t2.nii.gz", head(2), affine())
@@ -203,7 +201,7 @@ def test_an_upload_may_be_called_as_viewers_call_their_images(
     assert not set(store.get_image_info(name)["name"]) & set(':?*|<>"#')
 
 
-def test_an_upload_of_a_sequence_that_is_not_looked_at_is_a_problem(
+def test_an_upload_of_a_sequence_that_the_target_lacks_is_a_problem(
     studies: Path, tmp_path: Path
 ) -> None:
     file = save(tmp_path / "in" / "flair.nii.gz", head(2), affine())
@@ -214,12 +212,12 @@ def test_an_upload_of_a_sequence_that_is_not_looked_at_is_a_problem(
     assert "unknown sequence 'FLAIR'" in store.catalogue.problems[0].reason
 
 
-def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> None:
+def test_the_predictions_for_an_upload_are_removed_with_it(studies: Path, tmp_path: Path) -> None:
     file = str(save(tmp_path / "in" / "t2.nii.gz", head(2), affine()))
     hybrid, late = opened(studies), opened(studies, "late")
     hybrid.add_image("anna", file, {})
     for store in (hybrid, late):
-        store.predictions.save(answer("anna"), {"checkpoint": "untrained", "used": ["T2"]})
+        store.predictions.save(segmentation("anna"), {"checkpoint": "untrained", "used": ["T2"]})
         assert store.predictions.newest("anna") is not None
     hybrid.remove_image("anna")
     hybrid.add_image("anna", file, {})
@@ -229,10 +227,10 @@ def test_the_answers_to_an_upload_go_with_it(studies: Path, tmp_path: Path) -> N
     assert len(kept) == 2
 
 
-def test_the_newest_answer_is_shown_whichever_checkpoint_gave_it(tmp_path: Path) -> None:
+def test_the_newest_prediction_is_found_whichever_checkpoint_made_it(tmp_path: Path) -> None:
     predictions = Predictions(tmp_path)
     for checkpoint in ("v0002", "v0001"):
-        predictions.save(answer("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
+        predictions.save(segmentation("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})
     newest = predictions.newest("a")
     assert newest is not None
     assert newest.checkpoint == "v0001"
@@ -243,28 +241,32 @@ OWN = {"sequence": "T2", "label": "lesion", "text": "bright and round", "model":
 MACHINE = {"sequence": "FLAIR", "label": "lesion", "text": "a brain", "model": "an LLM"}
 
 
-def texts_beside_label(store: StudyDatastore, info: dict[str, object], folder: Path) -> object:
+def stored_texts(store: StudyDatastore, info: dict[str, object], folder: Path) -> object:
     store.save_label("alpha", str(lesion_file(folder / "l.nii.gz")), "final", info)
     return store.get_label_info("alpha", "final")["instructions"]
 
 
-def test_a_users_own_text_that_an_answer_was_made_with_is_stored_with_its_correction(
+def test_a_user_s_own_text_of_a_prediction_is_stored_with_its_correction(
     studies: Path, tmp_path: Path
 ) -> None:
     store = opened(studies)
-    store.predictions.save(answer("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"})
-    assert texts_beside_label(store, {}, tmp_path) == {"T2/lesion": "bright and round"}
+    store.predictions.save(
+        segmentation("alpha"), {"instructions": [OWN, MACHINE], "checkpoint": "v1"}
+    )
+    assert stored_texts(store, {}, tmp_path) == {"T2/lesion": "bright and round"}
 
 
-def test_a_text_sent_with_the_label_wins(studies: Path, tmp_path: Path) -> None:
+def test_a_text_sent_with_the_label_wins_over_that_of_the_prediction(
+    studies: Path, tmp_path: Path
+) -> None:
     store = opened(studies)
-    store.predictions.save(answer("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
+    store.predictions.save(segmentation("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
     sent = {"FLAIR/cyst": "dark"}
-    assert texts_beside_label(store, {"instructions": sent}, tmp_path) == sent
+    assert stored_texts(store, {"instructions": sent}, tmp_path) == sent
 
 
 def test_a_text_for_an_unknown_sequence_is_refused_with_the_label(
     studies: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="ADC/lesion"):
-        texts_beside_label(opened(studies), {"instructions": {"ADC/lesion": "x"}}, tmp_path)
+        stored_texts(opened(studies), {"instructions": {"ADC/lesion": "x"}}, tmp_path)

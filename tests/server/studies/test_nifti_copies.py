@@ -1,4 +1,4 @@
-"""What a client downloads lies where Zeus says, also for Slicer, which reads with ITK."""
+"""A downloaded image has the same position in ITK (3D Slicer) and in nibabel (Zeus)."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from zeus_app.types import Volume
 ELSEWHERE = affine()
 ELSEWHERE[:3, 3] = 0
 SHEARED = affine()
-SHEARED[0, 2] = 0.5  # mm in x a slice of 3 mm
+SHEARED[0, 2] = 0.5  # mm in x for each slice of 3 mm
 
 
 def no_form(image: nib.Nifti1Image) -> None:
@@ -57,7 +57,7 @@ def study(
 
 
 @pytest.mark.parametrize("change", [no_form, two_forms, in_metres, in_microns, one_slice])
-def test_an_image_that_itk_reads_otherwise_is_handed_out_as_a_copy_where_both_agree(
+def test_an_image_that_itk_places_differently_is_downloaded_as_a_copy_that_both_place_alike(
     tmp_path: Path, change: Callable[[nib.Nifti1Image], None]
 ) -> None:
     source = study(tmp_path, change, SHAPE[:2] if change is one_slice else SHAPE)
@@ -73,7 +73,7 @@ def test_an_image_that_itk_reads_otherwise_is_handed_out_as_a_copy_where_both_ag
     assert source.read_bytes() == before
 
 
-def test_an_image_that_itk_reads_alike_is_handed_out_itself(tmp_path: Path) -> None:
+def test_an_image_that_itk_places_alike_is_downloaded_itself(tmp_path: Path) -> None:
     source = study(tmp_path, lambda image: image.set_qform(None, 0))
     assert opened(tmp_path / "studies").get_image_uri("anna") == str(source)
 
@@ -86,14 +86,14 @@ def test_a_study_on_a_sheared_grid_is_a_problem_and_hides_no_other(tmp_path: Pat
     assert "not at right angles" in store.catalogue.problems[0].reason
 
 
-def test_a_grid_that_rounding_has_sheared_is_none(tmp_path: Path) -> None:
+def test_a_grid_sheared_by_rounding_alone_is_accepted(tmp_path: Path) -> None:
     nearly = affine()
     nearly[0, 2] = 1e-4
     save(tmp_path / "studies" / "anna" / "t2.nii.gz", head(1), nearly)
     assert opened(tmp_path / "studies").list_images() == ["anna"]
 
 
-def test_a_sheared_sequence_is_used_but_not_handed_out(tmp_path: Path) -> None:
+def test_a_sheared_sequence_is_used_but_not_downloadable(tmp_path: Path) -> None:
     save(tmp_path / "studies" / "anna" / "t2.nii.gz", head(1), affine())
     save(tmp_path / "studies" / "anna" / "flair.nii.gz", head(2), SHEARED)
     store = opened(tmp_path / "studies")
@@ -102,7 +102,7 @@ def test_a_sheared_sequence_is_used_but_not_handed_out(tmp_path: Path) -> None:
     assert list(store.catalogue.studies["anna"].sources) == ["T2", "FLAIR"]
 
 
-def test_no_mask_is_written_where_itk_would_put_it_elsewhere() -> None:
+def test_no_mask_is_written_that_itk_would_place_differently() -> None:
     mask = Volume(np.zeros(SHAPE, np.uint8), SHEARED)
     with pytest.raises(InputError, match="not at right angles"):
         write_answer(mask, {"lesion": 1}, AnswerFormat(".nii.gz", "uint8"))

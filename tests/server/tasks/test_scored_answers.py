@@ -1,4 +1,4 @@
-"""Which of Zeus's answers are scored."""
+"""Which of a study's predictions is scored."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ RIGHT[LESION] = 1
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> ServerContext:
+def ctx(tmp_path: Path) -> ServerContext:
     """Study alpha with its lesion labelled."""
     make_study(tmp_path / "studies", "alpha", 1)
     opened = open_context(str(tmp_path / "studies"), {"state": str(tmp_path / "state")})
@@ -28,46 +28,46 @@ def place(tmp_path: Path) -> ServerContext:
     return opened
 
 
-def answered(place: ServerContext, checkpoint: str, mask: LabelArray) -> None:
+def answered(ctx: ServerContext, checkpoint: str, mask: LabelArray) -> None:
     label_map = Volume(mask, affine())
-    said = Segmentation("alpha", label_map, {}, (), ("T2",), (), {}, {}, {}, checkpoint)
-    place.datastore.predictions.save(said, {"checkpoint": checkpoint, "used": ["T2"]})
+    segmentation = Segmentation("alpha", label_map, {}, (), ("T2",), (), {}, {}, {}, checkpoint)
+    ctx.datastore.predictions.save(segmentation, {"checkpoint": checkpoint, "used": ["T2"]})
 
 
-def trained_on(place: ServerContext, *studies: str) -> str:
+def trained_on(ctx: ServerContext, *studies: str) -> str:
     info = CheckpointInfo("", "", 1, None, studies, (), {})
-    return place.checkpoints.publish({"w": torch.zeros(1)}, info).version
+    return ctx.checkpoints.publish({"w": torch.zeros(1)}, info).version
 
 
-def scored(place: ServerContext) -> dict[str, Any]:
-    result: dict[str, Any] = DiceScoring(place.target, place.checkpoints)({}, place.datastore)
+def scored(ctx: ServerContext) -> dict[str, Any]:
+    result: dict[str, Any] = DiceScoring(ctx.target, ctx.checkpoints)({}, ctx.datastore)
     return result
 
 
-def test_an_answer_of_a_checkpoint_that_learnt_from_the_study_is_left_out(
-    place: ServerContext,
+def test_a_prediction_of_a_checkpoint_trained_on_the_study_is_skipped(
+    ctx: ServerContext,
 ) -> None:
-    version = trained_on(place, "alpha")
-    answered(place, version, RIGHT)
-    assert scored(place)["left_out"] == {"alpha": f"checkpoint {version} was trained on it"}
+    version = trained_on(ctx, "alpha")
+    answered(ctx, version, RIGHT)
+    assert scored(ctx)["left_out"] == {"alpha": f"checkpoint {version} was trained on it"}
 
 
-def test_a_fair_answer_is_scored_still_after_an_unfair_one(place: ServerContext) -> None:
-    answered(place, "untrained", EMPTY)
-    answered(place, trained_on(place, "alpha"), RIGHT)
-    result = scored(place)
+def test_an_older_fair_prediction_is_scored_if_the_newest_is_unfair(ctx: ServerContext) -> None:
+    answered(ctx, "untrained", EMPTY)
+    answered(ctx, trained_on(ctx, "alpha"), RIGHT)
+    result = scored(ctx)
     assert result["left_out"] == {}
     assert result["studies"]["alpha"]["checkpoint"] == "untrained"
 
 
-def test_of_several_fair_answers_the_newest_is_scored(place: ServerContext) -> None:
-    answered(place, "untrained", EMPTY)
-    version = trained_on(place, "bravo")
-    answered(place, version, RIGHT)
-    alpha = scored(place)["studies"]["alpha"]
+def test_of_several_fair_predictions_the_newest_is_scored(ctx: ServerContext) -> None:
+    answered(ctx, "untrained", EMPTY)
+    version = trained_on(ctx, "bravo")
+    answered(ctx, version, RIGHT)
+    alpha = scored(ctx)["studies"]["alpha"]
     assert alpha["checkpoint"] == version
     assert alpha["dice"] == 1.0
 
 
-def test_a_study_without_an_answer_is_left_out(place: ServerContext) -> None:
-    assert scored(place)["left_out"] == {"alpha": "it has no prediction"}
+def test_a_study_without_a_prediction_is_skipped(ctx: ServerContext) -> None:
+    assert scored(ctx)["left_out"] == {"alpha": "it has no prediction"}

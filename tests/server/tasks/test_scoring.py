@@ -1,4 +1,4 @@
-"""Scoring counts only studies of patients that the checkpoint never learnt from."""
+"""Only studies of patients that the checkpoint was not trained on are scored."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,21 +30,21 @@ def scored(tmp_path: Path) -> dict[str, Any]:
     checkpoints.folder.mkdir()
     info = CheckpointInfo("", "", 1, None, ("anna_2019", "bob", "gone"), (), {})
     version = checkpoints.publish({"weight": torch.zeros(1)}, info).version
-    datastore = SimpleNamespace(
+    datastore: Any = SimpleNamespace(
         get_labeled_images=lambda: list(PATIENTS),
         predictions=SimpleNamespace(
-            answers=lambda study: [Prediction(path, {"checkpoint": version})]
+            of_study=lambda study: [Prediction(path, {"checkpoint": version})]
         ),
         catalogue=SimpleNamespace(
             studies={name: StudyFiles(name, {}, patient) for name, patient in PATIENTS.items()}
         ),
         final_label=lambda study: Volume(mask, np.eye(4)),
-        update_label_info=lambda *noted: None,
+        update_label_info=lambda *info: None,
     )
     return DiceScoring(load_target("phantom"), checkpoints)({}, cast(StudyDatastore, datastore))
 
 
-def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str, Any]) -> None:
+def test_other_studies_of_a_patient_in_the_training_are_skipped(scored: dict[str, Any]) -> None:
     assert scored["left_out"] == {
         "anna_2019": "checkpoint v0001 was trained on it",
         "anna_2020": "checkpoint v0001 was trained on another study of its patient",
@@ -52,6 +52,6 @@ def test_other_studies_of_a_patient_it_learnt_from_are_left_out(scored: dict[str
     }
 
 
-def test_studies_of_other_patients_count(scored: dict[str, Any]) -> None:
+def test_studies_of_other_patients_are_scored(scored: dict[str, Any]) -> None:
     assert list(scored["studies"]) == ["eve"]
     assert scored["mean_dice"] == 1.0

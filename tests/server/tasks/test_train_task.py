@@ -1,13 +1,14 @@
-"""What the training task refuses before it begins, and what it leaves out instead."""
+"""What the training task refuses before it begins, and what it skips."""
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from trainers.zeus import ZeusTrain
 from zeus_app.errors import InputError
+from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import load_target
@@ -15,11 +16,11 @@ from zeus_app.types import StudyFiles
 
 
 class Labelled:
-    """A datastore of one labelled study, whose label was drawn when FLAIR was looked at too."""
+    """A datastore of one labelled study. Its label was drawn when the target had FLAIR too."""
 
     catalogue = SimpleNamespace(
         resolve=lambda study: SimpleNamespace(files=StudyFiles(study, {}, patient=study)),
-        grid=lambda asked: None,
+        grid=lambda resolved: None,
     )
 
     def final_label(self, study: str) -> None: ...
@@ -34,20 +35,20 @@ class Labelled:
 
 
 def task(**settings: str) -> ZeusTrain:
-    place: Any = SimpleNamespace(
+    ctx: Any = SimpleNamespace(
         config=ZeusConfig.from_conf(settings),
         target=load_target("phantom").only(("T2",)),
         datastore=Labelled(),
     )
-    return ZeusTrain(place)
+    return ZeusTrain(ctx)
 
 
-def test_a_kept_text_for_a_sequence_that_is_not_looked_at_ends_no_training() -> None:
-    labelled = task()._labelled("alpha", Labelled())  # type: ignore[arg-type]
+def test_a_stored_text_for_a_sequence_that_the_target_lacks_is_skipped() -> None:
+    labelled = task().labelled_study("alpha", cast(StudyDatastore, Labelled()))
     assert labelled.guidance.texts == {("T2", "lesion"): "dark"}
 
 
-def test_a_training_in_which_lora_would_learn_nothing_is_refused_when_it_is_asked_for(
+def test_a_training_in_which_lora_would_learn_nothing_is_refused_before_it_begins(
     tmp_path: Path,
 ) -> None:
     profile = tmp_path / "lora.yaml"

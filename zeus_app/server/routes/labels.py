@@ -45,7 +45,7 @@ def _add_predictions(router: APIRouter, context: Callable[[], ServerContext]) ->
         """The parameters of a study's newest prediction, with the checkpoint that made it."""
         predictions = context().datastore.predictions
         predictions.mask(study)  # raises UnknownNameError if there is none
-        newest = predictions.find(study)
+        newest = predictions.newest(study)
         return dict(newest.params) if newest else {}
 
     @router.get("/originals/{study}/mask", dependencies=[USER])

@@ -29,13 +29,13 @@ from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.read import read_one_file, read_study, sequence_told
+from zeus_app.studies.read import read_one_file, read_study, sequence_from_name
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
 from zeus_app.volumes.sources import VOLUME_SUFFIXES, is_volume, stem
 
 logger = logging.getLogger(__name__)
-_MAX_GRIDS = 4096  # kept in memory
+MAX_GRIDS = 4096  # kept in memory
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Catalogue:
             grid = self._grids.get(key) or resolved.source.load().grid
             with self._lock:
                 self._grids[key] = grid
-                while len(self._grids) > _MAX_GRIDS:
+                while len(self._grids) > MAX_GRIDS:
                     del self._grids[next(iter(self._grids))]
             return grid
 
@@ -249,8 +249,8 @@ class Catalogue:
                     remedy=f"send another id, for example {name}_2",
                 )
             sequence = (
-                sequence_told(stem(file), self._target)
-                or sequence_told(name, self._target)
+                sequence_from_name(stem(file), self._target)
+                or sequence_from_name(name, self._target)
                 or self._target.reference_of(self._target.sequence_names)
             )
             self._save_upload(file, self._state.uploads / upload_name(name, sequence, file))
