@@ -30,10 +30,10 @@ def patient_of(study: StudyCandidate, study_id: str, root: Path) -> str:
     It is the first of these that exists:
 
     1. the patient that the layout states, such as DICOM's Patient ID;
-    2. the BIDS subject in the id: `sub-xx`, with the text before it;
+    2. the patient in the id: `sub-xx` with the text before it, or the text before `_ses-`;
     3. the topmost folder above the study's folder that is no collection;
-    4. if the folder holds several studies whose prefixes are dates, numbers or begin with the
-       folder's name: that folder;
+    4. the topmost folder that is no collection, if the study's folder holds several studies whose
+       prefixes are dates or numbers, or begin with a folder's name;
     5. the study's id.
 
     Args:
