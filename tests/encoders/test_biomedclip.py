@@ -174,7 +174,7 @@ def test_a_text_beyond_the_context_is_cut_as_open_clip_cuts_it(
     np.testing.assert_array_equal(found, BiomedClipText(weights).encode(["liver " * 14]))
 
 
-def test_texts_are_encoded_alike_in_any_company(weights: Path) -> None:
+def test_texts_are_encoded_the_same_in_any_batch(weights: Path) -> None:
     tower = BiomedClipText(weights)
     texts = ["liver", "the liver is bright.", "bright"]
     alone = np.concatenate([tower.encode([text]) for text in texts])
@@ -213,7 +213,7 @@ def test_without_its_bert_configuration_it_takes_the_published_one(
         BiomedClipText(path)
 
 
-def test_an_image_side_that_timm_does_not_know_is_refused(
+def test_an_image_encoder_that_timm_lacks_is_refused(
     folder: Path, weights: Path, tmp_path: Path
 ) -> None:
     path = rewritten(folder, tmp_path, torch.load(weights))

@@ -84,7 +84,7 @@ def test_pictures_become_the_query_outputs_of_transformers_blip2(
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_file_is_as_good_as_its_folder(folder: Path, pictures: FloatArray) -> None:
+def test_a_file_gives_the_same_as_its_folder(folder: Path, pictures: FloatArray) -> None:
     by_folder, by_file = (
         Blip2QueryEncoder(path) for path in (folder, folder / "model.safetensors")
     )
@@ -102,7 +102,7 @@ def test_parameters_in_several_files_are_found(
     )
 
 
-def test_of_several_files_the_id_follows_each(blip2: Blip2Model, tmp_path: Path) -> None:
+def test_the_id_depends_on_each_of_several_files(blip2: Blip2Model, tmp_path: Path) -> None:
     blip2.save_pretrained(tmp_path, max_shard_size="20KB")
     before = Blip2QueryEncoder(tmp_path).id
     shard = next(p for p in tmp_path.glob("*.safetensors") if "query_tokens" in load_file(p))
@@ -113,7 +113,7 @@ def test_of_several_files_the_id_follows_each(blip2: Blip2Model, tmp_path: Path)
 
 def test_the_language_model_is_not_loaded(folder: Path, blip2: Blip2Model) -> None:
     parts = count(blip2.vision_model) + count(blip2.qformer) + blip2.query_tokens.numel()
-    assert count(Blip2QueryEncoder(folder)._network) == parts
+    assert count(Blip2QueryEncoder(folder).network) == parts
 
 
 def test_half_precision_files_are_computed_in_float32(
@@ -123,7 +123,7 @@ def test_half_precision_files_are_computed_in_float32(
     blip2.config.save_pretrained(tmp_path)
     save_file({k: v.contiguous().clone() for k, v in state.items()}, tmp_path / "model.safetensors")
     tower = Blip2QueryEncoder(tmp_path)
-    assert {p.dtype for p in tower._network.parameters()} == {torch.float32}
+    assert {p.dtype for p in tower.network.parameters()} == {torch.float32}
     np.testing.assert_allclose(tower.encode(pictures), expected, atol=0.02)
 
 
@@ -165,5 +165,5 @@ def test_the_skeleton_is_a_vit_of_986_million_and_a_qformer_of_105_million() -> 
 
 
 def test_a_skeleton_follows_a_given_configuration(folder: Path) -> None:
-    network = Blip2QueryEncoder(folder)._network
+    network = Blip2QueryEncoder(folder).network
     assert count(Blip2QueryEncoder.skeleton(CONFIG)) == count(network)

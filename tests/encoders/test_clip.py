@@ -120,7 +120,7 @@ def test_texts_become_transformers_text_embeddings(folder: Path, clip: CLIPModel
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_texts_are_encoded_alike_in_any_company(weights: Path) -> None:
+def test_texts_are_encoded_the_same_in_any_batch(weights: Path) -> None:
     tower = ClipText(weights)
     texts = ["liver", "a bright liver", "bright"]
     alone = np.concatenate([tower.encode([text]) for text in texts])

@@ -29,7 +29,7 @@ def test_stages_run_one_after_another(tmp_path: Path) -> None:
 
 def test_the_second_start_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net")
-    monkeypatch.setattr(exported_runtimes, "_to_openvino", lambda *_: pytest.fail("exported again"))
+    monkeypatch.setattr(exported_runtimes, "to_openvino", lambda *_: pytest.fail("exported again"))
     run = OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net")
     np.testing.assert_array_equal(run(BATCH), EXPECTED)
 
@@ -80,8 +80,8 @@ def test_the_id_names_software_and_precision(tmp_path: Path) -> None:
 
 def test_openvino_reports_to_no_analytics_server() -> None:
     check = (
-        "import sys; from zeus_app.encoders.exported_runtimes import _import_openvino;"
-        "_import_openvino(); sys.exit(sys.modules['openvino_telemetry'] is not None)"
+        "import sys; from zeus_app.encoders.exported_runtimes import import_openvino;"
+        "import_openvino(); sys.exit(sys.modules['openvino_telemetry'] is not None)"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

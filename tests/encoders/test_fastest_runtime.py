@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from zeus_app.encoders import fastest_runtime
 from zeus_app.encoders.fastest_runtime import Measurement, RuntimeInputs, fastest, make_runtime
 from zeus_app.encoders.runtime import CannotRunError, Runtime
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.settings.config import EncoderRuntime
 from zeus_app.types import BoolArray, FloatArray
 
 
@@ -71,7 +73,7 @@ def bright(embeddings: FloatArray) -> BoolArray:
 
 def chosen(folder: Path, name: str = "auto", weights: str = "net-0123") -> str:
     inputs = RuntimeInputs([], torch.zeros(1), torch.device("cpu"), folder / weights)
-    return make_runtime(inputs, name=name, masks=bright).id  # type: ignore[arg-type]
+    return make_runtime(inputs, name=cast(EncoderRuntime, name), masks=bright).id
 
 
 def saved_choice(folder: Path) -> Path:

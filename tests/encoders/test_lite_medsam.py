@@ -37,7 +37,7 @@ def pictures() -> FloatArray:
 
 @pytest.fixture(scope="module")
 def encoder() -> LiteMedSamEncoder:
-    """The fastest of most CPUs."""
+    """In the runtime that is the fastest on most CPUs."""
     name: EncoderRuntime = "openvino-bf16" if FAST_BF16 else "openvino"
     return LiteMedSamEncoder(locate("lite-medsam"), runtime=name)
 
@@ -49,7 +49,7 @@ def embeddings(encoder: LiteMedSamEncoder, pictures: FloatArray) -> FloatArray:
 
 @pytest.fixture(scope="module")
 def authors_embeddings(pictures: FloatArray) -> FloatArray:
-    """Of the authors' own network, whole, in eager float32, from our pictures and not from theirs.
+    """Embeddings of the authors' own network in eager float32, from our pictures.
 
     Their script stretches each slice by its own minimum and maximum; here, as in Zeus, a picture
     keeps the window of its volume (docs/profiles.md).
@@ -99,7 +99,7 @@ def test_pytorch_in_bfloat16_stays_within_6_percent(
     assert relative_errors(encoder.encode(pictures[:1]), authors_embeddings[:1])[0] < 0.06
 
 
-def test_a_picture_is_encoded_alike_in_any_company(
+def test_a_picture_is_encoded_the_same_in_any_batch(
     encoder: LiteMedSamEncoder, pictures: FloatArray, embeddings: FloatArray
 ) -> None:
     np.testing.assert_array_equal(encoder.encode(pictures[1:])[0], embeddings[1])
@@ -153,7 +153,7 @@ def test_a_box_around_a_bright_disc_segments_it(embeddings: FloatArray) -> None:
     assert (mask & disc()).sum() / (mask | disc()).sum() > 0.8
 
 
-def test_in_the_boxes_of_the_phantoms_the_stock_decoder_draws_their_organs(
+def test_in_boxes_of_sample_pictures_sams_decoder_segments_the_organs(
     encoder: LiteMedSamEncoder,
 ) -> None:
     masks = sample_masks(

@@ -185,7 +185,7 @@ def test_no_texts_give_no_vectors(text_tower: MedClipText) -> None:
     assert text_tower.encode([]).shape == (0, 512)
 
 
-def test_pictures_are_encoded_alike_in_any_company(weights: Path, pictures: FloatArray) -> None:
+def test_pictures_are_encoded_the_same_in_any_batch(weights: Path, pictures: FloatArray) -> None:
     tower = MedClipVision(weights)
     many = np.concatenate([pictures] * 6)  # more than a batch
     np.testing.assert_allclose(tower.encode(many)[16], tower.encode(many[16:17])[0], atol=1e-4)
@@ -220,8 +220,8 @@ def test_the_id_names_weights_preparation_and_tokens(weights: Path) -> None:
 
 def test_the_parameters_are_frozen(weights: Path) -> None:
     tower = MedClipVision(weights)
-    assert not any(p.requires_grad for p in tower._network.parameters())
-    assert not tower._network.training
+    assert not any(p.requires_grad for p in tower.network.parameters())
+    assert not tower.network.training
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
         MedClipVision(path)
 
 
-def test_a_missing_vocabulary_is_asked_for_by_name(weights: Path, tmp_path: Path) -> None:
+def test_a_missing_vocabulary_is_named(weights: Path, tmp_path: Path) -> None:
     path = write(tmp_path, torch.load(weights))
     (tmp_path / "vocab.txt").unlink()
     with pytest.raises(InputError, match=r"vocab\.txt of emilyalsentzer/Bio_ClinicalBERT"):

@@ -81,7 +81,7 @@ def test_embeddings_are_the_networks_own_rounded_to_half(
     np.testing.assert_allclose(embeddings, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_a_picture_is_encoded_alike_in_any_company(
+def test_a_picture_is_encoded_the_same_in_any_batch(
     encoder: SamEncoder, pictures: FloatArray, embeddings: FloatArray
 ) -> None:
     np.testing.assert_allclose(encoder.encode(pictures[1:])[0], embeddings[1], atol=2e-3)
@@ -136,7 +136,7 @@ def test_the_id_names_weights_normalisation_and_runtime(sam: Sam, tmp_path: Path
     assert encoder.id == f"sam-{digest}-medsam-torch-cpu-f32"
 
 
-def test_an_unknown_normalisation_is_answered_with_the_known_ones(checkpoint: Path) -> None:
+def test_an_unknown_normalisation_is_refused_with_the_known_ones(checkpoint: Path) -> None:
     with pytest.raises(UnknownNameError, match="medsam, sam"):
         SamEncoder(checkpoint, normalisation="imagenet")  # type: ignore[arg-type]
 
@@ -144,7 +144,7 @@ def test_an_unknown_normalisation_is_answered_with_the_known_ones(checkpoint: Pa
 # --- what the networks see ---
 
 
-def test_sam_sees_a_picture_as_its_predictor_shows_it() -> None:
+def test_sam_pixels_are_those_of_its_predictor() -> None:
     # Levels 64 apart: enlarging four times weighs by 64ths, so rounding to 8 bits loses nothing.
     levels = 64 * np.random.default_rng(0).integers(0, 4, (256, 256))
     colours = np.repeat(levels[..., None].astype(np.uint8), 3, axis=-1)
@@ -164,7 +164,7 @@ def test_sam_sees_middle_grey_slightly_above_its_mean() -> None:
     torch.testing.assert_close(ours[0, :, 500, 500], expected, atol=5e-5, rtol=0)
 
 
-def test_medsam_sees_a_picture_as_its_scripts_show_it(pictures: FloatArray) -> None:
+def test_medsam_pixels_are_those_of_its_scripts(pictures: FloatArray) -> None:
     from skimage.transform import resize
 
     dim = 0.2 + 0.3 * pictures[0]
@@ -199,7 +199,7 @@ def test_medsam_sees_a_picture_of_one_grey_level_as_black() -> None:
         ("vit_h", 1280, 32, 16, (7, 15, 23, 31)),
     ],
 )
-def test_the_size_is_told_from_the_shapes(
+def test_the_size_is_read_from_the_shapes(
     name: str, width: int, depth: int, heads: int, global_blocks: tuple[int, ...]
 ) -> None:
     with torch.device("meta"):
@@ -230,7 +230,7 @@ def test_a_half_precision_checkpoint_is_used_in_float32(sam: Sam, tmp_path: Path
     assert {p.dtype for p in decoder.parameters()} == {torch.float32}
 
 
-def test_prompt_encoder_and_decoder_hold_the_checkpoint_and_can_learn(
+def test_prompt_encoder_and_decoder_have_the_checkpoints_parameters_and_gradients(
     sam: Sam, checkpoint: Path
 ) -> None:
     prompt_encoder, decoder = load_prompt_encoder_and_decoder(checkpoint)
@@ -328,6 +328,6 @@ def test_the_skeleton_of_the_decoder_has_sams_parameters() -> None:
     assert {p.device.type for p in decoder.parameters()} == {"meta"}
 
 
-def test_an_unknown_size_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_size_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="vit_b, vit_h, vit_l"):
         skeleton("vit_s")

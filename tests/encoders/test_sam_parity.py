@@ -58,7 +58,7 @@ def decode(weights: Path, embedding: torch.Tensor, *, multimask: bool, **prompts
 
 @dataclass(frozen=True)
 class Predicted:
-    """What segment-anything's predictor says of the picture."""
+    """Output of segment-anything's predictor for the picture."""
 
     embedding: FloatArray
     scores_of_points: FloatArray
@@ -126,7 +126,7 @@ def test_the_mask_from_a_box_is_the_predictors(
     np.testing.assert_allclose(logits[0].numpy(), predicted.logits_of_box, atol=1e-4)
 
 
-def test_of_any_picture_the_predictors_rounding_to_8_bits_is_all_that_differs(
+def test_only_the_predictors_rounding_to_8_bits_differs(
     tmp_path: Path,
 ) -> None:
     """Before and after enlarging it rounds by half a grey level each, about 1 % of this noise."""

@@ -17,7 +17,7 @@ def encoder() -> MiniLmEncoder:
     return MiniLmEncoder(locate("minilm-l6"))
 
 
-def test_it_gives_one_384_vector_a_text(encoder: MiniLmEncoder) -> None:
+def test_each_text_gives_a_vector_of_384(encoder: MiniLmEncoder) -> None:
     vectors = encoder.encode(["liver", LONG])
     assert vectors.shape == (2, 384)
     assert vectors.dtype == np.float32

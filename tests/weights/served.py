@@ -1,4 +1,4 @@
-"""A server on the loopback that plays the web and the hub, and what it serves."""
+"""A fake web server and hub on the loopback address, and its files."""
 
 import io
 import zipfile
@@ -21,20 +21,20 @@ PATH = "/weights/model.bin"
 
 @dataclass
 class Server:
-    """What is served under which path, how, and what was asked for."""
+    """The files by path, how they are served, and the requests that came."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)  # status, X-Error-Code
     knows_ranges: bool = True
     breaks_after: int | None = None
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
 
     @property
     def ranges(self) -> list[str | None]:
         """The Range of each download."""
-        return [headers.get("Range") for method, headers in self.asked if method == "GET"]
+        return [headers.get("Range") for method, headers in self.requests if method == "GET"]
 
 
 def handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -46,7 +46,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.answer("GET")
 
         def answer(self, method: str) -> None:
-            server.asked.append((method, dict(self.headers)))
+            server.requests.append((method, dict(self.headers)))
             status, code = server.refused.get(self.path, (200, ""))
             if self.path not in server.files:
                 status = 404
@@ -74,11 +74,11 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def start_of_range(self, etag: str) -> int | None:
-            asked = self.headers.get("Range")
+            wanted_range = self.headers.get("Range")
             condition = self.headers.get("If-Range")
-            if asked is None or not server.knows_ranges or (condition and condition != etag):
+            if wanted_range is None or not server.knows_ranges or (condition and condition != etag):
                 return None
-            return int(asked.removeprefix("bytes=").removesuffix("-"))
+            return int(wanted_range.removeprefix("bytes=").removesuffix("-"))
 
         def log_message(self, *args: object) -> None:
             """Be quiet."""
@@ -87,7 +87,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 def use_hub(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """As HF_ENDPOINT would, had it been set before the hub's package was imported."""
+    """Set what HF_ENDPOINT sets before the import of the hub's package."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -98,7 +98,7 @@ def known_file() -> dict[str, Any]:
 
 
 def stop_at_half(stage: str, done: int, total: int) -> None:
-    """Stands for a kill: nothing after it runs."""
+    """Stop a download at its half, like a kill."""
     if done >= len(PARAMETERS) // 2:
         raise CancelledError
 

@@ -1,4 +1,4 @@
-"""`zeus weights list|get|verify`, as a person types them."""
+"""The commands `zeus weights list`, `get` and `verify`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ WIDE = {"COLUMNS": "300"}
 
 
 class Fetched:
-    """Stands for the download: notes what would have been fetched, and with which yes."""
+    """A fake download that records the names and whether the licence was accepted."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -39,7 +39,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def enter_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A weight that is there, of a hash that nobody stated."""
+    """A weight on disk without a stated hash."""
     entry = {
         "name": "own",
         "role": "a test",
@@ -52,13 +52,13 @@ def enter_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "own" / "own.bin").write_bytes(b"parameters")
 
 
-def test_get_without_a_name_fetches_those_of_reference_small(fetched: Fetched) -> None:
+def test_get_without_a_name_fetches_the_weights_of_reference_small(fetched: Fetched) -> None:
     result = runner.invoke(cli.app, ["weights", "get"])
     assert result.exit_code == 0, result.output
     assert sorted(fetched.names) == ["lite-medsam", "minilm-l6", "smollm2-135m"]
 
 
-def test_get_of_a_profile_fetches_its_weights_and_what_a_person_has_to_fetch_last(
+def test_get_of_a_profile_fetches_its_weights_and_lists_the_manual_ones_last(
     fetched: Fetched,
 ) -> None:
     assert runner.invoke(cli.app, ["weights", "get", "paper"]).exit_code == 0
@@ -71,7 +71,7 @@ def test_verify_of_a_profile_checks_its_weights() -> None:
     assert "sam_vit_b_01ec64.pth is missing" in result.output
 
 
-def test_a_missing_weight_that_forbids_commerce_says_so() -> None:
+def test_a_missing_weight_that_forbids_commerce_is_marked() -> None:
     result = runner.invoke(cli.app, ["weights", "verify", "blip2-opt-2.7b"])
     assert "MIT and OPT's licence, non-commercial" in result.output
 
@@ -83,7 +83,7 @@ def test_a_non_commercial_licence_is_shown_and_refused_without_a_yes() -> None:
     assert "zeus weights get blip2-opt-2.7b --accept-licence" in result.output
 
 
-def test_accept_licence_shows_it_and_goes_on(fetched: Fetched) -> None:
+def test_accept_licence_shows_the_licence_and_fetches(fetched: Fetched) -> None:
     result = runner.invoke(cli.app, ["weights", "get", "blip2-opt-2.7b", "--accept-licence"])
     assert result.exit_code == 0
     assert "for non-commercial research only" in result.output
@@ -91,22 +91,22 @@ def test_accept_licence_shows_it_and_goes_on(fetched: Fetched) -> None:
 
 
 @pytest.mark.parametrize(("answer", "yes"), [("y\n", True), ("n\n", False)])
-def test_on_a_terminal_the_licence_is_asked_about(
+def test_on_a_terminal_the_user_is_asked_to_accept_the_licence(
     fetched: Fetched, monkeypatch: pytest.MonkeyPatch, answer: str, yes: bool
 ) -> None:
-    monkeypatch.setattr(cli, "is_terminal", lambda: True)
+    monkeypatch.setattr("zeus_app.commands.weights.is_terminal", lambda: True)
     runner.invoke(cli.app, ["weights", "get", "llama-2-7b-chat"], input=answer)
     assert fetched.yes == [yes]
 
 
-def test_the_steps_for_what_a_person_has_to_fetch_are_told(tmp_path: Path) -> None:
+def test_the_steps_for_a_manual_weight_are_shown(tmp_path: Path) -> None:
     result = runner.invoke(cli.app, ["weights", "get", "vicuna-rad-7b"])
     assert result.exit_code == 2
     assert "https://github.com/mbzuai-oryx/XrayGPT" in result.output
     assert str(tmp_path / "vicuna-rad-7b") in result.output
 
 
-def test_list_tells_source_size_licence_and_state(
+def test_list_shows_source_size_licence_and_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter_own(monkeypatch, tmp_path)
@@ -119,7 +119,7 @@ def test_list_tells_source_size_licence_and_state(
     assert "there, hash recorded" in own
 
 
-def test_verify_without_a_name_checks_those_that_are_there(
+def test_verify_without_a_name_checks_the_weights_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter_own(monkeypatch, tmp_path)

@@ -35,7 +35,7 @@ def test_progress_ends_at_the_file_s_size(server: Server, know: Any) -> None:
     assert len(told) > 2
 
 
-def test_a_killed_download_goes_on_where_it_stopped(server: Server, know: Any) -> None:
+def test_a_killed_download_continues_where_it_stopped(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
     size = half_a_download()
     assert 0 < size < len(PARAMETERS)
@@ -44,7 +44,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server: Server, know: Any) -
     assert here() == {"model.bin"}
 
 
-def test_a_process_killed_outright_is_gone_on_with_by_another(server: Server, know: Any) -> None:
+def test_another_process_continues_the_download_of_a_killed_one(server: Server, know: Any) -> None:
     partial = weights_folder() / "tiny" / "model.bin.partial"
     partial.parent.mkdir(parents=True)
     code = f"""
@@ -66,7 +66,7 @@ download(Address({server.url + PATH!r}), Path({str(partial)!r}), count)
     assert server.ranges == [None, f"bytes={size}-"]
 
 
-def test_a_broken_connection_is_told_and_gone_on_with(server: Server, know: Any) -> None:
+def test_after_a_broken_connection_the_next_call_continues(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
     server.breaks_after = 3_000_000
     with pytest.raises(InputError, match=r"stopped at .* bytes(.|\n)*continues where it stopped"):
@@ -91,7 +91,7 @@ def test_a_download_killed_after_its_last_byte_is_not_repeated(server: Server, k
     assert len(server.ranges) == 1
 
 
-def test_a_partial_longer_than_the_file_is_thrown_away(server: Server, know: Any) -> None:
+def test_a_partial_file_that_is_too_long_is_discarded(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
     half_a_download()
     (weights_folder() / "tiny" / "model.bin.partial").write_bytes(PARAMETERS + b"more")
@@ -105,7 +105,7 @@ def test_a_file_that_changed_meanwhile_is_not_mixed_with_the_old(server: Server,
     assert get("tiny").read_bytes() == PARAMETERS[::-1]
 
 
-def test_without_hash_and_etag_a_download_starts_anew(server: Server, know: Any) -> None:
+def test_without_hash_and_etag_a_download_starts_again(server: Server, know: Any) -> None:
     server.etags.clear()
     know({"url": server.url + PATH}, {"path": "model.bin"})
     half_a_download()
@@ -129,7 +129,7 @@ def test_a_server_with_another_file_is_refused_with_both_hashes(server: Server, 
     assert here() == set()
 
 
-def test_a_file_that_is_not_served_is_told_with_its_address(server: Server, know: Any) -> None:
+def test_a_missing_file_is_reported_with_its_address(server: Server, know: Any) -> None:
     know({"url": server.url + "/gone"}, known_file())
     with pytest.raises(InputError, match="/gone stopped at 0 bytes: 404"):
         get("tiny")

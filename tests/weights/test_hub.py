@@ -41,7 +41,7 @@ def test_the_hub_s_files_come_from_the_commit_that_is_named(hub: Server, know: A
     assert here() == {"model.bin", "config.json", "hashes.json"}
 
 
-def test_a_killed_download_from_the_hub_goes_on_too(hub: Server, know: Any) -> None:
+def test_a_killed_download_from_the_hub_continues_too(hub: Server, know: Any) -> None:
     know(HUB, known_file())
     size = half_a_download()
     assert get("tiny").read_bytes() == PARAMETERS
@@ -70,8 +70,10 @@ def test_the_token_of_the_environment_is_sent(
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
     know(HUB, known_file())
     get("tiny")
-    assert {headers.get("Authorization", headers.get("authorization")) for _, headers in hub.asked
-            } == {"Bearer hf_of_a_test"}  # fmt: skip
+    tokens = {
+        headers.get("Authorization", headers.get("authorization")) for _, headers in hub.requests
+    }
+    assert tokens == {"Bearer hf_of_a_test"}
 
 
 def test_a_gated_repository_says_where_to_agree(hub: Server, know: Any) -> None:
@@ -81,13 +83,13 @@ def test_a_gated_repository_says_where_to_agree(hub: Server, know: Any) -> None:
         get("tiny")
 
 
-def test_a_file_that_the_repository_has_not_is_named(hub: Server, know: Any) -> None:
+def test_a_file_that_the_repository_lacks_is_named(hub: Server, know: Any) -> None:
     know(HUB, {"path": "absent.bin"})
     with pytest.raises(InputError, match=r"the hub did not give absent\.bin of owner/model"):
         get("tiny")
 
 
-def test_a_hub_out_of_reach_is_told_with_what_can_be_done_by_hand(
+def test_an_unreachable_hub_is_reported_with_the_manual_remedy(
     hub: Server, know: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9")
@@ -101,7 +103,7 @@ def test_offline_mode_is_respected(hub: Server, know: Any, monkeypatch: pytest.M
     know(HUB, known_file())
     with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
         get("tiny")
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_each_file_comes_from_its_own_source(hub: Server, know: Any) -> None:

