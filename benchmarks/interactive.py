@@ -29,11 +29,11 @@ from scipy import ndimage
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_images
-from zeus_app.commands.real import PLANS
+from zeus_app.commands.real.plans import PLANS
 from zeus_app.encoders import lite_medsam
 from zeus_app.labels.pictures import label_pictures
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
-from zeus_app.progress import bars
+from zeus_app.progress import draw_bars
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.slice_masks import segment_slice
 from zeus_app.prompts.types import Point, SlicePrompt
@@ -120,7 +120,7 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
             for s in picked:
                 pictures = [stack.pixels[m, s] for m in here]
                 with Progress(transient=True) as progress:
-                    keys = images.encode_missing(pictures, report=bars(progress))
+                    keys = images.encode_missing(pictures, report=draw_bars(progress))
                 kept = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
                 embeddings = torch.from_numpy(np.stack(kept))
                 below = masks[s - 1, k] if s else np.zeros_like(masks[s, k])

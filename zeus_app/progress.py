@@ -1,4 +1,4 @@
-"""How long work tells where it is, and learns that it is no longer wanted."""
+"""Progress reports of long work, and the points where it can be paused or cancelled."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class Report(Protocol):
-    """Called between batches of long work.
+    """Called between the batches of long work.
 
-    An implementation shows the numbers (terminal, REST) and raises CancelledError when the user
-    asked for the work to stop.
+    An implementation shows the numbers on a terminal or over HTTP. It may wait, to let a more
+    urgent job run, and it raises CancelledError when the work was cancelled.
     """
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -19,24 +19,24 @@ class Report(Protocol):
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Report nothing; the default where nobody watches."""
+    """A Report that shows nothing."""
 
 
 Pause = Callable[[], None]
-"""Called inside a batch, between two small steps: may wait, or raise CancelledError."""
+"""Called inside a batch, between two short steps. It may wait, or raise CancelledError."""
 
 
 def no_pause() -> None:
-    """Go on at once; the default where nobody waits."""
+    """A Pause that returns at once."""
 
 
-def bars(progress: "Progress") -> Report:
-    """A Report that draws one bar a stage on the terminal."""
-    drawn: dict[str, Any] = {}
+def draw_bars(progress: "Progress") -> Report:
+    """A Report that draws one progress bar for each stage on the terminal."""
+    bars: dict[str, Any] = {}
 
     def report(stage: str, done: int, total: int) -> None:
-        if stage not in drawn:
-            drawn[stage] = progress.add_task(stage, total=total)
-        progress.update(drawn[stage], completed=done, total=total)
+        if stage not in bars:
+            bars[stage] = progress.add_task(stage, total=total)
+        progress.update(bars[stage], completed=done, total=total)
 
     return report

@@ -1,1 +1,1 @@
-"""The commands of `zeus`."""
+"""The commands of `zeus`, one file or package each; main.py puts them together."""

@@ -8,18 +8,16 @@ import typer
 from zeus_app.errors import InputError
 
 cache_app = typer.Typer(
-    help="Show or empty the cache of embeddings and instructions. What is missing is computed again."
+    help="Show or empty the cache of embeddings and instructions. Zeus computes missing ones again."
 )
 
 StudiesFolder = Annotated[
     Path | None,
-    typer.Argument(
-        help="The served studies folder, which the default state folder is named after."
-    ),
+    typer.Argument(help="The served studies folder, for a server without --state."),
 ]
 StateFolder = Annotated[
     Path | None,
-    typer.Option("--state", help="The server's state folder, if it was started with --state."),
+    typer.Option("--state", help="The state folder, for a server with --state."),
 ]
 
 

@@ -1,0 +1,50 @@
+"""`zeus serve`: what it refuses, and the server that it starts."""
+
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from zeus_app.commands.main import app
+from zeus_app.server.lifecycle import server_command
+
+runner = CliRunner()
+
+
+def test_serving_without_a_folder_says_how(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["serve", "", "--target", "phantom"])
+    assert result.exit_code == 2
+    assert "make serve STUDIES=<dir> TARGET=<name>" in result.output
+
+
+def test_an_unknown_target_is_refused_before_the_server_starts(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["serve", str(tmp_path), "--target", "prostrate"])
+    assert result.exit_code == 2
+    assert "prostate" in result.output
+
+
+def test_a_setting_without_a_value_is_refused(tmp_path: Path) -> None:
+    arguments = ["serve", str(tmp_path), "--target", "phantom", "--set", "union"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "KEY=VALUE" in result.output
+
+
+def test_options_become_settings_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    (tmp_path / "apps" / "zeus").mkdir(parents=True)
+    (tmp_path / "apps" / "zeus" / "main.py").write_text("")
+    monkeypatch.setattr(server_command, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(server_command, "check_port", lambda host, port: None)
+    monkeypatch.setattr(os, "execve", lambda path, command, env: started.append(command))
+    arguments = ["serve", str(tmp_path), "--target", "phantom", "--fusion", "late"]
+    result = runner.invoke(app, [*arguments, "--port", "8123", "--set", "union=mean"])
+    assert result.exit_code == 0, result.output
+    [command] = started
+    assert command[command.index("--studies") + 1] == str(tmp_path)
+    assert command[command.index("--port") + 1] == "8123"
+    confs = [command[i + 1 : i + 3] for i, word in enumerate(command) if word == "--conf"]
+    assert confs == [["target", "phantom"], ["fusion", "late"], ["union", "mean"]]

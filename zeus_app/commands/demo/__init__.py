@@ -1,0 +1,1 @@
+"""`zeus demo`: the whole loop on phantoms, over HTTP."""

@@ -1,0 +1,38 @@
+"""`zeus import-labels`: use masks among the studies as labels."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zeus_app.commands.options import StateFolder, StudiesFolder, TargetName, checked_conf
+
+
+def import_labels(
+    studies: StudiesFolder,
+    target: TargetName,
+    state: StateFolder = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Glob pattern for the mask's file name, for example '*_reader1*'. Needed where a"
+            " study has several masks."
+        ),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Import also over labels that were corrected meanwhile."),
+    ] = False,
+) -> None:
+    """Import masks that lie among the studies as labels. Zeus never imports them by itself.
+
+    A label that was corrected after its import is not replaced, unless --replace is given.
+    """
+    from zeus_app.labels.import_labels import import_into_store
+    from zeus_app.server.lifecycle.server_command import check_studies_folder
+    from zeus_app.settings.config import ZeusConfig
+
+    folder = check_studies_folder(Path(studies))
+    config = ZeusConfig.from_conf(checked_conf(target=target, state=state))
+    for study_id, source in import_into_store(folder, config, pattern=pattern, replace=replace):
+        typer.echo(f"{study_id}: {source}")

@@ -1,0 +1,96 @@
+"""What is run on each folder of real MRI: patients, models, training times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zeus_app.targets import Target
+
+RECIPE: Mapping[str, object] = {
+    "batch_slices": 4,
+    "learning_rate": 5e-4,
+    "validation_fraction": 0,
+    "augment": 1,
+    "seed": 0,
+}
+"""The paper's recipe, except for what two cores and a few minutes need; see docs/results.md."""
+
+SMALL_STEPS: Mapping[str, object] = {"batch_slices": 2, "learning_rate": 2e-4}
+"""With larger steps, a two-minute training may leave a sequence's masks empty for good."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs on one folder of real studies.
+
+    Attributes:
+        target: name of the target, and of the folder below ZEUS_REAL_DATA.
+        folds: the studies that each fold scores. The other labelled studies are trained on.
+        train_s: wall-clock training time of Zeus in each fold, in seconds. The U-Net needs no
+            preparation, so it trains as long as Zeus prepared and trained.
+        sequences: comma-separated sequences to use; empty for all of the target's.
+        alone: the sequence that also gets a model of its own; empty for none.
+        smoke: studies that are segmented but not scored, because their labels are machine-made.
+        recipe: training parameters of this target, in addition to RECIPE.
+    """
+
+    target: str
+    folds: tuple[tuple[str, ...], ...]
+    train_s: float
+    sequences: str = ""
+    alone: str = ""
+    smoke: tuple[str, ...] = ()
+    recipe: Mapping[str, object] = field(default_factory=dict)
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """Name of each model in the tables -> its settings."""
+        sequences = {"sequences": self.sequences} if self.sequences else {}
+        models = {"Zeus": {"model": "zeus", "fusion": "hybrid", **sequences}}
+        if self.alone:
+            alone = {"model": "zeus", "fusion": "hybrid", "sequences": self.alone}
+            models[f"Zeus on {self.alone} alone"] = alone
+        models["U-Net"] = {"model": "unet", "fusion": "early", **sequences}
+        return models
+
+
+_BRATS = tuple(f"brats_2013_pat000{n}_1" for n in (3, 4, 5, 6))
+
+PLANS: Mapping[str, Plan] = {
+    plan.target: plan
+    for plan in (
+        Plan(
+            "abdomen",
+            (("chaos_37", "chaos_38", "chaos_5", "chaos_8"),),
+            train_s=240,
+            sequences="T2-SPIR",
+        ),
+        Plan(
+            "brain_tumour",
+            tuple((patient,) for patient in _BRATS),
+            train_s=115,
+            sequences="FLAIR,T1Gd",
+            alone="FLAIR",
+            smoke=("TCGA-DU-7294",),
+            recipe=SMALL_STEPS,
+        ),
+        # Lesions of a few voxels: without these two parameters the training ends with empty masks.
+        Plan(
+            "ms_lesion",
+            (("patient19",), ("patient07",)),
+            train_s=150,
+            alone="FLAIR",
+            recipe={"warm_up": 0.1, "balance": 0.05},
+        ),
+        Plan("prostate", (), train_s=0, smoke=("ProstateX-0000",)),
+    )
+}
+
+
+def with_exchanged_names(target: Target) -> Target:
+    """The target with each label prompted by the name of the next label; values stay.
+
+    The last label gets the first one's name.
+    """
+    names = [label.prompt_name for label in target.labels]
+    pairs = zip(target.labels, [*names[1:], names[0]], strict=True)
+    labels = tuple(label.model_copy(update={"instance": name}) for label, name in pairs)
+    return target.model_copy(update={"labels": labels})

@@ -1,0 +1,33 @@
+"""What commands show on the terminal, and how they are stopped."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zeus_app.progress import Report, draw_bars
+
+
+@contextmanager
+def progress_bars() -> Iterator[Report]:
+    """A Report that draws one progress bar for each stage, on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        yield draw_bars(progress)
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table to stdout, as wide as the terminal; long cells are folded."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name, overflow="fold") for name in columns), title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def stop_at_sigterm() -> None:
+    """Let SIGTERM stop this process as Ctrl-C does, so that the server it started ends too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
