@@ -68,7 +68,8 @@ class ZeusTrain(TrainTask):
         self.check(request)
         lower_priority()
         ctx = self._ctx
-        studies = [self._labelled(study, datastore) for study in datastore.get_labeled_images()]
+        labelled = datastore.get_labeled_images()
+        studies = [self.labelled_study(study, datastore) for study in labelled]
         config = train_config(request)
         told = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
         # With run_sync the server itself trains; no inference may see half-trained weights.
@@ -77,7 +78,8 @@ class ZeusTrain(TrainTask):
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
 
-    def _labelled(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
+    def labelled_study(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
+        """A study with its final label and the user's instructions that belong to the target."""
         resolved = datastore.catalogue.resolve(study)
         told = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
         return LabelledStudy(

@@ -106,7 +106,7 @@ def test_gradients_reach_the_image_tokens_of_every_row(llm: FrozenLlm) -> None:
 
 
 def test_its_own_parameters_take_no_gradient(llm: FrozenLlm) -> None:
-    assert not any(parameter.requires_grad for parameter in llm._model.parameters())
+    assert not any(parameter.requires_grad for parameter in llm.model.parameters())
 
 
 def test_another_image_gives_another_hidden_state(llm: FrozenLlm) -> None:

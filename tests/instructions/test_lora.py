@@ -8,6 +8,7 @@ from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
 from zeus_app.errors import InputError
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.lora import LoraWeights, attach
+from zeus_app.instructions.precision import Precision
 
 QUESTIONS = ["give the tumour", "analyze the given brain image please"]
 RANK = 4
@@ -42,11 +43,11 @@ def disturb(lora: LoraWeights) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_at_initialisation_it_changes_nothing(folder: Path, precision: str) -> None:
-    plain = FrozenLlm(folder, precision=precision)  # type: ignore[arg-type]
-    adapted = FrozenLlm(folder, precision=precision, lora_rank=RANK)  # type: ignore[arg-type]
+def test_at_initialisation_it_changes_nothing(folder: Path, precision: Precision) -> None:
+    plain = FrozenLlm(folder, precision=precision)
+    adapted = FrozenLlm(folder, precision=precision, lora_rank=RANK)
     # Without reuse both compute in the same order; then equal means equal in every bit.
-    plain._prefixes.usable = adapted._prefixes.usable = False
+    plain.prefixes.usable = adapted.prefixes.usable = False
     assert torch.equal(
         adapted.last_hidden(images(), QUESTIONS), plain.last_hidden(images(), QUESTIONS)
     )
@@ -73,7 +74,7 @@ def test_each_attention_projection_gets_its_two_matrices(lora: LoraWeights) -> N
 
 
 def test_only_its_parameters_learn(llm: FrozenLlm, lora: LoraWeights) -> None:
-    learning = {id(p) for p in llm._model.parameters() if p.requires_grad}
+    learning = {id(p) for p in llm.model.parameters() if p.requires_grad}
     assert learning == {id(p) for p in lora.parameters()}
 
 
@@ -105,7 +106,7 @@ def test_gradients_through_the_reused_beginning_are_those_of_the_whole_sequence(
     disturb(lora)
     parameters = list(lora.parameters())
     found = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
-    llm._prefixes.usable = False
+    llm.prefixes.usable = False
     whole = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
     assert all(
         torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(found, whole, strict=True)

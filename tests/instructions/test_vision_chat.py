@@ -61,7 +61,7 @@ def test_it_writes_what_transformers_generates_for_the_same_text_and_picture(
     out = model.generate(**inputs, do_sample=False, max_new_tokens=8)
     new = out[0, inputs["input_ids"].shape[1] :]
     expected = processor.tokenizer.decode(new, skip_special_tokens=True).strip()
-    assert chat.write(pictures[:1], PROMPTS[:1], max_tokens=8) == [expected]
+    assert chat.generate(pictures[:1], PROMPTS[:1], max_tokens=8) == [expected]
     assert expected
 
 
@@ -74,21 +74,21 @@ def test_it_can_be_stopped_between_two_tokens(chat: VisionChat, pictures: Any) -
             raise CancelledError("enough")
 
     with pytest.raises(CancelledError):
-        chat.write(pictures[:1], PROMPTS[:1], max_tokens=8, pause=pause)
+        chat.generate(pictures[:1], PROMPTS[:1], max_tokens=8, pause=pause)
     assert len(called) == 2
 
 
 def test_a_batch_writes_what_its_rows_get_one_by_one(chat: VisionChat, pictures: Any) -> None:
     alone = [
-        chat.write(pictures[i : i + 1], [prompt], max_tokens=8)[0]
+        chat.generate(pictures[i : i + 1], [prompt], max_tokens=8)[0]
         for i, prompt in enumerate(PROMPTS)
     ]
-    assert chat.write(pictures, PROMPTS, max_tokens=8) == alone
+    assert chat.generate(pictures, PROMPTS, max_tokens=8) == alone
 
 
 def test_another_picture_gives_another_text(chat: VisionChat, pictures: Any) -> None:
     shown = np.stack([pictures[0], np.tri(256, dtype=np.float32)])
-    one, other = chat.write(shown, [PROMPTS[0]] * 2, max_tokens=8)
+    one, other = chat.generate(shown, [PROMPTS[0]] * 2, max_tokens=8)
     assert one != other
 
 
@@ -98,20 +98,16 @@ def test_its_id_names_weights_and_precision(folder: Path, chat: VisionChat) -> N
 
 
 def test_it_takes_no_gradient(chat: VisionChat) -> None:
-    assert not any(parameter.requires_grad for parameter in chat._model.parameters())
-
-
-def test_it_says_that_it_sees_pictures(chat: VisionChat) -> None:
-    assert chat.sees_pictures
+    assert not any(parameter.requires_grad for parameter in chat.model.parameters())
 
 
 def test_no_prompts_give_no_texts(chat: VisionChat, pictures: Any) -> None:
-    assert chat.write(pictures[:0], [], max_tokens=8) == []
+    assert chat.generate(pictures[:0], [], max_tokens=8) == []
 
 
 def test_a_picture_without_a_prompt_is_refused(chat: VisionChat, pictures: Any) -> None:
     with pytest.raises(InputError, match="3 pictures, and 1 prompts"):
-        chat.write(pictures, PROMPTS[:1], max_tokens=8)
+        chat.generate(pictures, PROMPTS[:1], max_tokens=8)
 
 
 def test_a_template_that_writes_the_first_token_gets_no_second_one(
@@ -121,10 +117,10 @@ def test_a_template_that_writes_the_first_token_gets_no_second_one(
 
     chat = VisionChat(llava(tmp_path / "llava", template="{{ bos_token }}" + LLAVA_TEMPLATE))
     asked: dict[str, Any] = {}
-    generate = chat._model.generate
-    monkeypatch.setattr(chat._model, "generate", lambda **k: asked.update(k) or generate(**k))
-    chat.write(pictures[:1], ["where"], max_tokens=1)
-    assert asked["input_ids"][0].tolist().count(chat._tokenizer.bos_token_id) == 1
+    generate = chat.model.generate
+    monkeypatch.setattr(chat.model, "generate", lambda **k: asked.update(k) or generate(**k))
+    chat.generate(pictures[:1], ["where"], max_tokens=1)
+    assert asked["input_ids"][0].tolist().count(chat.tokenizer.bos_token_id) == 1
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:

@@ -213,23 +213,22 @@ def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
     assert 0 < cache.info().bytes <= 5 * MEBIBYTE
 
 
-def put_forever(folder: Path) -> None:
+def put_forever(folder: Path, done: Connection) -> None:
     cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
     while True:
         for number in range(64):
             cache.put(str(number), numbered(number))
+            done.send(number)
 
 
 def test_a_kill_in_the_middle_of_puts_leaves_an_intact_cache(tmp_path: Path) -> None:
     cache = Cache(tmp_path, size_limit_bytes=4 * MEBIBYTE)
-    for pause_s in (0.011, 0.017):
-        process = SPAWN.Process(target=put_forever, args=(tmp_path,))
-        before = cache.info().entries
+    for puts in (5, 17):
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=put_forever, args=(tmp_path, theirs))
         process.start()
-        while cache.info().entries <= min(before, 20):
-            time.sleep(0.001)
-        time.sleep(pause_s)
-        process.kill()
+        assert [ours.recv() for _ in range(puts)] == list(range(puts))
+        process.kill()  # it puts the next ones
         process.join()
     assert process.exitcode == -signal.SIGKILL
     assert all(is_right(cache, number) for number in range(64))
@@ -324,7 +323,7 @@ def test_a_key_that_is_pinned_twice_stays_until_both_pins_are_removed(small: Cac
 def pin_until_killed(folder: Path, ready: Connection) -> None:
     with Cache(folder).pin(["0", "1"]):
         ready.send(os.getpid())
-        time.sleep(600)
+        signal.pause()
 
 
 @contextmanager

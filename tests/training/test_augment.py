@@ -1,5 +1,7 @@
 """Slices that are moved while they are learnt from: pictures, embeddings and masks move as one."""
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,6 +18,10 @@ class Draws:
 
     def uniform(self, low: float, high: float, size: tuple[int, int]) -> npt.NDArray[np.float64]:
         return np.tile(self.values, (size[0], 1))
+
+
+def draws(*values: float) -> np.random.Generator:
+    return cast(np.random.Generator, Draws(*values))
 
 
 def squares(*, size: int) -> torch.Tensor:
@@ -46,8 +52,7 @@ def test_nothing_moves_without_strength() -> None:
 
 def test_a_shift_of_a_twentieth_moves_a_256_px_picture_by_thirteen() -> None:
     masks = squares(size=256).bool()
-    draws = Draws(0, 0, 1, 0)
-    _, moved = random_affine({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    _, moved = random_affine({}, masks, strength=1, rng=draws(0, 0, 1, 0))
     (row, col), (before_row, before_col) = middle(moved[0, 0]), middle(masks[0, 0])
     assert row == before_row
     assert col == pytest.approx(before_col - 12.8, abs=0.5)
@@ -55,8 +60,7 @@ def test_a_shift_of_a_twentieth_moves_a_256_px_picture_by_thirteen() -> None:
 
 def test_a_turn_goes_round_the_pictures_middle() -> None:
     masks = squares(size=256).bool()
-    draws = Draws(1, 0, 0, 0)
-    _, moved = random_affine({}, masks, strength=1, rng=draws)  # type: ignore[arg-type]
+    _, moved = random_affine({}, masks, strength=1, rng=draws(1, 0, 0, 0))
     (row, col), (before_row, before_col) = middle(moved[1, 0]), middle(masks[1, 0])
     arm, turned = (np.array(one) - 127.5 for one in ((before_row, before_col), (row, col)))
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(arm), abs=0.7)

@@ -46,7 +46,7 @@ class OpenVinoRuntime:
             CannotRunError: the CPU has no bfloat16.
             Exception: any error of OpenVINO.
         """
-        ov = _import_openvino()
+        ov = import_openvino()
         core = ov.Core()
         if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise CannotRunError("this CPU has no bfloat16")
@@ -56,7 +56,7 @@ class OpenVinoRuntime:
         models = _exported(
             artifacts.with_name(f"{artifacts.name}-ov{version}"),
             [f"{stage.name}.xml" for stage in stages],
-            convert=lambda: [_to_openvino(ov, *each) for each in _with_inputs(stages, example)],
+            convert=lambda: [to_openvino(ov, *each) for each in _with_inputs(stages, example)],
             save=lambda model, path: ov.save_model(model, path, compress_to_fp16=False),
             read=core.read_model,
         )
@@ -122,7 +122,8 @@ class OnnxRuntime:
         return value
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
+    """Import OpenVINO without its analytics."""
     # OpenVINO reports to an analytics server if it finds this package. A hospital's machine must
     # not, so the package is hidden.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -170,7 +171,8 @@ def _with_inputs(
 
 
 @torch.no_grad()
-def _to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:
+def to_openvino(ov: Any, module: nn.Module, example: torch.Tensor) -> Any:
+    """Convert a module, traced with an example of its input, to an OpenVINO model."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation of tracing, constants in the trace
         # A check of the trace would run the module three more times.

@@ -110,7 +110,7 @@ class VisionTower:
             device: where it runs: in float32, on CUDA in bfloat16.
         """
         self._device = torch.device(device)
-        self._network = network.eval().requires_grad_(False).to(self._device)
+        self.network = network.eval().requires_grad_(False).to(self._device)
         self._inputs = inputs
         self.dim = dim
         self.id = f"{name}-{inputs.id}{_precision(self._device)}"
@@ -140,7 +140,7 @@ class VisionTower:
 
     def _tokens(self, pictures: FloatArray) -> FloatArray:
         with _autocast(self._device):
-            tokens = self._network(self._inputs(pictures).to(self._device))
+            tokens = self.network(self._inputs(pictures).to(self._device))
         array: FloatArray = tokens.float().cpu().numpy()
         return array
 
@@ -175,7 +175,7 @@ class TextTower:
             device: where it runs: in float32, on CUDA in bfloat16.
         """
         self._device = torch.device(device)
-        self._network = network.eval().requires_grad_(False).to(self._device)
+        self.network = network.eval().requires_grad_(False).to(self._device)
         self._tokenise = tokenise
         self.dim = dim
         self.id = f"{name}{_precision(self._device)}"
@@ -191,7 +191,7 @@ class TextTower:
                 rows = same_length[first : first + TEXTS_AT_ONCE]
                 batch = torch.tensor([tokens[index] for index in rows], device=self._device)
                 with _autocast(self._device):
-                    vectors[rows] = self._network(batch).float().cpu().numpy()
+                    vectors[rows] = self.network(batch).float().cpu().numpy()
         return vectors
 
 

@@ -1,18 +1,19 @@
-"""A frozen causal LLM that reads image tokens and a question, and answers.
+"""A frozen causal LLM that reads image tokens and a question, and generates an answer.
 
-The shipped one is SmolLM2-135M-Instruct, which is no radiologist: its texts are machine-made and
-not for diagnosis.
+Zeus ships SmolLM2-135M-Instruct, which knows no radiology. Its texts are not for diagnosis.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from zeus_app.devices import halving
+from zeus_app.devices import split_when_out_of_memory
 from zeus_app.errors import InputError
 from zeus_app.instructions.loading import load_causal, name_and_hash
 from zeus_app.instructions.lora import LoraWeights, attach
+from zeus_app.instructions.pausing import pause_between_tokens
 from zeus_app.instructions.precision import Precision, resolve
 from zeus_app.instructions.prefix import Ids, PrefixStates
 from zeus_app.instructions.prompt_tokens import PromptTokens
@@ -21,18 +22,18 @@ from zeus_app.progress import Pause, no_pause
 
 
 class FrozenLlm:
-    """Any causal LLM of transformers behind `protocols.LanguageModel`.
+    """Any causal LLM of transformers.
 
-    Prompts of a batch are padded on the left, the padding is masked and takes no position, so a
-    prompt's answer does not depend on its neighbours.
+    The prompts of a batch are padded on the left. Padding is masked and has no position, so that a
+    prompt's answer does not depend on the other prompts.
 
     Attributes:
-        id: names the weights and everything else that changes a text.
+        id: names the weights and all settings that change a text.
         hidden: length of a token's embedding.
-        lora: what of the LLM learns; None with rank 0.
+        lora: the LLM's trainable LoRA weights; None with rank 0.
+        model: the frozen network of transformers.
+        prefixes: the reused beginnings of prompts; none while `prefixes.usable` is False.
     """
-
-    sees_pictures = False  # only image tokens
 
     def __init__(
         self,
@@ -44,27 +45,27 @@ class FrozenLlm:
         question_first: bool = False,
         lora_rank: int = 0,
     ) -> None:
-        """Load the model; a GGUF is unpacked beside itself the first time.
+        """Load the model. A GGUF file is unpacked into a folder beside it the first time.
 
         Args:
             weights: a GGUF file, or a folder as transformers saves a model (safetensors or
                 pytorch_model.bin, in one file or several), or a file in such a folder.
-            device: where it runs.
-            precision: "auto" is bfloat16 where the device is fast at it (on a CPU, under half the
-                time and half the memory), else float32. "8bit" and "4bit" need CUDA and
-                bitsandbytes.
-            prompt_style: "chat" is the form the model was tuned with, "doctor" the paper's.
-            question_first: put the question before the image tokens, which makes `last_hidden` far
-                cheaper where many pictures are asked the same. The paper has the image first.
-            lora_rank: above 0, LoRA of this rank learns on the attention.
+            device: device of the model.
+            precision: "auto" is bfloat16 if the device computes it in hardware, else float32. On
+                such a CPU bfloat16 takes less than half the time and half the memory. "8bit" and
+                "4bit" need CUDA and bitsandbytes.
+            prompt_style: "chat" is the form that the model was tuned with, "doctor" the paper's.
+            question_first: put the question before the image tokens; the paper has the image first.
+                `last_hidden` is then much cheaper when many pictures get the same question.
+            lora_rank: rank of LoRA on the attention; 0 for none.
 
         Raises:
-            InputError: the weights cannot be loaded, not in this precision, have no chat
-                template while the style is "chat", or no layer of attention.
+            InputError: the weights cannot be loaded, or not in this precision; there is no chat
+                template for the style "chat"; or the LLM has no layer of attention.
         """
         where = torch.device(device)
         tokenizer, model = load_causal(weights, device=where, precision=precision)
-        # Inference mode would make LoRA's parameters unable to learn.
+        # Parameters made in inference mode could not be trained.
         with torch.inference_mode(False):
             self.lora: LoraWeights | None = attach(model, rank=lora_rank) if lora_rank else None
         ends = model.generation_config.eos_token_id
@@ -74,9 +75,11 @@ class FrozenLlm:
             question_first=question_first,
             ends=ends if isinstance(ends, list) else [] if ends is None else [ends],
         )
-        self._model = model
+        self.model = model
+        # Replaces the model's own generation settings, such as a repetition penalty.
+        model.generation_config = self._greedy()
         self._embed = model.get_input_embeddings()
-        self._prefixes = PrefixStates(model, learning=self.lora is not None)
+        self.prefixes = PrefixStates(model, learning=self.lora is not None)
         self._device = where
         self.hidden = int(self._embed.embedding_dim)
         self.id = self.id_of(
@@ -105,11 +108,11 @@ class FrozenLlm:
         return "-".join(parts)
 
     def fingerprint(self) -> str:
-        """Names what has been learnt: another after every step of LoRA's; empty without LoRA."""
+        """Hash of LoRA's weights as they are now; "" without LoRA."""
         return self.lora.fingerprint() if self.lora else ""
 
     @torch.inference_mode()
-    def write(
+    def generate(
         self,
         image_tokens: torch.Tensor | None,
         prompts: Sequence[str],
@@ -117,43 +120,44 @@ class FrozenLlm:
         max_tokens: int,
         pause: Pause = no_pause,
     ) -> list[str]:
-        """Answer N prompts greedily, so that the same input always gives the same text.
+        """Generate N answers greedily: the same input always gives the same text.
 
         Args:
             image_tokens: (N, P, hidden), or None for no image.
-            prompts: N questions; the style's words are put around them.
-            max_tokens: longest answer.
-            pause: called before each token.
+            prompts: N questions, without the words of the prompt style.
+            max_tokens: longest answer, in tokens.
+            pause: called before the first token and after each.
 
         Returns:
-            N texts, without thoughts and white space at their ends; they may stop in mid-sentence.
+            N texts, stripped, without `<think>` parts. They may stop in mid-sentence.
 
         Raises:
-            InputError: another number of image tokens, or the device's memory does not hold one
-                prompt.
+            InputError: the number of image tokens differs from N, or one prompt does not fit into
+                the device's memory.
         """
         pictures = self._pictures(image_tokens, prompts)
 
-        def some(rows: Sequence[int]) -> list[str]:
-            chosen = pictures[list(rows)]
-            asked = [prompts[i] for i in rows]
-            return self._write(chosen, asked, max_tokens=max_tokens, pause=pause)
+        def generate(rows: Sequence[int]) -> list[str]:
+            questions = [prompts[i] for i in rows]
+            return self._generate(
+                pictures[list(rows)], questions, max_tokens=max_tokens, pause=pause
+            )
 
-        return halving(some, range(len(prompts)))
+        return split_when_out_of_memory(generate, range(len(prompts)))
 
     def last_hidden(
         self, image_tokens: torch.Tensor | None, prompts: Sequence[str]
     ) -> torch.Tensor:
-        """The last layer's state at the last prompt token, which has seen image and prompt.
+        """The last layer's state at the last prompt token, which attends to image and prompt.
 
-        What precedes the image tokens is computed once for each such text, and kept.
+        The states of the text before the image tokens are computed once per text, and cached.
 
         Args:
-            image_tokens: (N, P, hidden); gradients reach them and LoRA, and nothing else.
+            image_tokens: (N, P, hidden). Gradients reach them and LoRA, and nothing else.
             prompts: N questions.
 
         Returns:
-            (N, hidden) float32 where the image tokens are, after the model's final normalisation.
+            (N, hidden) float32 on the image tokens' device, after the model's final normalisation.
         """
         pictures = self._pictures(image_tokens, prompts)
         around = [self._tokens.around(prompt) for prompt in prompts]
@@ -173,57 +177,49 @@ class FrozenLlm:
     def _last_states(
         self, before: Ids, pictures: torch.Tensor, afters: Sequence[Ids]
     ) -> torch.Tensor:
-        """(N, hidden) for N pictures (N, P, hidden) that follow the same text."""
-        shared = before if self._prefixes.usable else ()
-        again = [before[len(shared) :]] * len(afters)
-        embeddings, mask = self._inputs(again, pictures, afters)
+        """(N, hidden) float32 for image tokens (N, P, hidden) that follow the same text."""
+        shared = before if self.prefixes.usable else ()
+        rest = [before[len(shared) :]] * len(afters)
+        embeddings, mask = self._inputs(rest, pictures, afters)
         mask = torch.cat([mask.new_ones(len(mask), len(shared)), mask], dim=1)
-        # The profile says in which numbers the LLM computes, not the training around it.
+        # The profile sets the LLM's precision. The autocast of a training must not change it.
         with torch.autocast(self._device.type, enabled=False):
-            out = self._model.get_decoder()(
+            out = self.model.get_decoder()(
                 inputs_embeds=embeddings,
                 attention_mask=mask,
                 position_ids=_positions(mask)[:, len(shared) :],
-                past_key_values=self._prefixes.expanded(shared, len(mask)) if shared else None,
+                past_key_values=self.prefixes.expanded(shared, len(mask)) if shared else None,
                 use_cache=bool(shared),
             )
         states: torch.Tensor = out.last_hidden_state[:, -1].float()  # padding is on the left
         return states
 
-    def _write(
+    def _generate(
         self, pictures: torch.Tensor, prompts: Sequence[str], *, max_tokens: int, pause: Pause
     ) -> list[str]:
         around = [self._tokens.around(prompt) for prompt in prompts]
         embeddings, mask = self._inputs(
             [before for before, _ in around], pictures, [after for _, after in around]
         )
-        positions = _positions(mask)
-        cache, tokens = None, []
-        ends = torch.tensor(self._tokens.ends, dtype=torch.long, device=self._device)
-        ended = torch.zeros(len(prompts), dtype=torch.bool, device=self._device)
-        for _ in range(max_tokens):
-            pause()
-            out = self._model(
-                inputs_embeds=embeddings,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            token = out.logits[:, -1].argmax(-1)  # (N,)
-            tokens.append(token)
-            ended = ended | torch.isin(token, ends)
-            if bool(ended.all()):
-                break
-            cache = out.past_key_values
-            embeddings = self._embed(token[:, None])
-            mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
-            positions = positions[:, -1:] + 1
-        return [self._tokens.text(row) for row in torch.stack(tokens, dim=1).tolist()]
+        pause()
+        tokens = self.model.generate(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            max_new_tokens=max_tokens,
+            stopping_criteria=[pause_between_tokens(pause)],
+        )
+        return [self._tokens.text(row) for row in tokens.tolist()]
+
+    def _greedy(self) -> Any:
+        from transformers import GenerationConfig
+
+        ends = self._tokens.ends
+        return GenerationConfig(
+            do_sample=False, eos_token_id=ends or None, pad_token_id=ends[0] if ends else 0
+        )
 
     def _pictures(self, image_tokens: torch.Tensor | None, prompts: Sequence[str]) -> torch.Tensor:
-        """(N, P, hidden) on the LLM's device in its numbers; P is 0 without an image."""
+        """(N, P, hidden) image tokens on the LLM's device, in its dtype; P = 0 without an image."""
         like: torch.Tensor = self._embed.weight
         if image_tokens is None:
             return like.new_zeros(len(prompts), 0, self.hidden)
@@ -231,14 +227,14 @@ class FrozenLlm:
             raise InputError(
                 f"image tokens for {len(image_tokens)} prompts, and {len(prompts)} prompts",
                 expected="one set of image tokens for each prompt",
-                remedy="pass as many of the one as of the other",
+                remedy=f"pass image tokens of shape ({len(prompts)}, P, {self.hidden})",
             )
         return image_tokens.to(device=self._device, dtype=like.dtype)
 
     def _inputs(
         self, befores: Sequence[Ids], pictures: torch.Tensor, afters: Sequence[Ids]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Left-padded (N, T, hidden) embeddings and their (N, T) mask, 1 where a token is."""
+        """Left-padded (N, T, hidden) embeddings, and their (N, T) mask: 0 on padding, else 1."""
         rows = [
             torch.cat([self._embedded(before), picture, self._embedded(after)])
             for before, picture, after in zip(befores, pictures, afters, strict=True)
@@ -260,5 +256,5 @@ class FrozenLlm:
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:
-    """(N, T) positions that count from the first token that is no padding."""
+    """(N, T) positions, counted from the first token after the padding."""
     return (mask.cumsum(-1) - 1).clamp(min=0)

@@ -1,7 +1,6 @@
-"""A vision-language chat model that looks at the slice itself and writes the instruction.
+"""A vision-language chat model that sees the slice itself and generates the instruction.
 
-No trainable projection stands between picture and text here: the model has its own, so nothing of
-Zeus learns from these texts but what reads them.
+The model has its own frozen projection, so f_vt of Zeus is not used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeus_app.devices import halving
+from zeus_app.devices import split_when_out_of_memory
 from zeus_app.errors import InputError
 from zeus_app.instructions.loading import folder_of, load_frozen, meta_model, name_and_hash
+from zeus_app.instructions.pausing import pause_between_tokens
 from zeus_app.instructions.pictures import as_image
 from zeus_app.instructions.precision import Precision, load_options, resolve
 from zeus_app.instructions.templates import (
@@ -28,13 +28,13 @@ from zeus_app.types import FloatArray
 
 
 class QuestionAnswer(PromptStyle):
-    """BLIP-2's form for questions (Li et al. 2023, section 4.1); its processor adds the image."""
+    """BLIP-2's question form (Li et al. 2023, section 4.1). Its processor adds the image."""
 
     image = ""
     joint = ""
 
     def render(self, turn: str) -> str:
-        """Question and answer in one line."""
+        """Return "Question: ... Answer:"."""
         return f"Question: {turn} Answer:"
 
 
@@ -43,9 +43,8 @@ class VisionChat:
 
     Attributes:
         id: names the weights and the precision.
+        model, tokenizer: the frozen network and the tokenizer of transformers.
     """
-
-    sees_pictures = True
 
     def __init__(
         self,
@@ -57,9 +56,9 @@ class VisionChat:
         """Load the model and its processor.
 
         Args:
-            weights: a folder as transformers saves a model, processor included, or a file in it.
-            device: where it runs.
-            precision: as of `FrozenLlm`.
+            weights: a folder as transformers saves a model, with its processor; or a file in it.
+            device: device of the model.
+            precision: as for `FrozenLlm`.
 
         Raises:
             InputError: the folder holds no such model, or the model has no chat template.
@@ -67,19 +66,19 @@ class VisionChat:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self._device = torch.device(device)
-        self._processor, self._model = load_frozen(
+        self._processor, self.model = load_frozen(
             folder_of(weights),
             AutoProcessor,
             AutoModelForImageTextToText,
             load_options(precision, self._device),
             kind="vision-language chat model",
         )
-        self._tokenizer: Any = self._processor.tokenizer
-        self._tokenizer.padding_side = "left"  # so that answers begin right after their prompts
-        self._tokenizer.pad_token = self._tokenizer.pad_token or self._tokenizer.eos_token
-        # What only sampling reads would be warned about at every call.
+        self.tokenizer: Any = self._processor.tokenizer
+        self.tokenizer.padding_side = "left"  # so that each answer follows its prompt
+        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+        # Greedy decoding ignores these, and transformers would warn at every call.
         for name in ("temperature", "top_p", "top_k"):
-            setattr(self._model.generation_config, name, None)
+            setattr(self.model.generation_config, name, None)
         self._style = self._make_style()
         self.id = self.id_of(weights, device=device, precision=precision)
 
@@ -91,7 +90,7 @@ class VisionChat:
         return f"{name_and_hash(weights)}-vision-{resolve(precision, torch.device(device))}"
 
     @torch.inference_mode()
-    def write(
+    def generate(
         self,
         pictures: FloatArray,
         prompts: Sequence[str],
@@ -99,75 +98,73 @@ class VisionChat:
         max_tokens: int,
         pause: Pause = no_pause,
     ) -> list[str]:
-        """Answer N prompts, each about its own picture, greedily.
+        """Generate N answers greedily, each about its own picture.
 
         Args:
             pictures: (N, H, W) float32 in [0, 1].
             prompts: N questions.
-            max_tokens: longest answer.
+            max_tokens: longest answer, in tokens.
             pause: called after each token.
 
         Returns:
-            N texts, without thoughts and white space at their ends.
+            N texts, stripped, without `<think>` parts.
 
         Raises:
-            InputError: another number of pictures, or the device's memory does not hold one.
+            InputError: the number of pictures differs from N, or one picture does not fit into
+                the device's memory.
         """
         if len(pictures) != len(prompts):
             raise InputError(
                 f"{len(pictures)} pictures, and {len(prompts)} prompts",
                 expected="one picture for each prompt",
-                remedy="pass as many of the one as of the other",
+                remedy=f"pass {len(prompts)} pictures",
             )
 
-        def some(rows: Sequence[int]) -> list[str]:
-            chosen = [prompts[i] for i in rows]
-            return self._write(pictures[list(rows)], chosen, max_tokens=max_tokens, pause=pause)
+        def generate(rows: Sequence[int]) -> list[str]:
+            questions = [prompts[i] for i in rows]
+            return self._generate(
+                pictures[list(rows)], questions, max_tokens=max_tokens, pause=pause
+            )
 
-        return halving(some, range(len(prompts)))
+        return split_when_out_of_memory(generate, range(len(prompts)))
 
-    def _write(
+    def _generate(
         self, pictures: FloatArray, prompts: Sequence[str], *, max_tokens: int, pause: Pause
     ) -> list[str]:
         texts = [self._style.render(self._style.image + prompt) for prompt in prompts]
-        bos = self._tokenizer.bos_token
+        bos = self.tokenizer.bos_token
         inputs = self._processor(
             images=[[as_image(picture).convert("RGB")] for picture in pictures],
             text=texts,
             padding=True,
             return_tensors="pt",
-            # A chat template may have written the token already; then it is not put first again.
+            # Some chat templates write this token themselves. It must not come twice.
             add_special_tokens=not (bos and texts[0].startswith(bos)),
-        ).to(self._device, self._model.dtype)
+        ).to(self._device, self.model.dtype)
 
-        def go_on(tokens: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
-            """A criterion of transformers' that never stops an answer, asked after each token."""
-            pause()
-            return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-
-        out = self._model.generate(
+        out = self.model.generate(
             **inputs,
             do_sample=False,
             num_beams=1,
             max_new_tokens=max_tokens,
-            stopping_criteria=[go_on],
+            stopping_criteria=[pause_between_tokens(pause)],
         )
         prompt_tokens = inputs["input_ids"].shape[1] if self._repeats_prompt() else 0
-        answers = self._tokenizer.batch_decode(out[:, prompt_tokens:], skip_special_tokens=True)
+        answers = self.tokenizer.batch_decode(out[:, prompt_tokens:], skip_special_tokens=True)
         return [without_thinking(answer).strip() for answer in answers]
 
     def _repeats_prompt(self) -> bool:
-        """Whether what is generated begins with the prompt: not where an encoder reads that."""
-        return not self._model.config.get_text_config(decoder=True).is_encoder_decoder
+        """Whether the output begins with the prompt. It does not if an encoder reads the prompt."""
+        return not self.model.config.get_text_config(decoder=True).is_encoder_decoder
 
     def _make_style(self) -> PromptStyle:
-        if self._model.config.model_type == "blip-2":
+        if self.model.config.model_type == "blip-2":
             return QuestionAnswer()
-        if not (getattr(self._processor, "chat_template", None) or self._tokenizer.chat_template):
+        if not (getattr(self._processor, "chat_template", None) or self.tokenizer.chat_template):
             raise InputError(
-                f"a {self._model.config.model_type} model without a chat template",
+                f"a {self.model.config.model_type} model without a chat template",
                 expected="chat_template.jinja, or chat_template in tokenizer_config.json",
-                remedy="take a checkpoint that was tuned for chat",
+                remedy="choose a checkpoint that was tuned for chat",
             )
         return ChatTemplate(self._render)
 
@@ -180,7 +177,7 @@ class VisionChat:
 
 
 def _parts(content: str) -> list[dict[str, str]]:
-    """A message in the form that templates of vision-language models read."""
+    """A message as the chat templates of vision-language models read it."""
     before, image, after = content.partition(IMAGE)
     parts = [{"type": "text", "text": before}] if before else []
     parts += [{"type": "image"}] if image else []
@@ -188,10 +185,10 @@ def _parts(content: str) -> list[dict[str, str]]:
 
 
 def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
-    """The model on torch's meta device, without its numbers, to count parameters.
+    """The model on torch's meta device, without weights, to count parameters.
 
     Args:
-        architecture: what a config.json of transformers says; `model_type` is required.
+        architecture: contents of a config.json of transformers; `model_type` is required.
     """
     from transformers import AutoModelForImageTextToText
 
