@@ -1,6 +1,7 @@
-"""What the frozen towers and the trainable models promise to the pipeline.
+"""Protocols: what frozen towers and trainable models offer to the pipeline.
 
-Everything that could be swapped by a YAML file or a registry entry stands behind one of these.
+Everything that a YAML file or a registry entry can replace is behind one of them. A protocol with
+one implementer says in its docstring why it is one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,50 +17,33 @@ from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceSt
 
 Batch = dict[str, torch.Tensor]
 
-
-class Store(Protocol):
-    """What is kept between runs: arrays and texts by key. A store that lost one answers None."""
-
-    def __contains__(self, key: str) -> bool:
-        """Whether something is kept under this key."""
-
-    def get(self, key: str) -> FloatArray | None:
-        """The array kept under this key."""
-
-    def put(self, key: str, value: FloatArray) -> None:
-        """Keep an array."""
-
-    def get_text(self, key: str) -> str | None:
-        """The text kept under this key."""
-
-    def put_text(self, key: str, value: str) -> None:
-        """Keep a text."""
-
-    def hold(self, keys: Sequence[str]) -> AbstractContextManager[None]:
-        """Meanwhile the store does not drop these keys for want of room."""
+SPATIAL = ("embeddings", "pixels")
+"""Tensors of a batch whose last two axes are rows and columns of a slice."""
+ABSENT = -30.0
+"""Logit of a branch without tissue: probability 1e-13, and finite in float16."""
 
 
 class ImageEncoder(Protocol):
-    """A frozen tower that turns pictures into SAM image embeddings (F_enc of the paper)."""
+    """A frozen tower from pictures to SAM image embeddings (F_enc of the paper)."""
 
-    id: str  # names the weights, the preprocessing and the precision; part of cache keys
+    id: str  # names weights, preprocessing and precision; part of cache keys
 
     def encode(self, pictures: FloatArray) -> FloatArray:
         """(N, 256, 256) float32 in [0, 1] -> (N, 256, 64, 64) float16."""
 
 
 class VisionEncoder(Protocol):
-    """A frozen tower that gives an LLM features of a picture (F_v of the paper)."""
+    """A frozen tower from pictures to features for an LLM (F_v of the paper)."""
 
     id: str
     dim: int
 
     def encode(self, pictures: FloatArray) -> FloatArray:
-        """(N, 256, 256) float32 in [0, 1] -> (N, T, dim) float32; T = 1 where it is pooled."""
+        """(N, 256, 256) float32 in [0, 1] -> (N, T, dim) float32; T = 1 if pooled."""
 
 
 class TextEncoder(Protocol):
-    """A frozen tower that turns an instruction into one vector (F_t of the paper)."""
+    """A frozen tower from an instruction to one vector (F_t of the paper)."""
 
     id: str
     dim: int
@@ -69,27 +53,22 @@ class TextEncoder(Protocol):
 
 
 class InstructionModel(Protocol):
-    """A frozen model that writes instructions (F_LLM of the paper, or one that sees for itself)."""
+    """A frozen model that generates instructions: F_LLM of the paper, or one that sees pictures."""
 
     id: str
 
-    def write(
-        self, shown: Any, prompts: Sequence[str], *, max_tokens: int, pause: Pause
+    def generate(
+        self, visual: Any, prompts: Sequence[str], *, max_tokens: int, pause: Pause
     ) -> list[str]:
-        """Greedy text for N prompts.
+        """Generate N texts greedily.
 
-        `shown` is (N, P, hidden) image tokens, or (N, 256, 256) pictures for a model that sees;
-        `pause` is called between tokens, or between prompts where others write.
+        Args:
+            visual: (N, P, hidden) image tokens, or (N, 256, 256) pictures for a vision-language
+                model.
+            prompts: N prompts.
+            max_tokens: longest text, in tokens.
+            pause: called between tokens; a remote model calls it between prompts.
         """
-
-
-class LanguageModel(InstructionModel, Protocol):
-    """A frozen causal LLM that takes image tokens beside its prompt."""
-
-    hidden: int
-
-    def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """(N, P, hidden) tokens and N prompts -> (N, hidden), differentiable in the tokens."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +76,14 @@ class ModuleInfo:
     """One row of the paper's Table 1 for an assembled model.
 
     Attributes:
-        symbol: the paper's.
-        name: what it does.
-        class_name: the network's class.
-        trainable: whether any of it learns.
-        parameters: how many numbers; buffers are not counted.
-        memory_bytes: of parameters and buffers as they are held, without activations and caches.
-        run_before: whether the class was ever run with these published weights; None where it
-            has none.
+        symbol: symbol in the paper.
+        name: role of the module.
+        class_name: class of the network.
+        trainable: whether any parameter is trained.
+        parameters: number of parameters, without buffers.
+        memory_bytes: bytes of parameters and buffers, without activations and caches.
+        run_before: whether the class was ever run with these published weights; None if there are
+            no published weights.
     """
 
     symbol: str
@@ -117,7 +96,7 @@ class ModuleInfo:
 
     @classmethod
     def of(cls, symbol: str, name: str, module: nn.Module) -> Self:
-        """The row of a network, which may lie on torch's meta device."""
+        """The row of a network, which may be on torch's meta device."""
         parameters = list(module.parameters())
         return cls(
             symbol,
@@ -125,49 +104,52 @@ class ModuleInfo:
             type(module).__name__.lstrip("_"),
             trainable=any(parameter.requires_grad for parameter in parameters),
             parameters=sum(parameter.numel() for parameter in parameters),
-            memory_bytes=sum(held.nbytes for held in [*parameters, *module.buffers()]),
+            memory_bytes=sum(tensor.nbytes for tensor in [*parameters, *module.buffers()]),
         )
 
 
 class Prepared(Protocol):
-    """A study after every frozen tower: what training and inference draw batches from."""
+    """A study after the frozen towers. Training and inference take batches from it."""
 
     @property
     def present(self) -> BoolArray:
-        """(S, M) bool, which branches see tissue on which slice."""
+        """(S, M) bool, whether a branch shows tissue on a slice."""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """The texts behind the embeddings."""
+        """The texts that were encoded."""
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """Tensors for these axial slices; dimension 0 of each counts slices.
+        """Tensors for B axial slices; dimension 0 of each is B.
 
-        "present" is always among them: (B, M) bool. What `LAID_OUT` names lies as the picture does.
+        A batch has "present", (B, M) bool. The tensors in `SPATIAL` are (B, ..., H, W).
         """
 
 
 class Model(Protocol):
-    """A trainable network behind the same preparation, training and pipeline as every other."""
+    """A trainable network behind the one preparation, training loop and pipeline."""
 
     @property
     def branches(self) -> tuple[str, ...]:
-        """Names of the M masks that are united: the sequences, or one for early fusion."""
+        """Names of the M masks that are united: the sequences, or one name for early fusion."""
 
     @property
     def trainable(self) -> nn.Module:
-        """What the optimiser sees and a checkpoint holds."""
+        """The part that the optimiser trains and a checkpoint holds."""
 
     @property
     def reads_text(self) -> bool:
-        """Whether a user's own text can mean anything to it."""
+        """Whether a user's text changes the masks."""
 
     @property
     def tower_ids(self) -> Mapping[str, str]:
-        """The frozen towers the trainable part was fitted to, by role."""
+        """Role -> id of the frozen towers that the trainable part is trained with."""
 
-    def bytes_to_keep(self, pictures: int) -> int:
-        """Disk space that this many prepared pictures need."""
+    def cache_bytes(self, pictures: int) -> int:
+        """Bytes that this many pictures need in the embedding cache."""
+
+    def pin_embeddings(self) -> AbstractContextManager[None]:
+        """Within this context, the cache evicts no embedding of studies prepared without pixels."""
 
     def prepare(
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
@@ -175,46 +157,42 @@ class Model(Protocol):
         """Run the frozen towers over a study, through the caches.
 
         Args:
-            stack: the study's pictures.
-            guidance: what the user wishes of the instructions.
-            report: told about each batch.
-            keep_pixels: whether what a cache cannot hold may be computed again later.
+            stack: the study's slices.
+            guidance: the user's own texts and scope for the instructions.
+            report: called before each batch.
+            keep_pixels: keep the pictures in memory, so that an evicted embedding can be encoded
+                again. Training sets False.
         """
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
-        """Set what is measured rather than learnt, from the studies a training begins with."""
+        """Set the statistics that are measured on the training studies, not learned."""
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256) logits; ABSENT where a branch sees no tissue."""
+        """(B, M, K, 256, 256) logits; `ABSENT` where a branch shows no tissue."""
 
 
 class Baseline(Model, Protocol):
-    """Another network to compare with: it needs no weights, so it describes itself."""
+    """Another network to compare with; an entry of the registry `build.BASELINES`.
+
+    The U-Net is the only entry so far. The protocol says what a new entry must offer.
+    """
 
     def describe(self) -> list[ModuleInfo]:
-        """One row a network."""
-
-
-LAID_OUT = ("embeddings", "pixels")
-"""What in a batch has rows and columns, its last two axes, and moves when a slice is moved."""
-ABSENT = -30.0
-"""Logit of a branch that sees no tissue: probability 1e-13, and finite in float16."""
-
-
-@runtime_checkable
-class HoldsStudies(Protocol):
-    """A model that keeps what the frozen towers make of a study in a store of limited size."""
-
-    def holding(self) -> AbstractContextManager[None]:
-        """Meanwhile studies prepared without their pixels stay in the store."""
+        """One row per network."""
 
 
 @runtime_checkable
 class LearnsProjection(Protocol):
-    """A model that shows pictures to an LLM through a projection (f_vt of the paper)."""
+    """A model with a projection from pictures to an LLM (f_vt of the paper).
+
+    Only `Zeus` is one. The protocol stays because `training/` must not import `pipeline/`.
+    """
 
     def through_last_layer(self) -> AbstractContextManager[None]:
-        """For a while, read the LLM's last layer and not its words: there gradients reach f_vt."""
+        """Within this context, read the LLM's last layer instead of its words.
+
+        Gradients reach f_vt only through the last layer.
+        """
 
     def take_projection(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take f_vt and the LLM's LoRA, and nothing else, out of weights that learnt so."""
+        """Load f_vt and the LLM's LoRA, and nothing else, from trained weights."""

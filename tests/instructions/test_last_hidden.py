@@ -1,14 +1,15 @@
-"""The embedding path: what precedes the image is computed once, and nothing else changes."""
+"""The embedding path: sharing the text before the image changes no state and no text."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from tests.instructions.tiny import byte_level_tokenizer, llama_tokenizer, save, tiny_model
 from zeus_app.errors import InputError
-from zeus_app.instructions import prefix as prefix_module
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.prompt_tokens import PromptTokens
 
@@ -31,12 +32,6 @@ def saved(kind: str, within: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(request.param, tmp_path_factory)
-
-
-@pytest.fixture(scope="module", params=sorted(set(KINDS) - {SLIDING}))
-def reusing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An LLM of full attention alone, the only kind that keeps beginnings."""
     return saved(request.param, tmp_path_factory)
 
 
@@ -95,13 +90,6 @@ def test_reusing_what_precedes_the_image_changes_no_gradient(
     assert bool((expected.abs().sum(dim=(1, 2)) > 0).all())
 
 
-def test_an_llm_that_cannot_reuse_gives_the_same_states(folder: Path) -> None:
-    llm = load(folder)
-    llm._prefixes.usable = False
-    expected = row_by_row(folder, images())
-    assert torch.allclose(llm.last_hidden(images(), QUESTIONS), expected, atol=1e-4)
-
-
 def test_a_call_leaves_what_is_kept_as_it_was(folder: Path) -> None:
     llm = load(folder)
     first = llm.last_hidden(images(), QUESTIONS)
@@ -118,52 +106,14 @@ def test_what_was_first_kept_while_inferring_serves_training(folder: Path) -> No
     assert gradient(llm.last_hidden(pictures, QUESTIONS), pictures).abs().sum() > 0
 
 
-def test_the_same_beginning_is_computed_once(
-    reusing: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    llm = load(reusing)
-    computed = []
-    compute = llm._prefixes._compute
-    monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
-    llm.last_hidden(images(), QUESTIONS)
-    llm.last_hidden(images(seed=1), QUESTIONS)
-    assert len(computed) == 1
-
-
-def test_with_the_question_first_each_question_is_computed_once(
-    reusing: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    llm = load(reusing, question_first=True)
-    computed = []
-    compute = llm._prefixes._compute
-    monkeypatch.setattr(llm._prefixes, "_compute", lambda ids: computed.append(ids) or compute(ids))
-    llm.last_hidden(images(), QUESTIONS)
-    llm.last_hidden(images(seed=1), QUESTIONS)
-    assert len(computed) == 2  # two of the three questions are the same
-
-
-def test_only_so_many_beginnings_are_kept(reusing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefix_module, "KEPT", 1)
-    llm = load(reusing, question_first=True)
-    llm.last_hidden(images(), QUESTIONS)
-    assert len(llm._prefixes._kept) == 1
-
-
-def test_no_gradient_reaches_what_is_kept(reusing: Path) -> None:
-    llm = load(reusing)
-    llm.last_hidden(images().requires_grad_(), QUESTIONS)
-    (kept,) = llm._prefixes._kept.values()
-    assert not any(layer.keys.requires_grad or layer.values.requires_grad for layer in kept.layers)
-
-
 @pytest.mark.parametrize("question_first", [False, True])
 def test_a_batch_writes_what_its_rows_get_one_by_one(folder: Path, question_first: bool) -> None:
     llm = load(folder, question_first=question_first)
     alone = [
-        llm.write(images()[i : i + 1], [question], max_tokens=12)[0]
+        llm.generate(images()[i : i + 1], [question], max_tokens=12)[0]
         for i, question in enumerate(QUESTIONS)
     ]
-    assert llm.write(images(), QUESTIONS, max_tokens=12) == alone
+    assert llm.generate(images(), QUESTIONS, max_tokens=12) == alone
     assert len(set(alone)) == 3
 
 
@@ -179,23 +129,28 @@ def test_it_writes_what_transformers_generates_from_the_same_embeddings(folder: 
     sequence = torch.cat([before, images()[0], after])[None]
     out = model.generate(inputs_embeds=sequence, do_sample=False, max_new_tokens=12)
     expected = tokenizer.decode(out[0], skip_special_tokens=True).split("###")[0].strip()
-    assert load(folder).write(images()[:1], QUESTIONS[:1], max_tokens=12) == [expected]
+    assert load(folder).generate(images()[:1], QUESTIONS[:1], max_tokens=12) == [expected]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_profile_and_not_the_training_says_in_which_numbers_the_llm_computes(
     folder: Path, precision: Any
 ) -> None:
-    llm = FrozenLlm(folder, precision=precision, prompt_style="doctor")
-    seen = set()
-    for name, module in llm._model.named_modules():
-        if name.endswith("q_proj"):
-            module.register_forward_hook(lambda module, given, out: seen.add(out.dtype))
-    outside = llm.last_hidden(images(), QUESTIONS)
-    llm._prefixes._kept.clear()
-    with torch.autocast("cpu", torch.bfloat16):
-        within = llm.last_hidden(images(), QUESTIONS)
-    assert seen == {getattr(torch, precision)}
+    dtypes = set()
+
+    def note_dtype(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(module, nn.Linear):
+            dtypes.add(output.dtype)
+
+    def states() -> torch.Tensor:
+        llm = FrozenLlm(folder, precision=precision, prompt_style="doctor")
+        return llm.last_hidden(images(), QUESTIONS)
+
+    with register_module_forward_hook(note_dtype):
+        outside = states()
+        with torch.autocast("cpu", torch.bfloat16):
+            within = states()
+    assert dtypes == {getattr(torch, precision)}
     assert torch.equal(within, outside)
 
 
@@ -203,7 +158,7 @@ def test_the_profile_and_not_the_training_says_in_which_numbers_the_llm_computes
 def test_an_llm_without_a_layer_of_attention_is_refused(tmp_path: Path, kind_without: str) -> None:
     tokenizer = byte_level_tokenizer()
     model = tiny_model(kind_without, tokenizer)  # of two layers; qwen3_next's fourth is attention
-    with pytest.raises(InputError, match=f"type {kind_without}, which keeps no keys and values"):
+    with pytest.raises(InputError, match=f"type {kind_without}, which has no layer of attention"):
         load(save(tmp_path / kind_without, model, tokenizer))
 
 
@@ -211,17 +166,34 @@ def test_no_prompts_have_no_states(folder: Path) -> None:
     assert load(folder).last_hidden(images(0), []).shape == (0, HIDDEN)
 
 
-def test_a_batch_too_large_for_memory_is_written_in_parts(
+def test_a_batch_too_large_for_memory_is_generated_in_parts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from transformers import GenerationMixin
+
     llm = load(folder)
-    whole = llm.write(images(), QUESTIONS, max_tokens=4)
-    write = llm._write
+    whole = llm.generate(images(), QUESTIONS, max_tokens=4)
+    generate = GenerationMixin.generate
 
-    def small_memory(pictures: torch.Tensor, *args: Any, **kwargs: Any) -> list[str]:
-        if len(pictures) > 1:
+    def small_memory(self: Any, *, inputs_embeds: torch.Tensor, **settings: Any) -> Any:
+        if len(inputs_embeds) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return write(pictures, *args, **kwargs)
+        return generate(self, inputs_embeds=inputs_embeds, **settings)
 
-    monkeypatch.setattr(llm, "_write", small_memory)
-    assert llm.write(images(), QUESTIONS, max_tokens=4) == whole
+    monkeypatch.setattr(GenerationMixin, "generate", small_memory)
+    assert llm.generate(images(), QUESTIONS, max_tokens=4) == whole
+
+
+def test_a_models_own_repetition_penalty_does_not_change_its_texts(
+    folder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.generation_config.repetition_penalty = 5.0
+    penalised = save(tmp_path / "penalised", model, AutoTokenizer.from_pretrained(folder))
+    texts, plain = (
+        load(weights).generate(images(), QUESTIONS, max_tokens=12)
+        for weights in (penalised, folder)
+    )
+    assert texts == plain

@@ -120,7 +120,7 @@ def test_a_gguf_without_room_beside_it_for_the_unpacked_model_is_named(
     def full(*args: Any) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gguf_module, "derive", full)
+    monkeypatch.setattr(gguf_module, "make_artifact", full)
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(InputError, match=r"cannot be unpacked beside (.|\n)*No space left"):
         FrozenLlm(tmp_path / "model.gguf")
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_lacks_a_parameter_is_refused(folder: Path) -> None:
     kept = load_file(folder / "model.safetensors")
     del kept["model.layers.1.mlp.up_proj.weight"]
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"lacks 1 parameters, model\.layers\.1\.mlp\.up_proj"):
+    with pytest.raises(InputError, match=r"lacks 1 parameters, for example .*up_proj"):
         load_causal(folder, device=CPU, precision="float32")
 
 

@@ -35,7 +35,7 @@ def test_the_foreground_share_holds_on_average(share: float) -> None:
 def test_slices_without_tissue_are_never_drawn() -> None:
     case = tiny_case("a")
     case.prepared.present[[1, 4]] = False
-    assert case.seen == [0, 2, 3, 5]
+    assert case.tissue_slices == [0, 2, 3, 5]
 
 
 def test_a_batch_joins_slices_of_several_studies() -> None:

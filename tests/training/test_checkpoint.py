@@ -33,7 +33,7 @@ def test_what_was_published_last_is_served(tmp_path: Path) -> None:
     served = checkpoints.served()
     assert served is not None
     assert (served.version, served.score) == (second.version, 0.9) == ("v0002", 0.9)
-    assert checkpoints.load("v0002", fitted_to=TOWERS)["layer.weight"][0, 0] == 2
+    assert checkpoints.load("v0002", trained_with=TOWERS)["layer.weight"][0, 0] == 2
 
 
 def test_an_older_version_can_be_served_again(tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ def test_a_version_is_no_path(tmp_path: Path) -> None:
         Checkpoints(tmp_path).serve("../../etc/passwd")
 
 
-def test_weights_fitted_to_other_towers_are_refused(tmp_path: Path) -> None:
+def test_weights_trained_with_other_towers_are_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.publish(weights(1), a_result())
     with pytest.raises(InputError, match="image encoder: A then, B now"):
-        checkpoints.load("v0001", fitted_to={"image encoder": "B"})
+        checkpoints.load("v0001", trained_with={"image encoder": "B"})
 
 
 def test_a_kill_between_weights_and_their_name_leaves_the_old_version(tmp_path: Path) -> None:
@@ -96,7 +96,9 @@ def test_two_trainings_that_end_at_once_get_a_version_each(
     monkeypatch.setattr(Checkpoints, "save", staticmethod(save_while_another_publishes))
     Checkpoints(tmp_path).publish(weights(1), a_result())
     found = {
-        one.version: Checkpoints(tmp_path).load(one.version, fitted_to=TOWERS)["layer.weight"][0, 0]
+        one.version: Checkpoints(tmp_path).load(one.version, trained_with=TOWERS)["layer.weight"][
+            0, 0
+        ]
         for one in Checkpoints(tmp_path).versions()
     }
     assert found == {"v0001": 1, "v0002": 2}
@@ -125,7 +127,7 @@ def test_a_training_that_ends_just_when_it_is_to_be_served_is_no_longer_running(
         return read(path)
 
     monkeypatch.setattr(Checkpoints, "read", staticmethod(end_and_read))
-    with pytest.raises(UnknownNameError, match="no training has finished an epoch"):
+    with pytest.raises(UnknownNameError, match="no running or interrupted training"):
         checkpoints.serve("running")
 
 

@@ -1,12 +1,13 @@
-"""A model is judged by what it would be served with."""
+"""A model is evaluated with the union and threshold that it is served with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import SIZE, TinyPrepared
+from tests.training.conftest import SIZE, TinyPrepared, tiny_setup
 from zeus_app.protocols import Batch
 from zeus_app.training.cases import Case, make_case
 from zeus_app.training.evaluator import Evaluator
@@ -35,8 +36,8 @@ def left_half(label: int, *, labels: int = 1, tissue: Sequence[bool] = (True, Tr
 
 
 def score(model: Says, case: Case, threshold: float = 0.5) -> float:
-    judge = Evaluator(model, torch.device("cpu"), union="max", threshold=threshold, batch_slices=2)
-    return judge.volume_dsc(case)
+    setup = tiny_setup(Path("/nonexistent"), model, threshold=threshold)
+    return Evaluator(setup, batch_slices=2).volume_dsc(case)
 
 
 def test_a_right_answer_scores_one() -> None:

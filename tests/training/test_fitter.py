@@ -62,8 +62,9 @@ def unusable(name: str) -> LabelledStudy:
 
 def hold_back(segmenter: Segmenter, patient: str, *others: str) -> None:
     sides = {patient: "validation", **dict.fromkeys(others, "train")}
-    segmenter._split_path.parent.mkdir(parents=True, exist_ok=True)
-    segmenter._split_path.write_text(json.dumps(sides))
+    path = segmenter.training.split_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sides))
 
 
 def a_segmenter(state: Path, target: str = "phantom") -> Segmenter:
@@ -162,26 +163,26 @@ def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_pa
         assert torch.equal(value, weights[name]), name
 
 
-def test_a_model_with_a_store_holds_its_studies_from_the_first_to_the_last_step(
-    tmp_path: Path,
+def test_embeddings_are_held_in_the_cache_from_the_first_to_the_last_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    segmenter, told = a_segmenter(tmp_path), []
+    segmenter, events = a_segmenter(tmp_path), []
 
     @contextmanager
-    def holding() -> Iterator[None]:
-        told.append("held")
+    def pin_embeddings() -> Iterator[None]:
+        events.append("held")
         yield
-        told.append("let go")
+        events.append("released")
 
-    segmenter.model.holding = holding  # type: ignore[attr-defined]
+    monkeypatch.setattr(segmenter.model, "pin_embeddings", pin_embeddings)
     segmenter.fit(
         [labelled(1)],
         QUICK,
-        report=lambda *_: told.append("prepared"),
-        progress=lambda *_: told.append("learnt"),
+        report=lambda *_: events.append("prepared"),
+        progress=lambda *_: events.append("learned"),
     )
-    assert list(dict.fromkeys(told)) == ["held", "prepared", "learnt", "let go"]
-    assert told.count("held") == told.count("let go") == 1
+    assert list(dict.fromkeys(events)) == ["held", "prepared", "learned", "released"]
+    assert events.count("held") == events.count("released") == 1
 
 
 def test_a_checkpoint_of_other_labels_is_refused_and_says_which(tmp_path: Path) -> None:

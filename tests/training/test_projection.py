@@ -1,20 +1,19 @@
-"""The projection that learns first: what it learnt from counts, and is known when gone on with."""
+"""The projection that learns first: its studies count as trained on, and it is used again."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import TinyModel, TinyPrepared
+from tests.training.conftest import TinyModel, TinyPrepared, tiny_setup
 from zeus_app.errors import InputError
-from zeus_app.progress import silent
 from zeus_app.settings.config import TrainConfig
 from zeus_app.targets import load_target
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
-from zeus_app.training.fitter import Fitter
+from zeus_app.training.fitter import fit
 from zeus_app.training.loop import Epoch
 from zeus_app.types import Grid, LabelledStudy, SliceStack, Study, Volume
 
@@ -32,6 +31,16 @@ class Projecting(TinyModel):
     """A model whose whole trainable part is taken for its projection."""
 
     reads_text = False
+
+    def __init__(self, towers: str) -> None:
+        super().__init__()
+        self.tower_ids = {"image encoder": towers}
+
+    def cache_bytes(self, pictures: int) -> int:
+        return 0
+
+    def pin_embeddings(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def prepare(self, stack: SliceStack, **_: object) -> TinyPrepared:
         return TinyPrepared(stack.tissue.T, stack.pixels.swapaxes(0, 1))
@@ -62,7 +71,7 @@ def labelled(name: str, *, bright: int = 8) -> LabelledStudy:
     )
 
 
-def fit(
+def trained(
     folder: Path,
     *studies: LabelledStudy,
     recipe: TrainConfig = RECIPE,
@@ -70,33 +79,13 @@ def fit(
     towers: str = "tiny",
 ) -> CheckpointInfo:
     """Train; with `kill_in_part` 2, an epoch of the second part is kept and then it is killed."""
-    model, checkpoints = Projecting(), Checkpoints(folder)
-    beginning = {key: value.clone() for key, value in model.trainable.state_dict().items()}
-
-    def load(version: str) -> None:
-        own = version == UNTRAINED
-        model.trainable.load_state_dict(
-            beginning if own else checkpoints.load(version, fitted_to={})
-        )
+    setup = tiny_setup(folder, Projecting(towers), target=TARGET)
 
     def progress(epoch: Epoch, done: int, total: int) -> None:
-        if kill_in_part == 2 and checkpoints.resume_path.exists():
+        if kill_in_part == 2 and setup.checkpoints.resume_path.exists():
             raise Killed
 
-    fitter = Fitter(
-        model=model,
-        target=TARGET,
-        checkpoints=checkpoints,
-        load=load,
-        fitted_to={"image encoder": towers},
-        split_path=folder / "splits.json",
-        device=torch.device("cpu"),
-        union="max",
-        threshold=0.5,
-        report=silent,
-        progress=progress,
-    )
-    return fitter.fit({study.id: study for study in studies}, recipe).checkpoint
+    return fit(setup, studies, recipe, progress=progress).checkpoint
 
 
 def projections(folder: Path) -> list[CheckpointInfo]:
@@ -105,40 +94,40 @@ def projections(folder: Path) -> list[CheckpointInfo]:
 
 def interrupted(folder: Path, *studies: LabelledStudy, recipe: TrainConfig = RECIPE) -> None:
     with pytest.raises(Killed):
-        fit(folder, *studies, recipe=recipe, kill_in_part=2)
+        trained(folder, *studies, recipe=recipe, kill_in_part=2)
 
 
 def test_the_second_part_is_gone_on_with_from_the_projection_of_the_first(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"), labelled("b"))
-    fit(tmp_path, labelled("a"), labelled("b"))
+    trained(tmp_path, labelled("a"), labelled("b"))
     assert len(projections(tmp_path)) == 1
 
 
 def test_a_projection_of_other_studies_is_not_taken(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"), labelled("b"))
-    found = fit(tmp_path, labelled("a"))
+    found = trained(tmp_path, labelled("a"))
     assert [one.studies for one in projections(tmp_path)] == [("a", "b"), ("a",)]
     assert found.studies == ("a",)
 
 
 def test_a_projection_of_masks_that_were_corrected_is_not_taken(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"))
-    fit(tmp_path, labelled("a", bright=9))
+    trained(tmp_path, labelled("a", bright=9))
     assert len(projections(tmp_path)) == 2
 
 
-def test_a_projection_that_was_fitted_to_other_towers_is_not_taken(tmp_path: Path) -> None:
+def test_a_projection_of_other_towers_is_not_taken(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"))
-    fit(tmp_path, labelled("a"), towers="others")
+    trained(tmp_path, labelled("a"), towers="others")
     assert len(projections(tmp_path)) == 2
 
 
 def test_a_projection_that_began_from_another_version_is_not_taken(tmp_path: Path) -> None:
     on = RECIPE.model_copy(update={"start": "served"})
-    fit(tmp_path, labelled("a"))
+    trained(tmp_path, labelled("a"))
     interrupted(tmp_path, labelled("b"), recipe=on)
     Checkpoints(tmp_path).serve(UNTRAINED)
-    fit(tmp_path, labelled("b"), recipe=on)
+    trained(tmp_path, labelled("b"), recipe=on)
     assert [one.parent for one in projections(tmp_path)] == [UNTRAINED, "v0001", UNTRAINED]
 
 
@@ -154,6 +143,6 @@ def test_what_the_projection_learnt_from_counts_as_learnt(tmp_path: Path) -> Non
 
     whole = labelled("b")
     flaky = LabelledStudy("b", read_once, whole.read_label, whole.read_grid, "bob", ("T2",))
-    found = fit(tmp_path, labelled("a"), flaky)
+    found = trained(tmp_path, labelled("a"), flaky)
     assert found.left_out
     assert (found.studies, found.patients) == (("a", "b"), ("a", "bob"))

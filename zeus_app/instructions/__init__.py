@@ -1,1 +1,1 @@
-"""What writes instructions: causal LLMs, vision-language models, a server."""
+"""Models that generate instructions: causal LLMs, vision-language models, an LLM server."""

@@ -1,8 +1,8 @@
-"""A hospital's own LLM server as the writer of instructions.
+"""A hospital's own LLM server as the model that generates instructions.
 
-Any server that speaks OpenAI's chat completions: vLLM, llama.cpp's server, Ollama. What is asked,
-and the slices where they are asked for, leave this process here and nowhere else: to the one
-address that the profile names, with no proxy between and no redirection followed.
+Any server with OpenAI's chat completions will do: vLLM, llama.cpp's server, Ollama. Questions, and
+slices if the profile sends them, leave this process only here. They go to the address in the
+profile, without a proxy, and no redirection is followed.
 """
 
 import base64
@@ -20,40 +20,40 @@ from zeus_app.progress import Pause, no_pause
 from zeus_app.types import FloatArray
 
 SEED = 0
-_REMEDY = "check the address and the server's log; it must serve POST …/chat/completions"
+_REMEDY = "check the address and the server's log; the server must offer POST …/chat/completions"
 
 
 class ChatEndpoint:
     """A model behind an OpenAI-compatible address.
 
-    With `send_pictures` the patient's slices themselves are sent there, as PNG without any name or
-    date: the address must be one that may see them.
+    With `send_pictures` the patient's slices are sent there, as PNG without name or date. The
+    address must be allowed to receive them.
 
     Attributes:
-        id: names the model as the server calls it, and what is sent; the weights behind a name
-            are the server's affair, so serve other weights under another name.
+        id: the model's name on the server, and whether pictures are sent. Zeus cannot see which
+            weights a name stands for, so serve other weights under another name.
     """
 
     def __init__(
         self, url: str, model: str, *, send_pictures: bool = False, timeout_s: float = 120.0
     ) -> None:
-        """Remember the address; nothing is sent yet.
+        """Store the address. Nothing is sent yet.
 
         Args:
-            url: of the API's root: "http://127.0.0.1:8000/v1".
+            url: root of the API, such as "http://127.0.0.1:8000/v1".
             model: the model's name on that server.
-            send_pictures: send the slice with the question, to a model that sees.
+            send_pictures: send the slice with the question, for a model that sees pictures.
             timeout_s: longest wait for an answer, in seconds.
 
         Raises:
-            InputError: the address is not one of http or https.
+            InputError: the address does not begin with http:// or https://.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise InputError(
                 f"LLM server {url!r}",
                 expected="an address such as http://127.0.0.1:8000/v1",
-                remedy="correct the address in the profile",
+                remedy="write the whole address into llm.url of the profile",
             )
         self._url = f"{url.rstrip('/')}/chat/completions"
         self._model = model
@@ -63,10 +63,10 @@ class ChatEndpoint:
 
     @staticmethod
     def id_of(model: str, *, send_pictures: bool = False) -> str:
-        """The id of a model behind an address, wherever that is."""
+        """The id of a model with these settings, at any address."""
         return f"{model}-endpoint-{'pictures' if send_pictures else 'words'}"
 
-    def write(
+    def generate(
         self,
         pictures: FloatArray | None,
         prompts: Sequence[str],
@@ -74,29 +74,29 @@ class ChatEndpoint:
         max_tokens: int,
         pause: Pause = no_pause,
     ) -> list[str]:
-        """Ask N prompts, one request each, at temperature 0 and with a fixed seed.
+        """Generate N answers, one request each, at temperature 0 and with a fixed seed.
 
         Args:
-            pictures: (N, H, W) float32 in [0, 1]; not looked at unless pictures are sent.
+            pictures: (N, H, W) float32 in [0, 1]; ignored unless pictures are sent.
             prompts: N questions.
-            max_tokens: longest answer, thoughts included.
+            max_tokens: longest answer in tokens, `<think>` parts included.
             pause: called before each request.
 
         Returns:
-            N texts, without thoughts and white space at their ends.
+            N texts, stripped, without `<think>` parts.
 
         Raises:
-            InputError: no answer, an answer that refuses, or one that is no chat completion;
-                pictures are to be sent and are not one for each prompt.
+            InputError: the server does not answer, refuses, or answers with something else than a
+                chat completion; or the number of pictures to send differs from N.
         """
         if self.sees_pictures and (pictures is None or len(pictures) != len(prompts)):
             raise InputError(
                 f"{0 if pictures is None else len(pictures)} pictures, and {len(prompts)} prompts",
                 expected="one picture for each prompt",
-                remedy="pass as many of the one as of the other",
+                remedy=f"pass {len(prompts)} pictures",
             )
         with requests.Session() as session:
-            session.trust_env = False  # no proxy of the environment may see what is sent
+            session.trust_env = False  # ignore proxies that the environment names
             answers = []
             for i, prompt in enumerate(prompts):
                 pause()
@@ -141,7 +141,7 @@ class ChatEndpoint:
             raise InputError(
                 f"the LLM server at {self._url} does not answer: {str(error)[:200]}",
                 expected=f"an answer within {self._timeout_s:g} s",
-                remedy="start the server, or correct the address in the profile",
+                remedy="start the server, or change llm.url in the profile",
             ) from error
         return without_thinking(self._text(answer)).strip()
 

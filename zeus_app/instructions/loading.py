@@ -1,4 +1,4 @@
-"""From a folder or a file of weights to a frozen model of transformers, and to its name."""
+"""Loading frozen models of transformers from local files, and naming their weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,38 +12,40 @@ from zeus_app.errors import InputError
 from zeus_app.instructions.gguf import unpacked
 from zeus_app.instructions.precision import Precision, load_options
 from zeus_app.storage.artifacts import sha256_of
+from zeus_app.types import GIB
 
-WHOLE_BYTES = 1 << 30
+WHOLE_BYTES = GIB
+"""Files up to this size are hashed whole."""
 SAMPLES = 1024
 SAMPLE_BYTES = 1 << 16
 _WEIGHTS = {".safetensors", ".bin"}
-_BESIDE = {".json", ".model", ".jinja", ".txt"}  # configuration, tokenizer, chat template
+_OTHERS = {".json", ".model", ".jinja", ".txt"}  # configuration, tokenizer, chat template
 
 
 def name_and_hash(weights: Path) -> str:
-    """What these weights are called, and 12 hexadecimal digits of their content.
+    """The name of these weights, and 12 hexadecimal digits of their hash.
 
-    A file is hashed whole up to 1 GiB. Of a larger one, for which that would take longer than the
-    start of a server may, the size and 1,024 blocks of 64 KiB, evenly spread, are hashed: fine
-    enough to meet every layer of a 13 GB model. `zeus weights verify` hashes every byte. A
-    folder's hash is that of its files' names and hashes: parameters, configuration, tokenizer.
+    A file up to 1 GiB is hashed whole. Hashing a larger file would delay the start of the server,
+    so its size and 1,024 evenly spread blocks of 64 KiB are hashed. In a model of 13 GB they touch
+    every layer. `zeus weights verify` hashes every byte. The hash of a folder covers the names and
+    hashes of its files: parameters, configuration, tokenizer.
 
     Args:
         weights: a GGUF file, or a folder as transformers saves it, or a file in such a folder.
 
     Raises:
-        InputError: there are no such weights.
+        InputError: the file or folder holds no weights.
     """
     if weights.suffix == ".gguf":
         return f"{weights.stem}-{_content_hash(weights)[:12]}"
     folder = folder_of(weights)
-    kinds = _WEIGHTS | _BESIDE
+    kinds = _WEIGHTS | _OTHERS
     files = sorted(path for path in _listed(folder) if path.suffix in kinds)
     if not any(path.suffix in _WEIGHTS for path in files):
         raise InputError(
             f"{folder} holds no weights",
             expected="*.safetensors or pytorch_model*.bin with config.json and a tokenizer",
-            remedy="put the model's files there, or name its folder or GGUF file",
+            remedy="put the model's files there, or name another folder or a GGUF file",
         )
     digest = hashlib.sha256()
     for path in files:
@@ -52,7 +54,7 @@ def name_and_hash(weights: Path) -> str:
 
 
 def folder_of(weights: Path) -> Path:
-    """The folder that a path to weights means: itself, or the one it lies in."""
+    """The path itself if it is a folder, else the folder that holds the file."""
     return weights if weights.is_dir() else weights.parent
 
 
@@ -60,12 +62,12 @@ def load_causal(weights: Path, *, device: torch.device, precision: Precision) ->
     """The tokenizer and the frozen model, on its device.
 
     Args:
-        weights: as for `name_and_hash`. Weights of the pickled kind are read as tensors alone.
-        device: where the model goes.
-        precision: in which numbers.
+        weights: as for `name_and_hash`. Only tensors are read from pickled weights.
+        device: device of the model.
+        precision: precision of its parameters.
 
     Raises:
-        InputError: the files are not there, are no causal LLM, or lack some of its parameters.
+        InputError: the files are missing, are not a causal LLM, or lack some of its parameters.
     """
     # Imported here: transformers takes seconds to import.
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -77,62 +79,62 @@ def load_causal(weights: Path, *, device: torch.device, precision: Precision) ->
 
 def load_frozen(
     folder: Path,
-    words: Any,
+    tokenizer_class: Any,
     model_class: Any,
     options: Mapping[str, Any],
     *,
     kind: str,
 ) -> tuple[Any, Any]:
-    """What turns text into tokens, and the model, frozen; from local files alone.
+    """The tokenizer (or processor) and the frozen model, from local files only.
 
     Args:
         folder: as transformers saves a model.
-        words: AutoTokenizer or AutoProcessor.
-        model_class: the transformers class that loads the model.
-        options: of `precision.load_options`.
-        kind: what is expected in the folder, for messages.
+        tokenizer_class: AutoTokenizer or AutoProcessor.
+        model_class: the Auto class of transformers that loads the model.
+        options: from `precision.load_options`.
+        kind: kind of model, for error messages.
 
     Raises:
-        InputError: the folder holds no such model, or not all of its parameters.
+        InputError: the folder does not hold such a model, or lacks some of its parameters.
     """
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # a server's log is no terminal
+    transformers_logging.disable_progress_bar()  # the server's log is not a terminal
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = words.from_pretrained(folder, **local)
-        # Outside inference mode: gradients must be able to pass through these parameters later.
+        tokenizer = tokenizer_class.from_pretrained(folder, **local)
+        # Gradients cannot pass through parameters that are made in inference mode.
         with torch.inference_mode(False):
             model, info = model_class.from_pretrained(
                 folder, weights_only=True, output_loading_info=True, **local, **options
             )
-    except Exception as error:  # transformers raises whatever it met in the files
+    except Exception as error:  # transformers raises many kinds of errors
         raise InputError(
             f"{folder} cannot be loaded as a {kind}: {str(error)[:300]}",
             expected=f"the files of a {kind} as transformers saves it, tokenizer included",
-            remedy="check that all its files are there",
+            remedy="download the files of the model again into this folder",
         ) from error
     missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(
-            f"{folder} lacks {len(missing)} parameters, {missing[0]} among them",
+            f"{folder} lacks {len(missing)} parameters, for example {missing[0]}",
             expected=f"every parameter of the {kind} that its config.json describes",
-            remedy="get the model's files again; config.json and weights must belong together",
+            remedy="download config.json and the weights again from the same model",
         )
     return tokenizer, model.eval().requires_grad_(False)
 
 
 def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
-    """A causal LLM without its numbers, to count parameters before any weights are there.
+    """A causal LLM without weights, to count its parameters.
 
     Args:
-        architecture: what a config.json of transformers says; `model_type` is required.
+        architecture: contents of a config.json of transformers; `model_type` is required.
 
     Returns:
-        The model on torch's meta device: shapes, and no memory.
+        The model on torch's meta device: it has shapes and takes no memory.
 
     Raises:
-        InputError: transformers knows no such causal LLM.
+        InputError: transformers has no such causal LLM.
     """
     from transformers import AutoModelForCausalLM
 
@@ -140,10 +142,10 @@ def skeleton(architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def meta_model(architecture: Mapping[str, Any], model_class: Any) -> nn.Module:
-    """A model of one of transformers' Auto classes on the meta device.
+    """A model of an Auto class of transformers, on the meta device.
 
     Raises:
-        InputError: transformers knows no such model of that class.
+        InputError: transformers has no such model of that class.
     """
     from transformers import AutoConfig
 
@@ -153,11 +155,11 @@ def meta_model(architecture: Mapping[str, Any], model_class: Any) -> nn.Module:
         config = AutoConfig.for_model(model_type, **settings)
         with torch.device("meta"):
             model: nn.Module = model_class.from_config(config)
-    except Exception as error:  # a wrong value fails wherever the model's code first meets it
+    except Exception as error:  # a wrong value can raise any error in the model's code
         raise InputError(
             f"model_type {model_type!r} with {settings}: {str(error)[:200]}",
             expected=f"the config.json of a model that transformers' {model_class.__name__} knows",
-            remedy="copy it from the model's repository",
+            remedy="copy config.json from the model's repository",
         ) from error
     return model.eval().requires_grad_(False)
 
@@ -181,5 +183,5 @@ def _content_hash(path: Path) -> str:
         raise InputError(
             f"{path} cannot be read: {error.strerror}",
             expected="the weights of an LLM",
-            remedy="run `zeus weights list` to see which weights are there, and get them",
+            remedy="list missing weights with `zeus weights list`, then run `zeus weights get`",
         ) from error

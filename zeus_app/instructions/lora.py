@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021) on a frozen LLM's attention: the row "+LoRA" of the paper's Table 3."""
+"""LoRA (Hu et al. 2021) on a frozen LLM's attention: row "+LoRA" of the paper's Table 3."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,11 +13,11 @@ _LINEAR_KINDS = {"Linear", "Linear4bit", "Linear8bitLt", "Conv1D"}  # the last i
 
 
 class LoraWeights(nn.Module):
-    """The low-rank matrices of an LLM, and nothing else of it.
+    """The low-rank matrices of an LLM, without the LLM.
 
-    They are the very parameters that the LLM computes with, so a caller may register this module in
-    its own: its optimiser then trains them, its checkpoint holds them, and loading that checkpoint
-    changes the LLM. They stay on the LLM's device, in float32, wherever the caller's module goes.
+    They are the same parameters that the LLM computes with. A module that registers this one trains
+    them, stores them in its checkpoint, and changes the LLM when it loads a checkpoint. They stay
+    on the LLM's device in float32, whatever device the other module moves to.
 
     Args:
         parameters: name in the LLM -> parameter.
@@ -31,32 +31,32 @@ class LoraWeights(nn.Module):
         )
 
     def fingerprint(self) -> str:
-        """12 hexadecimal digits of the values: a text that they helped to write is kept by them."""
+        """12 hexadecimal digits of the values, for the cache keys of generated texts."""
         digest = hashlib.sha256()
         for parameter in self.matrices.values():
             digest.update(parameter.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:12]
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        # `.to(device)` of the module that holds this one must not tear them out of the LLM.
+        # `.to(device)` of an outer module must not replace the LLM's parameters.
         return self
 
 
 def attach(model: Any, *, rank: int) -> LoraWeights:
-    """Put LoRA of a rank beside every linear layer of a frozen LLM's attention, in place.
+    """Add LoRA to every linear layer of a frozen LLM's attention, in place.
 
-    B begins at zero (the paper of LoRA, section 4.1), so that at first the LLM answers as before;
-    the scale is 1 (alpha = rank).
+    B starts at zero (LoRA paper, section 4.1), so that the LLM's answers do not change before a
+    training. The scale is 1 (alpha = rank).
 
     Args:
         model: a causal LLM of transformers.
         rank: inner width r of the matrices A (r, in) and B (out, r).
 
     Returns:
-        The new parameters, which alone take gradients.
+        The new parameters, the only ones with gradients.
 
     Raises:
-        InputError: no layer of the model is recognised as attention.
+        InputError: no linear layer is in a module called attn or attention.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -73,14 +73,14 @@ def attach(model: Any, *, rank: int) -> LoraWeights:
         )
     adapter = LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules=names)
     with torch.random.fork_rng(devices=[]):
-        # From the seed anew, so that what was drawn while loading does not change A.
+        # Seed again, because loading the LLM may have drawn random numbers before A.
         torch.default_generator.manual_seed(torch.initial_seed())
         inject_adapter_in_model(adapter, model)
     model.eval()
-    found = {}
+    matrices = {}
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # Adam's steps are lost in half precision
-            found[name.replace(".default", "")] = parameter
-    return LoraWeights(found)
+            parameter.data = parameter.data.float()  # half precision would round Adam's steps to 0
+            matrices[name.replace(".default", "")] = parameter
+    return LoraWeights(matrices)

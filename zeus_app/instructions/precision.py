@@ -1,4 +1,4 @@
-"""In which numbers a frozen LLM is held, and what transformers must be told for it."""
+"""The precision of a frozen LLM's parameters, and the options for loading it in transformers."""
 
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -14,19 +14,19 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def resolve(precision: Precision, device: torch.device) -> Precision:
-    """`precision` with "auto" decided: bfloat16 where the device is fast at it, else float32."""
+    """Resolve "auto": bfloat16 if the device computes it in hardware, else float32."""
     if precision != "auto":
         return precision
     return "bfloat16" if has_fast_bfloat16(device) else "float32"
 
 
 def load_options(precision: Precision, device: torch.device) -> dict[str, Any]:
-    """What `from_pretrained` is to be given so that a model arrives on `device` in `precision`.
+    """Options of `from_pretrained` that load a model on `device` in `precision`.
 
-    8 and 4 bit are bitsandbytes' (LLM.int8 and NF4); they compute in half precision.
+    "8bit" and "4bit" are LLM.int8 and NF4 of bitsandbytes; they compute in half precision.
 
     Raises:
-        InputError: 8 or 4 bit without a CUDA device or without bitsandbytes.
+        InputError: "8bit" or "4bit" without a CUDA device or without bitsandbytes.
     """
     chosen = resolve(precision, device)
     if chosen in _DTYPES:
@@ -48,12 +48,12 @@ def _check_quantising(precision: Precision, device: torch.device) -> None:
     if device.type != "cuda":
         raise InputError(
             f"an LLM in {precision} on the {device.type}",
-            expected="a CUDA device, for bitsandbytes quantises there",
-            remedy="set the precision to auto, or give a quantised GGUF file",
+            expected="a CUDA device, which bitsandbytes needs",
+            remedy="set the precision to auto, or name a quantised GGUF file as weights",
         )
     if find_spec("bitsandbytes") is None:
         raise InputError(
             f"an LLM in {precision}, and bitsandbytes is not installed",
-            expected="the package bitsandbytes, which holds weights in 8 and 4 bit",
+            expected="the package bitsandbytes, which stores weights in 8 or 4 bits",
             remedy="run `pip install bitsandbytes`, or set the precision to bfloat16",
         )

@@ -1,4 +1,4 @@
-"""A question in its style as token ids, and the LLM's token ids as a text."""
+"""From a question to token ids in a prompt style, and from an LLM's token ids to text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,21 +14,21 @@ from zeus_app.instructions.templates import (
 )
 from zeus_app.settings.registry import lookup
 
-# LLaMA 3's template writes today's date unless told one; a kept text must not depend on the day.
-_TEMPLATE_DATE = "26 Jul 2024"  # what the template itself falls back to
+# LLaMA 3's template writes today's date if it gets none. A cached text must not depend on the day.
+_TEMPLATE_DATE = "26 Jul 2024"  # the template's own default
 
 
 class PromptTokens:
-    """One LLM's tokenizer, spoken to in one style.
+    """An LLM's tokenizer with one prompt style.
 
     Args:
-        tokenizer: of transformers.
-        style: how the LLM is spoken to.
+        tokenizer: tokenizer of transformers.
+        style: name of the prompt style.
         question_first: put the question before the image tokens.
-        ends: ids of tokens that end an answer, beside the tokenizer's own.
+        ends: ids of tokens that end an answer, in addition to the tokenizer's own.
 
     Raises:
-        InputError: style "chat", and the tokenizer brings no chat template.
+        InputError: style "chat", and the tokenizer has no chat template.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class PromptTokens:
         self._tokenizer = tokenizer
         self._style = _make_style(style, tokenizer)
         self._question_first = question_first
-        own = tokenizer.eos_token_id
-        self.ends = sorted({*ends, *([] if own is None else [own])})
+        eos = tokenizer.eos_token_id
+        self.ends = sorted({*ends, *([] if eos is None else [eos])})
         bos = tokenizer.bos_token_id
         begins = bos is not None and list(tokenizer("a").input_ids[:1]) == [bos]
         self._begin = (bos,) if begins else ()
 
     def around(self, question: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids before the image tokens, and ids after them.
+        """Token ids before the image tokens, and token ids after them.
 
-        The beginning-of-sequence token is first wherever this tokenizer puts one, and never twice:
-        LLaMA's chat templates write it themselves.
+        The beginning-of-sequence token comes first if the tokenizer adds one. It never comes twice,
+        although LLaMA's chat templates write it themselves.
         """
         before, after = self._style.around(question, question_first=self._question_first)
         first = self._ids(before)
@@ -60,7 +60,7 @@ class PromptTokens:
         return (*begin, *first), self._ids(after)
 
     def text(self, ids: list[int]) -> str:
-        """An answer's text: up to its end, without thoughts, stripped of white space."""
+        """The text of an answer up to its end token, stripped, without `<think>` parts."""
         end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
         text: str = self._tokenizer.decode(ids[:end], skip_special_tokens=True)
         text = without_thinking(text)
@@ -77,7 +77,7 @@ def _make_style(name: StyleName, tokenizer: Any) -> PromptStyle:
         return lookup("prompt style", name, FIXED_STYLES)
     if not tokenizer.chat_template:
         raise InputError(
-            "prompt style chat, for an LLM that brings no chat template",
+            "prompt style chat, for an LLM without a chat template",
             expected="a tokenizer with a chat template",
             remedy=f"choose one of the prompt styles {', '.join(FIXED_STYLES)}",
         )
@@ -87,7 +87,7 @@ def _make_style(name: StyleName, tokenizer: Any) -> PromptStyle:
             messages,
             tokenize=False,
             add_generation_prompt=True,
-            enable_thinking=False,  # Qwen3's switch; others do not look at it
+            enable_thinking=False,  # read by Qwen3's template only
             date_string=_TEMPLATE_DATE,
         )
         return text

@@ -1,4 +1,4 @@
-"""The words around an instruction: the paper's question, and how each LLM is spoken to.
+"""The paper's question, and the prompt style of each LLM.
 
 Source: the Zeus paper, sections 3.1 (the question) and 3.2 (system line, Doctor/Assistant form).
 """
@@ -11,7 +11,7 @@ PAPER_PROMPT = (
     "in such a <modality> for segmenting <instance> as you can."
 )
 SYSTEM_LINE = "You are a helpful health-care virtual assistant."
-IMAGE = "\N{OBJECT REPLACEMENT CHARACTER}"  # where the image tokens go; no prompt contains it
+IMAGE = "\N{OBJECT REPLACEMENT CHARACTER}"  # placeholder of the image tokens in a prompt
 
 Messages = list[dict[str, str]]
 StyleName = Literal["chat", "doctor", "xraygpt", "vicuna", "plain"]
@@ -21,31 +21,31 @@ def paper_prompt(instance: str, sequence_name: str) -> str:
     """The paper's question about one label in one sequence.
 
     Args:
-        instance: what is to be segmented, as one says it: "brain tumour", "liver".
-        sequence_name: the sequence as one says it: "MRI-T2", "MRI-ADC".
+        instance: prompt name of the label: "brain tumour", "liver".
+        sequence_name: prompt name of the sequence: "MRI-T2", "MRI-ADC".
     """
-    # Both at once by splitting: a name that contains "<modality>" must not be replaced again.
+    # Split first, so that an instance that contains "<modality>" is not replaced a second time.
     return instance.join(
         part.replace("<modality>", sequence_name) for part in PAPER_PROMPT.split("<instance>")
     )
 
 
 def without_thinking(text: str) -> str:
-    """An answer without the `<think>…</think>` that DeepSeek-R1 and Qwen3 put before it.
+    """An answer without the part `<think>…</think>` that DeepSeek-R1 and Qwen3 put before it.
 
-    A thought that was cut short leaves nothing, for there is no answer yet.
+    If the part was cut short, the text is empty, because there is no answer.
     """
     _, closed, answer = text.rpartition("</think>")
     return answer if closed else text.partition("<think>")[0]
 
 
 class PromptStyle:
-    """How a question and an image become the LLM's input text.
+    """The form in which an LLM gets a question and an image.
 
     Attributes:
-        stop: where the answer ends, if the LLM goes on talking to itself.
-        image: how the image's place is written.
-        joint: what stands between image and question.
+        stop: text that ends the answer, for LLMs that continue with the next turn.
+        image: placeholder of the image, with the words around it.
+        joint: text between image and question.
     """
 
     stop: str | None = None
@@ -53,29 +53,28 @@ class PromptStyle:
     joint: str = " "
 
     def render(self, turn: str) -> str:
-        """The whole text around the user's turn, ending where the assistant begins."""
+        """The whole prompt around the user's turn, up to the start of the assistant's."""
         raise NotImplementedError
 
     def around(self, question: str, *, question_first: bool = False) -> tuple[str, str]:
         """The text before the image tokens, and the text after them.
 
         Args:
-            question: what is asked.
-            question_first: put the question before the image. Not the paper's order; but what
-                precedes the image is then the same for all pictures asked the same, and need be
-                computed only once.
+            question: the question.
+            question_first: put the question before the image, unlike the paper. The text before the
+                image is then the same for all pictures with this question, and is computed once.
         """
-        asked = question.replace(IMAGE, "")
-        turn = [asked, self.image] if question_first else [self.image, asked]
+        words = question.replace(IMAGE, "")
+        turn = [words, self.image] if question_first else [self.image, words]
         before, _, after = self.render(self.joint.join(turn)).partition(IMAGE)
         return before, after
 
 
 class Plain(PromptStyle):
-    """Image and question alone, for LLMs that were never tuned to a form."""
+    """Image and question without other words, for LLMs that were not tuned to a form."""
 
     def render(self, turn: str) -> str:
-        """The turn as it is."""
+        """Return the turn unchanged."""
         return turn
 
 
@@ -85,18 +84,18 @@ class DoctorAssistant(PromptStyle):
     stop = "###"
 
     def render(self, turn: str) -> str:
-        """The system line, the doctor's turn, and the assistant's beginning."""
+        """Return the system line, the doctor's turn, and the start of the assistant's."""
         return f"{SYSTEM_LINE}###Doctor: {turn} ###Assistant:"
 
 
 class PatientDoctor(PromptStyle):
-    """The form of XrayGPT's released code (mbzuai-oryx/XrayGPT), where Vicuna-Rad is from."""
+    """The form of XrayGPT's released code (mbzuai-oryx/XrayGPT), the origin of Vicuna-Rad."""
 
     stop = "###"
     image = f"<Img>{IMAGE}</Img>"
 
     def render(self, turn: str) -> str:
-        """The patient's turn, and the doctor's beginning."""
+        """Return the patient's turn, and the start of the doctor's."""
         return f"###Patient: {turn} ###Doctor: "
 
 
@@ -106,7 +105,7 @@ class VicunaV1(PromptStyle):
     stop = "USER:"
 
     def render(self, turn: str) -> str:
-        """Vicuna's own system line, the user's turn, and the assistant's beginning."""
+        """Return Vicuna's system line, the user's turn, and the start of the assistant's."""
         return (
             "A chat between a curious user and an artificial intelligence assistant. "
             "The assistant gives helpful, detailed, and polite answers to the user's questions. "
@@ -118,17 +117,17 @@ class ChatTemplate(PromptStyle):
     """The form an instruction-tuned LLM was trained with.
 
     Args:
-        render_messages: messages -> text, ending where the assistant begins: a tokenizer's own
-            chat template.
+        render_messages: messages -> prompt up to the start of the assistant's turn, by the
+            tokenizer's own chat template.
     """
 
-    joint = ""  # image tokens are no text: the question begins the line, as in training
+    joint = ""  # the question begins the line, as in the tuning of these LLMs
 
     def __init__(self, render_messages: Callable[[Messages], str]) -> None:
         self._render_messages = render_messages
 
     def render(self, turn: str) -> str:
-        """The rendered chat; a thought that the template opens is closed, so that it answers."""
+        """Render the chat. If the template opens `<think>`, close it, so that the LLM answers."""
         from jinja2 import TemplateError
 
         user = {"role": "user", "content": turn}
@@ -137,8 +136,8 @@ class ChatTemplate(PromptStyle):
         except TemplateError:  # Gemma's and older Mistral's templates refuse a system role
             user["content"] = f"{SYSTEM_LINE}\n\n{turn}"
             text = self._render_messages([user])
-        open_thought = text.rstrip().endswith("<think>")
-        return f"{text.rstrip()}\n\n</think>\n\n" if open_thought else text
+        opens_thinking = text.rstrip().endswith("<think>")
+        return f"{text.rstrip()}\n\n</think>\n\n" if opens_thinking else text
 
 
 FIXED_STYLES: dict[str, PromptStyle] = {

@@ -1,1 +1,1 @@
-"""The way of a study: the segmenter, the model of the paper, the instructor."""
+"""The way of a study: the segmenter, the model of the paper, and its instructor."""

@@ -1,4 +1,4 @@
-"""From a study's slices to its instructions, and to what a decoder can be told by them."""
+"""From a study's slices to its instructions, and to the vectors that the aligner reads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -15,49 +15,49 @@ from zeus_app.instructions.generate import (
     nearest,
     slices_to_describe,
 )
+from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.progress import Report
-from zeus_app.protocols import LanguageModel
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
 
 TEMPLATE = "template"
-"""The writer of what is no model's and no user's text."""
+"""The author of texts that neither a model nor a user wrote."""
 
-Written = tuple[str, str]
-"""(text, who wrote it)."""
+AuthoredText = tuple[str, str]
+"""(text, author). The author is a model's id, "user" or "template"."""
 
 Project = Callable[[FloatArray], torch.Tensor]
 """f_vt: (N, T, C) features -> (N, P, hidden) image tokens."""
 
-Prompts = Mapping[str, FloatArray]
+AlignerInputs = Mapping[str, FloatArray]
 """What the aligner reads: "texts", (S or 1, M, K, D) vectors, unless in embedding mode; "features",
 (S or 1, M, T, C) of the pictures, unless in text mode. One row serves all slices of a series."""
 
 
 def check_scope(scope: str, mode: str) -> None:
-    """Without an LLM there are names to encode, and no last layer.
+    """Refuse scope "none" in a mode that reads the LLM's last layer.
 
     Raises:
-        InputError: scope "none" where the mode reads the LLM's last layer.
+        InputError: scope "none" in mode "embedding" or "both".
     """
     if scope == "none" and mode != "text":
         raise InputError(
             f"scope none in {mode} mode, which reads the LLM's last layer",
             expected="series, key or all",
-            remedy="choose another scope, or start the server with instruction text",
+            remedy="send scope series, or start the server with --conf instruction text",
         )
 
 
 class Instructor:
-    """F_v, F_LLM and F_t of the paper, each behind its store.
+    """The towers F_v, F_LLM and F_t of the paper, each behind the cache.
 
     Args:
-        target: what is asked about, in which sequences.
-        texts: the instruction encoder F_t.
-        vision: F_v; None where the writer needs no features.
-        writer: F_LLM.
-        prompt: (instance, spoken sequence) -> the question put to the LLM.
-        scope: which slices get an instruction: "none", "series", "key" or "all".
+        target: the labels and sequences that instructions are about.
+        texts: the text encoder F_t.
+        vision: the vision tower F_v; None if the generator needs no features.
+        generator: F_LLM.
+        prompt: (label's prompt name, sequence's prompt name) -> question to the LLM.
+        scope: slices that get an instruction: "none", "series", "key" or "all".
     """
 
     def __init__(
@@ -66,33 +66,33 @@ class Instructor:
         target: Target,
         texts: CachedTextEncoder,
         vision: PooledVision | CachedVisionEncoder | None,
-        writer: InstructionGenerator,
+        generator: InstructionGenerator,
         prompt: Callable[[str, str], str],
         scope: str,
     ) -> None:
         self.tower_ids = {
             "vision feature": vision.id if vision else "none",
-            "LLM": writer.id,
+            "LLM": generator.id,
             "text encoder": texts.encoder.id,
         }
-        self._target, self._writer = target, writer
+        self._target, self._generator = target, generator
         self._texts, self._vision = texts, vision
         self._prompt, self._scope = prompt, scope
 
     @property
-    def llm(self) -> LanguageModel:
+    def llm(self) -> FrozenLlm:
         """The LLM that reads image tokens.
 
         Raises:
-            InputError: this profile has none.
+            InputError: the profile has none.
         """
         if self._vision is None:
             raise InputError(
-                "a profile in which no projection shows pictures to an LLM",
+                "a profile without a projection from pictures to an LLM",
                 expected="a profile whose LLM reads image tokens",
-                remedy="set projection_share to 0, or choose another profile",
+                remedy="set projection_share to 0, or use the profile reference-small",
             )
-        return cast(LanguageModel, self._writer.model)
+        return cast(FrozenLlm, self._generator.model)
 
     def instruct(
         self,
@@ -102,46 +102,46 @@ class Instructor:
         mode: str,
         project: Project,
         report: Report,
-    ) -> tuple[tuple[Instruction, ...], Prompts]:
-        """Write every instruction that is not kept yet.
+    ) -> tuple[tuple[Instruction, ...], AlignerInputs]:
+        """Generate every instruction that is not cached, and encode all of them.
 
         Args:
-            stack: the study.
-            guidance: what the user wishes.
+            stack: the study's slices.
+            guidance: the user's own texts and scope.
             mode: "text", "embedding" or "both".
-            project: f_vt as it is now.
-            report: told about each batch.
+            project: the present f_vt.
+            report: called before each batch.
 
         Raises:
-            InputError: no slice shows tissue, or texts that nothing would read.
+            InputError: no slice shows tissue, or the user sent texts in embedding mode.
         """
         scope = guidance.scope or self._scope
         by_slice = scope in ("key", "all")
         requests = self._requests(stack.tissue, scope)
         features = self._features(stack, requests)
         if mode == "embedding":
-            texts = self._asked(requests, guidance)
+            texts = self._prompts_as_texts(requests, guidance)
         else:
             texts = self._texts_for(
                 stack, requests, features, guidance, scope, project=project, report=report
             )
         instructions = tuple(
-            self._instruction(request, text, writer, by_slice=by_slice)
-            for request, (text, writer) in zip(requests, texts, strict=True)
+            self._instruction(request, text, author, by_slice=by_slice)
+            for request, (text, author) in zip(requests, texts, strict=True)
         )
-        prompts = {}
+        inputs = {}
         if mode != "embedding":
-            vectors = self._texts.encode(list(map(self._prompt_text, requests, instructions)))
-            prompts["texts"] = self._placed(requests, vectors, stack.tissue, by_slice=by_slice)
+            vectors = self._texts.encode(list(map(self._text_to_encode, requests, instructions)))
+            inputs["texts"] = self._by_slice(requests, vectors, stack.tissue, by_slice=by_slice)
         if mode != "text":
-            placed = self._placed(requests, features, stack.tissue, by_slice=by_slice)
-            prompts["features"] = placed[:, :, 0]  # the same for every label
-        return instructions, prompts
+            of_labels = self._by_slice(requests, features, stack.tissue, by_slice=by_slice)
+            inputs["features"] = of_labels[:, :, 0]  # the same for every label
+        return instructions, inputs
 
     def last_layer(
         self, features: torch.Tensor, present: torch.Tensor, projector: nn.Module
     ) -> torch.Tensor:
-        """The LLM's last layer, computed once for equal pictures.
+        """The LLM's last layer per slice, sequence and label. Equal pictures are computed once.
 
         Args:
             features: (B, M, T, C).
@@ -152,18 +152,18 @@ class Instructor:
             (B, M, K, hidden).
         """
         where = present.nonzero()
-        shown = features[present]  # (N, T, C)
-        rows = torch.cat([where[:, 1:].to(shown.dtype), shown.flatten(1)], dim=1)
-        unique, back = torch.unique(rows, dim=0, return_inverse=True)
-        tokens = projector(unique[:, 1:].unflatten(1, shown.shape[1:]))
+        of_present = features[present]  # (N, T, C)
+        rows = torch.cat([where[:, 1:].to(of_present.dtype), of_present.flatten(1)], dim=1)
+        unique, row_of = torch.unique(rows, dim=0, return_inverse=True)
+        tokens = projector(unique[:, 1:].unflatten(1, of_present.shape[1:]))
         names = [self._target.sequences[int(m)].prompt_name for m in unique[:, 0].tolist()]
         states = [
             self.llm.last_hidden(tokens, [self._prompt(label.prompt_name, name) for name in names])
             for label in self._target.labels
         ]
-        found = torch.stack(states, dim=1).to(features)[back]  # (N, K, hidden)
-        hidden = features.new_zeros((*present.shape, *found.shape[1:]))
-        return hidden.index_put((where[:, 0], where[:, 1]), found)
+        by_label = torch.stack(states, dim=1).to(features)[row_of]  # (N, K, hidden)
+        hidden = features.new_zeros((*present.shape, *by_label.shape[1:]))
+        return hidden.index_put((where[:, 0], where[:, 1]), by_label)
 
     def _requests(self, tissue: BoolArray, scope: str) -> list[Request]:
         if not tissue.any():
@@ -180,13 +180,13 @@ class Instructor:
         ]
 
     def _features(self, stack: SliceStack, requests: Sequence[Request]) -> FloatArray:
-        """(N, T, C), of the slice each request is about; nothing for a writer that needs none."""
+        """(N, T, C) features of each request's slice; (N, 0, 0) without a vision tower."""
         if self._vision is None:
             return np.zeros((len(requests), 0, 0), np.float32)
-        places = list({(request.branch, request.slice_index) for request in requests})
-        found = self._vision.encode([stack.pixels[place] for place in places])
-        rows = {place: row for row, place in enumerate(places)}
-        return found[[rows[request.branch, request.slice_index] for request in requests]]
+        pictures = list({(request.branch, request.slice_index) for request in requests})
+        features = self._vision.encode([stack.pixels[picture] for picture in pictures])
+        rows = {picture: row for row, picture in enumerate(pictures)}
+        return features[[rows[request.branch, request.slice_index] for request in requests]]
 
     @torch.inference_mode()
     def _texts_for(
@@ -199,43 +199,46 @@ class Instructor:
         *,
         project: Project,
         report: Report,
-    ) -> list[Written]:
-        """The user's own texts where there are some; the machine's elsewhere, unless unwanted."""
+    ) -> list[AuthoredText]:
+        """The user's own texts; for the others the model's, unless the scope is "none"."""
         own = [guidance.texts.get(self._names(request)) for request in requests]
         texts = [(text, "user") if text else ("", TEMPLATE) for text in own]
-        open_ones = [i for i, text in enumerate(own) if not text]
-        if scope == "none" or not open_ones:
+        missing = [i for i, text in enumerate(own) if not text]
+        if scope == "none" or not missing:
             return texts
-        asked = [requests[i] for i in open_ones]
-        shown = self._shown(stack, asked, features[open_ones], project)
-        for i, text in zip(open_ones, self._writer.write(asked, shown, report=report), strict=True):
-            texts[i] = (text, self._writer.id)
+        to_generate = [requests[i] for i in missing]
+        visual = self._visual(stack, to_generate, features[missing], project)
+        generated = self._generator.generate(to_generate, visual, report=report)
+        for i, text in zip(missing, generated, strict=True):
+            texts[i] = (text, self._generator.id)
         return texts
 
-    def _shown(
+    def _visual(
         self,
         stack: SliceStack,
         requests: Sequence[Request],
         features: FloatArray,
         project: Project,
     ) -> torch.Tensor | FloatArray:
-        """What the writer looks at: slices, image tokens, or nothing at all."""
-        if self._writer.sees_pictures:
+        """What the model sees: (N, 256, 256) slices, image tokens, or (N, 0, 0) for nothing."""
+        if self._generator.sees_pictures:
             pictures: FloatArray = np.stack(
-                [stack.pixels[one.branch, one.slice_index] for one in requests]
+                [stack.pixels[request.branch, request.slice_index] for request in requests]
             )
             return pictures
         if self._vision is None:
             return features
         return project(features)
 
-    def _asked(self, requests: Sequence[Request], guidance: Guidance) -> list[Written]:
-        """What the LLM was asked: in embedding mode it answers with numbers, not words."""
+    def _prompts_as_texts(
+        self, requests: Sequence[Request], guidance: Guidance
+    ) -> list[AuthoredText]:
+        """The questions to the LLM, because in embedding mode it generates no text."""
         if guidance.texts:
             raise InputError(
                 "instructions in embedding mode",
-                expected="none: the LLM's last layer is used, no text is read",
-                remedy="leave them out, or set instruction to text",
+                expected="no instructions: this mode reads the LLM's last layer and no text",
+                remedy="send no instructions, or start the server with --conf instruction text",
             )
         return [(request.prompt, TEMPLATE) for request in requests]
 
@@ -243,22 +246,22 @@ class Instructor:
         return self._target.sequence_names[request.branch], self._target.label_names[request.label]
 
     def _instruction(
-        self, request: Request, text: str, writer: str, *, by_slice: bool
+        self, request: Request, text: str, author: str, *, by_slice: bool
     ) -> Instruction:
         sequence, label = self._names(request)
         index = request.slice_index if by_slice else None
-        return Instruction(sequence, label, index, text or self._heading(request), writer)
+        return Instruction(sequence, label, index, text or self._heading(request), author)
 
     def _heading(self, request: Request) -> str:
         label = self._target.labels[request.label].prompt_name
         return f"{label} in {self._target.sequences[request.branch].prompt_name}"
 
-    def _prompt_text(self, request: Request, instruction: Instruction) -> str:
-        """What is encoded: the instruction under its heading, for small LLMs lose the subject."""
+    def _text_to_encode(self, request: Request, instruction: Instruction) -> str:
+        """The instruction after its heading, because small LLMs forget to name the subject."""
         heading = self._heading(request)
         return heading if instruction.text == heading else f"{heading}: {instruction.text}"
 
-    def _placed(
+    def _by_slice(
         self,
         requests: Sequence[Request],
         values: FloatArray,
@@ -266,18 +269,28 @@ class Instructor:
         *,
         by_slice: bool,
     ) -> FloatArray:
-        """(S or 1, M, K, ...): each slice with tissue has the values of the nearest described."""
+        """Give each slice with tissue the values of the nearest slice that has an instruction.
+
+        Args:
+            requests: N requests.
+            values: (N, ...) values of each request.
+            tissue: (M, S) bool.
+            by_slice: one row per slice; otherwise one row for the whole series.
+
+        Returns:
+            (S or 1, M, K, ...) float32; zeros where there is no tissue.
+        """
         sequences, slices = tissue.shape
         rows = slices if by_slice else 1
         shape = (rows, sequences, len(self._target.labels), *values.shape[1:])
-        placed = np.zeros(shape, np.float32)
+        by_row = np.zeros(shape, np.float32)
         for m in range(sequences):
-            mine = [i for i, request in enumerate(requests) if request.branch == m]
-            if not mine:
+            of_sequence = [i for i, request in enumerate(requests) if request.branch == m]
+            if not of_sequence:
                 continue
-            described = sorted({requests[i].slice_index for i in mine})
+            described = sorted({requests[i].slice_index for i in of_sequence})
             closest = np.array(nearest(described, slices)) if by_slice else np.zeros(1, int)
-            for i in mine:
+            for i in of_sequence:
                 at = closest == described.index(requests[i].slice_index)
-                placed[at & (tissue[m] if by_slice else True), m, requests[i].label] = values[i]
-        return placed
+                by_row[at & (tissue[m] if by_slice else True), m, requests[i].label] = values[i]
+        return by_row

@@ -1,4 +1,4 @@
-"""The way of a study, from its files to its segmentation. The one place that knows the order."""
+"""The way of a study: prepare, decode, unite, and bring back to the source grid."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from zeus_app.devices import autocast, batch_size, halving, moved
+from zeus_app.devices import autocast, batch_size, split_when_out_of_memory, to_device
 from zeus_app.metrics import mean_dice
 from zeus_app.models.fusion import label_indices, unite
 from zeus_app.pipeline.instructor import check_scope
@@ -22,9 +22,9 @@ from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.slices import to_voxels
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.training.fitter import Fitter
-from zeus_app.training.loop import Progress, TrainResult
-from zeus_app.training.preparation import check_space
+from zeus_app.training.fitter import fit
+from zeus_app.training.loop import Progress, TrainResult, ignore_progress
+from zeus_app.training.setup import TrainingSetup
 from zeus_app.types import (
     FloatArray,
     Guidance,
@@ -45,26 +45,29 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Time the code inside."""
         began = perf_counter()
         try:
             yield
         finally:
-            spent = 1000 * (perf_counter() - began)
-            self.latencies_ms[name] = self.latencies_ms.get(name, 0.0) + spent
+            duration = 1000 * (perf_counter() - began)
+            self.latencies_ms[name] = self.latencies_ms.get(name, 0.0) + duration
 
 
 class Segmenter:
-    """A model, a target and its checkpoints: segments studies and learns from labelled ones.
+    """A model, a target and its checkpoints: segments studies and trains on labelled ones.
 
     Args:
-        config: what was assembled.
-        target: what is segmented.
+        config: the settings of the server or command.
+        target: the labels to segment, and the sequences to read.
         model: the network.
-        checkpoints: its versions.
-        split_path: the file that remembers which patients are held back.
-        keep_folder: where embeddings are kept, for the space check.
-        device: of the trainable part.
+        checkpoints: folder of the model's versions.
+        split_path: JSON file with each patient's side of the split.
+        cache_folder: folder of the embedding cache.
+        device: device of the trainable part.
+
+    Attributes:
+        training: what every training of the model shares.
     """
 
     def __init__(
@@ -75,26 +78,32 @@ class Segmenter:
         model: Model,
         checkpoints: Checkpoints,
         split_path: Path,
-        keep_folder: Path,
+        cache_folder: Path,
         device: torch.device,
     ) -> None:
         self.config, self.target, self.model = config, target, model
         self.checkpoints, self.device = checkpoints, device
-        self._split_path, self._keep_folder = split_path, keep_folder
-        self._initial = {k: v.clone() for k, v in model.trainable.state_dict().items()}
+        self.training = TrainingSetup(
+            model=model,
+            target=target,
+            checkpoints=checkpoints,
+            initial_state={k: v.clone() for k, v in model.trainable.state_dict().items()},
+            split_path=split_path,
+            device=device,
+            union=config.union,
+            threshold=config.threshold,
+            cache_folder=cache_folder,
+            cache_limit_gib=config.cache_gib,
+        )
         self._loaded = UNTRAINED
-        self._fitted_to = {
-            **model.tower_ids,
-            "labels": ", ".join(f"{label.name} {label.value}" for label in target.labels),
-            "sequences": ", ".join(target.sequence_names),
-        }
 
     def reload(self) -> str:
-        """Load the served weights if they are not loaded yet; returns their version."""
+        """Load the served weights if they are not loaded yet; return their version."""
         served = self.checkpoints.served()
         version = served.version if served else UNTRAINED
         if version != self._loaded:
-            self._load(version)
+            self.training.load(version)
+            self._loaded = version
         return version
 
     def segment(
@@ -103,16 +112,16 @@ class Segmenter:
         """Segment one study.
 
         Args:
-            study: its slices and grids; `studies.opened.open_study` makes them of a Study.
-            guidance: what the user wishes of the instructions.
-            report: told about each batch; may raise CancelledError.
+            study: a study that `studies.opened.open_study` has aligned and cut into slices.
+            guidance: the user's own texts and scope for the instructions.
+            report: called before each batch; may raise CancelledError.
 
         Returns:
             Label maps on the source grid of the target's reference sequence.
 
         Raises:
-            InputError: the guidance does not fit this server's settings, or the served weights do
-                not fit this model.
+            InputError: the guidance contradicts the settings, or the served weights belong to
+                another model.
         """
         guidance = guidance or Guidance()
         check_scope(guidance.scope, self.config.instruction)
@@ -124,9 +133,9 @@ class Segmenter:
                 study.stack, guidance=guidance, report=report, keep_pixels=True
             )
         maps = self._decode(prepared, study.stack.frame, watch, report)
-        union, *branches = [self._restored(indices, study) for indices in maps]
-        # Those of this study's sequences; early fusion has none.
-        own = {
+        union, *branches = [self._on_source_grid(indices, study) for indices in maps]
+        # Early fusion has one branch, which is no sequence.
+        sequence_maps = {
             name: volume
             for name, volume in zip(self.model.branches, branches, strict=True)
             if name in study.used
@@ -134,11 +143,11 @@ class Segmenter:
         return Segmentation(
             study_id=study.id,
             label_map=union,
-            sequence_label_maps=own,
+            sequence_label_maps=sequence_maps,
             instructions=prepared.instructions,
             used=study.used,
             missing=study.missing,
-            agreement=self._agreement(own, union),
+            agreement=self._agreement(sequence_maps, union),
             volumes_ml=self._volumes_ml(union),
             latencies_ms=watch.latencies_ms,
             checkpoint=version,
@@ -150,23 +159,26 @@ class Segmenter:
         stack: SliceStack,
         *,
         report: Report = silent,
-        wanted: Callable[[], Collection[int]] = tuple,
+        first: Callable[[], Collection[int]] = tuple,
     ) -> None:
-        """Encode a study into the cache, so that whatever is asked next finds it there.
+        """Encode a study into the cache, so that later requests find its embeddings there.
 
-        Picture by picture, so that what is more urgent waits for one alone. No text is written.
+        Pictures are encoded one by one, so that a more urgent job waits for one picture only. No
+        instruction is generated.
 
         Args:
-            stack: its pictures.
-            report: told before each picture, in slices; may raise, or wait.
-            wanted: axial indices on the canonical grid to encode next; asked before each slice.
+            stack: the study's slices.
+            report: called before each picture, counted in slices; may wait, or raise.
+            first: returns axial slices on the canonical grid to encode next. It is called before
+                each slice.
         """
-        if not self.model.bytes_to_keep(1):
-            return  # no tower to run
-        left = [int(s) for s in np.flatnonzero(stack.tissue.any(axis=0))]
-        total = len(left)
+        if not self.model.cache_bytes(1):
+            return  # the model has no towers
+        remaining = [int(s) for s in np.flatnonzero(stack.tissue.any(axis=0))]
+        total = len(remaining)
         for done in range(total):
-            left.remove(chosen := next((s for s in wanted() if s in left), left[0]))
+            chosen = next((s for s in first() if s in remaining), remaining[0])
+            remaining.remove(chosen)
             for sequence in np.flatnonzero(stack.tissue[:, chosen]):
                 report("encoding", done, total)
                 tissue = np.zeros_like(stack.tissue)
@@ -184,53 +196,13 @@ class Segmenter:
         config: TrainConfig,
         *,
         report: Report = silent,
-        progress: Progress = lambda epoch, done, total: None,
+        progress: Progress = ignore_progress,
     ) -> TrainResult:
-        """Learn from labelled studies; the best weights are published and served.
-
-        Args:
-            studies: with labels on any grid of theirs.
-            config: the recipe.
-            report: told while studies are prepared.
-            progress: told after every training batch.
-
-        Raises:
-            InputError: nothing to learn from, or not enough disk space for the embeddings.
-        """
-        chosen = {study.id: study for study in studies if study.id not in config.excluded}
-        check_space(
-            list(chosen.values()),
-            model=self.model,
-            wanted=self.target.sequence_names,
-            folder=self._keep_folder,
-            limit_gib=self.config.cache_gib,
-        )
-        fitter = Fitter(
-            model=self.model,
-            target=self.target,
-            checkpoints=self.checkpoints,
-            load=self._load,
-            fitted_to=self._fitted_to,
-            split_path=self._split_path,
-            device=self.device,
-            union=self.config.union,
-            threshold=self.config.threshold,
-            report=report,
-            progress=progress,
-        )
+        """Train on labelled studies; see `training.fitter.fit`."""
         try:
-            return fitter.fit(chosen, config)
+            return fit(self.training, studies, config, report=report, progress=progress)
         finally:
-            self._loaded = ""  # the network holds the last step, not what is served
-
-    def _load(self, version: str) -> None:
-        state: Mapping[str, torch.Tensor] = (
-            self._initial
-            if version == UNTRAINED
-            else self.checkpoints.load(version, fitted_to=self._fitted_to)
-        )
-        self.model.trainable.load_state_dict(state)
-        self._loaded = version
+            self._loaded = ""  # the network holds the last step's weights, not the served ones
 
     @torch.inference_mode()
     def _decode(
@@ -240,40 +212,47 @@ class Segmenter:
         self.model.trainable.eval()
         x, y, slices = frame.grid.shape
         maps = np.zeros((1 + len(self.model.branches), x, y, slices), np.uint8)
-        seen = [int(s) for s in np.flatnonzero(prepared.present.any(axis=1))]
-        at_once = batch_size(self.config.batch_slices, self.device, gpu=8, cpu=2)
-        for start in range(0, len(seen), at_once):
-            report("decoding", start, len(seen))
-            rows = seen[start : start + at_once]
+        tissue_slices = [int(s) for s in np.flatnonzero(prepared.present.any(axis=1))]
+        batch = batch_size(self.config.batch_slices, self.device, gpu=8, cpu=2)
+        for start in range(0, len(tissue_slices), batch):
+            report("decoding", start, len(tissue_slices))
+            rows = tissue_slices[start : start + batch]
             with watch.stage("decode"):
-                found = halving(partial(self._probabilities, prepared), rows)
+                decode = partial(self._probabilities, prepared)
+                probabilities = split_when_out_of_memory(decode, rows)
             with watch.stage("unite"):
-                for index, pictures in enumerate(np.stack(found, axis=2)):  # (K, B, 256, 256)
+                by_map = np.stack(probabilities, axis=2)  # (1 + M, K, B, 256, 256)
+                for index, pictures in enumerate(by_map):
                     voxels = torch.from_numpy(to_voxels(pictures, frame))  # (K, X, Y, B)
                     labels = label_indices(voxels, threshold=self.config.threshold)
                     maps[index][..., rows] = labels.numpy()
-        report("decoding", len(seen), len(seen))
+        report("decoding", len(tissue_slices), len(tissue_slices))
         return maps
 
     def _probabilities(self, prepared: Prepared, rows: Sequence[int]) -> list[FloatArray]:
-        """(1 + M, K, 256, 256) of each slice: of the union, then of each branch."""
-        batch = {name: moved(value, self.device) for name, value in prepared.batch(rows).items()}
+        """(1 + M, K, 256, 256) probabilities per slice: of the union, then of each branch."""
+        tensors = prepared.batch(rows)
+        batch = {name: to_device(tensor, self.device) for name, tensor in tensors.items()}
         with autocast(self.device):
             logits = self.model.logits(batch).float()
         present = batch["present"]
-        both = [unite(logits, present, union=self.config.union)]
-        both += [unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])]
-        return list(torch.stack(both, dim=1).cpu().numpy())
+        maps = [unite(logits, present, union=self.config.union)]
+        maps += [unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])]
+        return list(torch.stack(maps, dim=1).cpu().numpy())
 
-    def _restored(self, indices: LabelArray, study: OpenedStudy) -> Volume:
+    def _on_source_grid(self, indices: LabelArray, study: OpenedStudy) -> Volume:
         """Label indices on the canonical grid -> the target's values on the source grid."""
         values = np.array([0, *self.target.label_values.values()], np.uint8)
         on_grid = Volume(values[indices], study.grid.affine_ras)
         return to_grid(on_grid, study.source_grid, order=0, fill=0.0)
 
-    def _agreement(self, own: Mapping[str, Volume], union: Volume) -> dict[str, float]:
+    def _agreement(self, sequence_maps: Mapping[str, Volume], union: Volume) -> dict[str, float]:
+        """Sequence name -> mean Dice of its own label map with the union's."""
         values = list(self.target.label_values.values())
-        return {name: mean_dice(one.array, union.array, values) for name, one in own.items()}
+        return {
+            name: mean_dice(label_map.array, union.array, values)
+            for name, label_map in sequence_maps.items()
+        }
 
     def _volumes_ml(self, union: Volume) -> dict[str, float]:
         voxel_ml = union.grid.voxel_ml

@@ -1,7 +1,7 @@
-"""Zeus: each sequence looked at on its own, told in words what to show, and united.
+"""Zeus (section 3 of the paper): each sequence is segmented alone, and the masks are united.
 
-Section 3 of the paper. The towers are frozen and handed in; what learns is the projection f_vt, the
-aligner f_tt and the mask decoder F_pred.
+The frozen towers are handed in. The trainable parts are the projection f_vt, the aligner f_tt and
+the mask decoder F_pred.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from zeus_app.encoders.cached import CachedImageEncoder
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.net import ZeusNet
-from zeus_app.pipeline.instructor import Instructor, Prompts
+from zeus_app.pipeline.instructor import AlignerInputs, Instructor
 from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch, Prepared
 from zeus_app.types import (
@@ -29,31 +29,31 @@ from zeus_app.types import (
 )
 
 Keys = tuple[tuple[str, ...], ...]
-"""keys[m][s] names an embedding in the store; "" where there is no tissue."""
+"""keys[m][s] is the cache key of an embedding; "" where there is no tissue."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedStudy:
-    """Keys of kept embeddings, and what the instructions became.
+    """A study after the frozen towers: cache keys of its embeddings, and its instructions.
 
     Attributes:
-        present: (S, M) bool.
-        instructions: every instruction used, for the reader.
-        keys: of the image embeddings.
-        prompts: what the aligner reads.
-        images: gives the embeddings back.
-        pixels: (M, S, H, W) to encode again what the store lost; None while training.
+        present: (S, M) bool, whether a sequence shows tissue on a slice.
+        instructions: every instruction that was encoded.
+        keys: cache keys of the image embeddings.
+        prompts: inputs of the aligner.
+        images: reads embeddings from the cache.
+        pixels: (M, S, 256, 256), to encode an evicted embedding again; None in training.
     """
 
     present: BoolArray
     instructions: tuple[Instruction, ...]
     keys: Keys
-    prompts: Prompts
+    prompts: AlignerInputs
     images: CachedImageEncoder
     pixels: FloatArray | None
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """Present (B, M), embeddings (B, M, 256, 64, 64) float16, and each prompt (B, M, ...)."""
+        """Tensors of B slices: present (B, M), embeddings (B, M, 256, 64, 64), aligner inputs."""
         return {
             "present": torch.from_numpy(self.present[list(slices)]),
             "embeddings": torch.from_numpy(np.stack([self._embeddings(s) for s in slices])),
@@ -64,24 +64,24 @@ class PreparedStudy:
         }
 
     def _embeddings(self, s: int) -> FloatArray:
-        """(M, 256, 64, 64), zeros where a sequence shows nothing."""
-        found = np.zeros((len(self.keys), *EMBEDDING_SHAPE), np.float16)
+        """(M, 256, 64, 64) float16; zeros where a sequence shows no tissue."""
+        embeddings = np.zeros((len(self.keys), *EMBEDDING_SHAPE), np.float16)
         for m in np.flatnonzero(self.present[s]):
             picture = None if self.pixels is None else self.pixels[m, s]
-            found[m] = self.images.get(self.keys[m][s], picture)
-        return found
+            embeddings[m] = self.images.get(self.keys[m][s], picture)
+        return embeddings
 
 
 class Zeus:
     """The model behind `--conf model zeus`.
 
     Args:
-        branches: the target's sequences.
+        branches: names of the target's sequences.
         net: the trainable parts.
-        images: F_enc behind its store.
+        images: F_enc behind the cache.
         instructor: F_v, F_LLM and F_t.
         mode: "text", "embedding" or "both".
-        device: of the trainable parts.
+        device: device of the trainable parts.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class Zeus:
 
     @property
     def reads_text(self) -> bool:
-        """Whether words reach the decoder."""
+        """Whether the decoder reads texts."""
         return self._mode != "embedding"
 
     def prepare(
         self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
     ) -> PreparedStudy:
-        """Encode every slice with tissue and write every instruction, unless they are kept."""
-        keys = self._encode(stack, report, hold=not keep_pixels)
+        """Encode every slice with tissue and generate every instruction, unless they are cached."""
+        keys = self._encode(stack, report, pin=not keep_pixels)
         instructions, prompts = self._instructor.instruct(
             stack, guidance=guidance, mode=self._mode, project=self._project, report=report
         )
@@ -130,51 +130,52 @@ class Zeus:
             pixels=stack.pixels if keep_pixels else None,
         )
 
-    def hold_embeddings(self) -> AbstractContextManager[None]:
+    def pin_embeddings(self) -> AbstractContextManager[None]:
         """Within this context, the cache evicts no embedding of studies prepared without pixels."""
-        return self.images.holding()
+        return self.images.pin_embeddings()
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
-        """Measure what the instructions of these studies share."""
+        """Measure what the instructions of these studies share, for the text aligner."""
         if self._mode == "embedding":
             return
         aligner = self.trainable.aligner
         aligner = cast(TextAligner, aligner.text if isinstance(aligner, BothAligner) else aligner)
-        ours = cast(Sequence[PreparedStudy], studies)
-        texts = np.concatenate([study.prompts["texts"] for study in ours])  # (N, M, K, D)
-        written = texts.any(axis=-1)  # a slice without tissue has no instruction
-        groups = np.arange(written[0].size).reshape(written.shape[1:])
+        prepared = cast(Sequence[PreparedStudy], studies)
+        texts = np.concatenate([study.prompts["texts"] for study in prepared])  # (N, M, K, D)
+        has_text = texts.any(axis=-1)  # a slice without tissue has no instruction
+        groups = np.arange(has_text[0].size).reshape(has_text.shape[1:])
         device = aligner.center.device
         aligner.calibrate(
-            torch.from_numpy(texts[written]).to(device),
-            torch.from_numpy(np.broadcast_to(groups, written.shape)[written]).to(device),
+            torch.from_numpy(texts[has_text]).to(device),
+            torch.from_numpy(np.broadcast_to(groups, has_text.shape)[has_text]).to(device),
         )
 
     @contextmanager
     def through_last_layer(self) -> Iterator[None]:
-        """Embedding mode for a while, with an aligner of its own: there gradients reach f_vt.
+        """Within this context: embedding mode with a new aligner, so that gradients reach f_vt.
 
         Raises:
-            InputError: no projection stands between pictures and this writer.
+            InputError: the profile has no projection from pictures to an LLM.
         """
         aligner, mode = self.trainable.aligner, self._mode
-        through = EmbeddingAligner(self._instructor.llm.hidden).to(self._device)
-        self.trainable.aligner, self._mode = through, "embedding"
+        last_layer = EmbeddingAligner(self._instructor.llm.hidden).to(self._device)
+        self.trainable.aligner, self._mode = last_layer, "embedding"
         try:
             yield
         finally:
             self.trainable.aligner, self._mode = aligner, mode
 
     def take_projection(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take f_vt and LoRA, and nothing else, out of weights that learnt so.
+        """Load f_vt and LoRA, and nothing else, from weights trained through the last layer.
 
-        No gradient reaches either in text mode: texts are written with them as they are here.
+        In text mode no gradient reaches them, so they keep these weights. The texts are then
+        generated with them.
         """
-        learnt = {k: v for k, v in state.items() if k.startswith(("projector.", "lora."))}
-        self.trainable.load_state_dict({**self.trainable.state_dict(), **learnt})
+        trained = {k: v for k, v in state.items() if k.startswith(("projector.", "lora."))}
+        self.trainable.load_state_dict({**self.trainable.state_dict(), **trained})
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256); only what shows tissue is decoded."""
+        """(B, M, K, 256, 256) logits. Only slices with tissue are decoded."""
         present = batch["present"]
         prompts = self._aligned(batch)  # (B, M, K, 256)
         where = present.nonzero()  # (N, 2)
@@ -187,11 +188,12 @@ class Zeus:
         tokens: torch.Tensor = self.trainable.projector(torch.from_numpy(features).to(self._device))
         return tokens
 
-    def _encode(self, stack: SliceStack, report: Report, *, hold: bool) -> Keys:
-        places = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
-        pictures = [stack.pixels[place] for place in places]
-        kept = self.images.keep(pictures, report=report, hold=hold)
-        keys = dict(zip(places, kept, strict=True))
+    def _encode(self, stack: SliceStack, report: Report, *, pin: bool) -> Keys:
+        where = [(int(m), int(s)) for m, s in np.argwhere(stack.tissue)]
+        pictures = [stack.pixels[index] for index in where]
+        keys = dict(
+            zip(where, self.images.encode_missing(pictures, report=report, pin=pin), strict=True)
+        )
         sequences, slices = stack.tissue.shape
         return tuple(tuple(keys.get((m, s), "") for s in range(slices)) for m in range(sequences))
 
@@ -199,18 +201,19 @@ class Zeus:
         """(B, M, K, 256) sparse prompts."""
         aligner = self.trainable.aligner
         if self._mode == "text":
-            aligned: torch.Tensor = aligner(batch["texts"])
-            return aligned
+            from_texts: torch.Tensor = aligner(batch["texts"])
+            return from_texts
         states = self._instructor.last_layer(
             batch["features"], batch["present"], self.trainable.projector
         )
-        aligned = aligner(states) if self._mode == "embedding" else aligner(batch["texts"], states)
+        embedding = self._mode == "embedding"
+        aligned: torch.Tensor = aligner(states) if embedding else aligner(batch["texts"], states)
         return aligned
 
     def _decode(
         self, embeddings: torch.Tensor, prompts: torch.Tensor, branches: torch.Tensor
     ) -> torch.Tensor:
-        """N embeddings and (N, K, 256) prompts -> (N, K, 256, 256), each by its own decoder."""
+        """N embeddings and (N, K, 256) prompts -> (N, K, 256, 256), by their branches' decoders."""
         net = self.trainable
         of_branch = torch.tensor(
             [net.decoder_index(name) for name in self.branches], device=branches.device

@@ -1,1 +1,1 @@
-"""Cases, losses, the loop, validation, the split by patient, checkpoints."""
+"""Training: setup, cases, steps, loop, evaluation, the split by patient, checkpoints."""

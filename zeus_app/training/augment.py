@@ -1,8 +1,7 @@
-"""Slices lie a little otherwise each time they are learnt from: turned, scaled and shifted.
+"""Random affine augmentation of cached embeddings and their masks.
 
-What frozen towers made of a slice is moved instead of the slice, for they are not asked twice. That
-is an approximation, as towers see places too, and it costs next to nothing. Nothing is mirrored: a
-left kidney is no right one.
+The approximation: embeddings are moved as if they were pictures, and encoders are not run again.
+Slices are rotated, scaled and shifted. No mirroring, which would swap left and right organs.
 """
 
 import math
@@ -11,47 +10,48 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from zeus_app.protocols import LAID_OUT, Batch
+from zeus_app.protocols import SPATIAL, Batch
 
-TURN_RAD = 0.15
-"""Largest turn either way, at strength 1."""
-SCALE = 0.15
-"""Largest change of size."""
-SHIFT = 0.05
-"""Largest shift along either axis, as a share of the picture's edge."""
+LARGEST_ANGLE_RAD = 0.15
+"""Largest rotation in either direction, at strength 1."""
+LARGEST_SCALE = 0.15
+"""Largest relative change of size, at strength 1."""
+LARGEST_SHIFT = 0.05
+"""Largest shift along each axis, as a share of the picture's edge, at strength 1."""
 
 
 def random_affine(
     batch: Batch, masks: torch.Tensor, *, strength: float, rng: np.random.Generator
 ) -> tuple[Batch, torch.Tensor]:
-    """Move each slice of a batch, and its masks alike.
+    """Move each slice of a batch and its masks by one random affine transform.
 
     Args:
-        batch: what `LAID_OUT` names is (B, ..., H, W), of any resolution.
+        batch: the tensors that `SPATIAL` names are (B, ..., H, W), of any resolution.
         masks: (B, K, 256, 256) bool.
-        strength: times the largest movements; 0 moves nothing.
-        rng: source of the movements.
+        strength: factor on the largest rotation, scale and shift. 0 moves nothing.
+        rng: random generator of the transforms.
 
     Returns:
-        Both, moved; pictures as float32. Beyond a picture's edge its edge goes on, and no mask.
+        The moved batch, its spatial tensors float32, and the moved masks, bool. Beyond the edge,
+        pictures repeat their edge and masks are empty.
     """
-    theta = _movements(len(masks), strength=strength, rng=rng).to(masks.device)
-    pictures = {name: _moved(batch[name], theta, "border") for name in LAID_OUT if name in batch}
-    return {**batch, **pictures}, _moved(masks, theta, "zeros") > 0.5
+    theta = _random_transforms(len(masks), strength=strength, rng=rng).to(masks.device)
+    moved = {name: _resample(batch[name], theta, "border") for name in SPATIAL if name in batch}
+    return {**batch, **moved}, _resample(masks, theta, "zeros") > 0.5
 
 
-def _movements(count: int, *, strength: float, rng: np.random.Generator) -> torch.Tensor:
-    """(count, 2, 3), from where a picture's point is taken, in [-1, 1] from edge to edge."""
+def _random_transforms(count: int, *, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """(count, 2, 3) float32 for `affine_grid`: output point -> input point, both in [-1, 1]."""
     rows = []
-    for turn, scale, *shift in strength * rng.uniform(-1, 1, size=(count, 4)):
-        size, angle = 1 + SCALE * scale, TURN_RAD * turn
-        across, along = size * math.cos(angle), size * math.sin(angle)
-        x, y = (2 * SHIFT * one for one in shift)
-        rows.append([[across, -along, x], [along, across, y]])
+    for angle, scale, *shift in strength * rng.uniform(-1, 1, size=(count, 4)):
+        size, angle_rad = 1 + LARGEST_SCALE * scale, LARGEST_ANGLE_RAD * angle
+        cosine, sine = size * math.cos(angle_rad), size * math.sin(angle_rad)
+        x, y = (2 * LARGEST_SHIFT * axis for axis in shift)
+        rows.append([[cosine, -sine, x], [sine, cosine, y]])
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def _moved(pictures: torch.Tensor, theta: torch.Tensor, padding: str) -> torch.Tensor:
+def _resample(pictures: torch.Tensor, theta: torch.Tensor, padding: str) -> torch.Tensor:
     """(B, ..., H, W) -> the same shape, float32."""
     flat = pictures.flatten(1, -3).float()
     grid = F.affine_grid(theta, [*flat.shape], align_corners=False)

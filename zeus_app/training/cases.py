@@ -1,8 +1,8 @@
-"""Prepared studies with their masks, and the order in which their slices are drawn."""
+"""Prepared studies with their masks, and the order in which slices are drawn from them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from zeus_app.types import BoolArray, LabelArray
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A study to learn from or to judge by.
+    """A study to train on or to validate on.
 
     Attributes:
-        id: the study's.
+        id: the study's id.
         prepared: its embeddings and instructions.
         packed_masks: (S, bytes) uint8, `np.packbits` of (S, K·256·256): an eighth of the memory.
-        shows: (S, K) bool, which labels a slice shows.
+        shows: (S, K) bool, whether a slice shows a label.
         mask_shape: (K, 256, 256).
     """
 
@@ -30,26 +30,43 @@ class Case:
     mask_shape: tuple[int, ...]
 
     def masks(self, slices: Sequence[int]) -> torch.Tensor:
-        """(B, K, 256, 256) bool."""
+        """(B, K, 256, 256) bool masks of these slices."""
         flat = np.unpackbits(self.packed_masks[list(slices)], axis=1)
         flat = flat[:, : int(np.prod(self.mask_shape))]
         return torch.from_numpy(flat.reshape(-1, *self.mask_shape)).bool()
 
     @property
     def digest(self) -> str:
-        """Names what is learnt: another when a label was corrected, or an instruction changed."""
+        """Hash of masks and instructions. A corrected label or another instruction changes it."""
         digest = hashlib.blake2b(self.packed_masks.tobytes(), digest_size=8)
         digest.update(repr(self.prepared.instructions).encode())
         return digest.hexdigest()
 
     @property
-    def seen(self) -> list[int]:
-        """Slices with tissue in at least one branch; the others teach nothing and cost nothing."""
+    def tissue_slices(self) -> list[int]:
+        """Slices with tissue in at least one branch. Other slices are never drawn or decoded."""
         return [int(index) for index in np.flatnonzero(self.prepared.present.any(axis=1))]
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingCases:
+    """The cases of one training.
+
+    Attributes:
+        train: cases to learn from.
+        validation: cases of held-back patients.
+        skipped: study id -> reason why the study cannot be used.
+        unvalidated: reason why `validation` is empty; "" if it is not.
+    """
+
+    train: Sequence[Case]
+    validation: Sequence[Case] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    unvalidated: str = ""
+
+
 def make_case(study_id: str, prepared: Prepared, masks: LabelArray) -> Case:
-    """A case from (S, K, 256, 256) uint8 masks in {0, 1}."""
+    """Make a case from (S, K, 256, 256) uint8 masks in {0, 1}."""
     slices, *mask_shape = masks.shape
     return Case(
         id=study_id,
@@ -63,28 +80,31 @@ def make_case(study_id: str, prepared: Prepared, masks: LabelArray) -> Case:
 def draw_batches(
     cases: Sequence[Case], *, size: int, foreground: float, rng: np.random.Generator
 ) -> Iterator[list[tuple[int, int]]]:
-    """One epoch: as many (case, slice) draws as there are slices with tissue.
+    """Draw one epoch: as many (case, slice) picks as there are slices with tissue.
 
     Args:
-        cases: to draw from.
-        size: slices a batch; the last one may be smaller.
-        foreground: share of draws that show a label, where both kinds exist; 0 draws every slice
-            exactly once.
-        rng: source of the order.
+        cases: cases to draw from.
+        size: slices per batch. The last batch may be smaller.
+        foreground: share of picks that show a label, if slices with and without labels exist.
+            0 draws every slice exactly once.
+        rng: random generator of the order.
+
+    Yields:
+        Batches of (index into `cases`, axial slice).
     """
-    places = np.array([(c, s) for c, case in enumerate(cases) for s in case.seen])
-    shows = np.array([cases[c].shows[s].any() for c, s in places])
+    slices = np.array([(c, s) for c, case in enumerate(cases) for s in case.tissue_slices])
+    shows = np.array([cases[c].shows[s].any() for c, s in slices])
     if foreground > 0 and shows.any() and not shows.all():
         weights = np.where(shows, foreground / shows.sum(), (1 - foreground) / (~shows).sum())
-        order = rng.choice(len(places), size=len(places), p=weights / weights.sum())
+        order = rng.choice(len(slices), size=len(slices), p=weights / weights.sum())
     else:
-        order = rng.permutation(len(places))
+        order = rng.permutation(len(slices))
     for start in range(0, len(order), size):
-        yield [(int(c), int(s)) for c, s in places[order[start : start + size]]]
+        yield [(int(c), int(s)) for c, s in slices[order[start : start + size]]]
 
 
 def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Batch, torch.Tensor]:
-    """Join slices of several studies into one batch, and their masks (B, K, 256, 256) bool."""
+    """Join (case, slice) picks into one batch, and their masks into (B, K, 256, 256) bool."""
     parts = [cases[c].prepared.batch([s]) for c, s in picks]
     batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return batch, torch.cat([cases[c].masks([s]) for c, s in picks])

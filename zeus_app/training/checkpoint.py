@@ -1,4 +1,4 @@
-"""Versioned weights: written atomically, listed, served, rolled back to, resumed from."""
+"""Versions of the trained weights: written atomically, listed, served, and rolled back."""
 
 import json
 import re
@@ -15,30 +15,35 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
 
 UNTRAINED = "untrained"
+"""The version of a model that was never trained."""
 RUNNING = "running"
+"""The version that stands for the running or interrupted training."""
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What is known of a version without reading its weights.
+    """A version without its weights.
+
+    The field names are keys of public JSON (v0001.json and GET /zeus/checkpoints), so they stay.
 
     Attributes:
         version: "v0001" and so on.
         created: ISO 8601, UTC.
-        epoch: the epoch these weights are of.
-        score: mean validation DSC in [0, 1], or None without validation.
-        studies: ids this version learnt from, and those that the version it started from did;
-            scoring leaves them out.
-        patients: whose studies these are.
-        validation: ids it was chosen by.
-        fitted_to: what it belongs to, by role: frozen towers, labels, sequences.
-        parent: the version it started from, or "untrained".
-        left_out: studies that could not be learnt from -> why.
-        note: how it was chosen, in words.
+        epoch: epoch of these weights, counted from 1.
+        score: mean validation DSC in [0, 1]; None without validation.
+        studies: ids of the studies that this version and its ancestors were trained on. Scoring
+            leaves them out.
+        patients: patients of these studies.
+        validation: ids of the studies that chose the epoch.
+        fitted_to: what the weights belong to, by role: frozen towers, labels, sequences. The code
+            calls it `trained_with`.
+        parent: version that the training started from, or "untrained".
+        left_out: skipped study -> reason.
+        note: how the epoch was chosen, in words.
         settings: the TrainConfig.
-        epochs: the story of the training, an `Epoch` each.
+        epochs: every `Epoch` of the training, as a dictionary.
         seconds: wall-clock time of the training.
-        identity: equal for trainings of the same recipe, cases and origin.
+        identity: hash of recipe, cases and origin; equal for the same training.
     """
 
     version: str
@@ -62,10 +67,10 @@ _INFO = TypeAdapter(CheckpointInfo)
 
 
 class Checkpoints:
-    """A folder of versions, and the name of the one that is served.
+    """A folder of versions, and the name of the served one.
 
-    Weights are written before the JSON that names them, and the JSON before `served.json`, each
-    by an atomic rename: a process killed anywhere leaves the last whole version served.
+    The weights are written first, then the JSON that names them, then `served.json`, each by an
+    atomic rename. A process killed anywhere leaves the last complete version served.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,7 +78,7 @@ class Checkpoints:
 
     @property
     def resume_path(self) -> Path:
-        """Where a running training keeps its last epoch."""
+        """File with the last epoch of a running or interrupted training."""
         return self.folder / "running.pt"
 
     def versions(self) -> list[CheckpointInfo]:
@@ -83,7 +88,7 @@ class Checkpoints:
         return [info for info in infos if self._weights(info.version).exists()]
 
     def served(self) -> CheckpointInfo | None:
-        """The version that answers, or None while nothing was trained."""
+        """The served version; None before the first training or while "untrained" is served."""
         path = self.folder / "served.json"
         if not path.exists():
             return None
@@ -91,25 +96,25 @@ class Checkpoints:
         return None if version is None else self.info(version)
 
     def info(self, version: str) -> CheckpointInfo:
-        """One version. Raises UnknownNameError when there is none of that name."""
-        known = {info.version: info for info in self.versions()}
-        if version not in known:
+        """One version. Raises UnknownNameError if there is no such version."""
+        versions = {info.version: info for info in self.versions()}
+        if version not in versions:
             raise UnknownNameError(
                 f"unknown checkpoint {version!r}",
-                expected=", ".join([*known, UNTRAINED]),
+                expected=", ".join([*versions, UNTRAINED]),
                 remedy="list the versions with GET /zeus/checkpoints",
             )
-        return known[version]
+        return versions[version]
 
     def serve(self, version: str) -> str:
-        """Let a version answer from the next inference on.
+        """Use a version from the next inference on.
 
         Args:
-            version: its name, "untrained", or "running": what the training that runs or was
-                stopped has reached, which becomes a version of its own.
+            version: "v0001" and so on; "untrained"; or "running", the best weights so far of the
+                running or interrupted training, which become a version of their own.
 
         Returns:
-            the name of the version that answers now.
+            The name of the served version.
         """
         if version == RUNNING:
             return self._publish_running().version
@@ -119,25 +124,27 @@ class Checkpoints:
 
     def _publish_running(self) -> CheckpointInfo:
         try:
-            kept = self.read(self.resume_path)
+            saved = self.read(self.resume_path)
         except FileNotFoundError as error:
             raise UnknownNameError(
-                "no training has finished an epoch and not ended",
+                "no running or interrupted training has finished an epoch",
                 expected=", ".join([*(info.version for info in self.versions()), UNTRAINED]),
                 remedy="list the versions with GET /zeus/checkpoints",
             ) from error
-        best = kept["run"]["best_state"] or kept["model"]
-        return self.publish(best, CheckpointInfo(**kept["info"]))
+        best = saved["run"]["best_state"] or saved["model"]
+        return self.publish(best, CheckpointInfo(**saved["info"]))
 
     def publish(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> CheckpointInfo:
-        """Store weights under a version of their own and serve them.
+        """Store weights as a new version and serve it.
 
-        A training that was killed between this and its end comes here again: epochs that are a
-        version already, seconds and all, do not become a second one.
+        A training that is killed after publishing publishes again when it resumes. So a version
+        with the same epochs, seconds included, is served again instead of stored twice.
 
-        `info.version` and `info.created` are filled in here.
+        Args:
+            state: the trainable part's state dict.
+            info: without `version` and `created`, which are filled in here.
         """
-        same = [one for one in self.versions() if info.epochs and one.epochs == info.epochs]
+        same = [known for known in self.versions() if info.epochs and known.epochs == info.epochs]
         version = same[-1].version if same else self._store(state, info)
         self.serve(version)
         return self.info(version)
@@ -151,10 +158,9 @@ class Checkpoints:
         return version
 
     def _claim(self) -> str:
-        """Take the next number, which no other process can have then, by an empty weights' file.
+        """Reserve the next number with an empty weights file, so that no other process takes it.
 
-        It is no version before its JSON is written; a number whose weights never came stays free
-        of meaning.
+        Without its JSON the file is not a version. An unused number is never given again.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.stem[1:]) for path in self.folder.glob("v[0-9]*.pt")]
@@ -168,26 +174,27 @@ class Checkpoints:
                 continue
             return version
 
-    def load(self, version: str, *, fitted_to: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    def load(self, version: str, *, trained_with: Mapping[str, str]) -> dict[str, torch.Tensor]:
         """The weights of a version.
 
         Args:
             version: its name.
-            fitted_to: what they are wanted for, by role.
+            trained_with: role -> frozen tower, labels or sequences that the weights must belong to.
+                Roles that are not given are not compared.
 
         Raises:
-            InputError: it was fitted to something else; says what differs.
+            InputError: the version was trained with something else; the message names the roles.
         """
         info = self.info(version)
-        differing = [
-            f"{role}: {info.fitted_to.get(role)} then, {ours} now"
-            for role, ours in fitted_to.items()
-            if info.fitted_to.get(role) != ours
+        differences = [
+            f"{role}: {info.fitted_to.get(role)} then, {now} now"
+            for role, now in trained_with.items()
+            if info.fitted_to.get(role) != now
         ]
-        if differing:
+        if differences:
             raise InputError(
-                f"checkpoint {version} was fitted to something else ({'; '.join(differing)})",
-                expected="the towers, labels and sequences it was trained with",
+                f"checkpoint {version} was trained with something else ({'; '.join(differences)})",
+                expected="the towers, labels and sequences that it was trained with",
                 remedy="serve another version, train again, or restore the profile and target",
             )
         return self.read(self._weights(version))
@@ -195,17 +202,19 @@ class Checkpoints:
     def _weights(self, version: str) -> Path:
         if not re.fullmatch(r"v\d{4,}", version):
             raise UnknownNameError(
-                f"{version!r} is no checkpoint", expected="v0001 and so on", remedy="list them"
+                f"{version!r} is not a checkpoint",
+                expected="a version such as v0001",
+                remedy="list the versions with GET /zeus/checkpoints",
             )
         return self.folder / f"{version}.pt"
 
     @staticmethod
     def save(path: Path, value: dict[str, Any]) -> None:
-        """Write a dictionary of tensors and plain values, whole or not at all."""
+        """Write a dictionary of tensors and plain values by an atomic rename."""
         write_atomically(path, lambda temporary: torch.save(value, temporary))
 
     @staticmethod
     def read(path: Path) -> dict[str, Any]:
-        """Read what `save` wrote, running no code from the file."""
+        """Read a dictionary that `save` wrote. No code in the file is run."""
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded

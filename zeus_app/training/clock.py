@@ -1,21 +1,21 @@
-"""How much of its time a training has used, and what of it the closing validation needs."""
+"""The time budget of a training, and the share of it that the last validation needs."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LARGEST_RESERVE = 0.5
-"""Share of a budget that is left to validation at most: however slow it is, something is learnt."""
+"""Largest share of the budget that is reserved for validation. The rest is left for steps."""
 
 
 class Clock:
-    """Wall-clock time of a training, without what an interruption lost.
+    """Wall-clock time of a training, without the time between interruption and resumption.
 
     Args:
-        budget_s: how long the training may last, or None.
+        budget_s: longest duration of the training in seconds; None without limit.
 
     Attributes:
-        validation_s: how long a validation takes, as measured last.
+        validation_s: duration of the last validation, in seconds.
     """
 
     def __init__(self, budget_s: float | None) -> None:
@@ -25,7 +25,7 @@ class Clock:
         self._started = time.monotonic()
 
     def start(self, *, before: float) -> None:
-        """Begin to count; `before` is what was used until an interruption."""
+        """Start the clock; `before` is the time used until an interruption, in seconds."""
         self._before, self._started = before, time.monotonic()
 
     @property
@@ -35,14 +35,14 @@ class Clock:
 
     @property
     def share(self) -> float:
-        """Used part of the time for steps; from 1 on none should follow. 0 without a budget."""
+        """Used share of the time for steps; steps end at 1. Always 0 without a budget."""
         return 0.0 if self._budget_s is None else self.seconds / self._for_steps(self._budget_s)
 
     @property
     def allows_validation(self) -> bool:
-        """Whether a validation now would leave as much time as it takes for further steps.
+        """Whether a validation now leaves at least its own duration for further steps.
 
-        One that used that time up would end the steps at a learning rate that has not decayed.
+        Otherwise the validation would end the steps before the learning rate has decayed.
         """
         if self._budget_s is None:
             return True
@@ -50,7 +50,7 @@ class Clock:
 
     @contextmanager
     def validating(self) -> Iterator[None]:
-        """Measure the validation that is done meanwhile."""
+        """Measure the duration of the validation inside."""
         began = time.monotonic()
         yield
         self.validation_s = time.monotonic() - began

@@ -1,206 +1,192 @@
-"""A training, from labelled studies to a published checkpoint: what comes before the loop."""
+"""A training from labelled studies to a published checkpoint: studies -> cases -> Trainer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-
-import torch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from zeus_app.errors import InputError
-from zeus_app.progress import Report
-from zeus_app.protocols import HoldsStudies, LearnsProjection, Model
+from zeus_app.progress import Report, silent
+from zeus_app.protocols import LearnsProjection
 from zeus_app.settings.config import TrainConfig
-from zeus_app.targets import Target
-from zeus_app.training.cases import Case
+from zeus_app.training.cases import TrainingCases
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
-from zeus_app.training.loop import Origin, Progress, Trainer, TrainResult
-from zeus_app.training.preparation import prepare_cases
+from zeus_app.training.loop import Origin, Progress, Trainer, TrainResult, ignore_progress
+from zeus_app.training.preparation import check_space, prepare_cases
+from zeus_app.training.setup import TrainingSetup
 from zeus_app.training.splits import Split, split_studies
 from zeus_app.types import LabelledStudy
 
-Studies = Mapping[str, LabelledStudy]
 
+def fit(
+    setup: TrainingSetup,
+    studies: Sequence[LabelledStudy],
+    config: TrainConfig,
+    *,
+    report: Report = silent,
+    progress: Progress = ignore_progress,
+) -> TrainResult:
+    """Train on labelled studies. The best weights are published and served.
 
-@dataclass(frozen=True)
-class _Cases:
-    """Cases to learn from and to validate on; why some studies are neither, and why none are."""
+    Args:
+        setup: the model, its checkpoints and the settings of every training.
+        studies: studies with labels, on any grid of theirs.
+        config: the recipe. Studies that it excludes are left out.
+        report: called while studies are prepared.
+        progress: called after every training batch and every validated study.
 
-    train: Sequence[Case]
-    validation: Sequence[Case]
-    left_out: Mapping[str, str]
-    unvalidated: str
+    Raises:
+        InputError: nothing to learn from, too little disk space for the embeddings, or settings
+            that contradict each other.
+    """
+    chosen = {study.id: study for study in studies if study.id not in config.excluded}
+    check_space(setup, chosen.values())
+    with setup.model.pin_embeddings():
+        split = split_studies(
+            chosen, setup.split_path, fraction=config.validation_fraction, seed=config.seed
+        )
+        return Fitter(setup, chosen, split, report, progress).fit(config)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitter:
-    """One training of one model.
+    """One training: which version it starts from, and what it learns first.
 
     Attributes:
-        model, target: what learns, and to segment what.
-        checkpoints: where its versions go.
-        load: puts a version, or "untrained", into the model.
-        fitted_to: what the weights will belong to, by role.
-        split_path: the file that remembers which patients are held back.
-        device: of the trainable part.
-        union: how sequences unite.
-        threshold: probability above which a voxel counts.
-        report: told while studies are prepared.
-        progress: told after every training batch.
+        setup: the model, its checkpoints and the settings of every training.
+        studies: study id -> labelled study.
+        split: ids of the studies to train on and to validate on.
+        report: called while studies are prepared.
+        progress: called after every training batch and every validated study.
     """
 
-    model: Model
-    target: Target
-    checkpoints: Checkpoints
-    load: Callable[[str], None]
-    fitted_to: Mapping[str, str]
-    split_path: Path
-    device: torch.device
-    union: str
-    threshold: float
+    setup: TrainingSetup
+    studies: Mapping[str, LabelledStudy]
+    split: Split
     report: Report
     progress: Progress
 
-    def fit(self, studies: Studies, config: TrainConfig) -> TrainResult:
-        """Learn, and publish the best weights.
+    def fit(self, config: TrainConfig) -> TrainResult:
+        """Train, and publish the best weights.
 
         Raises:
-            InputError: nothing to learn from, or settings that do not go together.
+            InputError: nothing to learn from, or settings that contradict each other.
         """
-        model = self.model
-        with model.holding() if isinstance(model, HoldsStudies) else nullcontext():
-            return self._fit(studies, config)
-
-    def _fit(self, studies: Studies, config: TrainConfig) -> TrainResult:
-        split = split_studies(
-            studies, self.split_path, fraction=config.validation_fraction, seed=config.seed
-        )
-        parent = self._parent(studies, split, config)
+        setup = self.setup
+        parent = self._parent() if config.start == "served" else None
         version = parent.version if parent else UNTRAINED
-        before = [parent] if parent else []
-        self.load(version)
+        ancestors = [parent] if parent else []
+        setup.load(version)
         if config.projection_share:
-            projection = self._learnt_projection(studies, split, config, before)
-            self.load(version)
-            weights = self._projections.load(projection.version, fitted_to={})
+            projection = self._learn_projection(config, parent)
+            setup.load(version)
+            weights = self._projections.load(projection.version, trained_with={})
             self._projecting.take_projection(weights)
-            before.append(projection)
+            ancestors.append(projection)
             config = part_of(config, 1 - config.projection_share)
-        cases = self._cases(studies, split)
+        cases = self._cases()
         if parent is None:
-            self.model.calibrate([case.prepared for case in cases.train])
-        origin = self._origin(studies, cases, version, before)
-        return self._trainer(cases, config, origin, self.checkpoints).fit()
+            setup.model.calibrate([case.prepared for case in cases.train])
+        origin = self._origin(cases, version, ancestors)
+        return Trainer(setup, cases, config, origin=origin, progress=self.progress).fit()
 
-    def _parent(self, studies: Studies, split: Split, config: TrainConfig) -> CheckpointInfo | None:
-        """The version that the training starts from, if it is one."""
-        served = self.checkpoints.served() if config.start == "served" else None
-        held_back = {studies[name].patient for name in split.validation}
-        known = held_back & _patients(studies, served) if served else set()
-        if served and known:
+    def _parent(self) -> CheckpointInfo | None:
+        """The served version; None if none is served.
+
+        Raises:
+            InputError: the version was trained on a patient who is held back now.
+        """
+        served = self.setup.checkpoints.served()
+        if served is None:
+            return None
+        held_back = {self.studies[study_id].patient for study_id in self.split.validation}
+        known = held_back & self._patients(served)
+        if known:
             raise InputError(
                 f"start=served, but {served.version} learnt from {', '.join(sorted(known))},"
-                " by whom this training would be judged",
-                expected="a version that never saw the held-back patients",
+                " whose studies would validate this training",
+                expected="a version that was not trained on the held-back patients",
                 remedy="set start to scratch, or validation_fraction to 0",
             )
         return served
 
-    def _cases(self, studies: Studies, split: Split) -> _Cases:
-        cases, left_out = prepare_cases(
-            studies.values(), model=self.model, target=self.target, report=self.report
-        )
-        train = [cases[name] for name in split.train if name in cases]
+    def _cases(self) -> TrainingCases:
+        cases, skipped = prepare_cases(self.setup, self.studies.values(), report=self.report)
+        train = [cases[study_id] for study_id in self.split.train if study_id in cases]
         if not train:
             raise InputError(
-                f"no labelled study to learn from ({len(studies)} after exclusions;"
-                f" {'; '.join(left_out.values()) or 'none unusable'})",
+                f"no labelled study to learn from ({len(self.studies)} after exclusions;"
+                f" {'; '.join(skipped.values()) or 'none unusable'})",
                 expected="at least one study with a submitted label",
                 remedy="submit a label, or run `zeus import-labels`",
             )
-        validation = [cases[name] for name in split.validation if name in cases]
-        why = split.unvalidated
-        if split.validation and not validation:
-            reasons = "; ".join(f"{name}: {left_out[name]}" for name in split.validation)
-            why = f"no held-back study can be used ({reasons})"
-        return _Cases(train, validation, left_out, why)
+        validation = [cases[study_id] for study_id in self.split.validation if study_id in cases]
+        unvalidated = self.split.unvalidated
+        if self.split.validation and not validation:
+            reasons = "; ".join(f"{name}: {skipped[name]}" for name in self.split.validation)
+            unvalidated = f"no held-back study can be used ({reasons})"
+        return TrainingCases(train, validation, skipped, unvalidated)
 
     def _origin(
-        self, studies: Studies, cases: _Cases, parent: str, before: Sequence[CheckpointInfo]
+        self, cases: TrainingCases, parent: str, ancestors: Sequence[CheckpointInfo]
     ) -> Origin:
-        """Where the weights come from: `before` are all versions that something was taken of."""
-        patients = {studies[case.id].patient for case in cases.train}
+        """The origin of weights that were taken from `ancestors`, the parent among them."""
+        patients = {self.studies[case.id].patient for case in cases.train}
         return Origin(
-            fitted_to=self.fitted_to,
             parent=parent,
-            ancestors=tuple(study for one in before for study in one.studies),
-            patients=tuple(sorted(patients.union(*(_patients(studies, one) for one in before)))),
-            left_out=cases.left_out,
-            unvalidated=cases.unvalidated,
+            ancestors=tuple(study for version in ancestors for study in version.studies),
+            patients=tuple(sorted(patients.union(*map(self._patients, ancestors)))),
         )
 
-    def _trainer(
-        self, cases: _Cases, config: TrainConfig, origin: Origin, checkpoints: Checkpoints
-    ) -> Trainer:
-        return Trainer(
-            model=self.model,
-            train=cases.train,
-            validation=cases.validation,
-            config=config,
-            origin=origin,
-            checkpoints=checkpoints,
-            device=self.device,
-            union=self.union,
-            threshold=self.threshold,
-            progress=self.progress,
-        )
+    def _patients(self, version: CheckpointInfo) -> set[str]:
+        """Patients that a version was trained on: as recorded then, and as its studies say now."""
+        trained_on = (self.studies[name].patient for name in version.studies
+                      if name in self.studies)  # fmt: skip
+        return {*version.patients, *trained_on}
 
     @property
     def _projections(self) -> Checkpoints:
-        return Checkpoints(self.checkpoints.folder / "projection")
+        return Checkpoints(self.setup.checkpoints.folder / "projection")
 
     @property
     def _projecting(self) -> LearnsProjection:
-        if isinstance(self.model, LearnsProjection):
-            return self.model
+        model = self.setup.model
+        if isinstance(model, LearnsProjection):
+            return model
         raise InputError(
-            f"projection_share for a {type(self.model).__name__}",
-            expected="a model whose LLM is shown the picture through a projection",
+            f"projection_share for a {type(model).__name__}",
+            expected="a model with a projection from pictures to an LLM, such as zeus",
             remedy="set projection_share to 0",
         )
 
-    def _learnt_projection(
-        self, studies: Studies, split: Split, config: TrainConfig, before: Sequence[CheckpointInfo]
+    def _learn_projection(
+        self, config: TrainConfig, parent: CheckpointInfo | None
     ) -> CheckpointInfo:
-        """The first part of a training: weights in which f_vt has learnt, all else to be dropped.
+        """Train f_vt for the first part of a training; of these weights only f_vt is used.
 
-        Words are discrete, so f_vt learns through the LLM's last layer alone. A training that was
-        interrupted in its second part takes the projection that its first part ended with, if it
-        would learn the same again.
+        Words are discrete, so f_vt learns only through the LLM's last layer. If a training was
+        interrupted in its second part, the projection of its first part is used again, provided
+        that its recipe, cases and origin are the same.
         """
-        home = self._projections
-        part = part_of(config, config.projection_share)
-        version = before[0].version if before else UNTRAINED
+        projections = self._projections
+        setup = replace(self.setup, checkpoints=projections)
+        version = parent.version if parent else UNTRAINED
         with self._projecting.through_last_layer():
-            cases = self._cases(studies, split)
-            trainer = self._trainer(
-                cases, part, self._origin(studies, cases, version, before), home
+            cases = self._cases()
+            trainer = Trainer(
+                setup,
+                cases,
+                part_of(config, config.projection_share),
+                origin=self._origin(cases, version, [parent] if parent else []),
+                progress=self.progress,
             )
-            interrupted = config.resume and self.checkpoints.resume_path.exists()
-            known = home.served() if interrupted else None
-            if known and known.identity == trainer.identity:
-                return known
+            interrupted = config.resume and self.setup.checkpoints.resume_path.exists()
+            learned = projections.served() if interrupted else None
+            if learned and learned.identity == trainer.identity:
+                return learned
             return trainer.fit().checkpoint
 
 
-def _patients(studies: Studies, version: CheckpointInfo) -> set[str]:
-    """Whose studies a version learnt from: as it says, and as is known of them today."""
-    learnt = (studies[name].patient for name in version.studies if name in studies)
-    return {*version.patients, *learnt}
-
-
 def part_of(config: TrainConfig, share: float) -> TrainConfig:
-    """The same recipe for a share of its epochs and its time."""
+    """The same recipe for a share of its epochs and its time budget."""
     budget = config.time_budget_s
     return config.model_copy(
         update={

@@ -1,32 +1,35 @@
-"""The training loop: the same for Zeus and for every baseline."""
+"""The training loop. It is the same for Zeus and for every baseline."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
 
-from zeus_app.protocols import Model
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.cases import Case, draw_batches
-from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
+from zeus_app.training.cases import TrainingCases, draw_batches
+from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo
 from zeus_app.training.clock import Clock
 from zeus_app.training.evaluator import Evaluator
+from zeus_app.training.setup import TrainingSetup
 from zeus_app.training.steps import Steps
+
+Batches = Sequence[Sequence[tuple[int, int]]]
+"""One epoch: batches of (case, slice) picks."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the training's story.
+    """One epoch of a training. Its fields are keys of the checkpoint's JSON.
 
     Attributes:
         number: counted from 1.
-        loss: of the union, mean over the epoch's batches that could be learnt from.
-        score: mean validation DSC over patients and labels in [0, 1]; None when not measured.
-        learning_rate: at the epoch's end.
-        seconds: since the training began, interruptions not counted.
+        loss: the union's loss, mean over the epoch's batches without the skipped ones.
+        score: mean validation DSC over studies and labels in [0, 1]; None if not validated.
+        learning_rate: learning rate at the end of the epoch.
+        seconds: time since the training began, without interruptions.
     """
 
     number: int
@@ -38,28 +41,22 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a training's weights come from, besides its own cases.
+    """The versions that a training's weights come from, besides its own cases.
 
     Attributes:
-        fitted_to: what they belong to, by role: frozen towers, labels, sequences.
-        parent: the version they start from, or "untrained".
-        ancestors: ids of the studies that the weights it starts from have learnt from.
-        patients: whose studies were learnt from, the ancestors among them.
-        left_out: studies that could not be learnt from -> why.
-        unvalidated: why no study is held back; empty if one is.
+        parent: version that the training starts from, or "untrained".
+        ancestors: ids of the studies that those versions were trained on.
+        patients: patients of all studies that the new version is trained on, ancestors included.
     """
 
-    fitted_to: Mapping[str, str]
     parent: str = UNTRAINED
     ancestors: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    unvalidated: str = ""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to."""
+    """The published checkpoint, all epochs, and the reason why the training ended."""
 
     checkpoint: CheckpointInfo
     epochs: tuple[Epoch, ...]
@@ -67,12 +64,16 @@ class TrainResult:
 
 
 Progress = Callable[[Epoch, int, int], None]
-"""Told of (the epoch so far, pieces of it done, pieces in all): batches, then validated studies."""
+"""(the epoch so far, pieces done, pieces in all). Pieces are batches, then validated studies."""
+
+
+def ignore_progress(epoch: Epoch, done: int, total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass
 class _Run:
-    """The state of a training; all of it survives a kill."""
+    """The state of a training. Its fields but `epochs` are keys of the resume file's "run"."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best_score: float = -1.0
@@ -80,109 +81,103 @@ class _Run:
     best_state: dict[str, torch.Tensor] = field(default_factory=dict)
     lowest_loss: float = float("inf")
     lowest_loss_epoch: int = 0
-    ended: str = ""  # why; empty until then
+    ended: str = ""  # the reason; "" while the training runs
 
 
 class Trainer:
-    """Fits a model's trainable part to cases.
+    """Trains a model's trainable part on cases, and publishes the best weights.
 
     Args:
-        model: prepared cases must come from it.
-        train, validation: cases; validation may be empty, then the last epoch counts.
+        setup: the model, its checkpoints and the settings of every training.
+        cases: cases that the model prepared. Without validation cases the last epoch counts.
         config: the recipe.
-        origin: where the weights come from; goes into the checkpoint.
-        checkpoints: where every epoch and the best weights go.
-        device: of the trainable part.
-        union: how sequences unite, in the loss and in validation.
-        threshold: probability above which a voxel counts, in validation.
-        progress: told after every batch, and after every study of a validation.
+        origin: the versions that the present weights come from.
+        progress: called after every batch, and after every study of a validation.
     """
 
     def __init__(
         self,
-        *,
-        model: Model,
-        train: Sequence[Case],
-        validation: Sequence[Case],
+        setup: TrainingSetup,
+        cases: TrainingCases,
         config: TrainConfig,
-        origin: Origin,
-        checkpoints: Checkpoints,
-        device: torch.device,
-        union: str,
-        threshold: float,
-        progress: Progress,
+        *,
+        origin: Origin | None = None,
+        progress: Progress = ignore_progress,
     ) -> None:
-        self.model, self.config, self.checkpoints = model, config, checkpoints
-        self.train, self.validation, self.origin = train, validation, origin
+        self.setup, self.cases, self.config = setup, cases, config
+        self.origin = origin or Origin()
         self.progress = progress
-        self.steps = Steps(model, train, config, device=device, union=union)
-        self.judge = Evaluator(model, device, union, threshold, config.batch_slices)
+        self.steps = Steps(setup, cases.train, config)
+        self.evaluator = Evaluator(setup, config.batch_slices)
         self.clock = Clock(config.time_budget_s)
         self.run = _Run()
 
     def fit(self) -> TrainResult:
-        """Train until the epochs, the budget or the patience are used up; publish the best.
+        """Train until the epochs, the time budget or the patience end; publish the best weights.
 
         Raises:
-            InputError: the loss stays without finite numbers; nothing is published.
+            InputError: losses stay non-finite, or one slice does not fit into memory. No checkpoint
+                is then published.
         """
-        kept = self._resumed()
-        self.clock.start(before=kept)
-        if not self.run.ended and self.validation and self.config.time_budget_s:
-            self.model.trainable.eval()
-            self.clock.validation_s = self.judge.expected_seconds(self.validation)
+        self.clock.start(before=self._resume())
+        if not self.run.ended and self.cases.validation and self.config.time_budget_s:
+            self._net.eval()
+            self.clock.validation_s = self.evaluator.expected_seconds(self.cases.validation)
         while not self.run.ended:
-            self._one_epoch()
-            self._keep()
-        info = self.checkpoints.publish(self._chosen_state(), self._info())
-        self.checkpoints.resume_path.unlink(missing_ok=True)
+            self._train_epoch()
+            self._save()
+        checkpoints = self.setup.checkpoints
+        info = checkpoints.publish(self.run.best_state or _copy_of(self._net), self._info())
+        checkpoints.resume_path.unlink(missing_ok=True)
         return TrainResult(info, tuple(self.run.epochs), self.run.ended)
 
     @property
     def identity(self) -> str:
-        """Equal for an interrupted training and the same training, asked for again."""
+        """Hash of recipe, cases and origin. An interrupted training resumes if it is the same."""
         parts = {
             "config": self.config.model_dump(mode="json"),
-            "train": {case.id: case.digest for case in self.train},
-            "validation": {case.id: case.digest for case in self.validation},
-            "fitted_to": dict(self.origin.fitted_to),
+            "train": {case.id: case.digest for case in self.cases.train},
+            "validation": {case.id: case.digest for case in self.cases.validation},
+            "fitted_to": self.setup.trained_with,
             "parent": self.origin.parent,
-            "union": self.judge.union,
-            "threshold": self.judge.threshold,
+            "union": self.setup.union,
+            "threshold": self.setup.threshold,
         }
         text = json.dumps(parts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def _one_epoch(self) -> None:
+    @property
+    def _net(self) -> torch.nn.Module:
+        return self.setup.model.trainable
+
+    def _train_epoch(self) -> None:
         number = len(self.run.epochs) + 1
-        rng = np.random.default_rng((self.config.seed, number))
-        size = self.config.batch_slices
+        config = self.config
+        rng = np.random.default_rng((config.seed, number))
         batches = list(
-            draw_batches(self.train, size=size, foreground=self.config.foreground, rng=rng)
+            draw_batches(
+                self.cases.train, size=config.batch_slices, foreground=config.foreground, rng=rng
+            )
         )
-        epoch = self._learn(number, batches, rng)
+        epoch = self._train_batches(number, batches, rng)
         self.run.epochs.append(epoch)
         if epoch.loss < self.run.lowest_loss:
             self.run.lowest_loss, self.run.lowest_loss_epoch = epoch.loss, number
-        why = self._why_to_stop()
-        due = number % self.config.validate_every == 0 and self.clock.allows_validation
-        if self.validation and (due or why):
-            self._judge(epoch, len(batches))
-        self.run.ended = why or self._why_to_stop()
+        reason = self._reason_to_stop()
+        due = number % config.validate_every == 0 and self.clock.allows_validation
+        if self.cases.validation and (due or reason):
+            self._validate(epoch, len(batches))
+        self.run.ended = reason or self._reason_to_stop()
         self.progress(self.run.epochs[-1], self._pieces(batches), self._pieces(batches))
 
-    def _learn(
-        self,
-        number: int,
-        batches: Sequence[Sequence[tuple[int, int]]],
-        rng: np.random.Generator,
-    ) -> Epoch:
-        self.model.trainable.train()
+    def _train_batches(self, number: int, batches: Batches, rng: np.random.Generator) -> Epoch:
+        self._net.train()
         losses: list[float] = []
-        while not losses:  # skipped steps come to an end, by an error if need be
+        while not losses:  # every step was skipped; `train_step` raises after too many
             for done, picks in enumerate(batches, start=1):
-                self._follow_schedule((number - 1 + (done - 1) / len(batches)) / self.config.epochs)
-                loss = self.steps.take(picks, rng)
+                epoch_share = (number - 1 + (done - 1) / len(batches)) / self.config.epochs
+                self.steps.follow_schedule(min(1.0, max(epoch_share, self.clock.share)))
+                loss = self.steps.train_step(picks, rng)
                 if loss is None:
                     continue
                 losses.append(loss)
@@ -193,35 +188,35 @@ class Trainer:
                     self.progress(epoch, done, self._pieces(batches))
         return epoch
 
-    def _pieces(self, batches: Sequence[object]) -> int:
-        return len(batches) + len(self.validation)
+    def _pieces(self, batches: Batches) -> int:
+        return len(batches) + len(self.cases.validation)
 
     def _epoch(self, number: int, losses: Sequence[float]) -> Epoch:
-        return Epoch(number, float(np.mean(losses)), None, self.steps.rate, self.clock.seconds)
+        loss = float(np.mean(losses))
+        return Epoch(number, loss, None, self.steps.learning_rate, self.clock.seconds)
 
-    def _follow_schedule(self, epoch_share: float) -> None:
-        self.steps.follow_schedule(min(1.0, max(epoch_share, self.clock.share)))
-
-    def _judge(self, epoch: Epoch, batches: int) -> None:
+    def _validate(self, epoch: Epoch, batches: int) -> None:
+        """Score the present weights, and keep a copy of them if they are the best so far."""
         with self.clock.validating():
-            score = self._validate(epoch, batches)
+            score = self._mean_dsc(epoch, batches)
         self.run.epochs[-1] = replace(epoch, score=score, seconds=self.clock.seconds)
         if score > self.run.best_score:
             self.run.best_score, self.run.best_epoch = score, epoch.number
-            self.run.best_state = _copy_of(self.model.trainable.state_dict())
+            self.run.best_state = _copy_of(self._net)
 
-    def _validate(self, epoch: Epoch, batches: int) -> float:
-        """Mean DSC over studies."""
-        self.model.trainable.eval()
+    def _mean_dsc(self, epoch: Epoch, batches: int) -> float:
+        self._net.eval()
+        studies = self.cases.validation
         scores: list[float] = []
-        for done, case in enumerate(self.validation, start=1):
-            scores.append(self.judge.volume_dsc(case))
-            if done < len(self.validation):
+        for done, case in enumerate(studies, start=1):
+            scores.append(self.evaluator.volume_dsc(case))
+            if done < len(studies):
                 so_far = replace(epoch, seconds=self.clock.seconds)
-                self.progress(so_far, batches + done, batches + len(self.validation))
+                self.progress(so_far, batches + done, batches + len(studies))
         return float(np.mean(scores))
 
-    def _why_to_stop(self) -> str:
+    def _reason_to_stop(self) -> str:
+        """The reason to end the training now, or ""."""
         done = len(self.run.epochs)
         if done >= self.config.epochs:
             return f"all {done} epochs done"
@@ -231,25 +226,23 @@ class Trainer:
             return f"training loss not lower for {self.config.early_stop} epochs"
         return ""
 
-    def _chosen_state(self) -> dict[str, torch.Tensor]:
-        return self.run.best_state or _copy_of(self.model.trainable.state_dict())
-
     def _info(self) -> CheckpointInfo:
         validated = bool(self.run.best_state)
         note = "best validation DSC" if validated else "last epoch; nothing was validated"
-        if self.origin.unvalidated:
-            note += f": {self.origin.unvalidated}"
+        if self.cases.unvalidated:
+            note += f": {self.cases.unvalidated}"
+        trained_on = {case.id for case in self.cases.train} | set(self.origin.ancestors)
         return CheckpointInfo(
             version="",
             created="",
             epoch=self.run.best_epoch if validated else len(self.run.epochs),
             score=self.run.best_score if validated else None,
-            studies=tuple(sorted({case.id for case in self.train} | set(self.origin.ancestors))),
+            studies=tuple(sorted(trained_on)),
             patients=self.origin.patients,
-            validation=tuple(case.id for case in self.validation),
-            fitted_to=dict(self.origin.fitted_to),
+            validation=tuple(case.id for case in self.cases.validation),
+            fitted_to=self.setup.trained_with,
             parent=self.origin.parent,
-            left_out=dict(self.origin.left_out),
+            left_out=dict(self.cases.skipped),
             note=note,
             settings=self.config.model_dump(mode="json"),
             epochs=tuple(vars(epoch) for epoch in self.run.epochs),
@@ -257,33 +250,38 @@ class Trainer:
             identity=self.identity,
         )
 
-    def _keep(self) -> None:
-        run = self.run
+    def _save(self) -> None:
+        """Write the resume file after an epoch."""
+        checkpoints, run = self.setup.checkpoints, self.run
         value = {
             "identity": self.identity,
             "info": asdict(self._info()),
-            "model": self.model.trainable.state_dict(),
+            "model": self._net.state_dict(),
             "optimizer": self.steps.optimizer.state_dict(),
             "seconds": self.clock.seconds,
             "epochs": [vars(epoch) for epoch in run.epochs],
             "run": {name: item for name, item in vars(run).items() if name != "epochs"},
         }
-        self.checkpoints.save(self.checkpoints.resume_path, value)
+        checkpoints.save(checkpoints.resume_path, value)
 
-    def _resumed(self) -> float:
-        """Take up this training where it was interrupted, if it was; returns the seconds it had."""
-        path = self.checkpoints.resume_path
-        if not self.config.resume or not path.exists():
+    def _resume(self) -> float:
+        """Continue this training from the resume file, if it is of this training.
+
+        Returns:
+            The seconds that the training had used; 0 if it begins.
+        """
+        checkpoints = self.setup.checkpoints
+        if not self.config.resume or not checkpoints.resume_path.exists():
             return 0.0
-        kept = self.checkpoints.read(path)
-        if kept["identity"] != self.identity:
+        saved = checkpoints.read(checkpoints.resume_path)
+        if saved["identity"] != self.identity:
             return 0.0
-        self.model.trainable.load_state_dict(kept["model"])
-        self.steps.optimizer.load_state_dict(kept["optimizer"])
-        self.run = _Run(epochs=[Epoch(**epoch) for epoch in kept["epochs"]], **kept["run"])
-        seconds: float = kept["seconds"]
+        self._net.load_state_dict(saved["model"])
+        self.steps.optimizer.load_state_dict(saved["optimizer"])
+        self.run = _Run(epochs=[Epoch(**epoch) for epoch in saved["epochs"]], **saved["run"])
+        seconds: float = saved["seconds"]
         return seconds
 
 
-def _copy_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in state.items()}
+def _copy_of(net: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}

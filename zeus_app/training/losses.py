@@ -1,4 +1,4 @@
-"""What training minimises: the union's error, and a little of each sequence's own."""
+"""The training loss: Dice and cross entropy of the union, and a smaller term per sequence."""
 
 import torch
 from monai.losses import DiceLoss
@@ -9,18 +9,18 @@ from zeus_app.models.fusion import fused_logits
 
 
 class UnionLoss(nn.Module):
-    """Dice + BCE on the fused logits, plus a smaller term on every sequence alone.
+    """Dice + BCE of the fused logits, plus a weighted mean of the same loss per sequence.
 
-    Only the union must be whole: a sequence that cannot show a part is not punished for it beyond
-    the small weight that its own term has in the end. In the beginning that term is large, for the
-    maximum passes gradients to the winner alone: a branch that wins nowhere would never learn.
+    Only the union must be complete: a sequence that cannot show a structure costs no more than the
+    weight of its own term. That weight is large at the start of a training and small at the end.
+    The maximum passes gradients only to the sequence that wins, so a sequence that never wins would
+    never learn without its own term.
 
     Args:
-        sequence_weight: weight of the mean of the sequences' own losses; may change as training
-            goes on.
-        union: how sequences unite.
-        balance: the least share of the BCE's weight that the voxels of a label have: of a few
-            voxels in a slice BCE learns nothing but that there are few.
+        sequence_weight: weight of the sequences' mean loss. The training lowers it.
+        union: how sequences unite: "max", "mean" or "vote".
+        balance: smallest share of the BCE weight that a label's voxels get, in [0, 1). Without it,
+            BCE on a label of few voxels teaches only that the label is rare.
     """
 
     def __init__(self, *, sequence_weight: float, union: str, balance: float = 0) -> None:
@@ -28,13 +28,13 @@ class UnionLoss(nn.Module):
         self.sequence_weight = sequence_weight
         self.balance = balance
         self.union = union
-        # Over the batch: a slice without the label would make its own Dice pure noise.
+        # Dice over the batch: on a slice without the label, Dice of that slice alone is noise.
         self.dice = DiceLoss(sigmoid=True, batch=True)
 
     def forward(
         self, logits: torch.Tensor, present: torch.Tensor, masks: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What to minimise, and the union's own part of it; both scalars.
+        """Return the loss to minimise, and the union's part of it; both scalars.
 
         Args:
             logits: (B, M, K, H, W).
@@ -46,12 +46,12 @@ class UnionLoss(nn.Module):
         branches = logits.shape[1]
         if branches == 1 or self.sequence_weight == 0:
             return union, union
-        own = [
+        sequence_losses = [
             self._mask_loss(logits[present[:, m], m].float(), masks[present[:, m]])
             for m in range(branches)
             if present[:, m].any()
         ]
-        return union + self.sequence_weight * torch.stack(own).mean(), union
+        return union + self.sequence_weight * torch.stack(sequence_losses).mean(), union
 
     def _mask_loss(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         dice: torch.Tensor = self.dice(logits, masks)
@@ -60,7 +60,7 @@ class UnionLoss(nn.Module):
 
 
 def positive_weight(masks: torch.Tensor, balance: float) -> torch.Tensor:
-    """What a voxel of a label must weigh for all of them to have at least this share of the weight.
+    """BCE weight of a label's voxels at which they get at least the share `balance` of all weight.
 
     Args:
         masks: (B, K, H, W) in {0, 1}.
@@ -69,7 +69,7 @@ def positive_weight(masks: torch.Tensor, balance: float) -> torch.Tensor:
     Returns:
         (K, 1, 1), at least 1.
     """
-    own = masks.sum(dim=(0, 2, 3))
-    others = masks[:, 0].numel() - own
-    weight = balance / (1 - balance) * others / own.clamp(min=1)
+    foreground = masks.sum(dim=(0, 2, 3))
+    background = masks[:, 0].numel() - foreground
+    weight = balance / (1 - balance) * background / foreground.clamp(min=1)
     return weight.clamp(min=1)[:, None, None]

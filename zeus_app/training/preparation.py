@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection, Iterable
 
 from zeus_app.errors import InputError
-from zeus_app.labels.grids import label_pictures
+from zeus_app.labels.pictures import label_pictures
 from zeus_app.progress import Report
 from zeus_app.studies.align import align_for, axial_slices, to_grid
 from zeus_app.studies.slices import slice_stack
@@ -92,8 +92,7 @@ def _case(setup: TrainingSetup, study: LabelledStudy, report: Report) -> Case:
     label = to_grid(stored, aligned.grid, order=0, fill=0.0)
     if stored.array.any() and not label.array.any():
         raise InputError(
-            f"label of {study.id} ({stored.grid}) marks nothing inside the study"
-            f" ({aligned.grid})",
+            f"label of {study.id} ({stored.grid}) marks nothing inside the study ({aligned.grid})",
             expected="a label that overlaps the study",
             remedy="submit the label again on the grid of the downloaded image",
         )
@@ -103,8 +102,7 @@ def _case(setup: TrainingSetup, study: LabelledStudy, report: Report) -> Case:
             expected="at least one axial slice with something above the background",
             remedy="check that the volumes are not empty",
         )
-    values = tuple(entry.value for entry in target.labels)
-    masks = label_pictures(label, stack.frame, values)
+    masks = label_pictures(label, stack.frame, tuple(target.label_values.values()))
     guidance = study.guidance if model.reads_text else Guidance()
     prepared = model.prepare(stack, guidance=guidance, report=report, keep_pixels=False)
     return make_case(study.id, prepared, masks)

@@ -1,4 +1,4 @@
-"""Which patients are learnt from and which are held back: decided once, then kept."""
+"""The split by patient into training and validation. A patient never changes sides."""
 
 import json
 import random
@@ -11,12 +11,12 @@ from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import LabelledStudy
 
 FEWEST_PATIENTS = 3
-"""Below this nobody is held back: one patient says nothing about the next."""
+"""With fewer patients nobody is held back: the score of one patient says little."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Study ids to learn from and to validate on, and why there are none of the latter."""
+    """Study ids to train on and to validate on; and the reason if there are none to validate on."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -26,13 +26,13 @@ class Split:
 def join_split(
     known: Mapping[str, str], patients: Iterable[str], *, fraction: float, seed: int
 ) -> dict[str, str]:
-    """Give every new patient a side; nobody who has one ever changes it.
+    """Give every new patient a side. Known patients keep theirs.
 
     Args:
         known: patient -> "train" or "validation".
         patients: all patients with labels now.
-        fraction: share to hold back, above 0; at least one patient, and never all.
-        seed: of the order in which new patients are drawn.
+        fraction: share to hold back, above 0. At least one patient is held back, and never all.
+        seed: seed of the order in which new patients are drawn.
 
     Returns:
         `known` with the new patients added.
@@ -41,52 +41,52 @@ def join_split(
     new = sorted(set(patients) - set(sides))
     random.Random(seed).shuffle(new)
     total = len(sides) + len(new)
-    wanted = min(max(1, round(fraction * total)), total - 1)
+    most_held_back = min(max(1, round(fraction * total)), total - 1)
     for patient in new:
         held_back = sum(side == "validation" for side in sides.values())
-        sides[patient] = "validation" if held_back < wanted else "train"
+        sides[patient] = "validation" if held_back < most_held_back else "train"
     return sides
 
 
 def split_studies(
     studies: Mapping[str, LabelledStudy], path: Path, *, fraction: float, seed: int
 ) -> Split:
-    """Split studies by patient, through the file that remembers who is on which side.
+    """Split studies by patient. A file remembers every patient's side.
 
-    Patients are written down only once there are enough of them to hold one back, so that the
-    first two labels of a new project do not fix everybody's side. Too few to validate on, those
-    who are held back are still not learnt from; with a fraction of 0 they are, as that is a wish.
+    The file is first written when there are `FEWEST_PATIENTS`, so that the first two labels of a
+    project do not fix two sides. If too few patients are left to validate on, held-back patients
+    are still not learned from. With fraction 0 they are, because the user asked for that.
 
     Args:
-        studies: id -> study.
-        path: the file, JSON; made when there is none.
-        fraction: share of patients to hold back; 0 neither reads nor writes the file.
-        seed: of the order in which new patients are drawn.
+        studies: study id -> study.
+        path: the JSON file; made if it is missing.
+        fraction: share of patients to hold back. With 0 the file is neither read nor written.
+        seed: seed of the order in which new patients are drawn.
 
     Raises:
-        InputError: every study is of a patient who is held back.
+        InputError: every study belongs to a held-back patient.
     """
-    patients = {name: studies[name].patient for name in sorted(studies)}
+    patients = {study_id: studies[study_id].patient for study_id in sorted(studies)}
     if fraction == 0:
         return Split(tuple(patients), (), "validation_fraction is 0")
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    few = len(set(patients.values())) < FEWEST_PATIENTS
-    sides = known if few else join_split(known, patients.values(), fraction=fraction, seed=seed)
+    too_few = len(set(patients.values())) < FEWEST_PATIENTS
+    sides = known if too_few else join_split(known, patients.values(), fraction=fraction, seed=seed)
     if sides != known:
         write_text_atomically(path, json.dumps(sides, indent=1, sort_keys=True))
     train = tuple(name for name, patient in patients.items() if sides.get(patient) != "validation")
     if patients and not train:
-        raise _nobody_to_learn_from(set(patients.values()))
-    if few:
+        raise _only_held_back(set(patients.values()))
+    if too_few:
         return Split(train, (), f"fewer than {FEWEST_PATIENTS} patients")
-    validation = tuple(name for name in patients if name not in train)
+    validation = tuple(study_id for study_id in patients if study_id not in train)
     return Split(train, validation, "" if validation else "no study is of a held-back patient")
 
 
-def _nobody_to_learn_from(patients: Collection[str]) -> InputError:
+def _only_held_back(patients: Collection[str]) -> InputError:
     return InputError(
         f"only held-back patients are left: {', '.join(sorted(patients))}",
         expected="a labelled study of at least one patient to learn from",
-        remedy="submit labels of other patients, leave fewer studies out with exclude, or set"
+        remedy="submit labels of other patients, name fewer studies in exclude, or set"
         " validation_fraction to 0",
     )

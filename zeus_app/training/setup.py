@@ -1,0 +1,67 @@
+"""What all trainings of one model share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from zeus_app.protocols import Model
+from zeus_app.targets import Target
+from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSetup:
+    """A model, its checkpoints, and the settings that every layer of a training reads.
+
+    `Segmenter` makes one setup. `fit`, `Trainer`, `Steps` and `Evaluator` get it unchanged.
+
+    Attributes:
+        model: the network that learns.
+        target: the labels to segment, and the sequences to read.
+        checkpoints: folder of the model's versions.
+        initial_state: the trainable part's weights before any training.
+        split_path: JSON file with each patient's side of the split.
+        device: device of the trainable part.
+        union: how the sequences' masks unite: "max", "mean" or "vote".
+        threshold: probability above which a voxel is foreground, in (0, 1).
+        cache_folder: folder of the embedding cache.
+        cache_limit_gib: size limit of the embedding cache, in GiB.
+    """
+
+    model: Model
+    target: Target
+    checkpoints: Checkpoints
+    initial_state: Mapping[str, torch.Tensor]
+    split_path: Path
+    device: torch.device
+    union: str
+    threshold: float
+    cache_folder: Path
+    cache_limit_gib: float
+
+    @property
+    def trained_with(self) -> dict[str, str]:
+        """What trained weights belong to: role -> frozen tower, labels or sequences.
+
+        Checkpoints store this as `fitted_to`. Weights with another value are refused.
+        """
+        return {
+            **self.model.tower_ids,
+            "labels": ", ".join(f"{label.name} {label.value}" for label in self.target.labels),
+            "sequences": ", ".join(self.target.sequence_names),
+        }
+
+    def load(self, version: str) -> None:
+        """Put the weights of a version, or of "untrained", into the model.
+
+        Raises:
+            InputError: the version was trained with other towers, labels or sequences.
+        """
+        untrained = version == UNTRAINED
+        self.model.trainable.load_state_dict(
+            self.initial_state
+            if untrained
+            else self.checkpoints.load(version, trained_with=self.trained_with)
+        )
