@@ -24,21 +24,21 @@ from rich.progress import Progress
 
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
-from zeus_app.commands.real import PLANS, RECIPE
-from zeus_app.labels.mask_files import ImportedLabel, import_labels
+from zeus_app.commands.real.plans import PLANS, RECIPE
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import PreparedStudy
-from zeus_app.progress import bars
+from zeus_app.progress import draw_bars
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.state import state_folder
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
-from zeus_app.training.cases import Case
+from zeus_app.training.cases import Case, TrainingCases
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.evaluator import Evaluator
-from zeus_app.training.loop import Origin, Trainer
+from zeus_app.training.loop import Trainer
 from zeus_app.training.preparation import prepare_cases
 from zeus_app.types import FloatArray, Guidance, LabelledStudy
 
@@ -102,7 +102,7 @@ def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
             patient=known[found.study_id].patient,
             sequences=tuple(known[found.study_id].sources),
         )
-        for found in import_labels(folder, target)
+        for found in find_masks(folder, target)
         if isinstance(found, ImportedLabel) and found.study_id not in machines
     ]
 
@@ -117,9 +117,7 @@ def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict
     def prepared(guidance: Guidance) -> Cases:
         guided = [replace(study, guidance=guidance) for study in studies]
         with Progress() as progress:
-            return prepare_cases(
-                guided, model=segmenter.model, target=segmenter.target, report=bars(progress)
-            )[0]
+            return prepare_cases(segmenter.training, guided, report=draw_bars(progress))[0]
 
     written = prepared(Guidance())
     return {
@@ -138,15 +136,9 @@ def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: fl
     with tempfile.TemporaryDirectory() as scratch, Progress() as progress:
         bar = progress.add_task("training", total=seconds)
         Trainer(
-            model=segmenter.model,
-            train=learnt,
-            validation=[],
-            config=config,
-            origin=Origin(segmenter.model.tower_ids),
-            checkpoints=Checkpoints(Path(scratch)),
-            device=segmenter.device,
-            union=segmenter.config.union,
-            threshold=segmenter.config.threshold,
+            replace(segmenter.training, checkpoints=Checkpoints(Path(scratch))),
+            TrainingCases(learnt),
+            config,
             progress=lambda epoch, done, of: progress.update(bar, completed=epoch.seconds),
         ).fit()
 
@@ -154,11 +146,8 @@ def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: fl
 def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[float]:
     """DSC of each judged study."""
     segmenter.model.trainable.eval()
-    config = segmenter.config
-    judge = Evaluator(
-        segmenter.model, segmenter.device, config.union, config.threshold, SLICES_AT_ONCE
-    )
-    return [judge.volume_dsc(cases[name]) for name in judged]
+    evaluator = Evaluator(segmenter.training, SLICES_AT_ONCE)
+    return [evaluator.volume_dsc(cases[name]) for name in judged]
 
 
 def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:

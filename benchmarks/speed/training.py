@@ -15,15 +15,15 @@ from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_operators
 from benchmarks.speed.timing import ratio, seconds_of
 from zeus_app.devices import autocast
-from zeus_app.labels.grids import label_pictures
+from zeus_app.labels.pictures import label_pictures
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import PreparedStudy, Zeus
 from zeus_app.progress import silent
 from zeus_app.protocols import Batch, ImageEncoder
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.cases import Case, collate, make_case
+from zeus_app.training.cases import Case, TrainingCases, collate, make_case
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.training.loop import Epoch, Origin, Trainer
+from zeus_app.training.loop import Epoch, Trainer
 from zeus_app.types import FloatArray, Guidance, Volume
 
 PAPER_BATCH = 10
@@ -74,18 +74,8 @@ def train(
     config = TrainConfig(
         epochs=epochs, batch_slices=batch, foreground=0, validation_fraction=0, resume=False
     )
-    result = Trainer(
-        model=segmenter.model,
-        train=[case],
-        validation=[],
-        config=config,
-        origin=Origin(segmenter.model.tower_ids),
-        checkpoints=Checkpoints(folder),
-        device=segmenter.device,
-        union=segmenter.config.union,
-        threshold=segmenter.config.threshold,
-        progress=clock,
-    ).fit()
+    setup = replace(segmenter.training, checkpoints=Checkpoints(folder))
+    result = Trainer(setup, TrainingCases([case]), config, progress=clock).fit()
     return result.epochs[0].seconds
 
 
@@ -115,7 +105,7 @@ def measure_epoch(bench: Bench) -> list[Figure]:
             {
                 "encoding each time, s": encoding,
                 "from the cache, s": kept,
-                "slices": len(case.seen),
+                "slices": len(case.tissue_slices),
                 "sequences": len(bench.target.sequences),
             },
             note="the step in our own precision in both; only the encoding differs",
@@ -129,7 +119,7 @@ def measure_step(bench: Bench) -> list[Figure]:
     size, folder = bench.sizes.step_slices, bench.folder / "steps"
     segmenter = bench.segmenter()
     case = make_prepared_case(bench, segmenter, made)
-    batch, _ = collate([case], [(0, s) for s in case.seen[:size]])
+    batch, _ = collate([case], [(0, s) for s in case.tissue_slices[:size]])
     decoder = bare_decoder(segmenter, batch)
     decoder()
     before = [seconds_of(lambda _: decoder()) for _ in range(bench.sizes.short)]
@@ -188,7 +178,7 @@ def _profile(segmenter: Segmenter, case: Case, bench: Bench) -> Any:
     size = bench.sizes.step_slices
     prepared = cast(PreparedStudy, case.prepared)
     present = prepared.present.copy()
-    present[case.seen[size:]] = False
+    present[case.tissue_slices[size:]] = False
     one_step = replace(case, prepared=replace(prepared, present=present))
     folder = bench.folder / "steps"
     return of_operators(
