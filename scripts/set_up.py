@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GIB = 2**30
+GIB = 2**30  # zeus_app.types cannot be imported before the packages are there
 WHEELS_GIB = 4.0  # pip's copies of the downloaded packages; pip removes them at the end
 
 

@@ -29,7 +29,7 @@ from zeus_app.studies.opened import open_study
 from zeus_app.towers import TOWERS, LazyModel, Tower
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.loop import Epoch
-from zeus_app.types import FloatArray, Grid, Guidance, LabelledStudy, Study, Volume
+from zeus_app.types import MIB, FloatArray, Grid, Guidance, LabelledStudy, Study, Volume
 
 SHAPE = (40, 40, 2)
 AFFINE = np.diag([3.0, 3.0, 6.0, 1.0])
@@ -140,7 +140,7 @@ def test_a_width_that_is_not_the_llms_is_refused_when_it_is_loaded(tmp_path: Pat
     tokenizer = byte_level_tokenizer()
     tiny = save(tmp_path / "tiny", tiny_model("qwen2", tokenizer), tokenizer)  # 32 wide
     profile = load_profile(own_profile(tmp_path, llm={"weights": str(tiny), "hidden": 512}))
-    cache = Cache(tmp_path / "cache", size_limit_bytes=1 << 20)
+    cache = Cache(tmp_path / "cache", size_limit_bytes=MIB)
     generator = build.instruction_generator(ZeusConfig(), profile, torch.device("cpu"), cache)
     question = [Request(0, 0, 0, "what is it")]
     with pytest.raises(InputError, match=r"llm\.hidden 512(.|\n)*llm\.hidden 32"):
@@ -210,7 +210,7 @@ def lazy(server: Echo, entry: object, context: object) -> LazyModel:
 def test_a_text_of_one_server_is_not_taken_for_another_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, device = Cache(tmp_path / "cache", size_limit_bytes=1 << 20), torch.device("cpu")
+    cache, device = Cache(tmp_path / "cache", size_limit_bytes=MIB), torch.device("cpu")
     servers = []
     for url in ("http://one/v1", "http://two/v1", "http://two/v1"):
         llm = {"kind": "endpoint", "weights": "local-model", "url": url}

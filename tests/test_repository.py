@@ -9,8 +9,10 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
+from zeus_app.types import MIB
+
 ROOT = Path(__file__).resolve().parents[1]
-LARGEST_BYTES = 2 * 2**20
+LARGEST_BYTES = 2 * MIB
 MACHINE_PATH = re.compile(r"(?<![\w/.$}])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)/")
 # Tests make up paths to check messages with.
 MAY_NAME_PATHS = ("tests/",)

@@ -1,4 +1,4 @@
-"""Submitted labels in, a checkpoint out: the training task behind POST /train/zeus."""
+"""The training task behind POST /train/zeus: from submitted labels to a checkpoint."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -23,7 +23,7 @@ from zeus_app.types import Guidance, LabelledStudy
 
 
 class ZeusTrain(TrainTask):
-    """Trains whichever model the server was started with; knows no network."""
+    """Trains the model that the server was started with."""
 
     def __init__(self, context: ServerContext) -> None:
         super().__init__(f"Learn {context.target.instance} from submitted labels")
@@ -34,7 +34,7 @@ class ZeusTrain(TrainTask):
         return train_defaults()
 
     def stats(self) -> dict[str, Any]:
-        """The served checkpoint, in the words stock clients look for."""
+        """The served checkpoint, under the keys that MONAI Label's clients read."""
         served = self._ctx.checkpoints.served()
         if served is None:
             return {"checkpoint": "untrained"}
@@ -49,11 +49,16 @@ class ZeusTrain(TrainTask):
         }
 
     def check(self, request: Mapping[str, Any]) -> None:
-        """Raise InputError now for what would make a training fail later."""
-        known = {name: name for name in self._ctx.datastore.list_images()}
+        """Refuse a request whose training would fail.
+
+        Raises:
+            InputError: an unknown setting or study, settings that contradict each other, or no
+                label to learn from.
+        """
+        studies = {study: study for study in self._ctx.datastore.list_images()}
         recipe, config = train_config(request), self._ctx.config
-        for name in recipe.excluded:
-            lookup("study to exclude", name, known)
+        for study in recipe.excluded:
+            lookup("study to exclude", study, studies)
         if config.model == "zeus":
             refuse_idle_lora(config, load_profile(config.profile), recipe)
         if not self._ctx.datastore.get_labeled_images():
@@ -64,24 +69,25 @@ class ZeusTrain(TrainTask):
             )
 
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
-        """Train on all final labels; the best weights are served from the next inference on."""
+        """Train on all final labels. The next inference uses the best weights."""
         self.check(request)
         lower_priority()
-        ctx = self._ctx
+        ctx, config = self._ctx, train_config(request)
         labelled = datastore.get_labeled_images()
         studies = [self.labelled_study(study, datastore) for study in labelled]
-        config = train_config(request)
-        told = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
-        # With run_sync the server itself trains; no inference may see half-trained weights.
+        progress = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
+        # With run_sync the server itself trains. No inference may use half-trained weights.
         with ctx.jobs.job("training"):
-            result = ctx.segmenter.fit(studies, config, report=told.stage, progress=told.epoch)
+            result = ctx.segmenter.fit(
+                studies, config, report=progress.stage, progress=progress.epoch
+            )
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
 
     def labelled_study(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
         """A study with its final label and the user's instructions that belong to the target."""
         resolved = datastore.catalogue.resolve(study)
-        told = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
+        stored = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
         return LabelledStudy(
             id=study,
             read_study=partial(read_study, resolved.files),
@@ -89,5 +95,5 @@ class ZeusTrain(TrainTask):
             read_grid=partial(datastore.catalogue.grid, resolved),
             patient=resolved.files.patient,
             sequences=tuple(resolved.files.sources),
-            guidance=Guidance(read_stored_texts(told, self._ctx.target)),
+            guidance=Guidance(read_stored_texts(stored, self._ctx.target)),
         )

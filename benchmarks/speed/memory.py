@@ -12,8 +12,8 @@ from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import Figure
 from benchmarks.speed.made import make_study
 from zeus_app.server.lifecycle.server_process import ServerProcess
+from zeus_app.types import MIB
 
-MIB = 1 << 20
 EVERY_S = 0.1
 FEW_SLICES = 3
 FEW_SHAPE = (240, 240, 24)

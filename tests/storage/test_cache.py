@@ -24,15 +24,15 @@ import pytest
 from zeus_app.errors import InputError
 from zeus_app.storage.cache import Cache
 from zeus_app.storage.pins import EVICTION_POLICY
+from zeus_app.types import MIB
 
-MEBIBYTE = 1 << 20
 SPAWN = multiprocessing.get_context("spawn")  # a process of its own, like a training
 Array = npt.NDArray[np.generic]
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache", size_limit_bytes=100 * MEBIBYTE)
+    return Cache(tmp_path / "cache", size_limit_bytes=100 * MIB)
 
 
 def embedding(seed: int = 0) -> Array:
@@ -109,8 +109,8 @@ def test_a_damaged_value_is_a_miss_and_can_be_replaced(
     cache.put("key", embedding(1))
     (file,) = value_files(tmp_path)
     raw = bytearray(file.read_bytes())
-    raw[MEBIBYTE] ^= 1
-    damaged = {"cut short": bytes(raw[:MEBIBYTE]), "empty": b"", "one byte wrong": bytes(raw)}
+    raw[MIB] ^= 1
+    damaged = {"cut short": bytes(raw[:MIB]), "empty": b"", "one byte wrong": bytes(raw)}
     if damage == "gone":
         file.unlink()
     else:
@@ -129,11 +129,11 @@ def test_a_damaged_value_is_no_longer_in_the_cache(cache: Cache, tmp_path: Path)
 
 
 def test_the_cache_stays_within_its_size_and_keeps_the_last_used_entry(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, size_limit_bytes=40 * MEBIBYTE)
+    cache = Cache(tmp_path, size_limit_bytes=40 * MIB)
     for number in range(30):
         cache.put(str(number), embedding(number))
         cache.get("0")
-    assert cache.info().bytes <= 43 * MEBIBYTE  # the value that crossed the limit, and the index
+    assert cache.info().bytes <= 43 * MIB  # the value that crossed the limit, and the index
     assert "0" in cache
     assert "1" not in cache
 
@@ -143,7 +143,7 @@ def test_info_counts_entries_and_bytes(cache: Cache) -> None:
     cache.put_text("two", "text")
     info = cache.info()
     assert info.entries == 2
-    assert 2 * MEBIBYTE < info.bytes < 3 * MEBIBYTE
+    assert 2 * MIB < info.bytes < 3 * MIB
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_a_put_that_fails_is_logged_once_and_is_a_miss(
 def test_a_folder_that_cannot_hold_a_cache_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match=r"file/cache cannot be used"):
-        Cache(tmp_path / "file" / "cache", size_limit_bytes=MEBIBYTE)
+        Cache(tmp_path / "file" / "cache", size_limit_bytes=MIB)
 
 
 def test_a_damaged_index_is_refused_with_the_remedy(cache: Cache, tmp_path: Path) -> None:
     cache.close()
     (tmp_path / "cache" / "cache.db").write_bytes(b"no database" * 1000)
     with pytest.raises(InputError, match=r"remove it with `rm -r .*cache`"):
-        Cache(tmp_path / "cache", size_limit_bytes=MEBIBYTE)
+        Cache(tmp_path / "cache", size_limit_bytes=MIB)
 
 
 # --- several processes, kills, a full disk ---
@@ -194,7 +194,7 @@ def is_right(cache: Cache, number: int) -> bool:
 
 def put_and_get(folder: Path, seed: int) -> None:
     """Fails unless every value read is what its key says; the cache holds half of them."""
-    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    cache = Cache(folder, size_limit_bytes=4 * MIB)
     for number in np.random.default_rng(seed).integers(64, size=150).tolist():
         cache.put(str(number), numbered(number))
         if not all(is_right(cache, other) for other in range(number, 64, 7)):
@@ -210,11 +210,11 @@ def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
     assert [process.exitcode for process in both] == [0, 0]
     cache = Cache(tmp_path)
     assert all(is_right(cache, number) for number in range(64))
-    assert 0 < cache.info().bytes <= 5 * MEBIBYTE
+    assert 0 < cache.info().bytes <= 5 * MIB
 
 
 def put_forever(folder: Path, done: Connection) -> None:
-    cache = Cache(folder, size_limit_bytes=4 * MEBIBYTE)
+    cache = Cache(folder, size_limit_bytes=4 * MIB)
     while True:
         for number in range(64):
             cache.put(str(number), numbered(number))
@@ -222,7 +222,7 @@ def put_forever(folder: Path, done: Connection) -> None:
 
 
 def test_a_kill_in_the_middle_of_puts_leaves_an_intact_cache(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, size_limit_bytes=4 * MEBIBYTE)
+    cache = Cache(tmp_path, size_limit_bytes=4 * MIB)
     for puts in (5, 17):
         ours, theirs = SPAWN.Pipe()
         process = SPAWN.Process(target=put_forever, args=(tmp_path, theirs))
@@ -255,7 +255,7 @@ def put_on_a_full_disk(folder: Path) -> None:
     cache.put("before", numbered(1))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))  # a write stops half-way
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))  # a write stops half-way
     cache.put("during", embedding())
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     cache.put("after", numbered(2))
@@ -283,7 +283,7 @@ def flood(cache: Cache, *, entries: int = 64) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Cache:
     """A cache of 16 entries with the keys 0, 1 and 2 in it."""
-    cache = Cache(tmp_path / "small", size_limit_bytes=2 * MEBIBYTE)
+    cache = Cache(tmp_path / "small", size_limit_bytes=2 * MIB)
     for number in range(3):
         cache.put(str(number), numbered(number))
     return cache
@@ -293,7 +293,7 @@ def test_a_pinned_entry_is_not_evicted(small: Cache) -> None:
     with small.pin(["0", "2"]):
         flood(small)
         assert ["0" in small, "1" in small, "2" in small] == [True, False, True]
-    assert small.info().bytes < 3 * MEBIBYTE
+    assert small.info().bytes < 3 * MIB
 
 
 def test_an_entry_is_evicted_once_it_is_no_longer_pinned(small: Cache) -> None:
@@ -377,8 +377,8 @@ def test_a_pin_that_fails_does_not_stop_the_training(
 
 
 def test_the_limit_stays_if_a_later_process_gives_none(tmp_path: Path) -> None:
-    Cache(tmp_path, size_limit_bytes=3 * MEBIBYTE).close()
-    assert Cache(tmp_path).info().limit_bytes == 3 * MEBIBYTE
+    Cache(tmp_path, size_limit_bytes=3 * MIB).close()
+    assert Cache(tmp_path).info().limit_bytes == 3 * MIB
 
 
 def test_clearing_returns_the_freed_bytes_and_leaves_the_cache_usable(
@@ -386,7 +386,7 @@ def test_clearing_returns_the_freed_bytes_and_leaves_the_cache_usable(
 ) -> None:
     other = Cache(tmp_path / "cache")
     cache.put("key", embedding())
-    assert 2 * MEBIBYTE <= other.clear() < 3 * MEBIBYTE
+    assert 2 * MIB <= other.clear() < 3 * MIB
     assert cache.get("key") is None
     cache.put("key", embedding())
     assert "key" in cache

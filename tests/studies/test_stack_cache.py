@@ -8,9 +8,8 @@ import numpy as np
 from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
 from zeus_app.targets import load_target
-from zeus_app.types import Study, Volume
+from zeus_app.types import MIB, Study, Volume
 
-MIB = 1 << 20
 STACK_BYTES = 2 * 3 * 256 * 256 * 4  # both sequences of the phantoms, three slices
 
 

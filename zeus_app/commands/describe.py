@@ -59,6 +59,8 @@ def describe(
 
 
 def _print_modules(modules: "Sequence[ModuleInfo]", *, title: str) -> None:
+    from zeus_app.types import MIB
+
     rows = [
         [
             module.symbol,
@@ -66,7 +68,7 @@ def _print_modules(modules: "Sequence[ModuleInfo]", *, title: str) -> None:
             module.class_name,
             "yes" if module.trainable else "frozen",
             f"{module.parameters:,}",
-            f"{module.memory_bytes / 2**20:,.1f}",
+            f"{module.memory_bytes / MIB:,.1f}",
         ]
         for module in modules
     ]

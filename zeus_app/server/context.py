@@ -25,7 +25,7 @@ from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
 from zeus_app.targets import Target, target_of
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.types import StudyFiles
+from zeus_app.types import MIB, StudyFiles
 
 _MONAI_LABEL_KEYS = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # process start times are coarser than folder times
@@ -53,7 +53,7 @@ class ServerContext:
         self.datastore = StudyDatastore(folder, target, state)
         self.checkpoints = Checkpoints(state.checkpoints)
         self.click_history = ClickHistory(state.clicks)
-        self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * (1 << 20))
+        self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * MIB)
         self.jobs = Jobs(max_waiting=config.waiting)
         self.background_encoder = BackgroundEncoder(
             self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from zeus_app.errors import InputError
+from zeus_app.types import MIB
 from zeus_app.weights.entries import Weight, WeightFile
 from zeus_app.weights.folder import folder_of
 from zeus_app.weights.records import Records
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = MIB
 
 # Called with the number of bytes since its last call; may raise CancelledError.
 Count: TypeAlias = Callable[[int], None]
