@@ -1,4 +1,4 @@
-"""The report is one file that shows everything it promises, and nothing that acts."""
+"""The report is one HTML file that shows everything of a run and runs no script."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zeus_app.reporting.page import render, shown_score, write_report
+from zeus_app.reporting.page import format_score, render, write_report
 from zeus_app.reporting.values import CurvePoint, LabelScores, RunPage, StudyPage
 from zeus_app.types import Instruction
 
@@ -76,7 +76,7 @@ def read(run: RunPage) -> Text:
     return text
 
 
-def seen(run: RunPage) -> str:
+def visible_text(run: RunPage) -> str:
     text = read(run)
     return " ".join(text.words)
 
@@ -104,37 +104,37 @@ def seen(run: RunPage) -> str:
     ],
 )
 def test_the_page_shows(words: str) -> None:
-    assert words in seen(make_run())
+    assert words in visible_text(make_run())
 
 
-def test_a_machines_text_carries_the_notice() -> None:
+def test_a_generated_instruction_carries_the_notice() -> None:
     row = re.search(r"<tr>(?:(?!</tr>).)*Look for a bright rim.*?</tr>", render(make_run()))
     assert row is not None
     assert "machine-made, not for diagnosis" in row.group()
 
 
-def test_a_users_own_text_carries_no_notice() -> None:
+def test_an_instruction_of_a_user_carries_no_notice() -> None:
     row = re.search(r"<tr>(?:(?!</tr>).)*My own words.*?</tr>", render(make_run()))
     assert row is not None
     assert "machine-made" not in row.group()
 
 
-def test_the_page_as_a_whole_carries_the_notice_even_without_texts() -> None:
+def test_a_page_without_instructions_carries_the_notice() -> None:
     run = make_run()
     bare = replace(run, studies=(replace(run.studies[0], instructions=()),))
-    assert "machine-made, not for diagnosis" in seen(bare)
+    assert "machine-made, not for diagnosis" in visible_text(bare)
 
 
-def test_slices_are_counted_from_one_and_a_series_text_is_for_all() -> None:
+def test_slices_are_counted_from_one_and_an_instruction_of_a_series_is_for_all() -> None:
     words = read(make_run()).words
     first = words.index("Look for a bright rim.")
     own = words.index("My own words.")
     assert (words[first - 1], words[own - 1]) == ("all", "5")
 
 
-def test_what_was_not_measured_is_a_dash_and_never_nan() -> None:
-    assert shown_score(math.nan) == shown_score(None) == "–"
-    assert not re.search(r"\b(nan|none|inf)\b", seen(make_run()), flags=re.IGNORECASE)
+def test_a_score_that_was_not_measured_is_a_dash() -> None:
+    assert format_score(math.nan) == format_score(None) == "–"
+    assert not re.search(r"\b(nan|none|inf)\b", visible_text(make_run()), flags=re.IGNORECASE)
 
 
 def test_every_picture_is_a_png_inside_the_page() -> None:
@@ -158,14 +158,14 @@ def test_text_of_a_model_cannot_become_html() -> None:
     evil = Instruction("T2", "lesion", None, "<script>alert(1)</script>", "smollm2")
     shown = replace(run, studies=(replace(run.studies[0], instructions=(evil,)),))
     assert "script" not in [tag for tag, _ in read(shown).tags]
-    assert "<script>alert(1)</script>" in seen(shown)
+    assert "<script>alert(1)</script>" in visible_text(shown)
 
 
 def test_a_run_that_finished_no_study_says_so() -> None:
-    assert "No study was finished." in seen(replace(make_run(), studies=(), curve=()))
+    assert "No study was finished." in visible_text(replace(make_run(), studies=(), curve=()))
 
 
-def test_the_report_is_written_where_it_was_asked(tmp_path: Path) -> None:
+def test_the_report_is_written_to_the_given_path(tmp_path: Path) -> None:
     path = write_report(tmp_path / "reports" / "demo.html", make_run())
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [entry.name for entry in path.parent.iterdir()] == ["demo.html"]

@@ -1,4 +1,4 @@
-"""Pictures are laid out radiologically and show the slice that tells most."""
+"""Pictures have the radiological orientation and show the slice with most labels."""
 
 import io
 from dataclasses import replace
@@ -12,12 +12,12 @@ from PIL import Image
 
 from zeus_app.errors import InputError
 from zeus_app.reporting.pictures import (
-    choose_slice,
     label_colours,
     png_bytes,
     radiological,
     save_png,
-    shown_slice,
+    slice_to_show,
+    slice_with_most_labels,
     study_figure,
     window,
 )
@@ -95,7 +95,7 @@ def test_the_slice_with_the_most_truth_is_shown() -> None:
     truth = np.zeros(SHAPE, np.uint8)
     truth[:2, :2, 1] = 1
     truth[:9, :9, 4] = 1
-    assert choose_slice(truth) == 4
+    assert slice_with_most_labels(truth) == 4
 
 
 def test_a_slice_with_both_labels_wins_over_one_with_more_of_the_larger() -> None:
@@ -103,19 +103,19 @@ def test_a_slice_with_both_labels_wins_over_one_with_more_of_the_larger() -> Non
     truth[:10, :10, 0] = 1  # 100 voxels: 5/9 of the large label
     truth[:8, :10, 2] = 1  # 80 voxels: 4/9 of it
     truth[20:22, :2, 2] = 2  # and all of the small one
-    assert choose_slice(truth) == 2
+    assert slice_with_most_labels(truth) == 2
 
 
 def test_without_truth_the_slice_with_the_most_union_is_shown() -> None:
     study = make_study()
     union = np.zeros(SHAPE, np.uint8)
     union[0, 0, 4] = 1
-    assert shown_slice(replace(study, union=union, truth=None)) == 4
+    assert slice_to_show(replace(study, union=union, truth=None)) == 4
 
 
 def test_without_any_mask_the_middle_slice_is_shown() -> None:
     empty = np.zeros(SHAPE, np.uint8)
-    assert shown_slice(replace(make_study(), union=empty, truth=None)) == 2
+    assert slice_to_show(replace(make_study(), union=empty, truth=None)) == 2
 
 
 def test_every_sequence_its_mask_the_union_and_the_truth_have_a_panel() -> None:

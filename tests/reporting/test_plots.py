@@ -1,4 +1,4 @@
-"""Curves and comparisons draw what they were given and refuse what cannot be drawn."""
+"""Curves and comparisons draw the given values and refuse values that cannot be drawn."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_without_validation_there_is_no_score_axis() -> None:
     assert len(training_curve([CurvePoint(1, 0.9)]).axes) == 1
 
 
-def test_an_epoch_whose_loss_is_not_finite_is_left_out() -> None:
+def test_an_epoch_whose_loss_is_not_finite_is_skipped() -> None:
     line = training_curve([CurvePoint(1, math.nan), CurvePoint(2, 0.5)]).axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[2, 0.5]])
 
@@ -38,7 +38,7 @@ def test_a_curve_without_epochs_is_refused() -> None:
         training_curve([])
 
 
-def test_each_method_has_its_box_and_a_dot_a_case() -> None:
+def test_each_method_has_a_box_and_each_case_a_dot() -> None:
     figure = spread_by_method({"Zeus": [0.8, 0.9, 0.7], "U-Net": [0.6]}, title="abdomen")
     axes = figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["Zeus", "U-Net"]

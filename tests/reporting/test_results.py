@@ -1,4 +1,4 @@
-"""The results page holds what was measured, and keeps the words around it."""
+"""The results page holds the measured results, and keeps the text around them."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def table_row(page: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
-def test_means_and_the_worst_case_are_of_the_judged_cases(tmp_path: Path) -> None:
+def test_the_table_holds_means_and_the_worst_score_of_the_cases(tmp_path: Path) -> None:
     page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
     assert table_row(page, "Zeus") == ["0.700", "0.700", "0.600", "0.350", "0.900"]
     assert table_row(page, "Zeus, FLAIR branch")[1] == "0.600"
@@ -71,7 +71,7 @@ def test_means_and_the_worst_case_are_of_the_judged_cases(tmp_path: Path) -> Non
     assert table_row(page, "U-Net")[1] == "0.400"
 
 
-def test_the_words_around_the_figures_are_kept_and_old_figures_go(tmp_path: Path) -> None:
+def test_the_text_around_the_results_stays_and_old_results_go(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     measured_part = "<!-- measured: begin -->\nOLD\n<!-- measured: end -->"
@@ -83,14 +83,14 @@ def test_the_words_around_the_figures_are_kept_and_old_figures_go(tmp_path: Path
     assert "OLD" not in page
 
 
-def test_the_command_and_a_plot_stand_beside_the_figures(tmp_path: Path) -> None:
+def test_the_page_names_the_command_and_shows_a_plot(tmp_path: Path) -> None:
     page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
     assert "make real TARGET=ms_lesion" in page
     assert "images/ms_lesion.png" in page
     assert (tmp_path / "docs" / "images" / "ms_lesion.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_only_a_study_that_was_never_learnt_from_counts_as_one_with_nothing_kept(
+def test_only_the_first_fold_counts_as_a_first_request(
     tmp_path: Path,
 ) -> None:
     path = measured(tmp_path / "real") / "ms_lesion" / "results.json"
@@ -99,12 +99,12 @@ def test_only_a_study_that_was_never_learnt_from_counts_as_one_with_nothing_kept
     done["runs"]["Zeus|1"] = a_run("Zeus", a_case("p2", "before", seconds=10, union=0.1))
     path.write_text(json.dumps(done))
     page = write_results(tmp_path / "real", tmp_path / "docs").read_text()
-    assert "nothing kept 100.0 s; with embeddings and texts kept 12.0 s" in page
+    assert "first request 100.0 s; with cached embeddings and instructions 12.0 s" in page
 
 
-def test_what_the_names_decide_is_said(tmp_path: Path) -> None:
+def test_the_scores_with_exchanged_names_are_shown(tmp_path: Path) -> None:
     page = write_results(measured(tmp_path / "real"), tmp_path / "docs").read_text()
-    assert "label that was named 0.600, with the label that was trained in that place 0.050" in page
+    assert "named label 0.600, with the label trained in that place 0.050" in page
 
 
 def test_a_target_that_was_not_measured_again_stays_on_the_page(tmp_path: Path) -> None:

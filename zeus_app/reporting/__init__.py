@@ -1,1 +1,1 @@
-"""Pictures, curves and the one-file report of a run."""
+"""Pictures, plots, the HTML report of a run, and the page of results on real MRI."""

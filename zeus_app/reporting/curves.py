@@ -1,4 +1,4 @@
-"""The training curve: loss and validation DSC against the epoch."""
+"""The training curve: loss and validation DSC by epoch."""
 
 import math
 from collections.abc import Sequence
@@ -14,16 +14,21 @@ LOSS_COLOUR, SCORE_COLOUR = "#6b7a90", "#0b6e99"
 
 
 def training_curve(points: Sequence[CurvePoint]) -> Figure:
-    """Loss on the left axis, validation DSC on the right one where it was measured.
+    """Plot the loss on the left axis, and the validation DSC, where measured, on the right axis.
+
+    Epochs whose loss is not finite are skipped.
+
+    Args:
+        points: the epochs, in order.
 
     Raises:
-        InputError: there is no epoch to draw.
+        InputError: there is no epoch.
     """
     if not points:
         raise InputError(
             "a training curve without epochs",
             expected="at least one epoch",
-            remedy="leave the curve out when nothing was trained",
+            remedy="leave the curve out of the report when there was no training",
         )
     figure = blank_figure(7.2, 2.9)
     losses = figure.subplots()
@@ -41,10 +46,10 @@ def training_curve(points: Sequence[CurvePoint]) -> Figure:
     losses.xaxis.set_major_locator(MaxNLocator(integer=True))
     losses.grid(alpha=0.25)
     losses.spines[["top"]].set_visible(False)
-    judged = [(point.epoch, point.score) for point in points if point.score is not None]
-    if judged:
+    validated = [(point.epoch, point.score) for point in points if point.score is not None]
+    if validated:
         scores = losses.twinx()
-        scores.plot(*zip(*judged, strict=True), color=SCORE_COLOUR, marker="o", markersize=3.5)
+        scores.plot(*zip(*validated, strict=True), color=SCORE_COLOUR, marker="o", markersize=3.5)
         scores.set_ylim(0, 1)
         scores.set_ylabel("validation DSC", color=SCORE_COLOUR)
         scores.spines[["top"]].set_visible(False)

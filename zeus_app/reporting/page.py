@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing beside it."""
+"""The report of a run: one HTML file with all pictures inside."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from zeus_app.reporting.curves import training_curve
-from zeus_app.reporting.pictures import data_uri, label_colours, shown_slice, study_figure
+from zeus_app.reporting.pictures import data_uri, label_colours, slice_to_show, study_figure
 from zeus_app.reporting.values import RunPage, StudyPage, summarise
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import MACHINE_MADE
@@ -15,11 +15,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(path: Path, run: RunPage) -> Path:
-    """Write the page, whole or not at all.
+    """Write the report atomically.
 
     Args:
-        path: the HTML file; its folder is made.
-        run: what to show.
+        path: the HTML file; its folder is created.
+        run: the contents.
 
     Returns:
         The path.
@@ -29,8 +29,8 @@ def write_report(path: Path, run: RunPage) -> Path:
 
 
 def render(run: RunPage) -> str:
-    """The page as HTML text."""
-    # Texts come from language models and users: nothing of theirs may act as HTML.
+    """The report as HTML."""
+    # Texts come from language models and users, so all of them are escaped.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -38,7 +38,7 @@ def render(run: RunPage) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = shown_score
+    environment.filters["score"] = format_score
     return environment.get_template("report.html.j2").render(
         run=run,
         summary=summarise(run.studies),
@@ -48,13 +48,14 @@ def render(run: RunPage) -> str:
     )
 
 
-def shown_score(value: float | None) -> str:
-    """Three decimals, or a dash for what was not measured."""
+def format_score(value: float | None) -> str:
+    """Three decimals; a dash for None and for values that are not finite."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
 def _study_block(study: StudyPage) -> dict[str, object]:
-    index = shown_slice(study)
+    """What the template shows of one study. Slices are counted from 1."""
+    index = slice_to_show(study)
     return {
         "page": study,
         "picture": data_uri(study_figure(study)),

@@ -1,6 +1,6 @@
-"""Pictures of a study: each sequence, its own mask, the union and the truth.
+"""Pictures of a study: each sequence, its mask, the union and the truth.
 
-Figures are made without pyplot, so that a server may draw from any thread and no display is needed.
+Figures are made without pyplot. So they need no display, and any thread may draw them.
 """
 
 import base64
@@ -19,7 +19,8 @@ from zeus_app.reporting.values import StudyPage, mean
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.types import FloatArray, LabelArray
 
-# Told apart on grey and by colour-blind readers (after Okabe and Ito); they repeat beyond eight.
+# Distinct on grey and for colour-blind readers (after Okabe and Ito).
+# The ninth label gets the first colour again.
 COLOURS = (
     "#ff9f1c", "#35b7ff", "#2ee59d", "#ff5fa2", "#ffe14d", "#b48cff", "#ff6b4a", "#9be7ff",
 )  # fmt: skip
@@ -28,46 +29,55 @@ DOTS_PER_INCH = 110
 
 
 def radiological(slice_xy: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Lay an axial slice as radiologists look at it.
+    """Turn an axial slice to the radiological view.
 
     Args:
-        slice_xy: (X, Y) of a RAS-canonical volume: X runs to the patient's right, Y to the front.
+        slice_xy: (X, Y) of a RAS-canonical volume: X runs to the patient's right, Y to anterior.
 
     Returns:
-        (Y, X) rows and columns: the front at the top, the patient's right at the left edge.
+        (Y, X) rows and columns: anterior at the top, the patient's right at the left.
     """
     return slice_xy[::-1, ::-1].T
 
 
-def choose_slice(label_map: LabelArray | None) -> int | None:
-    """The slice with the most truth, each label weighed by its share; None without any label."""
+def slice_with_most_labels(label_map: LabelArray | None) -> int | None:
+    """The slice with the largest sum of the labels' volume fractions; None without any label.
+
+    A small label so counts as much as a large one.
+
+    Args:
+        label_map: (X, Y, Z) values of labels, 0 for background.
+
+    Returns:
+        Index of an axial slice.
+    """
     if label_map is None or not label_map.any():
         return None
-    shares = np.zeros(label_map.shape[2])
+    fractions = np.zeros(label_map.shape[2])
     for value in np.unique(label_map[label_map > 0]):
         voxels = np.sum(label_map == value, axis=(0, 1))
-        shares += voxels / voxels.sum()
-    return int(np.argmax(shares))
+        fractions += voxels / voxels.sum()
+    return int(np.argmax(fractions))
 
 
-def shown_slice(study: StudyPage) -> int:
-    """The slice to show: the most truth, else the most union, else the middle."""
+def slice_to_show(study: StudyPage) -> int:
+    """The slice with most of the truth; without truth, most of the union; else the middle one."""
     for label_map in (study.truth, study.union):
-        index = choose_slice(label_map)
+        index = slice_with_most_labels(label_map)
         if index is not None:
             return index
     return study.union.shape[2] // 2
 
 
 def window(volume: FloatArray) -> tuple[float, float]:
-    """Intensities shown black and white: all but the darkest 1 % and the brightest 0.3 %."""
+    """Intensities shown as black and as white: the percentiles 1 and 99.7."""
     low, high = np.percentile(volume[np.isfinite(volume)], (1.0, 99.7))
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
 def study_figure(study: StudyPage) -> Figure:
-    """Two rows of panels: the sequences and the truth; under them the own masks and the union."""
-    index = shown_slice(study)
+    """Two rows of panels: sequences and truth; below them the sequences' masks and the union."""
+    index = slice_to_show(study)
     columns = len(study.sequences) + 1
     figure = blank_figure(columns * PANEL_INCHES, 2 * PANEL_INCHES * 1.12 + 0.3)
     axes = figure.subplots(2, columns, squeeze=False)
@@ -95,7 +105,7 @@ def _show(
     title: str,
     mask: LabelArray | None = None,
 ) -> None:
-    """One panel: a slice, a mask's outlines and, dashed under them, the truth's."""
+    """Draw one panel: a slice, the outlines of a mask, and the dashed outlines of the truth."""
     volume = study.sequences[sequence]
     low, high = window(volume)
     picture = radiological(np.nan_to_num(volume[:, :, index], nan=low))
@@ -114,8 +124,8 @@ def _show(
 def label_colours(labels: Mapping[str, int]) -> dict[str, tuple[str, int]]:
     """Label -> (colour, value), in the target's order."""
     return {
-        name: (COLOURS[place % len(COLOURS)], value)
-        for place, (name, value) in enumerate(labels.items())
+        name: (COLOURS[index % len(COLOURS)], value)
+        for index, (name, value) in enumerate(labels.items())
     }
 
 
@@ -124,7 +134,9 @@ def _outline(
 ) -> None:
     if not mask_xy.any():
         return
-    mask = np.pad(radiological(mask_xy).astype(np.float32), 1)  # closes outlines at the edge
+    mask = np.pad(
+        radiological(mask_xy).astype(np.float32), 1
+    )  # closes outlines at the picture's edge
     rows, columns = (np.arange(n) - 1 for n in mask.shape)
     axes.contour(
         columns, rows, mask, levels=[0.5], colors=[colour], linewidths=width, linestyles=style
@@ -132,13 +144,14 @@ def _outline(
 
 
 def _score(study: StudyPage, which: str) -> str:
-    found = mean(
+    """Mean DSC for a title. `which` is "after" for the union, or the name of a sequence."""
+    score = mean(
         [
-            scores.after if which == "after" else scores.sequences.get(which)
-            for scores in study.scores.values()
+            label.after if which == "after" else label.sequences.get(which)
+            for label in study.scores.values()
         ]
     )
-    return "" if found is None else f": DSC {found:.2f}"
+    return "" if score is None else f": DSC {score:.2f}"
 
 
 def _legend(figure: Figure, study: StudyPage) -> None:
@@ -154,7 +167,7 @@ def _legend(figure: Figure, study: StudyPage) -> None:
 
 
 def blank_figure(width_inches: float, height_inches: float) -> Figure:
-    """A figure that lays out its own margins."""
+    """An empty figure that sets its margins itself."""
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -168,12 +181,12 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def data_uri(figure: Figure) -> str:
-    """The figure as a `src` that needs no file beside the page."""
+    """The figure as a data URI, for the `src` of an image."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(figure)).decode("ascii")
 
 
 def save_png(figure: Figure, path: Path) -> Path:
-    """Write the figure as a PNG file, whole or not at all."""
+    """Write the figure as a PNG file, atomically."""
     content = png_bytes(figure)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
     return path

@@ -1,4 +1,7 @@
-"""docs/results.md: tables and plots of the runs on real MRI; the words around them are kept."""
+"""Writes tables and plots of the runs on real MRI into docs/results.md.
+
+Text outside of the two marks stays as its authors wrote it.
+"""
 
 import json
 import re
@@ -22,72 +25,76 @@ Row = tuple[str, str, Mapping[str, Any]]
 
 
 def write_results(measured: Path, docs: Path) -> Path:
-    """Put every target's results.json below `measured` into docs/results.md.
+    """Write the section of each measured target into docs/results.md, and its plots.
 
-    Only what lies between the two marks is replaced, and there only the targets that were
-    measured; plots go to docs/images.
+    Args:
+        measured: folder with <target>/results.json files, as `zeus real` writes them.
+        docs: folder of results.md and images/. Sections of other targets stay.
 
     Returns:
-        The page.
+        Path of the page.
     """
     page = docs / "results.md"
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
     before, _, rest = text.partition(BEGIN)
-    shown, _, after = rest.partition(END)
-    parts = _by_target(shown)
+    generated, _, after = rest.partition(END)
+    sections = _sections(generated)
     for path in measured.glob("*/results.json"):
-        parts |= _by_target(_target_part(json.loads(path.read_text(encoding="utf-8")), docs))
-    shown = "\n".join(parts[name] for name in sorted(parts))
-    write_text_atomically(page, f"{before}{BEGIN}\n\n{shown}\n{END}{after}")
+        results = json.loads(path.read_text(encoding="utf-8"))
+        sections |= _sections(_section(results, docs))
+    generated = "\n".join(sections[target] for target in sorted(sections))
+    write_text_atomically(page, f"{before}{BEGIN}\n\n{generated}\n{END}{after}")
     return page
 
 
-def _by_target(text: str) -> dict[str, str]:
-    """Target -> its part of the page."""
+def _sections(text: str) -> dict[str, str]:
+    """Target -> its section of the page."""
     parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
     return {part.splitlines()[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
 
 
-def _target_part(done: Mapping[str, Any], docs: Path) -> str:
-    lines = [f"## {done['target']}", ""]
-    rows = _rows(done)
+def _section(results: Mapping[str, Any], docs: Path) -> str:
+    lines = [f"## {results['target']}", ""]
+    rows = _rows(results)
     if rows:
-        lines += [_how(done), "", *_summary_table(rows), "", *_case_table(rows), ""]
-        lines += _plots(done, rows, docs)
-    if done.get("exchanged"):
-        lines += [_exchanged(done["exchanged"]), ""]
-    if done.get("smoke"):
-        lines += ["Smoke, untrained and not scored (its truth is not a human's):", ""]
-        lines += [_smoke_line(case) for case in done["smoke"]] + [""]
+        lines += [_setup(results), "", *_summary_table(rows), "", *_case_table(rows), ""]
+        lines += _plots(results, rows, docs)
+    if results.get("exchanged"):
+        lines += [_exchanged(results["exchanged"]), ""]
+    if results.get("smoke"):
+        lines += ["Smoke test, untrained and not scored (the labels are machine-made):", ""]
+        lines += [_smoke_line(case) for case in results["smoke"]] + [""]
     return "\n".join(lines)
 
 
-def _how(done: Mapping[str, Any]) -> str:
-    runs = list(done["runs"].values())
+def _setup(results: Mapping[str, Any]) -> str:
+    runs = list(results["runs"].values())
     folds = {tuple(run["judged"]) for run in runs}
-    learnt = sorted({len(run["learnt"]) for run in runs})
-    recipe = ", ".join(f"{name} {value}" for name, value in done["recipe"].items())
+    trained = sorted({len(run["learnt"]) for run in runs})
+    recipe = ", ".join(f"{name} {value}" for name, value in results["recipe"].items())
     names = dict.fromkeys(run["model"] for run in runs)
-    times = "; ".join(_spent(name, [run for run in runs if run["model"] == name]) for name in names)
+    times = "; ".join(
+        _seconds(name, [run for run in runs if run["model"] == name]) for name in names
+    )
     return (
-        f"Command: `make real TARGET={done['target']}`, {done['wall_s'] / 60:.0f} minutes in all on"
-        f" two cores. {len(folds)} fold(s), {'/'.join(map(str, learnt))} patients to learn from in"
-        f" each, {sum(map(len, folds))} judged in all. Mean seconds a fold: {times}."
+        f"Command: `make real TARGET={results['target']}`, {results['wall_s'] / 60:.0f} minutes in"
+        f" all on two cores. {len(folds)} fold(s), {'/'.join(map(str, trained))} training patients"
+        f" in each, {sum(map(len, folds))} scored patients in all. Mean seconds per fold: {times}."
         f" Recipe: {recipe}."
     )
 
 
-def _spent(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Training time of a model, and what starting, encoding and writing took before it."""
-    trained = np.mean([run["train_seconds"] for run in runs])
-    whole = np.mean([run["with_preparation_seconds"] for run in runs])
-    return f"{name} {trained:.0f} training after {whole - trained:.0f} of preparation"
+def _seconds(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Mean training time of a model, and the mean time of start and encoding before it."""
+    training = np.mean([run["train_seconds"] for run in runs])
+    total = np.mean([run["with_preparation_seconds"] for run in runs])
+    return f"{name} {training:.0f} training after {total - training:.0f} of preparation"
 
 
-def _rows(done: Mapping[str, Any]) -> list[Row]:
-    """Every scored mask, in the order it is shown in."""
+def _rows(results: Mapping[str, Any]) -> list[Row]:
+    """Every scored mask, in the order of the tables."""
     rows: list[Row] = []
-    for run in done["runs"].values():
+    for run in results["runs"].values():
         for case in run["cases"]:
             for branch, scores in case["scores"].items():
                 rows.append((_method(run["model"], case["phase"], branch), case["study"], scores))
@@ -115,11 +122,11 @@ def _summary_table(rows: Sequence[Row]) -> list[str]:
         per_label = [[case["dsc"][label] for case in scores] for label in labels]
         body.append([
             method,
-            *(_figure(np.mean(values)) for values in per_label),
-            _figure(np.mean(per_label)),
-            _figure(np.min(per_label)),
-            _figure(np.mean([case["miou"] for case in scores])),
-            _figure(np.mean([case["miou_with_background"] for case in scores])),
+            *(_score(np.mean(values)) for values in per_label),
+            _score(np.mean(per_label)),
+            _score(np.min(per_label)),
+            _score(np.mean([case["miou"] for case in scores])),
+            _score(np.mean([case["miou_with_background"] for case in scores])),
         ])  # fmt: skip
     return _table(head, body)
 
@@ -132,25 +139,25 @@ def _case_table(rows: Sequence[Row]) -> list[str]:
         [
             study,
             method,
-            *(f"{_figure(scores['dsc'][n])} / {_figure(scores['iou'][n])}" for n in labels),
-            _figure(scores["miou"]),
-            _figure(scores["miou_with_background"]),
+            *(f"{_score(scores['dsc'][n])} / {_score(scores['iou'][n])}" for n in labels),
+            _score(scores["miou"]),
+            _score(scores["miou_with_background"]),
         ]
         for method, study, scores in sorted(rows, key=lambda row: row[1])
     ]
     return ["<details><summary>Each case</summary>", "", *_table(head, body), "", "</details>"]
 
 
-def _plots(done: Mapping[str, Any], rows: Sequence[Row], docs: Path) -> list[str]:
-    target = done["target"]
+def _plots(results: Mapping[str, Any], rows: Sequence[Row], docs: Path) -> list[str]:
+    target = results["target"]
     scores = {
         method: [float(np.mean(list(case["dsc"].values()))) for case in cases]
         for method, cases in _by_method(rows).items()
         if "untrained" not in method
     }
-    title = f"{target}: mean DSC of each judged case"
+    title = f"{target}: mean DSC of each scored case"
     save_png(spread_by_method(scores, title=title), docs / "images" / f"{target}.png")
-    zeus = next(run for run in done["runs"].values() if run["model"] == "Zeus")
+    zeus = next(run for run in results["runs"].values() if run["model"] == "Zeus")
     curve = [CurvePoint(e["number"], e["loss"], e["score"]) for e in zeus["epochs"]]
     save_png(training_curve(curve), docs / "images" / f"{target}-training.png")
     return [
@@ -158,33 +165,33 @@ def _plots(done: Mapping[str, Any], rows: Sequence[Row], docs: Path) -> list[str
         "",
         f"![training of Zeus on {target}, first fold](images/{target}-training.png)",
         "",
-        _times(done),
+        _times(results),
         "",
     ]
 
 
-def _times(done: Mapping[str, Any]) -> str:
-    zeus = [run for run in done["runs"].values() if run["model"] == "Zeus"]
-    # What is judged in later folds was learnt from in the first, and kept.
+def _times(results: Mapping[str, Any]) -> str:
+    zeus = [run for run in results["runs"].values() if run["model"] == "Zeus"]
+    # Studies that later folds score were encoded for the training of the first fold.
     phases = {
-        "first, nothing kept": ("before", zeus[:1]),
-        "with embeddings and texts kept": ("after", zeus),
+        "first request": ("before", zeus[:1]),
+        "with cached embeddings and instructions": ("after", zeus),
     }
     parts = []
-    for what, (phase, runs) in phases.items():
+    for title, (phase, runs) in phases.items():
         cases = [case for run in runs for case in run["cases"] if case["phase"] == phase]
         if cases:
             seconds = np.median([case["seconds"] for case in cases])
-            parts.append(f"{what} {seconds:.1f} s")
+            parts.append(f"{title} {seconds:.1f} s")
     return f"One study through the server, median: {'; '.join(parts)}."
 
 
-def _exchanged(found: Mapping[str, Sequence[float]]) -> str:
-    named, trained = (float(np.mean(found[key])) for key in ("named", "trained"))
+def _exchanged(scores: Mapping[str, Sequence[float]]) -> str:
+    named, trained = (float(np.mean(scores[key])) for key in ("named", "trained"))
     return (
         "The server was asked for each label by the name of the next label; nothing else changed."
-        f" Mean DSC with the named label {_figure(named)}, with the label trained in that place"
-        f" {_figure(trained)}."
+        f" Mean DSC with the named label {_score(named)}, with the label trained in that place"
+        f" {_score(trained)}."
     )
 
 
@@ -201,5 +208,5 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *body)]
 
 
-def _figure(value: float) -> str:
+def _score(value: float) -> str:
     return f"{float(value):.3f}"

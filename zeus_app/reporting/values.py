@@ -1,4 +1,4 @@
-"""What a report shows: plain values, filled in by whoever ran the studies."""
+"""Contents of a report: plain values that the caller fills in."""
 
 import math
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from zeus_app.types import FloatArray, Instruction, LabelArray
 
 @dataclass(frozen=True)
 class LabelScores:
-    """DSC of one label in one study; None is not measured.
+    """DSC of one label in one study; None where it was not measured.
 
     Attributes:
-        before: of the union, before training.
-        after: of the union, after it.
-        sequences: sequence -> DSC of its own mask, after training.
+        before: DSC of the union before the training.
+        after: DSC of the union after the training.
+        sequences: sequence -> DSC of its mask after the training.
     """
 
     before: float | None = None
@@ -31,16 +31,16 @@ class StudyPage:
 
     Attributes:
         study_id: as the server lists it.
-        spacing_mm: edge lengths of a voxel.
-        sequences: name -> intensities; the first one lies under the union and the truth.
+        spacing_mm: edge lengths of a voxel in mm.
+        sequences: name -> intensities. The first sequence is the background of union and truth.
         labels: name -> value in the label maps.
-        masks: sequence -> label map of its own branch.
-        union: label map of all branches together.
-        truth: label map to compare with, if there is one.
+        masks: sequence -> label map of its branch.
+        union: label map of all branches united.
+        truth: label map to compare with, if any.
         scores: label -> DSC.
-        instructions: the texts behind the masks.
+        instructions: the instructions of the masks.
         role: what the study was used for, e.g. "held back".
-        notes: anything the reader must know.
+        notes: remarks for the reader.
     """
 
     study_id: str
@@ -73,7 +73,13 @@ class StudyPage:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One epoch: its mean loss and, when it was measured, the mean validation DSC."""
+    """One epoch.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: mean training loss.
+        score: mean validation DSC, None where it was not measured.
+    """
 
     epoch: int
     loss: float
@@ -82,16 +88,16 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class RunPage:
-    """Everything a report shows of a run.
+    """Contents of the report of a run.
 
     Attributes:
         title: e.g. "Zeus demo: phantom".
         summary: one sentence under the title.
-        studies: the studies to show, and to average over.
+        studies: the studies to show and to average.
         curve: the training, epoch by epoch.
-        settings: name -> value as shown: profile, fusion, checkpoint, seed, machine.
-        times: what was done -> how long it took, as shown, e.g. "encode 96 slices" -> "41 s".
-        commands: shell lines that repeat the run.
+        settings: name -> value as text, for example "seed" -> "0".
+        times: step -> duration as text, for example "encode 96 slices" -> "41 s".
+        commands: shell commands that repeat the run.
     """
 
     title: str
@@ -105,12 +111,12 @@ class RunPage:
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the studies, each the mean over its labels; None when nothing was measured.
+    """Means over studies of the means over their labels; None where nothing was measured.
 
     Attributes:
-        before: DSC of the union before training.
-        after: DSC of the union after training.
-        sequences: sequence -> DSC of its own masks after training.
+        before: DSC of the union before the training.
+        after: DSC of the union after the training.
+        sequences: sequence -> DSC of its masks after the training.
     """
 
     before: float | None
@@ -119,12 +125,12 @@ class Summary:
 
     @property
     def best_sequence(self) -> str | None:
-        """The sequence whose own masks are best."""
+        """The sequence whose masks have the highest DSC."""
         return max(self.sequences, key=lambda name: self.sequences[name], default=None)
 
     @property
     def gain(self) -> float | None:
-        """How far the union is above the best sequence."""
+        """DSC of the union minus the DSC of the best sequence."""
         if self.after is None or self.best_sequence is None:
             return None
         return self.after - self.sequences[self.best_sequence]
@@ -142,20 +148,20 @@ def summarise(studies: tuple[StudyPage, ...]) -> Summary:
 
 
 def _mean_of_studies(studies: tuple[StudyPage, ...], which: str) -> float | None:
-    """`which` is "before", "after" or a sequence's name."""
+    """Mean DSC; `which` is "before" or "after" for the union, or the name of a sequence."""
     per_study = [
-        mean([_pick(scores, which) for scores in study.scores.values()]) for study in studies
+        mean([_dsc(scores, which) for scores in study.scores.values()]) for study in studies
     ]
     return mean(per_study)
 
 
-def _pick(scores: LabelScores, which: str) -> float | None:
+def _dsc(scores: LabelScores, which: str) -> float | None:
     if which == "before":
         return scores.before
     return scores.after if which == "after" else scores.sequences.get(which)
 
 
 def mean(values: list[float | None]) -> float | None:
-    """Mean of what was measured; None when nothing was."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return sum(known) / len(known) if known else None
+    """Mean of the finite values; None when there is none."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
