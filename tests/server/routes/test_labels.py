@@ -17,7 +17,8 @@ from zeus_app.types import LabelArray
 @pytest.fixture(autouse=True)
 def _no_label_remains(server: Server) -> Iterator[None]:
     yield
-    requests.delete(f"{server.url}/datastore/label?id=bravo&tag=final", timeout=60)
+    for study in ("bravo", "square", "thin"):  # other modules ask the same server
+        requests.delete(f"{server.url}/datastore/label?id={study}&tag=final", timeout=60)
 
 
 def versions(server: Server, study: str = "bravo") -> list[dict[str, object]]:
