@@ -69,9 +69,7 @@ def gradient(states: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("question_first", [False, True])
-def test_reusing_what_precedes_the_image_changes_no_state(
-    folder: Path, question_first: bool
-) -> None:
+def test_sharing_the_prefix_changes_no_state(folder: Path, question_first: bool) -> None:
     llm = load(folder, question_first=question_first)
     expected = row_by_row(folder, images(), question_first=question_first)
     assert torch.allclose(llm.last_hidden(images(), QUESTIONS), expected, atol=1e-4)
@@ -79,9 +77,7 @@ def test_reusing_what_precedes_the_image_changes_no_state(
 
 
 @pytest.mark.parametrize("question_first", [False, True])
-def test_reusing_what_precedes_the_image_changes_no_gradient(
-    folder: Path, question_first: bool
-) -> None:
+def test_sharing_the_prefix_changes_no_gradient(folder: Path, question_first: bool) -> None:
     llm = load(folder, question_first=question_first)
     ours, theirs = images().requires_grad_(), images().requires_grad_()
     found = gradient(llm.last_hidden(ours, QUESTIONS), ours)
@@ -90,7 +86,7 @@ def test_reusing_what_precedes_the_image_changes_no_gradient(
     assert bool((expected.abs().sum(dim=(1, 2)) > 0).all())
 
 
-def test_a_call_leaves_what_is_kept_as_it_was(folder: Path) -> None:
+def test_a_call_does_not_change_the_cached_prefix(folder: Path) -> None:
     llm = load(folder)
     first = llm.last_hidden(images(), QUESTIONS)
     llm.last_hidden(images(seed=1), QUESTIONS)
@@ -98,7 +94,7 @@ def test_a_call_leaves_what_is_kept_as_it_was(folder: Path) -> None:
     assert torch.equal(llm.last_hidden(images(), QUESTIONS), first)
 
 
-def test_what_was_first_kept_while_inferring_serves_training(folder: Path) -> None:
+def test_a_prefix_cached_in_inference_mode_can_be_used_in_training(folder: Path) -> None:
     llm = load(folder)
     with torch.inference_mode():
         llm.last_hidden(images(), QUESTIONS)
@@ -107,7 +103,9 @@ def test_what_was_first_kept_while_inferring_serves_training(folder: Path) -> No
 
 
 @pytest.mark.parametrize("question_first", [False, True])
-def test_a_batch_writes_what_its_rows_get_one_by_one(folder: Path, question_first: bool) -> None:
+def test_a_batch_generates_the_same_texts_as_its_rows_one_by_one(
+    folder: Path, question_first: bool
+) -> None:
     llm = load(folder, question_first=question_first)
     alone = [
         llm.generate(images()[i : i + 1], [question], max_tokens=12)[0]
@@ -117,7 +115,7 @@ def test_a_batch_writes_what_its_rows_get_one_by_one(folder: Path, question_firs
     assert len(set(alone)) == 3
 
 
-def test_it_writes_what_transformers_generates_from_the_same_embeddings(folder: Path) -> None:
+def test_it_generates_the_text_of_transformers_for_the_same_embeddings(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()

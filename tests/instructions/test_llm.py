@@ -46,7 +46,7 @@ def test_its_id_names_the_file_its_hash_its_style_and_its_precision(llm: FrozenL
     assert llm.id == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e-chat-float32"
 
 
-def test_without_an_image_it_writes_what_transformers_generates(
+def test_without_an_image_it_generates_the_text_of_transformers(
     llm: FrozenLlm, transformers_own: tuple[Any, Any]
 ) -> None:
     model, tokenizer = transformers_own
@@ -58,7 +58,7 @@ def test_without_an_image_it_writes_what_transformers_generates(
     assert llm.generate(None, [SHORT], max_tokens=8) == [expected]
 
 
-def test_a_batch_writes_what_its_prompts_get_one_by_one(llm: FrozenLlm) -> None:
+def test_a_batch_generates_the_same_texts_as_its_prompts_one_by_one(llm: FrozenLlm) -> None:
     tokens = image_tokens(2, llm.hidden)
     alone = [
         llm.generate(tokens[i : i + 1], [prompt], max_tokens=8)[0]

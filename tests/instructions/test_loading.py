@@ -210,9 +210,7 @@ def test_auto_is_the_precision_that_the_device_is_fast_at(monkeypatch: pytest.Mo
     ("name", "dtype"),
     [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)],
 )
-def test_parameters_are_held_in_the_precision_asked_for(
-    folder: Path, name: Any, dtype: torch.dtype
-) -> None:
+def test_parameters_have_the_chosen_precision(folder: Path, name: Any, dtype: torch.dtype) -> None:
     _, model = load_causal(folder, device=CPU, precision=name)
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
 

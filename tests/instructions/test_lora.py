@@ -53,7 +53,7 @@ def test_at_initialisation_it_changes_nothing(folder: Path, precision: Precision
     )
 
 
-def test_what_was_drawn_while_loading_changes_no_matrix(folder: Path) -> None:
+def test_random_numbers_drawn_while_loading_change_no_matrix(folder: Path) -> None:
     """So that every process writes with the same LLM, and no text twice."""
     made = []
     for seed, drawn in ((0, 0), (0, 5), (1, 0)):

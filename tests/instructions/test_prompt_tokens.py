@@ -90,7 +90,7 @@ def test_a_model_may_name_further_tokens_that_end_an_answer() -> None:
     assert tokens.text([*tokenizer("a mass").input_ids, end, end]) == "a mass"
 
 
-def test_an_answer_that_goes_on_with_the_next_turn_is_cut_there() -> None:
+def test_an_answer_that_continues_with_the_next_turn_is_cut_there() -> None:
     tokenizer = byte_level_tokenizer()
     tokens = PromptTokens(tokenizer, style="doctor")
     assert tokens.text(tokenizer(" a mass ###Doctor: and").input_ids) == "a mass"

@@ -48,7 +48,7 @@ def pictures() -> Any:
     return np.random.default_rng(0).random((3, 256, 256), dtype=np.float32)
 
 
-def test_it_writes_what_transformers_generates_for_the_same_text_and_picture(
+def test_it_generates_the_text_of_transformers_for_the_same_prompt_and_picture(
     kind: str, folder: Path, chat: VisionChat, pictures: Any
 ) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -78,7 +78,9 @@ def test_it_can_be_stopped_between_two_tokens(chat: VisionChat, pictures: Any) -
     assert len(called) == 2
 
 
-def test_a_batch_writes_what_its_rows_get_one_by_one(chat: VisionChat, pictures: Any) -> None:
+def test_a_batch_generates_the_same_texts_as_its_rows_one_by_one(
+    chat: VisionChat, pictures: Any
+) -> None:
     alone = [
         chat.generate(pictures[i : i + 1], [prompt], max_tokens=8)[0]
         for i, prompt in enumerate(PROMPTS)

@@ -186,7 +186,7 @@ def upright_pictures() -> npt.NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("codes", STORAGE_ORDERS)
-def test_the_model_is_shown_the_same_pictures_in_every_storage_order(
+def test_the_model_gets_the_same_pictures_in_every_storage_order(
     codes: str, upright_pictures: npt.NDArray[np.float32]
 ) -> None:
     on = in_order(UPRIGHT, codes)
@@ -236,7 +236,7 @@ def test_a_study_of_one_slice_is_exact(codes: str, angles: tuple[float, float, f
     assert_mask(answer.label_map, on, inside(on, STAIRS + BAR))
 
 
-def test_one_slice_finds_its_place_among_the_slices_of_the_other_sequence() -> None:
+def test_a_single_slice_is_aligned_with_the_slices_of_the_other_sequence() -> None:
     single = grid((64, 40, 1), (1, 1, 3), centre_mm=(0, 0, 3))
     answer = segmented(T2=stairs(UPRIGHT), ADC=bar(single))
     alone = inside(UPRIGHT, BAR)
@@ -393,22 +393,22 @@ def test_preparing_writes_no_text() -> None:
     assert {guidance.scope for _, guidance in model.prepared} == {"none"}
 
 
-def test_preparing_tells_where_it_is_and_ends_when_told_to() -> None:
-    told: list[tuple[str, int, int]] = []
+def test_preparing_reports_its_progress_and_can_be_cancelled() -> None:
+    calls: list[tuple[str, int, int]] = []
 
     def report(stage: str, done: int, total: int) -> None:
-        told.append((stage, done, total))
+        calls.append((stage, done, total))
         if done == 2:
             raise CancelledError("enough")
 
     model = BrightIsObject()
     with pytest.raises(CancelledError):
         segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}), report=report)
-    assert told == [("encoding", 0, 4), ("encoding", 1, 4), ("encoding", 2, 4)]
+    assert calls == [("encoding", 0, 4), ("encoding", 1, 4), ("encoding", 2, 4)]
     assert len(model.prepared) == 2
 
 
-def test_a_model_that_keeps_nothing_is_shown_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_towers_encodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model = BrightIsObject()
     monkeypatch.setattr(model, "cache_bytes", lambda pictures: 0)
     segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}))

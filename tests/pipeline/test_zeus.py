@@ -185,7 +185,7 @@ def test_an_instruction_answers_the_papers_question_about_its_sequence_and_label
     assert first.notice == "machine-made, not for diagnosis"
 
 
-def test_key_slices_lie_at_the_quarters_and_the_others_take_the_nearest_one_s_text() -> None:
+def test_key_slices_are_at_the_quarters_and_other_slices_take_the_nearest_text() -> None:
     parts = Parts()
     prepared = prepare(parts, scope="key", slices=9)
     described = {i.slice_index for i in prepared.instructions if i.sequence == "T2-SPIR"}
@@ -200,7 +200,7 @@ def test_a_sequence_without_tissue_on_a_slice_has_no_prompt_there() -> None:
     assert texts.any(axis=(2, 3)).tolist() == [[True, False], [True, False], [True, True]]
 
 
-def test_without_instructions_the_llm_is_never_asked_and_the_names_remain() -> None:
+def test_with_scope_none_the_llm_is_not_called_and_the_names_are_the_texts() -> None:
     parts = Parts()
     prepared = prepare(parts, scope="none")
     assert parts.llm.written == 0
@@ -280,7 +280,7 @@ def test_with_text_and_embedding_together_gradients_reach_everything_trainable()
     assert gradients("both") == {"f_vt": True, "f_tt": True, "F_pred": True}
 
 
-def test_what_f_vt_and_lora_learnt_through_the_last_layer_is_taken_and_nothing_else() -> None:
+def test_only_f_vt_and_lora_are_taken_from_weights_trained_through_the_last_layer() -> None:
     zeus = Parts(lora=torch.nn.Linear(2, 2)).zeus
     before = {key: value.clone() for key, value in zeus.trainable.state_dict().items()}
     with zeus.through_last_layer():
@@ -301,7 +301,7 @@ def test_text_and_embedding_together_write_texts_that_a_user_may_replace() -> No
     assert set(prepared.prompts) == {"texts", "features"}
 
 
-def test_in_embedding_mode_a_users_text_is_refused_for_nothing_would_read_it() -> None:
+def test_in_embedding_mode_a_users_text_is_refused() -> None:
     with pytest.raises(InputError, match="embedding mode"):
         prepare(Parts(mode="embedding"), {("T1-in", "liver"): "look below"})
 
@@ -312,13 +312,13 @@ def test_a_vision_language_model_sees_the_slices_themselves() -> None:
     assert set(parts.llm.shown) == {(256, 256)}
 
 
-def test_an_llm_that_sees_nothing_is_asked_each_question_once() -> None:
+def test_an_llm_that_sees_nothing_gets_each_question_once() -> None:
     parts = Parts(llm_sees="nothing", scope="all")
     prepare(parts)
     assert parts.llm.written == 2 * len(TARGET.labels)  # sequences x labels, not slices
 
 
-def test_while_training_a_lost_embedding_is_an_error_that_says_what_to_do() -> None:
+def test_while_training_a_lost_embedding_is_an_error_with_a_remedy() -> None:
     parts = Parts()
     prepared = prepare(parts, keep=False)
     for key in [key for key in parts.cache.arrays if key.startswith("image-")]:

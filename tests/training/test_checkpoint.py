@@ -26,7 +26,7 @@ def test_nothing_is_served_before_a_training(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path).served() is None
 
 
-def test_what_was_published_last_is_served(tmp_path: Path) -> None:
+def test_the_last_published_version_is_served(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.publish(weights(1), a_result())
     second = checkpoints.publish(weights(2), a_result(0.9))

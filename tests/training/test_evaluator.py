@@ -45,14 +45,14 @@ def test_a_right_answer_scores_one() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.7, 1.0), (0.8, 0.0)])
-def test_what_counts_is_above_the_threshold_that_is_served_with(
+def test_a_pixel_is_foreground_above_the_served_threshold(
     threshold: float, expected: float
 ) -> None:
     # A logit of 1 is a probability of 0.731.
     assert score(Says(1.0), left_half(0), threshold) == expected
 
 
-def test_of_two_labels_above_the_threshold_only_the_likelier_is_an_answer() -> None:
+def test_of_two_labels_above_the_threshold_the_likelier_is_predicted() -> None:
     # The second label wins everywhere: the first is neither shown nor answered.
     assert score(Says(1.0, 2.0), left_half(1, labels=2)) == 1.0
 
@@ -63,6 +63,6 @@ def test_a_label_on_slices_without_tissue_is_missed() -> None:
     assert score(Says(1.0), case) == pytest.approx(2 * 2 * HALF / (2 * HALF + 3 * HALF))
 
 
-def test_probabilities_that_bfloat16_cannot_tell_apart_are_told_apart() -> None:
+def test_probabilities_are_compared_in_float32_although_the_model_computes_in_bfloat16() -> None:
     # The sigmoid of 4.125 is 0.98409; bfloat16's nearest is 0.984375, above the threshold.
     assert score(Says(4.125, dtype=torch.bfloat16), left_half(0), threshold=0.9842) == 0.0

@@ -74,24 +74,24 @@ def a_segmenter(state: Path, target: str = "phantom") -> Segmenter:
     return build_segmenter(config, state_folder(config, target="phantom", studies=state))
 
 
-def test_a_study_that_cannot_be_learnt_from_is_left_out_and_named(tmp_path: Path) -> None:
+def test_an_unusable_study_is_skipped_and_the_checkpoint_says_why(tmp_path: Path) -> None:
     result = a_segmenter(tmp_path).fit([labelled(1), unusable("bad")], QUICK)
     assert result.checkpoint.studies == ("s1",)
     assert "a volume of NaN" in result.checkpoint.left_out["bad"]
 
 
-def test_when_no_study_can_be_learnt_from_the_reasons_are_told(tmp_path: Path) -> None:
+def test_an_error_gives_the_reasons_when_no_study_is_usable(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a volume of NaN"):
         a_segmenter(tmp_path).fit([unusable("bad")], QUICK)
 
 
-def test_what_is_excluded_is_not_learnt_from(tmp_path: Path) -> None:
+def test_excluded_studies_are_not_trained_on(tmp_path: Path) -> None:
     recipe = QUICK.model_copy(update={"exclude": "s2, s3"})
     result = a_segmenter(tmp_path).fit([labelled(1), labelled(2), labelled(3)], recipe)
     assert result.checkpoint.studies == ("s1",)
 
 
-def test_a_version_that_started_from_another_learnt_what_that_one_did(tmp_path: Path) -> None:
+def test_a_version_counts_the_studies_of_its_parent_as_trained_on(tmp_path: Path) -> None:
     segmenter = a_segmenter(tmp_path)
     segmenter.fit([labelled(1), labelled(2)], QUICK)
     on = QUICK.model_copy(update={"start": "served", "exclude": "s1"})
@@ -100,16 +100,18 @@ def test_a_version_that_started_from_another_learnt_what_that_one_did(tmp_path: 
     assert second.studies == ("s1", "s2")
 
 
-def test_patients_that_the_served_version_knows_cannot_judge_its_successor(tmp_path: Path) -> None:
+def test_patients_that_the_served_version_was_trained_on_cannot_validate_its_successor(
+    tmp_path: Path,
+) -> None:
     segmenter = a_segmenter(tmp_path)
     three = [labelled(1), labelled(2), labelled(3)]
     segmenter.fit(three, QUICK)
     on = QUICK.model_copy(update={"start": "served", "validation_fraction": 0.3})
-    with pytest.raises(InputError, match="start=served, but v0001 learnt from"):
+    with pytest.raises(InputError, match="start=served, but v0001 was trained on"):
         segmenter.fit(three, on)
 
 
-def test_a_patient_of_whom_another_study_was_learnt_from_cannot_judge_either(
+def test_a_patient_with_another_study_in_the_parent_cannot_validate_either(
     tmp_path: Path,
 ) -> None:
     segmenter = a_segmenter(tmp_path)
@@ -117,11 +119,11 @@ def test_a_patient_of_whom_another_study_was_learnt_from_cannot_judge_either(
     hold_back(segmenter, "anna", "s3", "s4")
     on = QUICK.model_copy(update={"start": "served", "validation_fraction": 0.2})
     others = [labelled(3), labelled(4)]
-    with pytest.raises(InputError, match="v0001 learnt from anna"):
+    with pytest.raises(InputError, match="v0001 was trained on anna"):
         segmenter.fit([labelled(2, "anna"), *others], on)  # the label of s1 is gone
 
 
-def test_without_validation_all_is_learnt_from_even_after_a_patient_was_held_back(
+def test_without_validation_held_back_patients_are_trained_on(
     tmp_path: Path,
 ) -> None:
     segmenter = a_segmenter(tmp_path)
@@ -135,17 +137,17 @@ def test_a_version_says_that_too_few_patients_were_left_to_validate_on(tmp_path:
     segmenter = a_segmenter(tmp_path)
     hold_back(segmenter, "s1", "s2", "s3")
     recipe = QUICK.model_copy(update={"validation_fraction": 0.2, "exclude": "s3"})
-    found = segmenter.fit([labelled(1), labelled(2), labelled(3)], recipe).checkpoint
-    assert (found.studies, found.validation) == (("s2",), ())
-    assert found.note == "last epoch; nothing was validated: fewer than 3 patients"
+    checkpoint = segmenter.fit([labelled(1), labelled(2), labelled(3)], recipe).checkpoint
+    assert (checkpoint.studies, checkpoint.validation) == (("s2",), ())
+    assert checkpoint.note == "last epoch; nothing was validated: fewer than 3 patients"
 
 
 def test_a_version_says_that_the_held_back_study_could_not_be_used(tmp_path: Path) -> None:
     segmenter = a_segmenter(tmp_path)
     hold_back(segmenter, "bad", "s2", "s3")
     recipe = QUICK.model_copy(update={"validation_fraction": 0.2})
-    found = segmenter.fit([unusable("bad"), labelled(2), labelled(3)], recipe).checkpoint
-    assert "no held-back study can be used (bad: a volume of NaN" in found.note
+    checkpoint = segmenter.fit([unusable("bad"), labelled(2), labelled(3)], recipe).checkpoint
+    assert "no held-back study can be used (bad: a volume of NaN" in checkpoint.note
 
 
 def test_a_training_that_fails_midway_leaves_the_served_weights_answering(tmp_path: Path) -> None:

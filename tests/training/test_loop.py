@@ -117,7 +117,7 @@ def test_the_learning_rate_follows_the_papers_polynomial(tmp_path: Path) -> None
     assert [epoch.learning_rate for epoch in result.epochs] == pytest.approx(expected)
 
 
-def test_the_learning_rate_rises_first_where_a_warm_up_is_asked_for(tmp_path: Path) -> None:
+def test_a_warm_up_raises_the_learning_rate_first(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"epochs": 10, "batch_slices": 12, "warm_up": 0.4})
     rates = [epoch.learning_rate for epoch in a_trainer(tmp_path, config).fit().epochs]
     decay = [0.5 * (1 - epoch / 10) ** 0.9 for epoch in range(10)]
@@ -171,15 +171,15 @@ def test_a_validation_that_takes_longer_than_the_budget_leaves_half_of_it_to_lea
     assert result.checkpoint.seconds == pytest.approx(30 + 120)
 
 
-def test_studies_that_are_validated_on_are_told_one_by_one(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_counts_validated_studies_one_by_one(tmp_path: Path) -> None:
+    pieces: list[tuple[int, int]] = []
     trainer = a_trainer(tmp_path, QUICK.model_copy(update={"epochs": 1}), validation=3)
-    trainer.progress = lambda epoch, done, total: told.append((done, total))
+    trainer.progress = lambda epoch, done, total: pieces.append((done, total))
     trainer.fit()
-    assert told == [(done, 6) for done in range(1, 7)]  # three batches, three studies
+    assert pieces == [(done, 6) for done in range(1, 7)]  # three batches, three studies
 
 
-def test_a_step_without_finite_numbers_changes_nothing_and_is_told(
+def test_a_step_without_finite_numbers_is_logged_and_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Poisoned(2, 5, 6)
@@ -214,7 +214,9 @@ def test_five_steps_in_a_row_without_finite_numbers_end_the_training_unpublished
     assert Checkpoints(tmp_path).versions() == []
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_a_killed_training_resumes_with_the_same_losses_as_an_uninterrupted_one(
+    tmp_path: Path,
+) -> None:
     whole = a_trainer(tmp_path / "whole", QUICK).fit()
     with pytest.raises(Killed):
         a_trainer(tmp_path / "killed", QUICK, kill_after=17).fit()
@@ -259,14 +261,14 @@ def test_another_union_does_not_resume_the_interrupted_one(tmp_path: Path) -> No
     assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, union="mean"))
 
 
-def test_a_corrected_label_does_not_go_on_with_what_the_old_one_taught(tmp_path: Path) -> None:
+def test_a_corrected_label_starts_the_training_again(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         a_trainer(tmp_path, QUICK, kill_after=5).fit()
     corrected = [tiny_case("a", seed=1), tiny_case("b", seed=2, slices=8)]
     assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, train=corrected))
 
 
-def test_another_instruction_does_not_go_on_with_what_the_old_one_taught(tmp_path: Path) -> None:
+def test_another_instruction_starts_the_training_again(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         a_trainer(tmp_path, QUICK, kill_after=5, train=with_instruction("bright")).fit()
     assert not goes_on(tmp_path, a_trainer(tmp_path, QUICK, train=with_instruction("dark")))
@@ -292,14 +294,14 @@ def test_a_training_killed_after_it_published_publishes_no_second_version(
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # asked for once more
 
 
-def test_a_version_knows_what_its_parent_learnt_from_and_what_was_left_out(tmp_path: Path) -> None:
+def test_a_version_records_ancestors_and_skipped_studies(tmp_path: Path) -> None:
     origin = Origin("v0007", ("x", "a"))
     trainer = a_trainer(tmp_path, QUICK, origin=origin, skipped={"bad": "NaN"})
-    found = trainer.fit().checkpoint
-    assert found.studies == ("a", "b", "x")
-    assert found.parent == "v0007"
-    assert found.fitted_to["labels"] == "lesion 1, cyst 2"
-    assert found.left_out == {"bad": "NaN"}
+    checkpoint = trainer.fit().checkpoint
+    assert checkpoint.studies == ("a", "b", "x")
+    assert checkpoint.parent == "v0007"
+    assert checkpoint.fitted_to["labels"] == "lesion 1, cyst 2"
+    assert checkpoint.left_out == {"bad": "NaN"}
 
 
 def test_a_killed_training_leaves_the_served_version_alone(tmp_path: Path) -> None:
@@ -339,14 +341,14 @@ class Cramped(TinyModel):
         return super().logits(batch)
 
 
-def test_a_batch_that_the_memory_does_not_hold_is_learnt_from_in_parts(tmp_path: Path) -> None:
+def test_a_batch_too_large_for_memory_is_trained_on_in_parts(tmp_path: Path) -> None:
     trainer = a_trainer(tmp_path, QUICK, model=Cramped(room=1))
     result = trainer.fit()
     assert trainer.steps.batch_limit == 1
     assert result.epochs[-1].loss < result.epochs[0].loss / 2
 
 
-def test_when_not_even_one_slice_fits_it_says_so(tmp_path: Path) -> None:
+def test_an_error_says_that_one_slice_does_not_fit_into_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not hold one row: 4 GiB wanted"):
         a_trainer(tmp_path, QUICK, model=Cramped(room=0)).fit()
 

@@ -32,7 +32,7 @@ def test_the_sequence_term_is_scaled_by_its_weight() -> None:
     assert own == pytest.approx(1 / 3 + SURE / 4, abs=1e-3)
 
 
-def test_the_unions_own_part_is_told_apart() -> None:
+def test_the_unions_part_of_the_loss_is_returned_separately() -> None:
     _, union = UnionLoss(sequence_weight=1, union="max")(halves(), BOTH, TRUTH)
     assert union.item() == pytest.approx(0, abs=1e-4)
 
@@ -55,7 +55,7 @@ def test_an_absent_sequence_is_not_punished() -> None:
     assert loss(wrong, only_first, TRUTH)[0].item() == loss(logits, only_first, TRUTH)[0].item()
 
 
-def test_the_few_voxels_of_a_label_get_the_share_of_the_weight_that_is_asked_for() -> None:
+def test_the_few_voxels_of_a_label_get_their_share_of_the_weight() -> None:
     masks = torch.zeros(2, 3, 10, 10)
     masks[0, 0, 0, :4] = 1  # 4 of 200 voxels
     masks[:, 1, :5] = 1  # half of them

@@ -65,7 +65,7 @@ class Large:
         return pictures * GIB
 
 
-def test_space_is_asked_for_the_sequences_that_a_study_has(tmp_path: Path) -> None:
+def test_space_is_needed_for_the_sequences_that_a_study_has(tmp_path: Path) -> None:
     # The target reads T2, FLAIR and others; the study has files of T2, two slices, and of PD.
     study = replace(a_study(), sequences=("T2", "PD"))
     with pytest.raises(InputError, match=r"needs up to 2.0 GiB"):

@@ -97,7 +97,9 @@ def interrupted(folder: Path, *studies: LabelledStudy, recipe: TrainConfig = REC
         trained(folder, *studies, recipe=recipe, kill_in_part=2)
 
 
-def test_the_second_part_is_gone_on_with_from_the_projection_of_the_first(tmp_path: Path) -> None:
+def test_an_interrupted_second_part_uses_the_projection_of_the_first_part_again(
+    tmp_path: Path,
+) -> None:
     interrupted(tmp_path, labelled("a"), labelled("b"))
     trained(tmp_path, labelled("a"), labelled("b"))
     assert len(projections(tmp_path)) == 1
@@ -105,9 +107,9 @@ def test_the_second_part_is_gone_on_with_from_the_projection_of_the_first(tmp_pa
 
 def test_a_projection_of_other_studies_is_not_taken(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"), labelled("b"))
-    found = trained(tmp_path, labelled("a"))
+    checkpoint = trained(tmp_path, labelled("a"))
     assert [one.studies for one in projections(tmp_path)] == [("a", "b"), ("a",)]
-    assert found.studies == ("a",)
+    assert checkpoint.studies == ("a",)
 
 
 def test_a_projection_of_masks_that_were_corrected_is_not_taken(tmp_path: Path) -> None:
@@ -131,7 +133,9 @@ def test_a_projection_that_began_from_another_version_is_not_taken(tmp_path: Pat
     assert [one.parent for one in projections(tmp_path)] == [UNTRAINED, "v0001", UNTRAINED]
 
 
-def test_what_the_projection_learnt_from_counts_as_learnt(tmp_path: Path) -> None:
+def test_studies_that_only_the_projection_was_trained_on_count_as_trained_on(
+    tmp_path: Path,
+) -> None:
     times_read = 0
 
     def read_once() -> Study:
@@ -143,6 +147,6 @@ def test_what_the_projection_learnt_from_counts_as_learnt(tmp_path: Path) -> Non
 
     whole = labelled("b")
     flaky = LabelledStudy("b", read_once, whole.read_label, whole.read_grid, "bob", ("T2",))
-    found = trained(tmp_path, labelled("a"), flaky)
-    assert found.left_out
-    assert (found.studies, found.patients) == (("a", "b"), ("a", "bob"))
+    checkpoint = trained(tmp_path, labelled("a"), flaky)
+    assert checkpoint.left_out
+    assert (checkpoint.studies, checkpoint.patients) == (("a", "b"), ("a", "bob"))

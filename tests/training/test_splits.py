@@ -43,7 +43,7 @@ def test_of_three_patients_one_is_held_back(tmp_path: Path) -> None:
     assert (len(split.train), len(split.validation)) == (2, 1)
 
 
-def test_whatever_the_share_one_patient_is_left_to_learn_from(tmp_path: Path) -> None:
+def test_at_least_one_patient_is_left_to_train_on(tmp_path: Path) -> None:
     split = split_studies(single("abc"), tmp_path / "splits.json", fraction=0.99, seed=0)
     assert (len(split.train), len(split.validation)) == (1, 2)
 
@@ -81,7 +81,7 @@ def test_a_new_study_of_a_known_patient_joins_its_side(tmp_path: Path) -> None:
     assert split.train == ("bob", "bob_again", "eve")
 
 
-def test_a_study_that_is_left_out_keeps_its_side_for_later(tmp_path: Path) -> None:
+def test_an_excluded_study_keeps_its_side(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     whole = split_studies(single("abcde"), path, fraction=0.2, seed=0)
     held_back = whole.validation[0]
@@ -91,7 +91,7 @@ def test_a_study_that_is_left_out_keeps_its_side_for_later(tmp_path: Path) -> No
     assert again.validation[0] == held_back
 
 
-def test_held_back_patients_are_never_learnt_from_even_when_they_alone_are_left(
+def test_held_back_patients_are_not_trained_on_even_when_only_they_are_left(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "splits.json"
@@ -101,12 +101,12 @@ def test_held_back_patients_are_never_learnt_from_even_when_they_alone_are_left(
         split_studies(studies, path, fraction=0.2, seed=0)
 
 
-def test_no_validation_when_none_is_asked_for(tmp_path: Path) -> None:
+def test_fraction_0_means_no_validation(tmp_path: Path) -> None:
     split = split_studies(single("abcdef"), tmp_path / "s.json", fraction=0, seed=0)
     assert split.validation == ()
 
 
-def test_without_validation_held_back_patients_are_learnt_from_and_stay_on_their_side(
+def test_without_validation_held_back_patients_are_trained_on_and_keep_their_side(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "splits.json"
@@ -117,7 +117,7 @@ def test_without_validation_held_back_patients_are_learnt_from_and_stay_on_their
     assert path.read_text() == sides
 
 
-def test_two_patients_of_a_longer_list_validate_nothing_and_learn_from_nobody_held_back(
+def test_two_patients_of_a_longer_list_are_not_validated_on_nor_are_held_back_ones_trained_on(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "splits.json"
@@ -144,7 +144,7 @@ def test_too_few_patients_fix_no_side(tmp_path: Path) -> None:
         ("bcd", 0.2, "no study is of a held-back patient"),
     ],
 )
-def test_a_split_says_why_nobody_is_held_back(
+def test_a_split_gives_the_reason_why_nobody_is_held_back(
     tmp_path: Path, patients: str, fraction: float, why: str
 ) -> None:
     path = tmp_path / "splits.json"

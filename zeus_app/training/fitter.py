@@ -101,7 +101,7 @@ class Fitter:
         known = held_back & self._patients(served)
         if known:
             raise InputError(
-                f"start=served, but {served.version} learnt from {', '.join(sorted(known))},"
+                f"start=served, but {served.version} was trained on {', '.join(sorted(known))},"
                 " whose studies would validate this training",
                 expected="a version that was not trained on the held-back patients",
                 remedy="set start to scratch, or validation_fraction to 0",
