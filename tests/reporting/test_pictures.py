@@ -59,9 +59,9 @@ def test_the_patients_right_is_at_the_left_edge() -> None:
     assert radiological(slice_xy)[:, 0].tolist() == [1, 1, 1, 1]
 
 
-def test_the_front_is_at_the_top() -> None:
+def test_anterior_is_at_the_top() -> None:
     slice_xy = np.zeros((6, 4))
-    slice_xy[:, 3] = 1  # RAS: the last y is the front
+    slice_xy[:, 3] = 1  # RAS: the last y is anterior
     assert radiological(slice_xy)[0].tolist() == [1] * 6
 
 
@@ -98,7 +98,7 @@ def test_the_slice_with_the_most_truth_is_shown() -> None:
     assert slice_with_most_labels(truth) == 4
 
 
-def test_a_slice_with_both_labels_wins_over_one_with_more_of_the_larger() -> None:
+def test_a_slice_with_both_labels_is_preferred_to_one_with_more_of_the_larger() -> None:
     truth = np.zeros(SHAPE, np.uint8)
     truth[:10, :10, 0] = 1  # 100 voxels: 5/9 of the large label
     truth[:8, :10, 2] = 1  # 80 voxels: 4/9 of it
@@ -130,7 +130,7 @@ def test_every_sequence_its_mask_the_union_and_the_truth_have_a_panel() -> None:
     ]
 
 
-def test_voxels_that_are_not_square_are_shown_in_millimetres() -> None:
+def test_anisotropic_voxels_are_shown_in_millimetres() -> None:
     figure = study_figure(replace(make_study(), spacing_mm=(1.0, 2.5, 5.0)))
     assert figure.axes[0].get_aspect() == 2.5
 
@@ -142,7 +142,7 @@ def test_the_union_is_drawn_in_the_labels_colour() -> None:
     assert (distance < 60).sum() > 50
 
 
-def test_a_volume_with_holes_of_nan_still_makes_a_picture() -> None:
+def test_a_volume_with_nan_voxels_is_drawn() -> None:
     study = make_study()
     study.sequences["T2"][:5] = np.nan
     assert pixels(study).std() > 0

@@ -29,7 +29,7 @@ STUDIES = (
 )
 
 
-def test_studies_count_alike_however_many_labels_they_have() -> None:
+def test_each_study_has_the_same_weight_whatever_its_number_of_labels() -> None:
     summary = summarise(STUDIES)
     assert summary.before == pytest.approx((0.1 + 0.3) / 2)
     assert summary.after == pytest.approx((0.8 + 0.6) / 2)
@@ -46,10 +46,10 @@ def test_the_gain_is_the_union_minus_the_best_sequence() -> None:
     assert summarise(STUDIES).gain == pytest.approx(0.70 - 0.55)
 
 
-def test_what_was_not_measured_is_none() -> None:
+def test_scores_that_were_not_measured_are_none() -> None:
     summary = summarise((study(),))
     assert (summary.before, summary.after, summary.best_sequence, summary.gain) == (None,) * 4
 
 
-def test_a_mean_leaves_out_what_is_missing_or_not_finite() -> None:
+def test_a_mean_skips_missing_and_not_finite_values() -> None:
     assert mean([0.5, None, float("nan"), 1.0]) == 0.75

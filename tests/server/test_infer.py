@@ -1,4 +1,4 @@
-"""What an inference gives back, whichever image of a study was asked about."""
+"""Answers of inferences: of studies, of single sequences, sessions, uploads and batches."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_the_server_lists_studies_and_not_files(client: MONAILabelClient) -> Non
     assert "alpha_t2" not in listed
 
 
-def test_downloading_a_study_gives_the_reference_sequence_s_own_file(server: Server) -> None:
+def test_downloading_a_study_gives_the_file_of_its_reference_sequence(server: Server) -> None:
     response = requests.get(f"{server.url}/datastore/image?image=alpha", timeout=60)
     assert response.content == (server.studies / "alpha" / "alpha_t2.nii.gz").read_bytes()
 
@@ -33,7 +33,7 @@ def test_downloading_a_sequence_gives_its_file(server: Server) -> None:
 
 @pytest.mark.parametrize("study", ["alpha", "bravo"])
 @pytest.mark.parametrize("sequence", ["", "/T2", "/FLAIR"])
-def test_the_mask_lies_on_the_grid_of_the_image_asked_about(
+def test_the_mask_has_the_grid_of_the_requested_image(
     server: Server, client: MONAILabelClient, study: str, sequence: str
 ) -> None:
     file, _ = client.infer("zeus", study + sequence, {})
@@ -44,14 +44,14 @@ def test_the_mask_lies_on_the_grid_of_the_image_asked_about(
     np.testing.assert_allclose(mask.affine, image.affine, atol=1e-5)
 
 
-def test_the_answer_names_the_labels_that_its_mask_holds(client: MONAILabelClient) -> None:
+def test_the_answer_names_the_labels_of_its_mask(client: MONAILabelClient) -> None:
     """Slicer gives the n-th name, by value, to the n-th value that it finds in the mask."""
     file, params = client.infer("zeus", "alpha", {})
-    held = set(np.unique(np.asarray(nib.load(file).dataobj))) - {0}
-    assert set(params["label_names"].values()) == held
+    values = set(np.unique(np.asarray(nib.load(file).dataobj))) - {0}
+    assert set(params["label_names"].values()) == values
 
 
-def test_the_answer_says_what_stands_behind_it(client: MONAILabelClient) -> None:
+def test_the_answer_names_sequences_checkpoint_and_instructions(client: MONAILabelClient) -> None:
     _, params = client.infer("zeus", "alpha", {})
     assert params["used"] == ["T2", "FLAIR"]
     assert params["missing"] == []
@@ -69,16 +69,17 @@ def test_the_answer_says_what_stands_behind_it(client: MONAILabelClient) -> None
     }
 
 
-def test_a_user_s_own_instruction_is_used_and_not_called_machine_made(
+def test_an_instruction_of_a_user_is_used_and_not_marked_as_machine_made(
     client: MONAILabelClient,
 ) -> None:
     _, params = client.infer("zeus", "alpha", {"instructions": {"FLAIR/cyst": "dark, round"}})
-    (own,) = [one for one in params["instructions"] if one["text"] == "dark, round"]
-    assert (own["sequence"], own["label"], own["notice"]) == ("FLAIR", "cyst", "")
+    (instruction,) = [i for i in params["instructions"] if i["text"] == "dark, round"]
+    values = [instruction[key] for key in ("sequence", "label", "notice")]
+    assert values == ["FLAIR", "cyst", ""]
 
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd", ".seg.nrrd"])
-def test_the_mask_comes_in_the_format_asked_for(
+def test_the_mask_has_the_requested_format(
     server: Server, client: MONAILabelClient, extension: str
 ) -> None:
     file, _ = client.infer("zeus", "bravo", {"result_extension": extension})
@@ -97,26 +98,26 @@ def test_a_seg_nrrd_names_its_segments(client: MONAILabelClient) -> None:
     assert mask.GetMetaData("Segment1_LabelValue") == "2"
 
 
-def test_the_mask_comes_in_the_type_asked_for(client: MONAILabelClient) -> None:
+def test_the_mask_has_the_requested_dtype(client: MONAILabelClient) -> None:
     file, _ = client.infer("zeus", "alpha", {"result_dtype": "uint16"})
     assert nib.load(file).get_data_dtype() == np.uint16
 
 
-def test_asking_for_json_gives_the_params_alone(server: Server) -> None:
+def test_output_json_gives_the_params_without_a_mask(server: Server) -> None:
     response = requests.post(
         f"{server.url}/infer/zeus", params={"image": "alpha", "output": "json"}, timeout=60
     )
     assert response.json()["study"] == "alpha"
 
 
-def test_zeus_keeps_its_own_answer_unasked(server: Server, client: MONAILabelClient) -> None:
+def test_zeus_saves_each_prediction(server: Server, client: MONAILabelClient) -> None:
     client.infer("zeus", "charlie", {})
-    kept = requests.get(f"{server.url}/zeus/originals/charlie", timeout=60).json()
-    assert kept["checkpoint"] == "untrained"
+    prediction = requests.get(f"{server.url}/zeus/originals/charlie", timeout=60).json()
+    assert prediction["checkpoint"] == "untrained"
     assert client.datastore()["objects"]["charlie"]["labels"].keys() == {"original"}
 
 
-def test_each_sequence_s_own_mask_can_be_fetched(
+def test_the_mask_of_each_sequence_can_be_fetched(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.infer("zeus", "charlie", {})
@@ -148,7 +149,7 @@ def test_a_session_of_several_files_is_one_study(
     assert params["used"] == ["T2", "FLAIR"]
 
 
-def test_a_file_sent_along_is_segmented_and_forgotten(
+def test_a_file_in_the_request_is_segmented_and_not_saved(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     file = save(tmp_path / "t2.nii.gz", head(42), affine())
@@ -159,7 +160,7 @@ def test_a_file_sent_along_is_segmented_and_forgotten(
     assert not any("temporary" in name for name in originals)
 
 
-def test_an_upload_is_listed_inferred_and_survives_its_removal_from_the_list(
+def test_an_upload_is_listed_and_segmented_and_its_file_survives_removal(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     t2 = head(43)
@@ -171,21 +172,21 @@ def test_an_upload_is_listed_inferred_and_survives_its_removal_from_the_list(
     assert len(list(server.state.rglob("removed/*-sent in~T2.nii.gz"))) == 1
 
 
-def test_an_upload_is_the_sequence_that_its_file_s_name_tells(
+def test_the_sequence_of_an_upload_is_read_from_its_file_name(
     client: MONAILabelClient, tmp_path: Path
 ) -> None:
     client.upload_image(str(save(tmp_path / "anna_flair.nii.gz", head(44), affine())), "anna")
     assert client.infer("zeus", "anna", {})[1]["used"] == ["FLAIR"]
 
 
-def test_saving_the_answer_under_a_tag_of_the_client_s_is_possible(
+def test_a_client_may_save_the_answer_under_a_tag(
     client: MONAILabelClient,
 ) -> None:
     client.infer("zeus", "charlie", {"save_label": True, "label_tag": "draft"})
     assert "draft" in client.datastore()["objects"]["charlie"]["labels"]
 
 
-def test_many_studies_can_be_segmented_at_once_on_a_cpu(server: Server) -> None:
+def test_a_batch_runs_on_a_cpu(server: Server) -> None:
     response = requests.post(
         f"{server.url}/batch/infer/zeus?images=labeled&run_sync=true", json={}, timeout=60
     )
@@ -209,7 +210,7 @@ def test_the_server_answers_after_monai_label_s_own_reload(
     assert requests.get(f"{server.url}/zeus/progress", timeout=60).ok
 
 
-def test_a_studies_folder_that_was_emptied_is_served_empty_and_stays(
+def test_an_emptied_studies_folder_is_served_and_not_removed(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     moved = [path.rename(tmp_path / path.name) for path in server.studies.iterdir()]

@@ -1,4 +1,4 @@
-"""The loop: next study, infer, submit, train, infer again; in this order, on one server."""
+"""The loop on one server, in this order: next study, infer, submit, train, infer again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,19 +28,19 @@ def wait_for_training(client: MONAILabelClient) -> dict[str, Any]:
 
 
 def train_in_the_server(server: Server, **params: object) -> requests.Response:
-    """Without the 15 s that a training process needs to start."""
+    """Train in the server's process; a process of its own takes 15 s to start."""
     address = f"{server.url}/train/zeus?run_sync=true"
     return requests.post(address, json={"epochs": 2, **params}, timeout=60)
 
 
-def detected(client: MONAILabelClient, study: str) -> LabelArray:
+def predicted_labels(client: MONAILabelClient, study: str) -> LabelArray:
     file, _ = client.infer("zeus", study, {})
     return np.asarray(nib.load(file).dataobj, np.uint8)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a state of its own, all of whose studies can be used."""
+    """A server with a state of its own and without unusable studies."""
     folder = tmp_path_factory.mktemp("loop")
     for seed, study in enumerate(("alpha", "bravo", "charlie")):
         make_study(folder / "studies", study, seed, FLIPS.get(study, (1, 1, 1)))
@@ -49,24 +49,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def trained(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Untrained answers, two labels, one training; gives the training's status."""
+    """Status of a training with two labels, after untrained answers to their studies."""
     folder = tmp_path_factory.mktemp("labels")
     client = MONAILabelClient(server.url, tmpdir=str(folder))
     for study, flip in FLIPS.items():
-        assert detected(client, study).max() == 0
+        assert predicted_labels(client, study).max() == 0
         client.save_label(study, str(lesion_file(folder / f"{study}.nii.gz", flip)))
     stock = {"device": "cpu", "name": "x", "pretrained": True, "multi_gpu": False}
     client.train_start("zeus", {"max_epochs": 2, **stock})
     return wait_for_training(client)
 
 
-def test_first_gives_the_first_study_with_what_slicer_needs(client: MONAILabelClient) -> None:
+def test_first_gives_the_first_study_with_the_fields_that_slicer_needs(
+    client: MONAILabelClient,
+) -> None:
     sample = client.next_sample("first", {})
     assert sample["id"] == "alpha"
     assert sample["name"] == "alpha.nii.gz"
 
 
-def test_random_gives_a_listed_study_however_often_it_is_asked(client: MONAILabelClient) -> None:
+def test_random_gives_a_listed_study_each_time(client: MONAILabelClient) -> None:
     for _ in range(5):
         assert client.next_sample("random", {})["id"] in client.datastore()["objects"]
 
@@ -76,18 +78,18 @@ def test_next_starts_no_process(server: Server, client: MONAILabelClient) -> Non
     assert psutil.Process(server.process.pid).children() == []
 
 
-def test_a_training_ends_well_and_shows_its_epochs(trained: dict[str, Any]) -> None:
+def test_a_training_succeeds_and_shows_its_epochs(trained: dict[str, Any]) -> None:
     assert trained["status"] == "DONE", trained
     lines = "\n".join(trained["details"])
     assert "epoch 2/2, loss 0.5000, validation DSC 0.5000" in lines
 
 
-def test_a_training_gives_way_to_the_server_on_the_cpu(
+def test_a_training_has_a_lower_cpu_priority_than_the_server(
     server: Server, trained: dict[str, Any]
 ) -> None:
     lines = "\n".join(trained["details"])
-    server_s = psutil.Process(server.process.pid).nice()
-    assert f"niceness {min(19, server_s + 10)}\n" in lines
+    server_niceness = psutil.Process(server.process.pid).nice()
+    assert f"niceness {min(19, server_niceness + 10)}\n" in lines
 
 
 def test_the_next_inference_uses_the_new_checkpoint_without_a_restart(
@@ -117,7 +119,7 @@ def test_progress_shows_the_last_training(server: Server, trained: dict[str, Any
     assert training["total"] == 2
 
 
-def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(
+def test_scoring_counts_untrained_answers_to_studies_that_were_labelled_later(
     server: Server, client: MONAILabelClient, trained: dict[str, Any]
 ) -> None:
     result = requests.post(f"{server.url}/scoring/dice?run_sync=true", timeout=60).json()
@@ -129,7 +131,7 @@ def test_scoring_counts_the_untrained_answers_to_studies_labelled_since(
     assert requests.get(info, timeout=60).json()["score"]["dice"] == 0.5
 
 
-def test_scoring_leaves_out_answers_to_what_the_checkpoint_learnt_from(
+def test_scoring_skips_answers_to_studies_that_the_checkpoint_was_trained_on(
     server: Server, client: MONAILabelClient, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     client.infer("zeus", "alpha", {})
@@ -137,7 +139,7 @@ def test_scoring_leaves_out_answers_to_what_the_checkpoint_learnt_from(
     client.save_label("charlie", str(lesion_file(tmp_path / "c.nii.gz")))
     result = requests.post(f"{server.url}/scoring/dice?run_sync=true", timeout=60).json()
     assert result["studies"]["charlie"]["dice"] == 1.0
-    # v0001 learnt from alpha: of its two answers the untrained one counts still.
+    # v0001 was trained on alpha, so the untrained one of its two answers still counts.
     assert result["studies"]["alpha"]["checkpoint"] == "untrained"
 
 
@@ -156,7 +158,7 @@ def test_a_second_training_makes_a_second_version_and_the_first_can_be_served_ag
 ) -> None:
     assert train_in_the_server(server).json()["checkpoint"]["version"] == "v0002"
     listed = requests.get(f"{server.url}/zeus/checkpoints", timeout=60).json()
-    assert [one["version"] for one in listed["checkpoints"]] == ["v0001", "v0002"]
+    assert [checkpoint["version"] for checkpoint in listed["checkpoints"]] == ["v0001", "v0002"]
     assert listed["served"] == "v0002"
     serve = f"{server.url}/zeus/checkpoints/v0001/serve"
     requests.post(serve, timeout=60).raise_for_status()

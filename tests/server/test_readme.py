@@ -1,4 +1,4 @@
-"""README's own commands, against a server: what a new user copies must work as it stands."""
+"""The commands of README against a real server: each must work as it is printed."""
 
 import re
 import shlex
@@ -22,11 +22,11 @@ COMMANDS = re.findall(r"^curl .*$", README, flags=re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
-    """Studies and labels under the names that README uses, in the place where it expects them."""
+    """A server with studies and labels under the names and paths that README uses."""
     folder = tmp_path_factory.mktemp("readme") / "sample_data" / "phantoms"
     make_study(folder / "studies", "phantom_00", 0)
-    as_large_as_phantoms = head(8, (128, 128, 12))  # README clicks into one
-    save(folder / "studies" / "phantom_08" / "phantom_08_t2.nii.gz", as_large_as_phantoms, affine())
+    phantom_sized = head(8, (128, 128, 12))  # README clicks into one
+    save(folder / "studies" / "phantom_08" / "phantom_08_t2.nii.gz", phantom_sized, affine())
     lesion_file(folder / "labels" / "phantom_00.nii.gz")
     yield from serving(folder / "studies", folder / "state")
 
@@ -38,28 +38,28 @@ def has_trained(server: running.Server) -> bool:
 
 
 def test_readme_shows_the_whole_loop() -> None:
-    shown = "\n".join(COMMANDS)
+    commands = "\n".join(COMMANDS)
     for word in ("/info/", "/infer/zeus", "/datastore/label", "/train/zeus", "/zeus/progress"):
-        assert word in shown
+        assert word in commands
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_curl_command_of_readme_is_answered_in_its_order(server: running.Server) -> None:
-    here = server.studies.parents[2]
+    folder = server.studies.parents[2]
     for line in COMMANDS:
         words = shlex.split(line.replace(ADDRESS, server.url))
-        done = subprocess.run(
+        ended = subprocess.run(
             [*words, "--fail-with-body", "--silent", "--show-error"],
-            cwd=here, capture_output=True, text=True, timeout=60, check=False,
+            cwd=folder, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
         if "/train/" in line:
             wait_until(lambda: has_trained(server), timeout_s=120, poll_s=0.2)
-    assert (here / "mask.nii.gz").stat().st_size > 0
+    assert (folder / "mask.nii.gz").stat().st_size > 0
 
 
-def test_readme_s_own_target_is_one(tmp_path: Path) -> None:
+def test_the_target_in_readme_can_be_loaded(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     path = tmp_path / "meningioma.yaml"
     path.write_text(block, encoding="utf-8")

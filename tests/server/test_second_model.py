@@ -1,4 +1,4 @@
-"""The U-Net behind the same routes: nothing between the client and its file knows which it is."""
+"""The U-Net is trained and served over the same routes as Zeus."""
 
 from collections.abc import Iterator
 from pathlib import Path

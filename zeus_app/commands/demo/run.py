@@ -27,6 +27,7 @@ from zeus_app.server.lifecycle.server_process import FAILURES, Answer, ServerErr
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_study
 from zeus_app.targets import load_target
+from zeus_app.types import Volume
 
 MIN_DSC = 0.80
 """Mean DSC of the union that the demo must reach on held-back phantoms."""
@@ -119,6 +120,14 @@ def shortfall(summary: Summary) -> str | None:
     return None
 
 
+@dataclass(frozen=True, eq=False)
+class _LoopResult:
+    before: Mapping[str, Answer]  # study -> answer before the training
+    checkpoint: Mapping[str, Any]
+    after: Mapping[str, Answer]  # study -> answer after the training
+    sequence_masks: Mapping[str, Mapping[str, Volume]]  # study -> sequence -> mask after it
+
+
 def _drive(paths: DemoPaths, recipe: Mapping[str, object], console: Console) -> RunPage:
     """Run the loop with a server, check its answers, and collect what the report shows.
 
@@ -126,7 +135,7 @@ def _drive(paths: DemoPaths, recipe: Mapping[str, object], console: Console) -> 
         ServerError: the server failed or gave a wrong answer.
     """
     manifest = json.loads((paths.phantoms / "manifest.json").read_text(encoding="utf-8"))
-    target, held_back = load_target(manifest["target"]), manifest["held_back"]
+    target = load_target(manifest["target"])
     shutil.rmtree(paths.state / target.name, ignore_errors=True)
     conf = {"target": target.name, "profile": "reference-small", "state": str(paths.state)}
     times: dict[str, str] = {}
@@ -135,33 +144,46 @@ def _drive(paths: DemoPaths, recipe: Mapping[str, object], console: Console) -> 
         times["start the server"] = f"{server.start_seconds:.0f} s"
         console.print(f"demo: server started in {times['start the server']}")
         _check_listing(server, study_count=len(manifest["cases"]))
-        with _timed("segment held-back studies, untrained", times, console):
-            before = _segment(server, held_back, console)
-        with _timed("submit labels", times, console):
-            for study in manifest["learn"]:
-                server.client.save_label(study, str(paths.label(study)), params={})
-        with _timed("train", times, console):
-            checkpoint = _train(server, recipe, console)
-        with _timed("segment held-back studies, trained", times, console):
-            after = _segment(server, held_back, console)
-            sequence_masks = {
-                study: {name: server.sequence_mask(study, name) for name in answer.params["used"]}
-                for study, answer in after.items()
-            }
-    check_answers(before, after, checkpoint)
+        loop = _run_loop(server, paths, manifest, recipe, times, console)
+    check_answers(loop.before, loop.after, loop.checkpoint)
     studies = find_studies(paths.studies, target).studies
     pages = [
         study_page(
             read_study(studies[study]),
             target,
             truth=read_label(paths.label(study)),
-            before=before[study],
-            after=after[study],
-            sequence_masks=sequence_masks[study],
+            before=loop.before[study],
+            after=loop.after[study],
+            sequence_masks=loop.sequence_masks[study],
         )
-        for study in held_back
+        for study in manifest["held_back"]
     ]
-    return run_page(pages, checkpoint, conf, times)
+    return run_page(pages, loop.checkpoint, conf, times)
+
+
+def _run_loop(
+    server: ServerProcess,
+    paths: DemoPaths,
+    manifest: Mapping[str, Any],
+    recipe: Mapping[str, object],
+    times: dict[str, str],
+    console: Console,
+) -> _LoopResult:
+    """Segment, submit labels, train, segment again; records the time of each step."""
+    with _timed("segment held-back studies, untrained", times, console):
+        before = _segment(server, manifest["held_back"], console)
+    with _timed("submit labels", times, console):
+        for study in manifest["learn"]:
+            server.client.save_label(study, str(paths.label(study)), params={})
+    with _timed("train", times, console):
+        checkpoint = _train(server, recipe, console)
+    with _timed("segment held-back studies, trained", times, console):
+        after = _segment(server, manifest["held_back"], console)
+        sequence_masks = {
+            study: {name: server.sequence_mask(study, name) for name in answer.params["used"]}
+            for study, answer in after.items()
+        }
+    return _LoopResult(before, checkpoint, after, sequence_masks)
 
 
 @contextmanager
