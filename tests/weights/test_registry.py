@@ -19,9 +19,19 @@ BYTES_OF = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 def test_importing_reads_no_registry() -> None:
-    code = "from zeus_app.weights import WEIGHTS; print('_weights' in vars(WEIGHTS))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    code = """if True:
+        import sys
+        opened = []
+        sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else 0)
+        from zeus_app.weights import WEIGHTS
+        print(sum(path.endswith(".yaml") for path in opened))
+        len(WEIGHTS)
+        print(sum(path.endswith(".yaml") for path in opened))
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    at_import, at_first_use = map(int, run.stdout.split())
+    assert at_import == 0
+    assert at_first_use > 0
 
 
 def test_the_towers_that_the_paper_and_its_ablations_name_are_there() -> None:
