@@ -16,7 +16,6 @@ from zeus_app.encoders.cached import (
     CachedVisionEncoder,
     PooledVision,
 )
-from zeus_app.errors import InputError
 from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
@@ -30,7 +29,11 @@ from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import Zeus
 from zeus_app.profiles import LanguageModelConfig, Profile, load_profile, weights_of
-from zeus_app.profiles.fitting import check_width, refuse_embeddings_without_tokens
+from zeus_app.profiles.fitting import (
+    check_width,
+    refuse_early_fusion,
+    refuse_embeddings_without_tokens,
+)
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.protocols import (
@@ -89,21 +92,6 @@ def build_segmenter(config: ZeusConfig, state: StateFolder) -> Segmenter:
         cache_folder=state.cache,
         device=device,
     )
-
-
-def refuse_early_fusion(config: ZeusConfig) -> None:
-    """Refuse early fusion, which Zeus does not have.
-
-    Raises:
-        InputError: the config has fusion early.
-    """
-    if config.fusion == "early":
-        raise InputError(
-            "model zeus with fusion early",
-            expected="hybrid or late: each sequence has its own instruction, and channels merged"
-            " before the encoder leave nothing to instruct",
-            remedy="send --fusion hybrid or --fusion late",
-        )
 
 
 def build_zeus(

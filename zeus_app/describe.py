@@ -18,7 +18,7 @@ from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
 from zeus_app.models.net import ZeusNet
 from zeus_app.profiles import LanguageModelConfig, Profile
-from zeus_app.profiles.fitting import refuse_embeddings_without_tokens
+from zeus_app.profiles.fitting import refuse_early_fusion, refuse_embeddings_without_tokens
 from zeus_app.protocols import ModuleInfo
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.registry import lookup
@@ -46,7 +46,7 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     lookup("model", config.model, build.MODELS)
     if config.model in build.BASELINES:
         return build.BASELINES[config.model](config, target, META).describe()
-    build.refuse_early_fusion(config)
+    refuse_early_fusion(config)
     refuse_embeddings_without_tokens(config, profile)
     with META:
         net = build.trainable_net(config, profile, target=target, load_sam=decoder_skeleton)

@@ -5,6 +5,21 @@ from zeus_app.profiles import Profile
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 
 
+def refuse_early_fusion(config: ZeusConfig) -> None:
+    """Refuse early fusion, which Zeus does not have.
+
+    Raises:
+        InputError: the config has fusion early.
+    """
+    if config.fusion == "early":
+        raise InputError(
+            "model zeus with fusion early",
+            expected="hybrid or late: each sequence has its own instruction, and channels merged"
+            " before the encoder leave nothing to instruct",
+            remedy="send --fusion hybrid or --fusion late",
+        )
+
+
 def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:
     """Refuse instruction mode embedding or both without a causal LLM.
 
