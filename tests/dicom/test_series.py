@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.studies.made import SAGITTAL, dicom_series, found, nifti, reasons, sequences
+from tests.studies.made import SAGITTAL, dicom_series, files_by_sequence, nifti, reasons, sequences
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
@@ -116,7 +116,7 @@ def prostate_examination(folder: Path, **elements: Any) -> None:
 def test_series_of_a_study_are_distinguished_by_headers_and_descriptions(tmp_path: Path) -> None:
     prostate_examination(tmp_path / "anna" / "dicom")
     catalog = find_studies(tmp_path, PROSTATE)
-    assert found(catalog) == {"anna": {"T2": "4", "ADC": "7", "HBV": "8"}}
+    assert files_by_sequence(catalog) == {"anna": {"T2": "4", "ADC": "7", "HBV": "8"}}
     assert catalog.problems == ()
 
 
@@ -220,7 +220,7 @@ def test_series_of_chaos_are_distinguished_by_their_folders(tmp_path: Path) -> N
 def test_image_files_of_a_study_win_over_the_dicom_below_them(tmp_path: Path) -> None:
     nifti(tmp_path / "p" / "T2.nii.gz")
     dicom_series(tmp_path / "p" / "series", "t2_tra")
-    assert found(find_studies(tmp_path, PROSTATE)) == {"p": {"T2": "T2.nii.gz"}}
+    assert files_by_sequence(find_studies(tmp_path, PROSTATE)) == {"p": {"T2": "T2.nii.gz"}}
 
 
 def test_a_mask_beside_dicom_is_no_problem(tmp_path: Path) -> None:

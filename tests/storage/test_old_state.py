@@ -1,4 +1,4 @@
-"""The state that commit 2ea7737 wrote still opens: `old_state/make_state.py` tells how it was made.
+"""The state that commit 2ea7737 wrote still opens. `old_state/make_state.py` made it.
 
 It holds three studies, alpha, bravo and charlie, and everything that a server writes about them.
 """
@@ -6,18 +6,15 @@ It holds three studies, alpha, bravo and charlie, and everything that a server w
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import nibabel as nib
 import numpy as np
 import pytest
-import requests
 import torch
 
-from tests.server.conftest import BRIGHT, LESION, SHAPE, serving
-from tests.server.running import Server
+from tests.server.conftest import BRIGHT, LESION, SHAPE
 from tests.training.conftest import TinyModel, tiny_case, tiny_setup
 from zeus_app.build import trainable_net
 from zeus_app.encoders.sam_parts import decoder_skeleton
@@ -214,23 +211,3 @@ def test_trained_weights_of_the_old_code_fit_the_network(fusion: str) -> None:
         net = trainable_net(config, profile, target=target, load_sam=decoder_skeleton)
     shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
     assert shapes == json.loads(path.read_text())[fusion]
-
-
-@pytest.fixture
-def server(unpacked: Path, tmp_path: Path) -> Iterator[Server]:
-    copy = shutil.copytree(unpacked, tmp_path / "old")
-    yield from serving(copy / "studies", copy / "state")
-
-
-def test_a_server_goes_on_where_the_old_one_stopped(server: Server) -> None:
-    def get(address: str) -> Any:
-        return requests.get(f"{server.url}{address}", timeout=60).json()
-
-    assert get("/zeus/checkpoints")["served"] == "v0001"
-    assert get("/zeus/clicks/alpha?user=ann")["steps"] == 2
-    assert len(get("/zeus/labels/alpha")["versions"]) == 2
-    assert get("/zeus/originals/charlie")["checkpoint"] == "v0001"
-    answer = requests.post(
-        f"{server.url}/infer/zeus", params={"image": "dora", "output": "json"}, timeout=60
-    )
-    assert answer.json()["checkpoint"] == "v0001"

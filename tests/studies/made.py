@@ -91,7 +91,7 @@ def dicom_series(
     return folder
 
 
-def found(catalog: Catalog) -> dict[str, dict[str, str]]:
+def files_by_sequence(catalog: Catalog) -> dict[str, dict[str, str]]:
     """Study -> sequence -> name of its file, or of its folder if it has several."""
     return {
         name: {

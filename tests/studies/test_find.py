@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.studies.made import found, nifti, ramp, reasons, sequences, study
+from tests.studies.made import files_by_sequence, nifti, ramp, reasons, sequences, study
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
@@ -20,7 +20,7 @@ MS = load_target("ms_lesion")
 def test_a_folder_is_a_study(tmp_path: Path) -> None:
     study(tmp_path / "Brats18_x", "Brats18_x_t1ce", "Brats18_x_flair", "Brats18_x_seg")
     study(tmp_path / "pat3", "Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd", "OTMultiClass")
-    assert found(find_studies(tmp_path, BRAIN)) == {
+    assert files_by_sequence(find_studies(tmp_path, BRAIN)) == {
         "Brats18_x": {"FLAIR": "Brats18_x_flair.nii.gz", "T1Gd": "Brats18_x_t1ce.nii.gz"},
         "pat3": {"FLAIR": "Flair_subtrMeanDivStd.nii.gz", "T1Gd": "T1c_subtrMeanDivStd.nii.gz"},
     }
@@ -90,7 +90,10 @@ def test_a_shared_prefix_named_like_a_sequence_does_not_confuse(tmp_path: Path) 
 
 def test_a_name_with_two_sequences_is_ignored_where_both_have_clear_files(tmp_path: Path) -> None:
     study(tmp_path / "p", "T1w", "T2w", "T1wDividedByT2w")
-    assert found(find_studies(tmp_path, BRAIN))["p"] == {"T1": "T1w.nii.gz", "T2": "T2w.nii.gz"}
+    assert files_by_sequence(find_studies(tmp_path, BRAIN))["p"] == {
+        "T1": "T1w.nii.gz",
+        "T2": "T2w.nii.gz",
+    }
 
 
 def test_a_name_with_two_sequences_is_a_problem_where_one_is_missing(tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_flat_bids_names_are_grouped_by_subject(tmp_path: Path) -> None:
 
 def test_the_axial_file_is_preferred_to_other_planes(tmp_path: Path) -> None:
     study(tmp_path / "p", "3_t2_tse_sag", "4_t2_tse_tra", "5_t2_tse_cor", "7_adc")
-    assert found(find_studies(tmp_path, PROSTATE))["p"] == {
+    assert files_by_sequence(find_studies(tmp_path, PROSTATE))["p"] == {
         "T2": "4_t2_tse_tra.nii.gz", "ADC": "7_adc.nii.gz",
     }  # fmt: skip
 

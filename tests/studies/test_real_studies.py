@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.studies.made import found, sequences
+from tests.studies.made import files_by_sequence, sequences
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
@@ -44,7 +44,7 @@ def test_abdomen_studies_are_found() -> None:
 @pytest.mark.parametrize("root", [PROSTATE_X.parent, PROSTATE_X])
 def test_the_prostate_studys_nifti_files_win_over_its_dicom(root: Path) -> None:
     catalog = find_studies(root, load_target("prostate"))
-    assert found(catalog) == {
+    assert files_by_sequence(catalog) == {
         "ProstateX-0000": {
             "T2": "ProstateX-0000_t2w.nii.gz",
             "ADC": "ProstateX-0000_adc.nii.gz",
@@ -56,7 +56,7 @@ def test_the_prostate_studys_nifti_files_win_over_its_dicom(root: Path) -> None:
 
 def test_three_of_seven_dicom_series_are_what_the_target_wants() -> None:
     catalog = find_studies(PROSTATE_X / "dicom", load_target("prostate"))
-    assert found(catalog) == {
+    assert files_by_sequence(catalog) == {
         "ProstateX-0000": {
             "T2": "4.000000-t2tsetra-00702",
             "ADC": "7.000000-ep2ddifftraDYNDISTADC-48780",
