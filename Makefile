@@ -1,6 +1,6 @@
-# Every target sets up what it needs; nothing has to be activated. `make` alone lists the targets.
+# Every target but `quick` first runs set-up. Nothing has to be activated. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check serve real bench clean
+.PHONY: help setup demo quick check test coverage serve real bench clean
 
 ZEUS := .venv/bin/zeus
 PORT ?= 8000
@@ -20,12 +20,22 @@ setup: ## make .venv, install packages, fetch weights, make sample studies
 demo: setup ## start a server on sample studies, segment, learn, segment again, write a report
 	@$(ZEUS) demo
 
+quick: ## lint, types and the fast tests, in seconds: no set-up, server or weights
+	@sh scripts/quick.sh
+
+check: setup ## lint, format and types of all code
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
 test: setup ## run the tests (PYTEST_ARGS="-k geometry" for some of them)
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-check: setup ## lint and check types
-	@.venv/bin/ruff check .
-	@.venv/bin/mypy
+coverage: setup ## run the tests without real MRI and fail if they cover too little (.coverage/)
+	@rm -rf .coverage && mkdir .coverage
+	@env -u ZEUS_REAL_DATA .venv/bin/coverage run -m pytest $(PYTEST_ARGS)
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage report
 
 serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name> [PROFILE= MODEL= FUSION= STATE= PORT=8000]
 	@$(ZEUS) serve "$(STUDIES)" --port "$(PORT)" \
@@ -33,7 +43,7 @@ serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name> [PROFILE= MODEL= FUS
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(FUSION),--fusion "$(FUSION)") \
 	    $(if $(STATE),--state "$(STATE)")
 
-real: setup ## the same loop on the real MRI in ZEUS_REAL_DATA; [TARGET=abdomen] for one of them
+real: setup ## run the same loop on the real MRI in ZEUS_REAL_DATA [TARGET=abdomen]
 	@$(ZEUS) real $(if $(TARGET),--target "$(TARGET)")
 
 bench: setup ## measure the speed, in under 30 minutes: benchmarks/results/speed.json and docs/speed.md
