@@ -1,13 +1,15 @@
-"""Who may import whom (docs/architecture.md), read from the syntax tree."""
+"""Who may import whom (docs/architecture.md), how large files grow, and where tests lie."""
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_LINES = 400
+LONGEST_TEST_LINES = 440
 
 # The floors of the house, the lowest first. A room may import the rooms below its own floor.
 FLOORS: tuple[frozenset[str], ...] = tuple(
@@ -49,6 +51,43 @@ SOURCES = sorted(
     for folder in ("apps", "infer", "trainers", "zeus_app")
     for path in (ROOT / folder).rglob("*.py")
 )
+ALL_CODE = sorted(
+    path
+    for folder in (*{name.relative_to(ROOT).parts[0] for name in SOURCES}, "benchmarks",
+                   "sample_data", "scripts", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+)  # fmt: skip
+
+# Tests of more than one module, by their path below tests/. Every other test file has the name of
+# the module that it tests, and lies in the folder that mirrors this module's folder.
+CROSS_CUTTING = {
+    "encoders/test_sam_parity.py",
+    "instructions/test_last_hidden.py",
+    "instructions/test_skeletons.py",
+    "labels/test_import_command.py",
+    "prompts/test_orientation.py",
+    "server/interactive/test_clicks.py",
+    "server/jobs/test_interrupted_training.py",
+    "server/jobs/test_never_blocked.py",
+    "server/routes/test_bad_input.py",
+    "server/routes/test_download.py",
+    "server/tasks/test_scored_answers.py",
+    "server/tasks/test_train_task.py",
+    "server/test_infer.py",
+    "server/test_loop.py",
+    "server/test_old_state.py",
+    "server/test_readme.py",
+    "server/test_second_model.py",
+    "storage/test_old_state.py",
+    "studies/test_archives.py",
+    "studies/test_real_studies.py",
+    "test_architecture.py",
+    "test_prose.py",
+    "test_repository.py",
+    "training/test_projection.py",
+    "weights/test_commands.py",
+    "weights/test_registry.py",
+}
 
 
 def name_of(path: Path) -> str:
@@ -56,7 +95,7 @@ def name_of(path: Path) -> str:
 
 
 def room_of(dotted: str) -> str | None:
-    """The room of a module of ours, None for the world's: zeus_app.studies.align -> studies."""
+    """The room of a module of this project (zeus_app.studies.align -> studies), else None."""
     parts = dotted.split(".")
     if parts[0] in {"apps", "infer", "trainers"}:
         return parts[0]
@@ -68,8 +107,13 @@ def dotted_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in the file; `from a import b` gives a and a.b."""
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """All modules that a file imports, also inside functions."""
+    return tuple(find_imports(path))
+
+
+def find_imports(path: Path) -> Iterator[str]:
     package = dotted_name(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
@@ -111,7 +155,7 @@ def run_on_import(tree: ast.Module) -> Iterator[ast.stmt]:
 
 
 def called_names(statement: ast.stmt) -> Iterator[str]:
-    """Last names of what a statement calls, leaving out what lambdas would call later."""
+    """Last names of the functions that a statement calls. Bodies of lambdas do not count."""
     pending: list[ast.AST] = [statement]
     while pending:
         node = pending.pop()
@@ -185,13 +229,65 @@ def test_importing_a_module_starts_reads_and_downloads_nothing() -> None:
 
 
 def test_no_file_grows_too_long_to_read() -> None:
-    lines = {name_of(p): len(p.read_text(encoding="utf-8").splitlines()) for p in SOURCES}
-    assert {name: count for name, count in lines.items() if count > LONGEST_LINES} == {}
+    lines = {name_of(p): len(p.read_text(encoding="utf-8").splitlines()) for p in ALL_CODE}
+    most = {n: LONGEST_TEST_LINES if n.startswith("tests/") else LONGEST_LINES for n in lines}
+    assert {name: count for name, count in lines.items() if count > most[name]} == {}
 
 
-def test_there_is_no_drawer_called_utils() -> None:
-    drawers = {"utils", "util", "helpers", "misc", "common"}
-    assert [name_of(path) for path in SOURCES if path.stem in drawers] == []
+def test_no_module_has_a_name_that_fits_everything() -> None:
+    vague = {"utils", "util", "helpers", "misc", "common"}
+    assert [name_of(path) for path in ALL_CODE if path.stem in vague] == []
+
+
+def test_no_line_is_exempt_from_the_linter() -> None:
+    mark = "# no" + "qa"
+    assert [name_of(path) for path in ALL_CODE if mark in path.read_text(encoding="utf-8")] == []
+
+
+def homes_of_test(test: Path) -> list[Path]:
+    """The modules and packages that a test file may be named after.
+
+    tests/labels/test_grids.py -> zeus_app/labels/grids.py; tests/targets/test_targets.py -> the
+    package zeus_app/targets.
+    """
+    below, stem = test.relative_to(ROOT / "tests").parent, test.stem.removeprefix("test_")
+    homes = [ROOT / "zeus_app" / below, ROOT / below]
+    if not below.name:
+        homes.append(ROOT / "scripts")
+    packages = [home for home in homes if below.name == stem]
+    return [*(home / f"{stem}.py" for home in homes), *(home / stem for home in homes), *packages]
+
+
+def list_tests(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("test_*.py"))
+
+
+def test_every_folder_of_tests_mirrors_a_package() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in list_tests(ROOT / "tests")}
+    homes = (ROOT, ROOT / "zeus_app")
+    assert [f for f in folders if not any((home / f).is_dir() for home in homes)] == []
+
+
+def test_every_test_file_is_named_after_a_module_or_is_listed_as_cross_cutting() -> None:
+    unnamed = {
+        str(test.relative_to(ROOT / "tests"))
+        for test in list_tests(ROOT / "tests")
+        if not any(path.exists() for path in homes_of_test(test))
+    }
+    assert unnamed == CROSS_CUTTING
+
+
+@pytest.mark.parametrize(
+    ("room", "other", "allowed"),
+    [
+        ("pipeline", "models", True),
+        ("models", "pipeline", False),
+        ("models", "encoders", False),  # on the same floor
+        ("zeus_app", "types", False),  # the package itself imports nothing
+    ],
+)
+def test_a_room_may_import_lower_floors_only(room: str, other: str, allowed: bool) -> None:
+    assert may_import(room, other) is allowed
 
 
 def test_a_call_hidden_in_a_class_body_is_seen() -> None:
@@ -204,4 +300,4 @@ def test_a_relative_import_is_resolved(tmp_path: Path, monkeypatch: pytest.Monke
     module = tmp_path / "zeus_app" / "studies" / "align.py"
     module.parent.mkdir(parents=True)
     module.write_text("from ..models import zeus\nfrom .slices import stack\n")
-    assert list(imports_of(module)) == ["zeus_app.models", "zeus_app.studies.slices"]
+    assert list(find_imports(module)) == ["zeus_app.models", "zeus_app.studies.slices"]
