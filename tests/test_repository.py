@@ -1,13 +1,18 @@
 """What the repository promises as a whole: sizes, paths, files that load, commands that exist."""
 
+import os
 import re
+import shlex
 import subprocess
+import sys
+import tomllib
 from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+from setuptools import find_namespace_packages, find_packages
 
 from zeus_app.types import MIB
 
@@ -156,3 +161,75 @@ def test_every_package_takes_the_python_that_debian_12_ships() -> None:
 def test_no_index_and_no_host_is_written_into_requirements() -> None:
     for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
         assert "://" not in (ROOT / name).read_text()
+
+
+def packages_and_data() -> tuple[set[str], dict[str, list[str]]]:
+    """The packages that setuptools finds, and the patterns of their data files."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    settings = tools["setuptools"]
+    include = settings["packages"]["find"]["include"]
+    return set(find_packages(str(ROOT), include=include)), settings["package-data"]
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    found, _ = packages_and_data()
+    folders = find_namespace_packages(str(ROOT), include=["zeus_app*", "infer*", "trainers*"])
+    with_code = {name for name in folders if any((ROOT / name.replace(".", "/")).glob("*.py"))}
+    assert with_code == found
+
+
+def test_every_file_of_a_package_is_shipped_in_a_wheel() -> None:
+    packages, data = packages_and_data()
+    shipped = {path for name in packages for path in (ROOT / name.replace(".", "/")).glob("*.py")}
+    for name, patterns in data.items():
+        folder = ROOT / name.replace(".", "/")
+        shipped |= {path for pattern in patterns for path in folder.glob(pattern)}
+    ours = {path for path in tracked_files()
+            if path.relative_to(ROOT).parts[0] in {"zeus_app", "infer", "trainers"}}  # fmt: skip
+    assert ROOT / "zeus_app" / "py.typed" in shipped
+    assert {str(path.relative_to(ROOT)) for path in ours - shipped} == set()
+
+
+def quick_arguments() -> list[str]:
+    """What scripts/quick.sh gives to pytest: the tests, and those that it leaves out."""
+    script = (ROOT / "scripts" / "quick.sh").read_text(encoding="utf-8")
+    names, left_out = (
+        re.search(rf'^{variable}="([^"]*)"', script, re.MULTILINE)
+        for variable in ("TESTS", "LEFT_OUT")
+    )
+    assert names
+    assert left_out
+    return ["-m", "not slow and not real", "-k", f"not {left_out[1]}", *shlex.split(names[1])]
+
+
+def test_quick_runs_at_least_700_tests_without_a_server_or_weights() -> None:
+    # The listing imports the test modules without weights, in a process that has no monailabel.
+    block = (
+        "import sys, pytest; sys.modules['monailabel'] = None; sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-c", block, "--collect-only", "-q", "-p", "no:cacheprovider",
+         *quick_arguments()],
+        cwd=ROOT, env={**os.environ, "ZEUS_WEIGHTS": "/nonexistent"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    names = [line for line in listed.stdout.splitlines() if "::" in line]
+    assert len(names) >= 700
+    assert [name for name in names if name.startswith("tests/server")] == []
+
+
+def test_pre_commit_runs_the_programs_of_make_check() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    hooks = {tuple(hook["entry"].split()[:2]) for hook in config["repos"][0]["hooks"]}
+    checks = {(".venv/bin/ruff", "check"), (".venv/bin/ruff", "format"), (".venv/bin/mypy",)}
+    assert hooks == checks
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_program_of_the_environment_that_a_document_names_exists(document: Path) -> None:
+    programs = {match[1] for line in shell_lines(document)
+                if (match := re.match(r"\.venv/bin/([\w-]+)", line))}  # fmt: skip
+    folder = Path(sys.executable).parent
+    assert [name for name in sorted(programs) if not (folder / name).exists()] == []
