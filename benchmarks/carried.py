@@ -1,11 +1,11 @@
-"""How a mask is best carried on to the next slice, on real MRI: DSC from the neighbour's true mask.
+"""Propagation of a mask to the next slice, on real MRI: DSC of four methods.
 
     ZEUS_REAL_DATA=<dir> python -m benchmarks.carried [brain_tumour] [abdomen] ...
 
-On the slices of `benchmarks.interactive`, where the slice below shows the label too, that slice's
-true mask is all that is known. Compared are SAM's mask prompt, alone and with the mask's box, that
-box alone, and what Zeus does: a box for each part of the mask, believed near the mask. The union of
-the sequences is taken of each. Results: benchmarks/results/carried.json, the table in
+The slices are those of `benchmarks.interactive` whose lower neighbour also shows the label. The
+prompt is the true mask of the neighbour. Compared are SAM's mask prompt alone, the mask prompt with
+its box, the box alone, and the method of Zeus: a box for each part of the mask, accepted near the
+mask. Each method unites the sequences. Results: benchmarks/results/carried.json and the table in
 docs/interactive.md.
 """
 
@@ -34,7 +34,7 @@ from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.types import BoolArray, FloatArray
 
 SURE = 10.0
-"""Logit of a mask prompt's pixels, as certain as SAM's own answers are inside an object."""
+"""Logit of the pixels of a mask prompt. SAM's own logits inside an object are about as high."""
 
 Carry = Callable[[PromptDecoder, torch.Tensor, BoolArray], FloatArray]
 """(decoder, (M, 256, 64, 64) embeddings, the neighbour's mask) -> (256, 256) probabilities."""
@@ -49,7 +49,7 @@ def prompted(
     mask: bool,
     box: bool,
 ) -> FloatArray:
-    """segment-anything's own modules, given the mask as a prompt, its box, or both."""
+    """Segment with segment-anything's own modules; the prompt is the mask, its box, or both."""
     logits = SURE * (2 * torch.from_numpy(before.astype(np.float32)) - 1)
     around = part_boxes(before)
     whole = [*np.min(around, axis=0)[:2], *np.max(around, axis=0)[2:]]
@@ -60,20 +60,20 @@ def prompted(
     )
     found = [
         decoder.decoder(
-            image_embeddings=one[None].float(),
+            image_embeddings=embedding[None].float(),
             image_pe=decoder.prompts.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )[0][0, 0]
-        for one in embeddings
+        for embedding in embeddings
     ]
     union: FloatArray = torch.sigmoid(torch.stack(found)).amax(dim=0).numpy()
     return union
 
 
 def part_by_part(decoder: PromptDecoder, embeddings: torch.Tensor, before: BoolArray) -> FloatArray:
-    """What Zeus does."""
+    """Segment with the method of Zeus."""
     return segment_slice(decoder, embeddings, SlicePrompt(initial_mask=before))
 
 
@@ -86,7 +86,7 @@ WAYS: Mapping[str, Carry] = {
 
 
 def measure(found: Sequence[Scene], decoder: PromptDecoder, name: str) -> dict[str, list[float]]:
-    """Way -> DSC of each scene."""
+    """Method -> DSC of each scene."""
     scores: dict[str, list[float]] = {way: [] for way in [*WAYS, "the neighbour's mask itself"]}
     for scene in track(found, description=name):
         for way, carry in WAYS.items():
@@ -115,10 +115,10 @@ def main(names: Sequence[str]) -> None:
     results = json.loads(path.read_text()) if path.exists() else {}
     for name in names or SEQUENCES:
         found = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
-        shown = [scene for scene in found if scene.below.any()]
-        if not shown:
+        with_neighbour = [scene for scene in found if scene.below.any()]
+        if not with_neighbour:
             continue
-        results[name] = measure(shown, decoder, name)
+        results[name] = measure(with_neighbour, decoder, name)
         write_text_atomically(path, json.dumps(results) + "\n")
     replace_between_marks(CHECKOUT / "docs" / "interactive.md", "carried", page(results))
 

@@ -1,10 +1,11 @@
-"""What an instruction costs a training step: as words, which are kept, and as the LLM's last layer.
+"""Seconds of a training step: instructions as cached texts, or as the last layer of the LLM.
 
     python -m benchmarks.instruction_cost
 
-One step is a forward and a backward pass of everything trainable for a batch of slices, each with
-its own picture shown to the LLM (`scope: all`). Sample studies, `reference-small`. Results:
-benchmarks/results/instruction_cost.json, and the table in docs/instructions.md.
+One step is a forward and a backward pass of all trainable parts for a batch of slices. With `scope:
+all`, the LLM sees the picture of each slice. Studies are the sample studies, the profile is
+`reference-small`. Results: benchmarks/results/instruction_cost.json and the table in
+docs/instructions.md.
 """
 
 import json
@@ -48,11 +49,11 @@ WAYS: Mapping[str, tuple[str, Mapping[str, object]]] = {
         {"precision": "bfloat16", "question_first": True},
     ),
 }
-"""Name -> (mode, what differs in the profile's LLM)."""
+"""Name -> (mode, changed settings of the profile's LLM)."""
 
 
 def build(mode: str, llm: Mapping[str, object], scratch: Path) -> Segmenter:
-    """reference-small with another LLM setting; embeddings and texts are shared by all ways."""
+    """reference-small with other LLM settings. All variants share embeddings and texts."""
     profile = scratch / "profile.yaml"
     profile.write_text(yaml.safe_dump({"extends": "reference-small", "llm": dict(llm)}))
     config = ZeusConfig.model_validate(
@@ -75,7 +76,7 @@ def a_batch(segmenter: Segmenter) -> Batch:
 
 
 def seconds_a_step(segmenter: Segmenter, batch: Batch) -> float:
-    """Median over steps, after one that warms up."""
+    """Median seconds of a step, after one step to warm up."""
     labels = len(segmenter.target.labels)
     masks = torch.zeros(BATCH, labels, 256, 256)
     masks[..., 96:160, 96:160] = 1

@@ -1,11 +1,11 @@
-"""What an instruction is worth: DSC on real MRI with it, with a fixed text, a wrong one, and none.
+"""DSC on real MRI with instructions, with a fixed text, with wrong instructions, and with none.
 
     ZEUS_REAL_DATA=<dir> python -m benchmarks.instructions [abdomen] [brain_tumour]
 
-For each target four models learn from the same patients for the same time. Nothing differs between
-them but the vectors that the aligner f_tt is given. The one that learnt with the instructions is
-then also asked with each of the others' vectors. Results: benchmarks/results/instructions.json, and
-the table in docs/instructions.md.
+For each target, four models train on the same patients for the same time. They differ only in the
+vectors that the aligner f_tt gets. The model trained with instructions is also evaluated with the
+vectors of the other three. Results: benchmarks/results/instructions.json and the table in
+docs/instructions.md.
 """
 
 import json
@@ -55,7 +55,7 @@ class Question:
     """One target's measurement.
 
     Attributes:
-        judged: in each fold, the studies that are not learnt from.
+        judged: in each fold, the held-out studies.
         train_s: wall-clock training time of each model.
     """
 
@@ -80,7 +80,7 @@ def with_texts(cases: Cases, change: Callable[[FloatArray], FloatArray]) -> dict
 
 
 def shuffled(cases: Cases) -> dict[str, Case]:
-    """Every instruction given to a label, sequence and study drawn by lot."""
+    """The instructions, assigned to random labels, sequences and studies."""
     texts = [cast(PreparedStudy, case.prepared).prompts["texts"] for case in cases.values()]
     pool = np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in texts])
     pool = pool[pool.any(axis=1)]
@@ -89,7 +89,7 @@ def shuffled(cases: Cases) -> dict[str, Case]:
 
 
 def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
-    """The studies that a human labelled."""
+    """The studies with a label made by a human."""
     target = segmenter.target
     known = find_studies(folder, target).studies
     machines = PLANS[target.name].smoke
@@ -112,7 +112,7 @@ def _given(value: T) -> T:
 
 
 def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict[str, Cases]:
-    """The studies, prepared for each way of instructing."""
+    """The studies, prepared with each kind of instruction."""
 
     def prepared(guidance: Guidance) -> Cases:
         guided = [replace(study, guidance=guidance) for study in studies]
@@ -129,7 +129,7 @@ def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict
 
 
 def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: float) -> None:
-    """Train on what is not judged, from where every model of the measurement begins."""
+    """Calibrate the model and train it on the studies that are not held out."""
     learnt = [case for name, case in cases.items() if name not in judged]
     segmenter.model.calibrate([case.prepared for case in learnt])
     config = TrainConfig.model_validate({**RECIPE, "seed": SEED, "time_budget_s": seconds})
@@ -144,16 +144,16 @@ def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: fl
 
 
 def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[float]:
-    """DSC of each judged study."""
+    """DSC of each held-out study."""
     segmenter.model.trainable.eval()
     evaluator = Evaluator(segmenter.training, SLICES_AT_ONCE)
     return [evaluator.volume_dsc(cases[name]) for name in judged]
 
 
 def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
-    """One row for each way to learn and to ask: {"learnt", "asked", "dsc": one a judged study}."""
+    """Rows, per pair of training and evaluation: {"learnt", "asked", "dsc": per held-out study}."""
     question, plan = QUESTIONS[name], PLANS[name]
-    state = CHECKOUT / "reports" / "real" / name / "state"  # shares what `make real` has encoded
+    state = CHECKOUT / "reports" / "real" / name / "state"  # shares the embeddings of `make real`
     config = ZeusConfig(target=name, sequences=plan.sequences, state=state)
     segmenter = build_segmenter(config, state_folder(config, target=name, studies=data))
     studies = labelled_studies(segmenter, data)

@@ -1,14 +1,13 @@
-"""DSC against the number of clicks, on real MRI, by a user who clicks into the largest error.
+"""DSC against the number of clicks on real MRI. A simulated user clicks into the largest error.
 
     ZEUS_REAL_DATA=<dir> python -m benchmarks.interactive [brain_tumour] [abdomen] ...
 
-No training is involved: this is Zeus on the day it is installed. For each label, patient and slice
-the first click goes to the middle of the label, and each next one to the middle of the largest
-connected error, until ten; the middle is the point furthest from the edge. Compared are each
-sequence alone, their union, the decoder of LiteMedSAM given the bare points, as segment-anything
-would give them, and, where `make real` was run, what the union would be with the decoder that an
-automatic training left behind. Results: benchmarks/results/interactive.json, the table and the plot
-in docs/interactive.md.
+No training is involved. For each label, patient and slice, the first click goes to the middle of
+the label. Each further click goes to the middle of the largest connected error, up to ten clicks.
+The middle is the point furthest from the edge. Compared are each sequence alone, the union of all,
+and LiteMedSAM's decoder with bare points, as segment-anything uses it. After `make real`, the union
+with the decoder of the automatic training is compared too. Results:
+benchmarks/results/interactive.json, the table and the plot in docs/interactive.md.
 """
 
 import json
@@ -31,8 +30,8 @@ from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_images
 from zeus_app.commands.real.plans import PLANS
 from zeus_app.encoders import lite_medsam
-from zeus_app.labels.pictures import label_pictures
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
+from zeus_app.labels.pictures import label_pictures
 from zeus_app.progress import draw_bars
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.slice_masks import segment_slice
@@ -53,9 +52,9 @@ from zeus_app.weights import locate
 
 CLICKS = 10
 LEAST_PX = 60
-"""Labels smaller than this on a slice are left out: no click improves five pixels."""
+"""Smaller labels on a slice are skipped: clicks do not improve a mask of a few pixels."""
 SLICES = 3
-"""Slices of each label and patient, evenly spread over those that show it."""
+"""Slices per label and patient, evenly spread over the slices that show the label."""
 PATIENTS = 4
 SEQUENCES: Mapping[str, str] = {
     "brain_tumour": "FLAIR,T1Gd",
@@ -87,14 +86,14 @@ Answer = Callable[[torch.Tensor, SlicePrompt], FloatArray]
 
 
 def settings(name: str, folder: Path) -> tuple[ZeusConfig, StateFolder]:
-    """Those of `make real`, whose embeddings and checkpoints are used."""
+    """The settings of `make real`, to use its embeddings and checkpoints."""
     state = CHECKOUT / "reports" / "real" / name / "state"
     config = ZeusConfig(target=name, sequences=SEQUENCES[name], state=state)
     return config, state_folder(config, target=name, studies=folder)
 
 
 def scenes(name: str, folder: Path) -> Iterator[Scene]:
-    """Seeded by nothing: the same slices every time."""
+    """The same slices every time; nothing is random."""
     config, state = settings(name, folder)
     target = target_of(config)
     images = build_images(config, state)
@@ -113,22 +112,24 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
         here = [m for m, q in enumerate(target.sequence_names) if q in aligned.volumes]
         names = tuple(target.sequence_names[m] for m in here)
         for k, label in enumerate(target.labels):
-            shown = np.flatnonzero(masks[:, k].sum(axis=(1, 2)) >= LEAST_PX)
-            picked = shown[
-                np.linspace(0, len(shown) - 1, min(SLICES, len(shown))).round().astype(int)
+            candidates = np.flatnonzero(masks[:, k].sum(axis=(1, 2)) >= LEAST_PX)
+            slices = candidates[
+                np.linspace(0, len(candidates) - 1, min(SLICES, len(candidates)))
+                .round()
+                .astype(int)
             ]
-            for s in picked:
+            for s in slices:
                 pictures = [stack.pixels[m, s] for m in here]
                 with Progress(transient=True) as progress:
                     keys = images.encode_missing(pictures, report=draw_bars(progress))
-                kept = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
-                embeddings = torch.from_numpy(np.stack(kept))
+                cached = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
+                embeddings = torch.from_numpy(np.stack(cached))
                 below = masks[s - 1, k] if s else np.zeros_like(masks[s, k])
                 yield Scene(name, label.name, names, embeddings, masks[s, k], below)
 
 
 def middle(mask: BoolArray) -> Point:
-    """The pixel furthest from the mask's edge; the first one of several."""
+    """The pixel furthest from the edge of the mask; the first of several such pixels."""
     inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, col = np.unravel_index(int(inside.argmax()), inside.shape)
     return float(row), float(col)
@@ -143,7 +144,7 @@ def largest(mask: BoolArray) -> BoolArray:
 
 
 def next_click(prompt: SlicePrompt, found: BoolArray, truth: BoolArray) -> SlicePrompt:
-    """One click more, in the middle of the largest error."""
+    """Add a click in the middle of the largest error."""
     missed, extra = truth & ~found, found & ~truth
     worst = [largest(error) if error.any() else error for error in (missed, extra)]
     if worst[0].sum() >= worst[1].sum():
@@ -152,7 +153,7 @@ def next_click(prompt: SlicePrompt, found: BoolArray, truth: BoolArray) -> Slice
 
 
 def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) -> list[float]:
-    """DSC after each of ten clicks; what is perfect stays so."""
+    """DSC after each of ten clicks. A perfect mask gets no further clicks."""
     prompt = SlicePrompt(foreground=(middle(truth),))
     scores: list[float] = []
     for _ in range(CLICKS):
@@ -169,7 +170,7 @@ def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) ->
 def bare_points(
     decoder: PromptDecoder, embeddings: torch.Tensor, prompt: SlicePrompt
 ) -> FloatArray:
-    """segment-anything's own modules, given the points of the first sequence as they are."""
+    """Segment the first sequence with segment-anything's own modules and the points alone."""
     points = [(col + 0.5, row + 0.5) for row, col in (*prompt.foreground, *prompt.background)]
     on = [1] * len(prompt.foreground) + [0] * len(prompt.background)
     sparse, dense = decoder.prompts(
@@ -187,12 +188,12 @@ def bare_points(
 
 
 def stock_decoder() -> PromptDecoder:
-    """LiteMedSAM's own."""
+    """The decoder of LiteMedSAM."""
     return PromptDecoder(*lite_medsam.load_prompt_encoder_and_decoder(locate("lite-medsam")))
 
 
 def trained_decoder(name: str, folder: Path) -> PromptDecoder | None:
-    """What clicks would meet if they went to the decoder that the newest training taught."""
+    """The decoder of the newest training, or None without one."""
     versions = sorted(settings(name, folder)[1].checkpoints.glob("v*.pt"))
     if not versions:
         return None

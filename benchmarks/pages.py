@@ -1,4 +1,4 @@
-"""Where benchmarks put what they found: JSON beside them, tables between two marks of a page."""
+"""Output of the benchmarks: JSON in results/, and tables between two marks of a page in docs/."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; figures stand to the right."""
+    """Lines of a Markdown table. All columns but the first are aligned right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *body)]
 
 
 def replace_between_marks(page: Path, name: str, text: str) -> None:
-    """Put text between `<!-- name: begin -->` and `<!-- name: end -->`; the rest stays.
+    """Put text between `<!-- name: begin -->` and `<!-- name: end -->`. The rest stays.
 
     Raises:
         ValueError: the page has no such marks.

@@ -1,11 +1,11 @@
-"""What half precision and the fast runtime cost: DSC on real MRI, against float32 in eager PyTorch.
+"""DSC on real MRI with half precision and with the fast runtime, against float32 in eager PyTorch.
 
     ZEUS_REAL_DATA=<dir> python -m benchmarks.precision [--slices 40] [abdomen] [brain_tumour] ...
 
-Slices that show a label are drawn by lot, as many from each study. Each is encoded twice, and
-LiteMedSAM's own decoder draws every label of it in the true box. Results:
-benchmarks/results/precision.json, and the table in docs/embeddings.md. LiteMedSAM may have learnt
-from these public cases: only the differences count here.
+Slices with a label are chosen at random, equally many per study. Each slice is encoded twice.
+LiteMedSAM's decoder segments each label from its true box. Results:
+benchmarks/results/precision.json and the table in docs/embeddings.md. LiteMedSAM may have been
+trained on these public cases, so only the differences count.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder, load_prompt_encoder_and_decoder
 from zeus_app.encoders.sample_masks import masks_in_boxes
 from zeus_app.errors import InputError
-from zeus_app.labels.pictures import label_pictures
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
+from zeus_app.labels.pictures import label_pictures
 from zeus_app.metrics import dice
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.settings.registry import lookup
@@ -42,7 +42,7 @@ from zeus_app.weights import locate
 PAGE = CHECKOUT / "docs" / "embeddings.md"
 SEED = 0
 SLICES = 40
-# Labels that a human drew; the studies that are left out have a machine's.
+# Target -> studies to skip, because a machine drew their labels.
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "abdomen": (),
     "brain_tumour": ("TCGA-DU-7294",),
@@ -70,7 +70,7 @@ class Sample:
 
 
 def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
-    """About as many samples as asked for, spread evenly over the labelled studies."""
+    """About `slices` samples, spread evenly over the labelled studies."""
     known = find_studies(folder, target).studies
     labels = [
         found
@@ -81,7 +81,7 @@ def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
         raise InputError(
             f"no labelled study in {folder}",
             expected=f"the real MRI of {target.name}",
-            remedy="check ZEUS_REAL_DATA",
+            remedy="set ZEUS_REAL_DATA to the folder above, for example ZEUS_REAL_DATA=../data",
         )
     rng = np.random.default_rng(SEED)
     order = rng.permutation(len(labels))[:slices]
@@ -105,7 +105,7 @@ def dice_of(sample: Sample, embedding: FloatArray, draw: Draw) -> list[float]:
 
 
 def measure(name: str, data: Path, *, slices: int) -> dict[str, Any]:
-    """DSC by way of encoding, over the same slices and boxes."""
+    """DSC per encoding, over the same slices and boxes."""
     weights = locate("lite-medsam")
     eager, fast = LiteMedSamEncoder(weights, runtime="torch"), LiteMedSamEncoder(weights)
     draw = partial(masks_in_boxes, load_prompt_encoder_and_decoder(weights))
@@ -117,7 +117,7 @@ def measure(name: str, data: Path, *, slices: int) -> dict[str, Any]:
         ways = {
             "float32": exact,
             "half": exact.astype(np.float16),
-            "fast": fast.encode(picture)[0],  # in half precision, as it is kept
+            "fast": fast.encode(picture)[0],  # in half precision, as the cache stores it
         }
         for way, embedding in ways.items():
             scores[way] += dice_of(sample, embedding, draw)

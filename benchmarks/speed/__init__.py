@@ -1,9 +1,9 @@
-"""How fast Zeus is: ratios, each measured within one run, and what the others take.
+"""The speed of Zeus: ratios, each measured within one run, and the times of other programs.
 
-    python -m benchmarks.speed              all of it, as `make bench` does
-    python -m benchmarks.speed encoder step some parts again
-    python -m benchmarks.speed --smoke      a look at whether each part runs; writes nothing
+    python -m benchmarks.speed              all parts, as `make bench` does
+    python -m benchmarks.speed encoder step only these parts
+    python -m benchmarks.speed --smoke      run each part in a tiny size; writes nothing
 
-Results: benchmarks/results/speed.json, docs/speed.md and docs/images/speed.png. A run that was
-interrupted goes on after the last part it finished, unless the code has changed since.
+Results: benchmarks/results/speed.json, docs/speed.md and docs/images/speed.png. An
+interrupted run continues after its last finished part, unless the code has changed since.
 """

@@ -1,4 +1,4 @@
-"""Run the parts one after another; each writes what it found before the next begins."""
+"""Run the parts one after another. Each part writes its results before the next part begins."""
 
 import argparse
 import tempfile
@@ -12,12 +12,12 @@ from benchmarks.pages import RESULTS
 from benchmarks.speed import baselines, clicks, encoder, memory, server, training
 from benchmarks.speed.bench import SMOKE, Bench, Sizes
 from benchmarks.speed.figures import Figure, NotMeasured, Results
-from benchmarks.speed.page import shown, write_page
+from benchmarks.speed.page import format_figure, write_page
 from zeus_app.server.lifecycle.server_process import FAILURES
 
 Part = Callable[[Bench], list[Figure]]
 
-# The first click comes last of what asks the shared server: it leaves work in the background.
+# first-click is the last part on the shared server, because it leaves work in the background.
 PARTS: Mapping[str, tuple[Part, tuple[str, ...]]] = {
     "encoder": (encoder.measure, ("encoder_speedup", "encoder_over_floor")),
     "epoch": (training.measure_epoch, ("epoch_speedup",)),
@@ -30,25 +30,25 @@ PARTS: Mapping[str, tuple[Part, tuple[str, ...]]] = {
     "predictor": (baselines.measure_predictor, ("segment-anything's SamPredictor",)),
     "sam2": (baselines.measure_sam2, ("MONAI Label's SAM2 task",)),
 }
-"""Name -> (what measures it, the figures that are missing where it could not)."""
+"""Name -> (function that measures, keys of its figures)."""
 ALONE = ("memory", "predictor", "sam2")
-"""Before these the shared server is ended: they measure with nothing beside them."""
+"""These parts run without the shared server."""
 
 
 def run_part(name: str, bench: Bench) -> list[Figure]:
-    """What a part found, or why it found nothing."""
+    """The figures of a part; if it fails, figures without values and with the reason."""
     measure, keys = PARTS[name]
     if name in ALONE:
         bench.close()
     try:
         return measure(bench)
     except (NotMeasured, *FAILURES) as why:
-        bench.close()  # a server that failed is not asked again
+        bench.close()  # do not use a failed server again
         return [Figure(key, None, note=" ".join(str(why).split())) for key in keys]
 
 
 def run(names: Sequence[str], results: Results, sizes: Sizes, console: Console) -> None:
-    """Measure the parts that the results do not have yet."""
+    """Measure the parts that are missing in the results."""
     with tempfile.TemporaryDirectory(prefix="zeus-speed-") as folder:
         bench = Bench(Path(folder), sizes, console)
         try:
@@ -59,9 +59,13 @@ def run(names: Sequence[str], results: Results, sizes: Sizes, console: Console) 
                 began = time.monotonic()
                 figures = run_part(name, bench)
                 results.put(name, figures, seconds=time.monotonic() - began)
-                for one in figures:
-                    found = "not measured: " + one.note if one.value is None else shown(one.value)
-                    console.print(f"{name}: {one.key} {found}", markup=False)
+                for result in figures:
+                    found = (
+                        "not measured: " + result.note
+                        if result.value is None
+                        else format_figure(result.value)
+                    )
+                    console.print(f"{name}: {result.key} {found}", markup=False)
         finally:
             bench.close()
 

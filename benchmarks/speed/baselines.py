@@ -1,4 +1,4 @@
-"""What users would otherwise run: segment-anything's predictor, and MONAI Label's SAM2 task."""
+"""The alternatives of a user: segment-anything's predictor, and MONAI Label's SAM2 task."""
 
 import json
 import os
@@ -26,9 +26,9 @@ SAM2_LIMIT_S = 600
 
 
 def lite_medsam(weights: Path) -> Sam:
-    """LiteMedSAM as segment-anything's own model, which its predictor takes.
+    """LiteMedSAM as a model of segment-anything, for its predictor.
 
-    Its constants are those of a picture in [0, 255] that the encoder wants in [0, 1].
+    The constants map a picture in [0, 255] to [0, 1], which the encoder expects.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -50,7 +50,7 @@ def eight_bit(picture: FloatArray) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def measure_predictor(bench: Bench) -> list[Figure]:
-    """Seconds a slice and box, of segment-anything's predictor and of ours, same weights."""
+    """Seconds per slice and box: segment-anything's predictor and Zeus, with the same weights."""
     stack = bench.stack(bench.study("study"))
     pictures = bench.pictures(stack)[:: max(1, stack.tissue.sum() // bench.sizes.short)]
     predictor = SamPredictor(lite_medsam(bench.weights))
@@ -94,9 +94,9 @@ def measure_predictor(bench: Bench) -> list[Figure]:
 
 
 def measure_sam2(bench: Bench) -> list[Figure]:
-    """Seconds a click of MONAI Label's SAM2 task, SAM2.1 tiny, random weights.
+    """Seconds per click of MONAI Label's SAM2 task: SAM2.1 tiny with random weights.
 
-    In a process of its own: importing it starts a thread and empties a folder below the home.
+    It runs in its own process, because its import starts a thread and empties a folder in the home.
     """
     made = bench.study("study")
     image = next((bench.folder / "studies" / made.name).glob("*_flair.nii.gz"))

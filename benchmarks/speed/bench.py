@@ -1,4 +1,4 @@
-"""What the parts of the benchmark share: made studies, the model in this process, a server."""
+"""Shared by the parts of the benchmark: synthetic studies, the model in this process, a server."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        short, long: repetitions of what takes less than a minute, and of what takes more.
-        clicks: clicks timed.
-        slices: tissue slices of the study; its volume has six more, which are empty.
-        epoch_slices: tissue slices of the study that an epoch goes over.
-        step_slices: slices a training step.
+        short, long: repetitions of measurements under a minute, and of longer ones.
+        clicks: number of timed clicks.
+        slices: tissue slices of the study. The volume has six more slices, which are empty.
+        epoch_slices: tissue slices of the study of the epoch.
+        step_slices: slices per training step.
         gets: requests for /info while the server is busy.
         dense: voxels and slices of the dense study.
-        few: how many studies of few slices follow it.
+        few: number of studies with few slices that follow it.
     """
 
     short: int = 5
@@ -62,12 +62,12 @@ SMOKE = Sizes(
 
 
 class Bench:
-    """Made when first asked for, and gone when left: studies, networks, a server.
+    """Studies, networks and a server, each made at its first use.
 
     Args:
-        folder: for studies and state; in it everything lies that is measured.
+        folder: for studies and state.
         sizes: how much is measured.
-        console: where progress is told.
+        console: prints the progress.
     """
 
     def __init__(self, folder: Path, sizes: Sizes, console: Console) -> None:
@@ -84,7 +84,7 @@ class Bench:
         self._server = None
 
     def study(self, name: str, *, slices: int | None = None) -> Made:
-        """A study of its own pictures by this name, written when it is first asked for."""
+        """The study of this name. No two studies share a picture."""
         if name not in self._made:
             slices = slices or self.sizes.slices
             self._made[name] = make_study(
@@ -93,13 +93,13 @@ class Bench:
         return self._made[name]
 
     def stack(self, made: Made) -> SliceStack:
-        """The study's pictures, as the server makes them."""
+        """The slice stack of a study, as the server makes it."""
         known = find_studies(self.folder / "studies", self.target).studies
         aligned = align_for(read_study(known[made.name]), self.target)
         return slice_stack(aligned, self.target.sequence_names)
 
     def pictures(self, stack: SliceStack, slice_index: int | None = None) -> FloatArray:
-        """(N, 256, 256): what shows tissue, of one slice or of all."""
+        """(N, 256, 256) pictures with tissue, of one slice or of all."""
         pictures: FloatArray = (
             stack.pixels[stack.tissue]
             if slice_index is None
@@ -108,7 +108,7 @@ class Bench:
         return pictures
 
     def segmenter(self, instruction: str = "text") -> Segmenter:
-        """The model in this process, with a state of its own."""
+        """The model in this process, with its own state folder."""
         config = ZeusConfig.model_validate(
             {"target": TARGET, "instruction": instruction, "state": self.folder / "learn"}
         )
@@ -118,16 +118,16 @@ class Bench:
 
     @cached_property
     def ours(self) -> ImageEncoder:
-        """The image encoder just as `build_zeus` loads it."""
+        """The image encoder, loaded as `build_zeus` loads it."""
         return image_encoder(ZeusConfig(), load_profile(PROFILE), choose_device("auto"))
 
     @cached_property
     def eager(self) -> LiteMedSamEncoder:
-        """The same weights in PyTorch, float32, as others would run them."""
+        """The same weights in plain PyTorch, float32."""
         return LiteMedSamEncoder(self.weights, runtime="torch")
 
     def serving(self, *studies: str) -> ServerProcess:
-        """The server that parts share, with these studies among those it lists."""
+        """The shared server, which lists these studies."""
         for name in studies:
             self.study(name)
         if self._server is None:
@@ -136,7 +136,7 @@ class Bench:
         return self._server
 
     def new_server(self, name: str) -> ServerProcess:
-        """A server with a state of its own, to be entered."""
+        """A context manager: a server with its own state folder."""
         studies = self.folder / "studies"
         studies.mkdir(parents=True, exist_ok=True)
         conf = {"target": TARGET, "profile": PROFILE, "state": str(self.folder / name)}

@@ -1,4 +1,4 @@
-"""Clicks over HTTP, against the bare decoder and against encoding again at every click."""
+"""Clicks over HTTP, compared with the bare decoder and with encoding again at every click."""
 
 import json
 import time
@@ -28,7 +28,7 @@ POLL_S = 0.5
 
 
 def measure_clicks(bench: Bench) -> list[Figure]:
-    """click_over_decoder and click_speedup: another voxel of one slice each time, all kept."""
+    """click_over_decoder and click_speedup: each click at another voxel of one cached slice."""
     made = bench.study("study")
     server = server_with_clicks(bench, "study")
     stack = bench.stack(made)
@@ -37,7 +37,7 @@ def measure_clicks(bench: Bench) -> list[Figure]:
     embeddings = bench.ours.encode(pictures).astype(np.float32)
     pixel = pixel_of(stack, made.click(0))
     click(server, made, number=0)
-    await_prepared(server)  # a click opens its study: from here on all of it is kept
+    await_prepared(server)  # the click opened the study; from here on it is cached
     bare = {
         f"{len(pictures)} decoder forwards, {kind}, s": bare_forwards(
             bench, embeddings, pixel, half=kind == "bfloat16"
@@ -77,7 +77,7 @@ def measure_clicks(bench: Bench) -> list[Figure]:
 
 
 def measure_first_click(bench: Bench) -> list[Figure]:
-    """first_click_over_encode: each time another study, opened by its download just before."""
+    """first_click_over_encode: each click on a new study, just after its download opened it."""
     names = [f"opened{n}" for n in range(bench.sizes.short)]
     server = server_with_clicks(bench, "study", *names)
     click(server, bench.study("study"), number=0)  # the first request loads the networks
@@ -98,8 +98,8 @@ def measure_first_click(bench: Bench) -> list[Figure]:
                 "encoding its slices alone, s": encode,
                 "second click, s": second,
             },
-            note="clicked as soon as the download ended; the server prepares the study meanwhile",
-            # Encoding and decoding stand above; what is left is the study's way to pictures.
+            note="clicked directly after the download; the server encodes the study meanwhile",
+            # Encoding and decoding are measured above. The rest makes the pictures.
             profile=() if fine else of_functions(lambda: bench.stack(studies[0])),
         )
     ]
@@ -122,10 +122,10 @@ def time_first_clicks(
 
 
 def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
-    """The shared server, if it can be clicked, with these studies.
+    """The shared server with these studies.
 
     Raises:
-        NotMeasured: it has no such task.
+        NotMeasured: the server has no task for clicks.
     """
     server = bench.serving(*studies)
     known = server.client.info()["models"]
@@ -135,7 +135,7 @@ def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
 
 
 def click(server: ServerProcess, made: Made, *, number: int) -> bytes:
-    """One foreground click on the middle slice, as 3D Slicer sends it; returns the mask file."""
+    """One foreground click on the middle slice, as 3D Slicer sends it. Returns the mask file."""
     response = requests.post(
         f"{server.url}/infer/{TASK}",
         params={"image": made.name, "output": "image"},
@@ -149,7 +149,7 @@ def click(server: ServerProcess, made: Made, *, number: int) -> bytes:
 
 
 def await_prepared(server: ServerProcess) -> None:
-    """Wait until nothing is encoded in the background.
+    """Wait until the background encoding has finished.
 
     Raises:
         NotMeasured: it takes too long.
@@ -177,8 +177,8 @@ def functions_of_a_click(bench: Bench, made: Made) -> Rows:
     from zeus_app.server.context import open_context
 
     conf = {"target": TARGET, "profile": PROFILE, "state": str(bench.folder / "learn")}
-    place = open_context(str(bench.folder / "studies"), conf)
-    task = ClickInfer(place, InferType.DEEPGROW, dimension=2)
+    context = open_context(str(bench.folder / "studies"), conf)
+    task = ClickInfer(context, InferType.DEEPGROW, dimension=2)
 
     def click_number(number: int) -> None:
         file, _ = task({"image": made.name, **_params(made, number)})
@@ -189,7 +189,7 @@ def functions_of_a_click(bench: Bench, made: Made) -> Rows:
 
 
 def pixel_of(stack: SliceStack, voxel: Sequence[int]) -> FloatArray:
-    """(x, y) of a voxel in the 256 px picture; the made studies lie on a canonical grid."""
+    """(1, 2) x and y of a voxel in the 256 px picture. The studies lie on a canonical grid."""
     _, row, col = to_pixels(np.array([voxel], np.float64), stack.frame)[0]
     return np.array([[col, row]], np.float32)
 
@@ -204,17 +204,17 @@ def _prompted(bench: Bench, pixel: FloatArray) -> tuple[torch.Tensor, ...]:
 def bare_forwards(
     bench: Bench, embeddings: FloatArray, pixel: FloatArray, *, half: bool
 ) -> Callable[[int], None]:
-    """LiteMedSAM's decoder and nothing else, one forward for each embedding."""
+    """LiteMedSAM's decoder alone, one forward pass per embedding."""
     _, decoder = load_prompt_encoder_and_decoder(bench.weights)
     sparse, dense, pe = _prompted(bench, pixel)
-    given = torch.from_numpy(embeddings)
+    batch = torch.from_numpy(embeddings)
 
     @torch.inference_mode()
     def run(_: int) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            for one in given:
+            for embedding in batch:
                 decoder(
-                    image_embeddings=one[None],
+                    image_embeddings=embedding[None],
                     image_pe=pe,
                     sparse_prompt_embeddings=sparse,
                     dense_prompt_embeddings=dense,
@@ -225,7 +225,7 @@ def bare_forwards(
 
 
 def again_each_time(bench: Bench, pictures: FloatArray, pixel: FloatArray) -> Callable[[], None]:
-    """The click on every sequence by segment-anything's predictor, which encodes it first."""
+    """A click by segment-anything's predictor, which encodes every sequence first."""
     predictor = SamPredictor(lite_medsam(bench.weights))
 
     def run() -> None:

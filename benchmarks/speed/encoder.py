@@ -1,4 +1,4 @@
-"""The image encoder: against the same weights run plainly, and against what the machine can do."""
+"""The image encoder, compared with plain PyTorch and with the peak rate of the machine."""
 
 import statistics
 
@@ -13,7 +13,7 @@ from benchmarks.speed.timing import alternating, ratio
 from zeus_app.types import FloatArray
 
 AT_ONCE = 8
-"""Slices a call; on a CPU they are encoded one after another."""
+"""Slices per call. A CPU encodes them one after another."""
 AGREEMENT = "relative error of an embedding against float32"
 
 

@@ -1,4 +1,4 @@
-"""What is measured, what it is to reach, and where results lie between the parts of a run."""
+"""The figures of the speed benchmark, their aims, and the file of the results."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ class Reach:
     """A figure that has an aim.
 
     Attributes:
-        what: is measured.
-        bound: to reach.
-        at_least: whether more is better.
-        lever: what would be done next if it is missed.
+        what: the measured quantity.
+        bound: the value to reach.
+        at_least: whether higher values are better.
+        lever: the next step if the aim is missed.
     """
 
     what: str
@@ -38,24 +38,24 @@ class Reach:
         return value >= self.bound if self.at_least else value <= self.bound
 
     def times(self, value: float) -> float:
-        """How many times the aim: 1 and more is reached, whichever way is better."""
+        """The value relative to its aim. From 1 on, the aim is reached."""
         return value / self.bound if self.at_least else self.bound / value
 
 
 REACHES: Mapping[str, Reach] = {
     "encoder_speedup": Reach(
         "float32 eager one-slice encode / ours per slice", 4, True,
-        "the stem in bfloat16, at the price of accuracy; then the trunk's products, which run at"
-        " the machine's rate already, in int8, if its masks agree",
+        "the stem in bfloat16, which costs accuracy; then the matrix products of the trunk in int8,"
+        " if the masks agree",
     ),
     "encoder_over_floor": Reach(
         "ours per slice / its FLOP at the machine's matrix-product rate in the same precision",
         2, False,
-        "the stem, which stays in float32 for its accuracy; then the layers that are no products",
+        "the stem, which stays in float32 for accuracy; then the layers other than matrix products",
     ),
     "click_over_decoder": Reach(
-        "click over HTTP, embeddings kept, 4 sequences / 4 bare decoder forwards", 1.5, False,
-        "the largest rows below that are no decoder",
+        "click over HTTP, embeddings cached, 4 sequences / 4 bare decoder forwards", 1.5, False,
+        "the largest rows below other than the decoder",
     ),
     "click_speedup": Reach(
         "the click when its slices are encoded again in float32 eager / ours", 15, True,
@@ -66,7 +66,7 @@ REACHES: Mapping[str, Reach] = {
         "cutting the clicked slice's pictures before those of the whole study",
     ),
     "study_over_encode": Reach(
-        "whole study without embeddings, texts kept / encoding its slices alone", 1.3, False,
+        "whole study without embeddings, texts cached / encoding its slices alone", 1.3, False,
         "decode and unite while the next batch is encoded; fewer copies on the way to the file",
     ),
     "epoch_speedup": Reach(
@@ -75,20 +75,20 @@ REACHES: Mapping[str, Reach] = {
     ),
     "step_over_decoder": Reach(
         "training step, text mode / bare decoder forward and backward, same batch", 1.25, False,
-        "the largest row below that is no product of matrices",
+        "the largest row below other than matrix products",
     ),
     "info_p95_ms_busy": Reach(
         "GET /info while an inference and a training run, 95th percentile, ms", 100, False,
-        "fewer threads for what holds the interpreter's lock",
+        "fewer threads for work that holds the interpreter lock",
     ),
     "server_peak_mib": Reach(
         "server's peak resident memory: a dense study, then ten with few slices, MiB",
         3500, False,
-        "smaller batches, or a float16 volume, where the largest of the rows below is",
+        "smaller batches, or a float16 volume, in the stage of the largest row below",
     ),
     "server_growth": Reach(
         "peak over the last five of those ten / over the first five", 1.02, False,
-        "what is kept between requests",
+        "objects that stay in memory between requests",
     ),
 }  # fmt: skip
 
@@ -98,11 +98,11 @@ class Figure:
     """One result.
 
     Attributes:
-        key: a key of `REACHES`, or a name of something measured beside them.
-        value: None when it was not measured.
-        parts: what it was made of; names carry the unit.
-        note: why it was not measured, or what one must know of it.
-        profile: (stage, milliseconds), the largest first: where the time went.
+        key: a key of `REACHES`, or the name of a figure without an aim.
+        value: None if it was not measured.
+        parts: the measured values behind it. Their names carry the unit.
+        note: the reason why it was not measured, or a remark.
+        profile: (stage, milliseconds), the largest first.
     """
 
     key: str
@@ -113,11 +113,11 @@ class Figure:
 
 
 class NotMeasured(Exception):
-    """Something that a figure needs is not there."""
+    """A figure cannot be measured; the message says why."""
 
 
 def sources_digest() -> str:
-    """Names the code that a figure was measured with."""
+    """A hash of the code that the figures depend on."""
     digest = hashlib.sha256()
     for folder in SOURCES:
         for path in sorted((CHECKOUT / folder).rglob("*.py")):
@@ -126,7 +126,7 @@ def sources_digest() -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures depend on besides the code."""
+    """Processor, threads and versions of libraries."""
     import torch
 
     return {
@@ -139,17 +139,17 @@ def machine() -> dict[str, str | int]:
 
 
 def _cpu_name() -> str:
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
 
 class Results:
-    """The JSON, written after every part."""
+    """The JSON of all results, written after every part."""
 
     def __init__(self, path: Path) -> None:
-        """Take up what is there; a run that was finished, or a broken file, counts as nothing."""
+        """Read the results of an earlier run, if the file is there and readable."""
         self._path = path
         self._sources = sources_digest()
         try:
@@ -158,22 +158,22 @@ class Results:
             self.found = {}
 
     def begin(self) -> None:
-        """Start anew unless there is an unfinished run."""
+        """Remove the results of a finished run. An unfinished run continues."""
         if self.found.get("finished", True):
             self.found = {}
         self.found["finished"] = False
 
     def forget(self, parts: Sequence[str]) -> None:
-        """These are to be measured again."""
+        """Remove the results of some parts."""
         for part in parts:
             self.found.get("parts", {}).pop(part, None)
 
     def has(self, part: str) -> bool:
-        """Whether a part was measured by this very code."""
+        """Whether a part was measured with the present code."""
         return bool(self.found.get("parts", {}).get(part, {}).get("sources") == self._sources)
 
     def put(self, part: str, figures: Sequence[Figure], *, seconds: float) -> None:
-        """Keep what a part found, in place of what it found before."""
+        """Replace the results of a part, and write the file."""
         self.found["machine"] = machine()
         self.found.setdefault("parts", {})[part] = {
             "sources": self._sources,
@@ -184,12 +184,12 @@ class Results:
         self.write()
 
     def finish(self) -> None:
-        """The next run of all parts starts anew."""
+        """Mark the run as finished."""
         self.found["finished"] = True
         self.write()
 
     def write(self) -> None:
-        """Write what is there, whole or not at all."""
+        """Write the file atomically."""
         write_text_atomically(self._path, json.dumps(self.found, indent=1) + "\n")
 
     @property

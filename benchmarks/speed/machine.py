@@ -1,4 +1,4 @@
-"""What the machine can do at best: its rate at products of large matrices, and a network's FLOP."""
+"""The peak rate of the machine at products of large matrices, and the FLOP of a network."""
 
 import statistics
 import sys
@@ -17,11 +17,11 @@ STEM = ("TinyViT.patch_embed", "TinyViT.layers.0")
 
 
 def matrix_product_rates(precision: str, *, repeats: int) -> dict[str, float]:
-    """FLOP a second in PyTorch and in OpenVINO, each at the matrix size it is best at.
+    """FLOP per second in PyTorch and in OpenVINO, each at its fastest matrix size.
 
     Args:
         precision: "bf16" or "f32".
-        repeats: of which the median counts.
+        repeats: number of measurements, of which the median counts.
     """
     rates: dict[str, float] = {}
     for edge in EDGES:
@@ -47,7 +47,7 @@ def call_with(function: Callable[..., object], *arguments: object) -> Act:
 
 
 def _openvino_product(right: np.ndarray[Any, Any], precision: str) -> Any:
-    """A compiled model that multiplies what it is given with a constant, as a layer does."""
+    """A compiled model that multiplies its input with a constant, as a layer does."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as ov
     from openvino import opset13 as ops
@@ -60,9 +60,9 @@ def _openvino_product(right: np.ndarray[Any, Any], precision: str) -> Any:
 
 @torch.no_grad()
 def encoder_flop(encoder: nn.Module) -> tuple[float, float]:
-    """FLOP of one 256×256 slice through TinyViT: of the whole, and of its convolutional stem.
+    """FLOP of TinyViT for one 256×256 slice: of the whole network, and of its convolutional stem.
 
-    A multiplication and an addition count two, as they do for `matrix_product_rates`.
+    A multiplication and an addition count as two, as in `matrix_product_rates`.
     """
     with FlopCounterMode(display=False, depth=2) as counter:
         encoder(torch.zeros(1, 3, 256, 256))

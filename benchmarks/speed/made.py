@@ -1,4 +1,4 @@
-"""Studies made up to be timed: four sequences of a head with a tumour, and nothing to learn."""
+"""Synthetic studies for timing: four sequences of a head with a tumour."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ CONTRAST: Mapping[str, tuple[str, float]] = {
     "T1": ("t1", 0.7),
     "T2": ("t2", 1.6),
 }
-"""Sequence -> (the end of its file's name, how bright the tumour is against the brain)."""
+"""Sequence -> (end of the file name, brightness of the tumour relative to the brain)."""
 BRAIN = np.float32(500)
 COARSE = 12
-"""Voxels across a cell of the brain's texture."""
+"""Voxels per cell of the texture of the brain."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Made:
     centre: tuple[int, int, int]
 
     def click(self, number: int, *, slice_index: int | None = None) -> list[int]:
-        """A voxel of the tumour: another for each number up to 25."""
+        """A voxel of the tumour; numbers 0 to 24 give different voxels."""
         i, j, k = self.centre
         across, along = divmod(number % 25, 5)
         return [i + across - 2, j + along - 2, k if slice_index is None else slice_index]
@@ -55,12 +55,12 @@ def make_study(
         folder: gets studies/<name>/ and labels/<name>.nii.gz.
         name: of the study.
         shape: voxels; 1 mm in plane.
-        slices: how many axial slices show tissue; they lie in the middle, the others are empty.
-        seed: two studies of different seeds have no picture in common.
+        slices: number of axial slices with tissue, in the middle. The others are empty.
+        seed: studies of different seeds have no picture in common.
     """
     first = (shape[2] - slices) // 2
-    shown = range(first, first + slices)
-    head, tumour, centre = _anatomy(shape, shown)
+    with_tissue = range(first, first + slices)
+    head, tumour, centre = _anatomy(shape, with_tissue)
     rng = np.random.default_rng(seed)
     affine = np.diag([1.0, 1.0, 155 / shape[2], 1.0])
     label = folder / "labels" / f"{name}.nii.gz"
@@ -72,24 +72,24 @@ def make_study(
         image = nib.Nifti1Image(voxels.astype(np.int16), affine)
         nib.save(image, home / f"{name}_{ending}.nii.gz")
     nib.save(nib.Nifti1Image(tumour.astype(np.uint8), affine), label)
-    return Made(name, label, list(shown), centre)
+    return Made(name, label, list(with_tissue), centre)
 
 
 def _anatomy(
-    shape: tuple[int, int, int], shown: range
+    shape: tuple[int, int, int], with_tissue: range
 ) -> tuple[Bools, Bools, tuple[int, int, int]]:
-    """An ellipse of brain on the slices shown, and a cylinder of tumour through all of them."""
+    """An ellipse of brain on the slices with tissue, and a cylinder of tumour through them."""
     x, y = (np.linspace(-1, 1, n) for n in shape[:2])
     in_plane = (x[:, None] / 0.75) ** 2 + (y[None, :] / 0.9) ** 2 <= 1
     head = np.zeros(shape, np.bool_)
-    head[:, :, shown.start : shown.stop] = in_plane[:, :, None]
-    centre = (int(0.6 * shape[0]), shape[1] // 2, (shown.start + shown.stop) // 2)
+    head[:, :, with_tissue.start : with_tissue.stop] = in_plane[:, :, None]
+    centre = (int(0.6 * shape[0]), shape[1] // 2, (with_tissue.start + with_tissue.stop) // 2)
     lesion = (x[:, None] - x[centre[0]]) ** 2 + (y[None, :] - y[centre[1]]) ** 2 <= 0.2**2
     return head, head & lesion[:, :, None], centre
 
 
 def _texture(shape: tuple[int, int, int], rng: np.random.Generator) -> Floats:
-    """Cells of brain in plane, with noise on every voxel; always above the background."""
+    """Cells of brain in plane, with noise on every voxel. All values are above the background."""
     cells = tuple(n // COARSE + 1 for n in shape[:2])
     coarse = rng.random((*cells, shape[2]), np.float32)
     spread = coarse.repeat(COARSE, axis=0).repeat(COARSE, axis=1)[: shape[0], : shape[1]]

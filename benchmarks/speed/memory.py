@@ -1,4 +1,4 @@
-"""The server's memory: one dense study, then ten in which few slices show anything."""
+"""Memory of the server: one dense study, then ten studies with few slices of tissue."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ FEW_SHAPE = (240, 240, 24)
 
 
 class Sampler:
-    """Looks at a process's resident memory ten times a second, at its children's apart."""
+    """Samples the resident memory of a process and of its children ten times a second."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
@@ -29,7 +29,7 @@ class Sampler:
 
     @contextmanager
     def looking(self) -> Iterator["Sampler"]:
-        """Look until left; the peaks are of this time alone."""
+        """Sample inside this context. The peaks are those of this time."""
         self.own_mib = self.children_mib = 0.0
         self._ended.clear()
         thread = threading.Thread(target=self._look, daemon=True)
@@ -60,18 +60,18 @@ def _resident(process: psutil.Process) -> int:
 
 
 def process_of(server: ServerProcess) -> psutil.Process:
-    """The server's own process, which is a child of this one."""
+    """The process of the server, a child of this process."""
     port = server.url.rsplit(":", 1)[1]
     return next(child for child in psutil.Process().children() if port in child.cmdline())
 
 
 def kernel_peak_mib(process: psutil.Process) -> float | None:
-    """The highest resident memory that the kernel saw, between samples too; None off Linux."""
+    """Peak of the resident memory in MiB, counted by the kernel; None if not on Linux."""
     path = Path(f"/proc/{process.pid}/status")
     if not path.exists():
         return None
-    told = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("VmHWM")]
-    return int(told[0]) / 1024 if told else None
+    peaks = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peaks[0]) / 1024 if peaks else None
 
 
 def growth(peaks: Sequence[float]) -> float:
@@ -98,7 +98,7 @@ def measure(bench: Bench) -> list[Figure]:
             began = time.perf_counter()
             with sampler.looking():
                 server.infer(made.name)
-                if made is dense:  # what clicks need stays in memory from here on
+                if made is dense:  # from here on, the networks for clicks stay in memory
                     server.client.infer("clicks", made.name, {"foreground": [made.click(0)]})
             took.append(time.perf_counter() - began)
             peaks.append(sampler.own_mib)
@@ -112,7 +112,7 @@ def measure(bench: Bench) -> list[Figure]:
             max([*peaks, kernel or 0.0]),
             {
                 **{f"{name}, MiB": value for name, value in rows.items()},
-                "the kernel's own peak, MiB": kernel or "not told",
+                "the kernel's own peak, MiB": kernel or "unknown",
                 "child processes at most, MiB": children,
                 "dense study, s": took[0],
             },

@@ -1,4 +1,4 @@
-"""The page and the plot: what was measured, what it was to reach, and why not where it did not."""
+"""The page and the plot: measured values, their aims, and the profile of each missed aim."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ MISSED, REACHED = METHOD_COLOURS[1], METHOD_COLOURS[0]
 
 
 def write_page(found: Mapping[str, Any], figures: Sequence[Figure]) -> None:
-    """Draw the plot and put every table between its marks."""
+    """Draw the plot and write every table between its marks."""
     save_png(plot(figures), PLOT)
     picture = f"![How many times its aim each figure reaches](images/{PLOT.name})"
     put("speed", f"{machine_line(found)}\n\n{chr(10).join(aims_table(figures))}\n\n{picture}")
@@ -28,28 +28,30 @@ def write_page(found: Mapping[str, Any], figures: Sequence[Figure]) -> None:
 
 
 def put(name: str, text: str) -> None:
-    """Fill a place of the page."""
+    """Replace one marked part of the page."""
     replace_between_marks(PAGE, name, text)
 
 
 def machine_line(found: Mapping[str, Any]) -> str:
-    """What was measured on."""
-    told = found.get("machine", {})
+    """The machine, the versions and the duration."""
+    machine_info = found.get("machine", {})
     minutes = sum(part["seconds"] for part in found.get("parts", {}).values()) / 60
-    versions = ", ".join(f"{name} {told.get(name)}" for name in ("torch", "openvino", "monailabel"))
+    versions = ", ".join(
+        f"{name} {machine_info.get(name)}" for name in ("torch", "openvino", "monailabel")
+    )
     return (
-        f"{told.get('cpu')}, {told.get('cores')} cores, {told.get('threads')} threads; {versions};"
-        f" {minutes:.0f} minutes in all."
+        f"{machine_info.get('cpu')}, {machine_info.get('cores')} cores,"
+        f" {machine_info.get('threads')} threads; {versions}; {minutes:.0f} minutes in all."
     )
 
 
-def shown(value: float) -> str:
-    """Three significant digits, and no more than the whole of what is larger."""
+def format_figure(value: float) -> str:
+    """Three significant digits; from 100 on, a whole number."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def aims_table(figures: Sequence[Figure]) -> list[str]:
-    """One row a figure that has an aim, in the order of the aims."""
+    """One row per figure with an aim, in the order of the aims."""
     by_key = {figure.key: figure for figure in figures}
     rows = []
     for key, reach in REACHES.items():
@@ -59,22 +61,25 @@ def aims_table(figures: Sequence[Figure]) -> list[str]:
             rows.append([f"{key}: {reach.what}", f"not measured: {figure.note}", bound, ""])
         else:
             verdict = "yes" if reach.reached(figure.value) else "**no**"
-            rows.append([f"{key}: {reach.what}", shown(figure.value), bound, verdict])
+            rows.append([f"{key}: {reach.what}", format_figure(figure.value), bound, verdict])
     return table(["what", "measured", "to reach", "reached"], rows)
 
 
 def others_table(figures: Sequence[Figure]) -> list[str]:
-    """What has no aim: others' programs on the same slices."""
+    """Figures without an aim: other programs on the same slices."""
     rows = [
-        [one.key, f"not measured: {one.note}" if one.value is None else shown(one.value)]
-        for one in figures
-        if one.key not in REACHES
+        [
+            result.key,
+            f"not measured: {result.note}" if result.value is None else format_figure(result.value),
+        ]
+        for result in figures
+        if result.key not in REACHES
     ]
     return table(["what", "measured"], rows)
 
 
 def parts_table(figures: Sequence[Figure]) -> list[str]:
-    """What each figure was made of: medians, with the least and the most where there are more."""
+    """The measured values behind each figure: medians with their range."""
     rows = [
         [figure.key, name, in_words(value)]
         for figure in figures
@@ -88,19 +93,19 @@ def parts_table(figures: Sequence[Figure]) -> list[str]:
 def in_words(value: object) -> str:
     """A number, or the median of several with their range."""
     if isinstance(value, list | tuple):
-        low, high = shown(min(value)), shown(max(value))
-        return f"{shown(statistics.median(value))} ({low} to {high}, n={len(value)})"
-    return shown(value) if isinstance(value, int | float) else str(value)
+        low, high = format_figure(min(value)), format_figure(max(value))
+        return f"{format_figure(statistics.median(value))} ({low} to {high}, n={len(value)})"
+    return format_figure(value) if isinstance(value, int | float) else str(value)
 
 
 def missed_text(figures: Sequence[Figure]) -> str:
-    """For every aim that was missed: where the time went, and what would be done next."""
+    """For every missed aim: the profile, and the next step."""
     parts = []
     for figure in figures:
         reach = REACHES.get(figure.key)
         if reach is None or figure.value is None or reach.reached(figure.value):
             continue
-        parts.append(f"**{figure.key}** {shown(figure.value)}, to reach {reach.bound:g}.")
+        parts.append(f"**{figure.key}** {format_figure(figure.value)}, to reach {reach.bound:g}.")
         if figure.profile:
             whole = sum(value for _, value in figure.profile)
             rows = [[name, f"{ms:.1f}", f"{100 * ms / whole:.0f} %"] for name, ms in figure.profile]
@@ -112,11 +117,11 @@ def missed_text(figures: Sequence[Figure]) -> str:
 
 
 def plot(figures: Sequence[Figure]) -> Plot:
-    """A bar a figure: how many times its aim it reaches, 1 being enough."""
+    """One bar per figure: its value relative to its aim. From 1 on the aim is reached."""
     bars = [
-        (one.key, REACHES[one.key], one.value)
-        for one in figures
-        if one.key in REACHES and one.value is not None and one.value > 0
+        (result.key, REACHES[result.key], result.value)
+        for result in figures
+        if result.key in REACHES and result.value is not None and result.value > 0
     ][::-1]
     figure = blank_figure(7.2, 1.2 + 0.34 * max(1, len(bars)))
     axes = figure.subplots()
@@ -126,7 +131,7 @@ def plot(figures: Sequence[Figure]) -> Plot:
         axes.barh(row, times - 1, left=1, color=colour, alpha=0.8, height=0.6)
         aim = f"{'≥' if reach.at_least else '≤'} {reach.bound:g}"
         axes.annotate(
-            f" {shown(value)} ({aim}) ", (times, row), fontsize=8, va="center",
+            f" {format_figure(value)} ({aim}) ", (times, row), fontsize=8, va="center",
             ha="left" if times >= 1 else "right",
         )  # fmt: skip
     axes.axvline(1, color="black", linewidth=1)

@@ -37,7 +37,7 @@ def of_operators(act: Callable[[], object]) -> Rows:
 
 
 def of_functions(act: Callable[[], object]) -> Rows:
-    """Functions inside a call, Python's and built-in ones, by the time each spent itself."""
+    """Functions inside a call, also built-in ones, by their own time."""
     profiler = cProfile.Profile()
     profiler.runcall(act)
     spent: dict[str, float] = defaultdict(float)
@@ -49,21 +49,21 @@ def of_functions(act: Callable[[], object]) -> Rows:
 
 
 def of_exported_encoder(weights: Path, precision: str) -> Rows:
-    """OpenVINO's layers inside one slice's encoding, by kind; empty where nothing is exported.
+    """Layers of OpenVINO while one slice is encoded, by kind; empty without an exported encoder.
 
     Args:
-        weights: of the encoder; what was exported from them lies beside.
-        precision: of the stages that tolerate bfloat16: all but the stem.
+        weights: file of the encoder. Exported networks lie in the same folder.
+        precision: of all stages but the stem, which needs float32.
     """
-    kept = sorted(weights.parent.glob(f"{weights.stem}-*-ov*"))
-    if not kept:
+    exported = sorted(weights.parent.glob(f"{weights.stem}-*-ov*"))
+    if not exported:
         return ()
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as ov
 
     core = ov.Core()
     spent: dict[str, float] = defaultdict(float)
-    for path in sorted(kept[-1].glob("*.xml")):
+    for path in sorted(exported[-1].glob("*.xml")):
         hint = "f32" if path.stem == "stem" else precision
         settings = {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": hint}
         request = core.compile_model(path, "CPU", settings).create_infer_request()

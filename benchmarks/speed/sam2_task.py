@@ -1,7 +1,10 @@
-"""MONAI Label's own SAM2 task, clicked: `python -m benchmarks.speed.sam2_task FOLDER IMAGE CLICKS`.
+"""Time clicks on MONAI Label's SAM2 task.
 
-SAM2.1 tiny with random weights, which take as long as trained ones. The last line printed is a
-JSON list of seconds a click, without the first, which reads the image and builds the network.
+    python -m benchmarks.speed.sam2_task FOLDER IMAGE CLICKS
+
+SAM2.1 tiny has random weights, which are as fast as trained ones. The last line of the output is a
+JSON list of seconds per click. It leaves out the first click, which reads the image and builds the
+network.
 """
 
 import json
@@ -15,7 +18,7 @@ import torch
 
 
 def prepare(folder: Path) -> None:
-    """Put a configuration and random weights where the task would download them to."""
+    """Write a configuration and random weights to the place of the task's downloads."""
     import sam2
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra

@@ -1,4 +1,4 @@
-"""Zeus as its users have it: a server over HTTP, asked for studies and while it is busy."""
+"""The server over HTTP: inference of studies, and requests while the server is busy."""
 
 import statistics
 import threading
@@ -21,13 +21,13 @@ from zeus_app.storage.pins import EVICTION_POLICY
 
 GETS_A_SECOND = 10
 TRAIN_S = 600
-"""Longer than the measurement; the training is then stopped."""
+"""Longer than the measurement, which stops the training at its end."""
 PATIENCE_S = 180
 POLL_S = 0.5
 
 
 def forget_embeddings(cache: Path) -> int:
-    """Take every image embedding out of a cache and leave the texts; returns how many."""
+    """Remove all image embeddings from a cache, but no texts. Returns their number."""
     with diskcache.Cache(str(cache), eviction_policy=EVICTION_POLICY) as entries:
         keys = [key for key in entries if str(key).startswith("image-")]
         for key in keys:
@@ -36,7 +36,7 @@ def forget_embeddings(cache: Path) -> int:
 
 
 def measure_study(bench: Bench) -> list[Figure]:
-    """study_over_encode: the texts are kept, the embeddings gone; a new study tells the texts."""
+    """study_over_encode: inference with cached texts and without cached embeddings."""
     made = bench.study("study")
     stack = bench.stack(made)
     pictures = bench.pictures(stack)
@@ -84,13 +84,13 @@ def measure_study(bench: Bench) -> list[Figure]:
 
 
 def measure_info(bench: Bench) -> list[Figure]:
-    """info_p95_ms_busy: a study that is new to the server is segmented while a training runs.
+    """info_p95_ms_busy: GET /info during the inference of a new study and a training.
 
-    Beside it: the same clicks before that training and during it, when nothing else runs.
+    Also measured: the same clicks before this training and during it, without other work.
     """
     learnt, busy = bench.study("study"), bench.study("busy")
     server, clicks = bench.serving(learnt.name, busy.name), bench.sizes.clicks
-    server.infer(learnt.name)  # keeps its texts and embeddings
+    server.infer(learnt.name)  # caches its texts and embeddings
     click(server, learnt, number=0)
     await_prepared(server)
     idle = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
@@ -108,7 +108,7 @@ def measure_info(bench: Bench) -> list[Figure]:
         both = inference.is_alive() and _trains(server)
         cancel(server, busy.name)
         inference.join(PATIENCE_S)
-        beside = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
+        during = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
         trained = _trains(server)
     finally:
         server.client.train_stop()
@@ -128,15 +128,15 @@ def measure_info(bench: Bench) -> list[Figure]:
         ),
         Figure(
             "click while a training runs / click alone",
-            ratio(beside, idle),
-            {"click while a training runs, s": beside, "click alone, s": idle},
+            ratio(during, idle),
+            {"click while a training runs, s": during, "click alone, s": idle},
             note="it ran until the end" if trained else "the training ENDED BEFORE the clicks",
         ),
     ]
 
 
 def poll_info(url: str, *, count: int) -> list[float]:
-    """Milliseconds of each of so many GETs, sent by the clock and not by the last answer."""
+    """Milliseconds of each GET. They are sent at a fixed rate, also while others wait."""
 
     def get(_: int) -> float:
         began = time.perf_counter()
@@ -149,7 +149,7 @@ def poll_info(url: str, *, count: int) -> list[float]:
         for number in range(count):
             time.sleep(max(0.0, began + number / GETS_A_SECOND - time.perf_counter()))
             waiting.append(threads.submit(get, number))
-        return [one.result() for one in waiting]
+        return [future.result() for future in waiting]
 
 
 def cancel(server: ServerProcess, study: str) -> None:

@@ -1,4 +1,4 @@
-"""Seconds, and what is made of them."""
+"""Timing of functions, ratios and percentiles."""
 
 import math
 import statistics
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 Act = Callable[[int], object]
-"""Something to time; told which repetition it is, so that it can take other slices each time."""
+"""A function to time. Its argument is the number of the repetition, for example to vary slices."""
 
 
 def seconds_of(act: Act, repetition: int = 0) -> float:
@@ -17,12 +17,12 @@ def seconds_of(act: Act, repetition: int = 0) -> float:
 
 
 def alternating(acts: Mapping[str, Act], *, repeats: int, warm: int = 1) -> dict[str, list[float]]:
-    """Time several things in turn, so that whatever slows the machine down slows all of them.
+    """Time several functions alternately, so that a change of the machine's speed affects all.
 
     Args:
-        acts: name -> what to time.
-        repeats: how often each is timed.
-        warm: how often each is called before, untimed.
+        acts: name -> function to time.
+        repeats: number of timed calls of each.
+        warm: number of calls before, which are not timed.
 
     Returns:
         name -> seconds of each repetition.
@@ -38,12 +38,12 @@ def alternating(acts: Mapping[str, Act], *, repeats: int, warm: int = 1) -> dict
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """Of the medians."""
+    """Ratio of the medians."""
     return statistics.median(above) / statistics.median(below)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that this share of all values does not pass (nearest rank).
+    """The percentile by nearest rank: at least this share of the values is not larger.
 
     Args:
         values: at least one.

@@ -1,4 +1,4 @@
-"""Training: an epoch from kept embeddings against one that encodes, a step against its decoder."""
+"""Training: an epoch with cached embeddings or encoding each time; a step against the decoder."""
 
 import time
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ PAPER_BATCH = 10
 
 @dataclass(frozen=True)
 class EachTime:
-    """Stands where kept embeddings are read, and encodes instead."""
+    """Replaces the cache of embeddings, and encodes at every read."""
 
     encoder: ImageEncoder
 
@@ -41,7 +41,7 @@ class EachTime:
 
 
 def make_prepared_case(bench: Bench, segmenter: Segmenter, made: Made) -> Case:
-    """The study with its label, encoded; the names of label and sequence are its instruction."""
+    """The encoded study with its label. The names of label and sequence are its instruction."""
     stack = bench.stack(made)
     image = nib.load(made.label)
     label = Volume(np.asarray(image.dataobj, np.uint8), image.affine)
@@ -53,14 +53,14 @@ def make_prepared_case(bench: Bench, segmenter: Segmenter, made: Made) -> Case:
 
 
 class Clock:
-    """Told after every batch; keeps the seconds of every step but the first of each epoch."""
+    """A progress callback that records the seconds of every step but the first of each epoch."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []
         self._last = 0.0
 
     def __call__(self, epoch: Epoch, done: int, total: int) -> None:
-        """Note how long the last step took."""
+        """Record the seconds of the last step."""
         now = time.perf_counter()
         if done > 1:
             self.steps.append(now - self._last)
@@ -70,7 +70,7 @@ class Clock:
 def train(
     segmenter: Segmenter, case: Case, folder: Path, *, batch: int, epochs: int, clock: Clock
 ) -> float:
-    """Train on every slice once an epoch; returns the first epoch's seconds."""
+    """Train on every slice once per epoch. Returns the seconds of the first epoch."""
     config = TrainConfig(
         epochs=epochs, batch_slices=batch, foreground=0, validation_fraction=0, resume=False
     )
@@ -93,18 +93,18 @@ def measure_epoch(bench: Bench) -> list[Figure]:
         return train(segmenter, of, folder, batch=PAPER_BATCH, epochs=1, clock=Clock())
 
     epoch(case)  # the first is slower
-    kept, encoding = [], []
+    cached_s, encoding = [], []
     for repetition in range(max(bench.sizes.short, bench.sizes.long)):
-        kept.append(epoch(case))
+        cached_s.append(epoch(case))
         if repetition < bench.sizes.long:
             encoding.append(epoch(each_time))
     return [
         Figure(
             "epoch_speedup",
-            ratio(encoding, kept),
+            ratio(encoding, cached_s),
             {
                 "encoding each time, s": encoding,
-                "from the cache, s": kept,
+                "from the cache, s": cached_s,
                 "slices": len(case.tissue_slices),
                 "sequences": len(bench.target.sequences),
             },
@@ -114,7 +114,7 @@ def measure_epoch(bench: Bench) -> list[Figure]:
 
 
 def measure_step(bench: Bench) -> list[Figure]:
-    """step_over_decoder, and the same step in embedding mode beside it."""
+    """step_over_decoder, and the same step in embedding mode."""
     made = bench.study("study")
     size, folder = bench.sizes.step_slices, bench.folder / "steps"
     segmenter = bench.segmenter()
@@ -154,7 +154,7 @@ def measure_step(bench: Bench) -> list[Figure]:
 def bare_decoder(segmenter: Segmenter, batch: Batch) -> Any:
     """A forward and backward pass of F_pred alone, in the precision of a step.
 
-    Its inputs are there already and the loss is a sum: nothing else of the step remains.
+    Its inputs exist already, and the loss is a sum. No other part of a step is measured.
     """
     net = cast(Zeus, segmenter.model).trainable
     present = batch["present"]
@@ -174,7 +174,7 @@ def bare_decoder(segmenter: Segmenter, batch: Batch) -> Any:
 
 
 def _profile(segmenter: Segmenter, case: Case, bench: Bench) -> Any:
-    """Operators inside one epoch of one step, with what surrounds it."""
+    """Operators inside an epoch of a single step."""
     size = bench.sizes.step_slices
     prepared = cast(PreparedStudy, case.prepared)
     present = prepared.present.copy()

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +31,10 @@ def stack_of(folder: Path, made: Made) -> SliceStack:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Made, SliceStack]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, SliceStack]:
     folder = tmp_path_factory.mktemp("made")
     study = make_study(folder, "study", shape=(48, 48, 30), slices=24, seed=0)
-    yield study, stack_of(folder, study)
+    return study, stack_of(folder, study)
 
 
 def test_the_made_study_shows_tissue_on_24_slices_of_each_of_four_sequences(
@@ -117,8 +116,10 @@ def test_stages_and_what_is_outside_them_come_to_the_whole() -> None:
 
 def test_more_is_better_for_a_speedup_and_less_for_a_cost() -> None:
     speedup, cost = REACHES["click_speedup"], REACHES["click_over_decoder"]
-    assert speedup.reached(15) and not speedup.reached(14.9)
-    assert cost.reached(1.5) and not cost.reached(1.6)
+    assert speedup.reached(15)
+    assert not speedup.reached(14.9)
+    assert cost.reached(1.5)
+    assert not cost.reached(1.6)
     assert (speedup.times(30), cost.times(3)) == (2.0, 0.5)
 
 
@@ -164,7 +165,8 @@ def test_the_page_has_a_place_for_every_table(
     monkeypatch.setattr(page, "PLOT", tmp_path / "docs" / "images" / "speed.png")
     page.write_page({"machine": {"cpu": "a CPU"}, "parts": {}}, [Figure("encoder_speedup", 4.5)])
     written = copy.read_text(encoding="utf-8")
-    assert "a CPU" in written and "| 4.5 | at least 4 | yes |" in written
+    assert "a CPU" in written
+    assert "| 4.5 | at least 4 | yes |" in written
     assert (tmp_path / "docs" / "images" / "speed.png").stat().st_size > 0
 
 
@@ -175,7 +177,8 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_starts_anew(tmp_path: Pat
     first.put("encoder", [Figure("encoder_speedup", 4.5, {"s": [1.0, 2.0]})], seconds=3)
     again = Results(path)
     again.begin()
-    assert again.has("encoder") and not again.has("step")
+    assert again.has("encoder")
+    assert not again.has("step")
     assert again.figures[0].parts == {"s": [1.0, 2.0]}
     again.finish()
     anew = Results(path)
@@ -208,7 +211,7 @@ def test_a_part_that_cannot_be_measured_says_why_for_each_of_its_figures(
     parts = {"click": (refuse, ("click_over_decoder", "click_speedup"))}
     monkeypatch.setattr(entrance, "PARTS", parts)
     found = entrance.run_part("click", Nothing())  # type: ignore[arg-type]
-    assert [(one.key, one.value, one.note) for one in found] == [
+    assert [(result.key, result.value, result.note) for result in found] == [
         ("click_over_decoder", None, "no such task"),
         ("click_speedup", None, "no such task"),
     ]
