@@ -1,10 +1,10 @@
-"""Make the sample studies: small T2 + FLAIR heads whose truth is known.
+"""Make the sample studies: small heads on T2 and FLAIR, with true masks.
 
     python sample_data/make_phantoms.py OUT [--cases 20] [--held-back 4]
 
 Writes OUT/studies/<case>/<case>_{t2,flair}.nii.gz, OUT/labels/<case>.nii.gz for every case, and
-last OUT/manifest.json, which says which cases are to learn from and which are held back. The same
-arguments make the same voxels. A folder that is already complete is left as it is.
+last OUT/manifest.json, which lists the cases for training and the held-back cases. The same
+arguments make the same voxels. A complete folder stays as it is.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from phantom import LABELS, SEQUENCES, Array, draw_patient, scan
 
-VERSION = 2  # raise it when the phantoms change, so that old folders are made anew
+VERSION = 2  # raise it when the phantoms change, so that old folders are made again
 ORIENTATIONS = ("RAS", "LPS", "LAS")
-OTHER_GRID_CASE = 2  # this case's FLAIR has a grid of its own
+OTHER_GRID_CASE = 2  # the FLAIR of this case has another grid
 Shape = tuple[int, int, int]
-Manifest = dict[str, Any]  # as it lies in the JSON
+Manifest = dict[str, Any]  # as in the JSON
 
 
 def make_affine(shape: Shape, spacing_mm: tuple[float, float, float], shift_mm: float) -> Array:
@@ -40,7 +40,7 @@ def voxel_centres(shape: Shape, affine: Array) -> Array:
 
 
 def write(path: Path, content: bytes, out: Path) -> None:
-    """Write whole or not at all; the unfinished file never lies among the studies."""
+    """Write a file atomically. The unfinished file lies outside the studies."""
     part = out / f".part-{path.name}"
     part.write_bytes(content)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,19 +48,19 @@ def write(path: Path, content: bytes, out: Path) -> None:
 
 
 def nifti_bytes(array: npt.NDArray[np.generic], affine: Array, orientation: str) -> bytes:
-    """A .nii.gz stored in the given orientation; no time stamp, so equal voxels are equal bytes."""
+    """A .nii.gz in the given orientation, without a time stamp: equal voxels give equal bytes."""
     image = nib.Nifti1Image(array, affine)
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
-    wanted = nib.orientations.axcodes2ornt(orientation)
-    image = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(affine), wanted))
+    codes = nib.orientations.axcodes2ornt(orientation)
+    image = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(affine), codes))
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 
 def single_sequence_dice(
     truth: npt.NDArray[np.uint8], shown: dict[str, npt.NDArray[np.uint8]]
 ) -> dict[str, dict[str, float]]:
-    """Label -> sequence -> Dice of a mask that holds exactly what the sequence shows."""
+    """Label -> sequence -> Dice between the true mask and the part that the sequence shows."""
     return {
         label: {
             sequence: round(
@@ -75,7 +75,7 @@ def single_sequence_dice(
 
 
 def make_case(number: int, out: Path) -> Manifest:
-    """Draw, scan and write one case; returns its line in the manifest."""
+    """Draw, scan and write one case. Returns its entry in the manifest."""
     name = f"phantom_{number:02d}"
     orientation = ORIENTATIONS[number % len(ORIENTATIONS)]
     shape: Shape = (128, 128, 12)
@@ -105,21 +105,21 @@ def make_case(number: int, out: Path) -> Manifest:
 
 
 def files_of(manifest: Manifest) -> set[str]:
-    """Every file a manifest names."""
+    """All files that a manifest names."""
     return {
         path for case in manifest["cases"] for path in (*case["sequences"].values(), case["label"])
     }
 
 
 def read_manifest(out: Path) -> Manifest | None:
-    """The manifest of an earlier run, if it got that far."""
+    """The manifest of an earlier run, if there is one."""
     path = out / "manifest.json"
     manifest: Manifest | None = json.loads(path.read_text("utf-8")) if path.exists() else None
     return manifest
 
 
 def caps(cases: list[Manifest]) -> dict[str, float]:
-    """Label -> the best sequence's Dice in each case, averaged: no single mask can beat it."""
+    """Label -> mean over cases of the best single-sequence Dice, the limit for one sequence."""
     return {
         label: round(
             float(np.mean([max(case["single_sequence_dice"][label].values()) for case in cases])),
@@ -133,10 +133,13 @@ def make_phantoms(out: Path, *, cases: int, held_back: int) -> Manifest:
     """Fill `out`, unless it is already filled from the same arguments; returns the manifest.
 
     Raises:
-        ValueError: there would be nothing to learn from.
+        ValueError: no case would be left for training.
     """
     if not 0 <= held_back < cases:
-        raise ValueError(f"--held-back {held_back} of --cases {cases} leaves none to learn from")
+        raise ValueError(
+            f"--held-back {held_back} of --cases {cases} leaves no case for training;"
+            f" use a smaller number, for example --held-back {max(0, min(4, cases - 1))}"
+        )
     old = read_manifest(out)
     settings = {"version": VERSION, "target": "phantom", "settings": [cases, held_back]}
     if old and settings.items() <= old.items() and all((out / f).exists() for f in files_of(old)):
@@ -160,18 +163,23 @@ def make_phantoms(out: Path, *, cases: int, held_back: int) -> Manifest:
 
 
 def main() -> None:
-    """Read the command line, make the phantoms, say what a single sequence can reach at best."""
+    """Read the command line, make the phantoms, and print the limits of a single sequence."""
     parser = argparse.ArgumentParser(description="Make the sample studies.")
     parser.add_argument("out", type=Path, help="folder to fill")
     parser.add_argument("--cases", type=int, default=20, help="how many studies (default 20)")
-    parser.add_argument("--held-back", type=int, default=4, help="how many of them to judge on")
+    parser.add_argument(
+        "--held-back",
+        type=int,
+        default=4,
+        help="how many of them to hold back from training (default 4)",
+    )
     options = parser.parse_args()
     try:
         manifest = make_phantoms(options.out, cases=options.cases, held_back=options.held_back)
     except ValueError as error:
         parser.error(str(error))
     learn, held_back = len(manifest["learn"]), len(manifest["held_back"])
-    print(f"{options.out}: {learn} studies to learn from, {held_back} held back")
+    print(f"{options.out}: {learn} studies for training, {held_back} held back")
     for label, cap in manifest["best_single_sequence_dice"].items():
         print(f"  {label}: best single-sequence Dice at most {cap:.3f}")
 

@@ -1,8 +1,8 @@
-"""A head with lesions and cysts, in formulas over millimetres, so that any grid can sample it.
+"""A head with lesions and cysts, as functions of millimetres, which any grid can sample.
 
-Space is RAS+ mm with the origin in the middle of the head. Each target has two overlapping parts:
-T2 shows the one, FLAIR the other, and where they overlap both do. The truth is their union, which
-no sequence shows whole. What lies outside a sequence's part looks there like healthy tissue.
+Space is RAS+ mm with the origin in the middle of the head. Each finding has two overlapping parts.
+T2 shows one part, FLAIR the other, and both show the overlap. The true mask is the union, which no
+sequence shows completely. Outside its part, a sequence shows healthy tissue.
 """
 
 from collections.abc import Mapping
@@ -59,9 +59,9 @@ class Waves:
 
 
 class Blob:
-    """A closed surface: a barrel whose outline swings with a few random harmonics.
+    """A closed surface: a barrel whose outline varies with a few random harmonics.
 
-    A barrel, since an ellipsoid would end in slices that show a dot of it and nothing more.
+    It is a barrel, because the last slices of an ellipsoid would show only a dot.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Blob:
         self._phases = rng.uniform(0, 2 * np.pi, 4)
 
     def depth_mm(self, points: Array, wall_mm: float = 0.0) -> Array:
-        """About how deep `points` (..., 3) lie inside; negative outside, or in the upright wall."""
+        """Approximate depth of `points` (..., 3) inside; negative outside and in the wall."""
         x, y, z = np.moveaxis(points - self._centre, -1, 0)
         radius_mm = self._radius_mm - wall_mm
         z = z / self._flatness * radius_mm / self._radius_mm  # floor and lid have no wall
         distance = np.sqrt(np.sqrt((x**2 + y**2) ** 2 + z**4))
         depth = radius_mm - distance
-        near = depth > -radius_mm  # the outline matters here alone
+        near = depth > -radius_mm  # the outline matters only here
         angle = np.arctan2(y[near], x[near])
         level = np.hypot(x[near], y[near]) / np.maximum(distance[near], 1e-6)  # 0 at the poles
         for order, (swing, phase) in enumerate(zip(self._swings, self._phases, strict=True), 2):
@@ -103,7 +103,7 @@ class Finding:
 
 
 class Head:
-    """Skull, brain and ventricles of one made-up patient."""
+    """Skull, brain and ventricles of one synthetic patient."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         tilt = np.deg2rad(rng.uniform(-7, 7))
@@ -117,19 +117,19 @@ class Head:
         self._ribbon = Waves(rng, 10.0)
         self._texture = Waves(rng, 7.0)
 
-    def _own(self, points: Array) -> Array:
+    def _to_head(self, points: Array) -> Array:
         return np.asarray((points - self._shift_mm) @ self._turn / self._size)
 
     def depth_mm(self, points: Array) -> Array:
         """Depth below the brain's surface; negative in the fluid, bone and scalp around it."""
-        x, y, z = np.moveaxis(self._own(points), -1, 0)
+        x, y, z = np.moveaxis(self._to_head(points), -1, 0)
         a, b, c = BRAIN_MM
         width = a * (1 - 0.10 * y / b)  # the forehead is narrower than the back of the head
         return np.asarray((1 - np.sqrt((x / width) ** 2 + (y / b) ** 2 + (z / c) ** 2)) * a)
 
     def ventricle_mm(self, points: Array) -> Array:
         """Depth inside the ventricles: two lateral horns and a slit between them."""
-        x, y, z = np.moveaxis(self._own(points), -1, 0)
+        x, y, z = np.moveaxis(self._to_head(points), -1, 0)
         reach = np.clip(1 - ((z - 8) / 26) ** 2, 0, 1)
         middle = 4.5 + 11 * (y / 38) ** 2
         half = self._ventricle_mm * np.sqrt(reach) * np.clip(1.15 - (y / 36) ** 2, -1, 1)
@@ -139,7 +139,7 @@ class Head:
 
     def paint(self, points: Array, tissue: Contrast) -> Array:
         """Signal of the healthy head at `points`, in the sequence's units."""
-        x, y, _ = np.moveaxis(self._own(points), -1, 0)
+        x, y, _ = np.moveaxis(self._to_head(points), -1, 0)
         depth = self.depth_mm(points)
         folds = np.abs(self._folds(points))
         signal = np.full(depth.shape, tissue.white)
@@ -162,7 +162,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Patient:
-    """A head with its findings and, per sequence, the bright spots that are no target."""
+    """A head with its findings and, per sequence, bright spots that are not findings."""
 
     head: Head
     findings: tuple[Finding, ...]
@@ -174,7 +174,7 @@ class Patient:
         return self._labels(points, SEQUENCES)
 
     def shown(self, points: Array, sequence: str) -> npt.NDArray[np.uint8]:
-        """Label values of what one sequence shows: the most its mask can rightly hold."""
+        """Label values of the parts that one sequence shows."""
         return self._labels(points, (sequence,))
 
     def _labels(self, points: Array, sequences: tuple[str, ...]) -> npt.NDArray[np.uint8]:
@@ -210,7 +210,7 @@ def _lay(signal: Array, level: Array | float, depth_mm: Array, soft_mm: float) -
 
 
 def _distance_mm(points: Array, start: Array, end: Array) -> Array:
-    """Distance of `points` from a line; 5 mm slices see it a little beyond its ends."""
+    """Distance of `points` from a line, shortened along z, so that 5 mm slices show its ends."""
     along = end - start
     length = float(along @ along)
     share = np.clip((points - start) @ along / length, 0, 1) if length else 0.0
@@ -251,15 +251,15 @@ def _draw_distractors(
 
 
 def draw_patient(seed: int, points: Array) -> Patient:
-    """A patient with 1-3 lesions and 1-2 cysts that fit into the brain as seen at `points`."""
+    """A patient with 1-3 lesions and 1-2 cysts that fit into the brain at `points`."""
     rng = np.random.default_rng(seed)
     head = Head(rng)
-    points = points[::2, ::2]  # 3 mm apart is fine enough to see what fits
+    points = points[::2, ::2]  # 3 mm spacing is fine enough for this check
     free = (head.depth_mm(points) > 3.0) & (head.ventricle_mm(points) < -2.0)
-    wanted = [LESION] * int(rng.integers(1, 4)) + [CYST] * int(rng.integers(1, 3))
-    wanted.sort(key=lambda label: wanted.count(label))  # the rarer first, while there is room
+    labels = [LESION] * int(rng.integers(1, 4)) + [CYST] * int(rng.integers(1, 3))
+    labels.sort(key=lambda label: labels.count(label))  # the rarer label first, while there is room
     findings: list[Finding] = []
-    for label in wanted:
+    for label in labels:
         for _ in range(300):
             finding = _draw_finding(rng, label)
             region = finding.union(points)
@@ -274,14 +274,14 @@ def scan(patient: Patient, sequence: str, points: Array, seed: int) -> npt.NDArr
     """One sequence as a scanner would store it: blurred, shaded by the coil, noisy, int16.
 
     Args:
-        patient: what lies in the scanner.
+        patient: the head and its findings.
         sequence: "T2" or "FLAIR".
         points: (X, Y, Z, 3) RAS mm of the voxel centres.
         seed: of the coil's shading, the noise and the scale.
     """
     rng = np.random.default_rng(seed)
     signal = np.zeros(points.shape[:-1])
-    inside = patient.head.depth_mm(points) > -16  # beyond the scalp there is nothing to compute
+    inside = patient.head.depth_mm(points) > -16  # outside the scalp the signal is 0
     signal[inside] = patient.signal(points[inside], sequence)
     signal = gaussian_filter(signal, (0.45, 0.45, 0.0))
     shading = np.exp(0.12 * Waves(rng, 110.0, 8)(points))

@@ -110,7 +110,8 @@ def test_fewer_cases_than_before_leave_no_old_study_behind(tmp_path: Path) -> No
 def test_holding_back_every_case_is_refused(tmp_path: Path) -> None:
     answer = run(tmp_path, "--cases", "4", "--held-back", "4")
     assert answer.returncode == 2
-    assert "leaves none to learn from" in answer.stderr
+    assert "leaves no case for training" in answer.stderr
+    assert "--held-back 3" in answer.stderr
 
 
 def test_studies_are_stored_in_three_orientations(made: Path, manifest: dict[str, Any]) -> None:
