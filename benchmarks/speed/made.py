@@ -39,6 +39,11 @@ class Made:
     slices: Sequence[int]
     centre: tuple[int, int, int]
 
+    def touch(self) -> None:
+        """Change the files' times, so that a server reads the study again."""
+        for path in (self.label.parents[1] / "studies" / self.name).iterdir():
+            path.touch()
+
     def click(self, number: int, *, slice_index: int | None = None) -> list[int]:
         """A voxel of the tumour; numbers 0 to 24 give different voxels."""
         i, j, k = self.centre

@@ -13,6 +13,7 @@ import torch
 from zeus_app.devices import autocast, batch_size, split_when_out_of_memory, to_device
 from zeus_app.metrics import mean_dice
 from zeus_app.models.fusion import label_indices, unite
+from zeus_app.pipeline.decoded import DecodedCache, DecodedStudy
 from zeus_app.pipeline.instructor import check_scope
 from zeus_app.progress import Report, silent
 from zeus_app.protocols import Model, Prepared
@@ -96,6 +97,7 @@ class Segmenter:
             cache_limit_gib=config.cache_gib,
         )
         self._loaded = UNTRAINED
+        self._decoded = DecodedCache()
 
     def reload(self) -> str:
         """Load the served weights if they are not loaded yet; return their version."""
@@ -110,6 +112,9 @@ class Segmenter:
         self, study: OpenedStudy, *, guidance: Guidance | None = None, report: Report = silent
     ) -> Segmentation:
         """Segment one study.
+
+        The same opened study, weights and guidance are decoded once; `latencies_ms` then lacks the
+        stages that were not repeated.
 
         Args:
             study: a study that `studies.opened.open_study` has aligned and cut into slices.
@@ -128,12 +133,12 @@ class Segmenter:
         watch = Stopwatch()
         with watch.stage("load weights"):
             version = self.reload()
-        with watch.stage("encode and instruct"):
-            prepared = self.model.prepare(
-                study.stack, guidance=guidance, report=report, keep_pixels=True
-            )
-        maps = self._decode(prepared, study.stack.frame, watch, report)
-        union, *branches = [self._on_source_grid(indices, study) for indices in maps]
+        decoded = self._decoded.get(study.stack, version, guidance)
+        if decoded is None:
+            decoded = self._decode(study.stack, guidance, watch, report)
+            self._decoded.save(study.stack, version, guidance, decoded)
+        report("decoded", 1, 1)
+        union, *branches = [self._on_source_grid(indices, study) for indices in decoded.maps]
         # Early fusion has one branch, which is no sequence.
         sequence_maps = {
             name: volume
@@ -144,7 +149,7 @@ class Segmenter:
             study_id=study.id,
             label_map=union,
             sequence_label_maps=sequence_maps,
-            instructions=prepared.instructions,
+            instructions=decoded.instructions,
             used=study.used,
             missing=study.missing,
             agreement=self._agreement(sequence_maps, union),
@@ -204,8 +209,17 @@ class Segmenter:
         finally:
             self._loaded = ""  # the network holds the last step's weights, not the served ones
 
-    @torch.inference_mode()
     def _decode(
+        self, stack: SliceStack, guidance: Guidance, watch: Stopwatch, report: Report
+    ) -> DecodedStudy:
+        """Run the frozen towers, through their caches, and the decoder over a study's slices."""
+        with watch.stage("encode and instruct"):
+            prepared = self.model.prepare(stack, guidance=guidance, report=report, keep_pixels=True)
+        maps = self._label_maps(prepared, stack.frame, watch, report)
+        return DecodedStudy(maps, prepared.instructions)
+
+    @torch.inference_mode()
+    def _label_maps(
         self, prepared: Prepared, frame: SliceFrame, watch: Stopwatch, report: Report
     ) -> LabelArray:
         """(1 + M, X, Y, S) label indices on the canonical grid: the union, then each branch."""
