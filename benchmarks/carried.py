@@ -44,21 +44,21 @@ Carry = Callable[[PromptDecoder, torch.Tensor, BoolArray], FloatArray]
 def prompted(
     decoder: PromptDecoder,
     embeddings: torch.Tensor,
-    before: BoolArray,
+    mask_below: BoolArray,
     *,
     mask: bool,
     box: bool,
 ) -> FloatArray:
     """Segment with segment-anything's own modules; the prompt is the mask, its box, or both."""
-    logits = SURE * (2 * torch.from_numpy(before.astype(np.float32)) - 1)
-    around = part_boxes(before)
-    whole = [*np.min(around, axis=0)[:2], *np.max(around, axis=0)[2:]]
+    logits = SURE * (2 * torch.from_numpy(mask_below.astype(np.float32)) - 1)
+    boxes = part_boxes(mask_below)
+    outer_box = [*np.min(boxes, axis=0)[:2], *np.max(boxes, axis=0)[2:]]
     sparse, dense = decoder.prompts(
         points=None,
-        boxes=decoder.scale * torch.tensor([whole], dtype=torch.float32) if box else None,
+        boxes=decoder.scale * torch.tensor([outer_box], dtype=torch.float32) if box else None,
         masks=logits[None, None] if mask else None,
     )
-    found = [
+    logits_by_sequence = [
         decoder.decoder(
             image_embeddings=embedding[None].float(),
             image_pe=decoder.prompts.get_dense_pe(),
@@ -68,7 +68,7 @@ def prompted(
         )[0][0, 0]
         for embedding in embeddings
     ]
-    union: FloatArray = torch.sigmoid(torch.stack(found)).amax(dim=0).numpy()
+    union: FloatArray = torch.sigmoid(torch.stack(logits_by_sequence)).amax(dim=0).numpy()
     return union
 
 
@@ -85,25 +85,31 @@ WAYS: Mapping[str, Carry] = {
 }
 
 
-def measure(found: Sequence[Scene], decoder: PromptDecoder, name: str) -> dict[str, list[float]]:
+def measure(slices: Sequence[Scene], decoder: PromptDecoder, name: str) -> dict[str, list[float]]:
     """Method -> DSC of each scene."""
-    scores: dict[str, list[float]] = {way: [] for way in [*WAYS, "the neighbour's mask itself"]}
-    for scene in track(found, description=name):
-        for way, carry in WAYS.items():
-            answer = carry(decoder, scene.embeddings, scene.below) > 0.5
-            scores[way].append(round(dice(answer, scene.truth), 3))
+    scores: dict[str, list[float]] = {
+        method: [] for method in [*WAYS, "the neighbour's mask itself"]
+    }
+    for scene in track(slices, description=name):
+        for method, propagate in WAYS.items():
+            answer = propagate(decoder, scene.embeddings, scene.below) > 0.5
+            scores[method].append(round(dice(answer, scene.truth), 3))
         scores["the neighbour's mask itself"].append(round(dice(scene.below, scene.truth), 3))
     return scores
 
 
 def page(results: Mapping[str, Any]) -> str:
     """The table, in Markdown."""
-    ways = list(next(iter(results.values())))
+    methods = list(next(iter(results.values())))
     rows = [
-        [name, str(len(scores[ways[0]])), *(f"{np.mean(scores[way]):.3f}" for way in ways)]
+        [
+            name,
+            str(len(scores[methods[0]])),
+            *(f"{np.mean(scores[method]):.3f}" for method in methods),
+        ]
         for name, scores in results.items()
     ]
-    return "\n".join(table(["target", "slices", *ways], rows))
+    return "\n".join(table(["target", "slices", *methods], rows))
 
 
 def main(names: Sequence[str]) -> None:
@@ -114,8 +120,8 @@ def main(names: Sequence[str]) -> None:
     path, decoder = RESULTS / "carried.json", stock_decoder()
     results = json.loads(path.read_text()) if path.exists() else {}
     for name in names or SEQUENCES:
-        found = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
-        with_neighbour = [scene for scene in found if scene.below.any()]
+        pairs = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
+        with_neighbour = [scene for scene in pairs if scene.below.any()]
         if not with_neighbour:
             continue
         results[name] = measure(with_neighbour, decoder, name)

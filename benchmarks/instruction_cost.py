@@ -82,35 +82,38 @@ def seconds_a_step(segmenter: Segmenter, batch: Batch) -> float:
     masks[..., 96:160, 96:160] = 1
     loss = UnionLoss(sequence_weight=0.1, union="max")
     segmenter.model.trainable.train()
-    taken = []
+    durations = []
     for _ in range(STEPS + 1):
         began = time.perf_counter()
         with autocast(segmenter.device):
             logits = segmenter.model.logits(batch)
         torch.autograd.backward(loss(logits, batch["present"], masks)[0])
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:])
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations[1:])
 
 
 def main() -> None:
     """Measure, and write results and page."""
     console = Console(highlight=False)
-    found: dict[str, float] = {}
+    seconds_by_way: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, (mode, llm) in WAYS.items():
             segmenter = build(mode, llm, Path(scratch))
-            found[name] = seconds_a_step(segmenter, a_batch(segmenter))
-            console.print(f"{name}: {found[name]:.2f} s a step")
-    text = found["text, kept"]
+            seconds_by_way[name] = seconds_a_step(segmenter, a_batch(segmenter))
+            console.print(f"{name}: {seconds_by_way[name]:.2f} s a step")
+    text = seconds_by_way["text, kept"]
     results = {
         "batch_slices": BATCH,
         "steps": STEPS,
         "threads": torch.get_num_threads(),
-        "seconds": found,
-        "over_text": {name: seconds / text for name, seconds in found.items()},
+        "seconds": seconds_by_way,
+        "over_text": {name: seconds / text for name, seconds in seconds_by_way.items()},
     }
     write_text_atomically(RESULTS / "instruction_cost.json", json.dumps(results, indent=1) + "\n")
-    rows = [[name, f"{seconds:.2f}", f"{seconds / text:.2f}"] for name, seconds in found.items()]
+    rows = [
+        [name, f"{seconds:.2f}", f"{seconds / text:.2f}"]
+        for name, seconds in seconds_by_way.items()
+    ]
     lines = table(["instruction", "seconds a step", "over text"], rows)
     replace_between_marks(CHECKOUT / "docs" / "instructions.md", "cost", "\n".join(lines))
 

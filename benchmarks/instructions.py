@@ -91,23 +91,23 @@ def shuffled(cases: Cases) -> dict[str, Case]:
 def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
     """The studies with a label made by a human."""
     target = segmenter.target
-    known = find_studies(folder, target).studies
+    studies = find_studies(folder, target).studies
     machines = PLANS[target.name].smoke
     return [
         LabelledStudy(
-            id=found.study_id,
-            read_study=partial(read_study, known[found.study_id]),
-            read_label=partial(_given, found.volume),
-            read_grid=partial(_given, found.volume.grid),
-            patient=known[found.study_id].patient,
-            sequences=tuple(known[found.study_id].sources),
+            id=label.study_id,
+            read_study=partial(read_study, studies[label.study_id]),
+            read_label=partial(_identity, label.volume),
+            read_grid=partial(_identity, label.volume.grid),
+            patient=studies[label.study_id].patient,
+            sequences=tuple(studies[label.study_id].sources),
         )
-        for found in find_masks(folder, target)
-        if isinstance(found, ImportedLabel) and found.study_id not in machines
+        for label in find_masks(folder, target)
+        if isinstance(label, ImportedLabel) and label.study_id not in machines
     ]
 
 
-def _given(value: T) -> T:
+def _identity(value: T) -> T:
     return value
 
 
@@ -119,35 +119,35 @@ def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict
         with Progress() as progress:
             return prepare_cases(segmenter.training, guided, report=draw_bars(progress))[0]
 
-    written = prepared(Guidance())
+    texts = prepared(Guidance())
     return {
-        "instruction": written,
+        "instruction": texts,
         "fixed text": prepared(Guidance(scope="none")),
-        "shuffled": shuffled(written),
-        "none": with_texts(written, np.zeros_like),
+        "shuffled": shuffled(texts),
+        "none": with_texts(texts, np.zeros_like),
     }
 
 
-def train(segmenter: Segmenter, cases: Cases, judged: Sequence[str], seconds: float) -> None:
+def train(segmenter: Segmenter, cases: Cases, held_out: Sequence[str], seconds: float) -> None:
     """Calibrate the model and train it on the studies that are not held out."""
-    learnt = [case for name, case in cases.items() if name not in judged]
-    segmenter.model.calibrate([case.prepared for case in learnt])
+    training_cases = [case for name, case in cases.items() if name not in held_out]
+    segmenter.model.calibrate([case.prepared for case in training_cases])
     config = TrainConfig.model_validate({**RECIPE, "seed": SEED, "time_budget_s": seconds})
     with tempfile.TemporaryDirectory() as scratch, Progress() as progress:
         bar = progress.add_task("training", total=seconds)
         Trainer(
             replace(segmenter.training, checkpoints=Checkpoints(Path(scratch))),
-            TrainingCases(learnt),
+            TrainingCases(training_cases),
             config,
-            progress=lambda epoch, done, of: progress.update(bar, completed=epoch.seconds),
+            progress=lambda epoch, _done, _total: progress.update(bar, completed=epoch.seconds),
         ).fit()
 
 
-def asked(segmenter: Segmenter, cases: Cases, judged: Sequence[str]) -> list[float]:
+def held_out_dsc(segmenter: Segmenter, cases: Cases, held_out: Sequence[str]) -> list[float]:
     """DSC of each held-out study."""
     segmenter.model.trainable.eval()
     evaluator = Evaluator(segmenter.training, SLICES_AT_ONCE)
-    return [evaluator.volume_dsc(cases[name]) for name in judged]
+    return [evaluator.volume_dsc(cases[name]) for name in held_out]
 
 
 def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
@@ -160,31 +160,32 @@ def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
     ways = cases_by_way(segmenter, studies)
     net = segmenter.model.trainable
     beginning = {key: value.clone() for key, value in net.state_dict().items()}
-    found: dict[tuple[str, str], list[float]] = {}
-    for judged in question.judged:
-        for learnt, cases in ways.items():
+    dsc_by_pair: dict[tuple[str, str], list[float]] = {}
+    for held_out in question.judged:
+        for train_way, cases in ways.items():
             net.load_state_dict(beginning)
-            train(segmenter, cases, judged, question.train_s)
-            for put in ways if learnt == "instruction" else (learnt,):
-                scores = asked(segmenter, ways[put], judged)
-                found.setdefault((learnt, put), []).extend(scores)
-                console.print(f"{name}: learnt with {learnt}, asked with {put}: {scores}")
+            train(segmenter, cases, held_out, question.train_s)
+            for test_way in ways if train_way == "instruction" else (train_way,):
+                scores = held_out_dsc(segmenter, ways[test_way], held_out)
+                dsc_by_pair.setdefault((train_way, test_way), []).extend(scores)
+                console.print(f"{name}: learnt with {train_way}, asked with {test_way}: {scores}")
     return [
-        {"learnt": learnt, "asked": put, "dsc": scores} for (learnt, put), scores in found.items()
+        {"learnt": train_way, "asked": test_way, "dsc": scores}
+        for (train_way, test_way), scores in dsc_by_pair.items()
     ]
 
 
 def page(results: Mapping[str, Any]) -> str:
     """The tables, in Markdown."""
     parts = []
-    for name, done in results.items():
+    for name, result in results.items():
         rows = [
             [row["learnt"], row["asked"], f"{np.mean(row['dsc']):.3f}", f"{np.min(row['dsc']):.3f}"]
-            for row in done["rows"]
+            for row in result["rows"]
         ]
         parts += [
-            f"**{name}**: {len(done['rows'][0]['dsc'])} studies judged, {done['train_s']:g} s of"
-            " training for each model and fold, mean DSC per volume at 256 px.",
+            f"**{name}**: {len(result['rows'][0]['dsc'])} studies judged, {result['train_s']:g} s"
+            " of training for each model and fold, mean DSC per volume at 256 px.",
             "",
             *table(["learnt with", "asked with", "mean DSC", "worst DSC"], rows),
             "",

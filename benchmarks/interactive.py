@@ -97,20 +97,20 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
     config, state = settings(name, folder)
     target = target_of(config)
     images = build_images(config, state)
-    known = find_studies(folder, target).studies
-    found = [
-        one
-        for one in find_masks(folder, target)
-        if isinstance(one, ImportedLabel) and one.study_id not in PLANS[name].smoke
+    studies = find_studies(folder, target).studies
+    labels = [
+        imported
+        for imported in find_masks(folder, target)
+        if isinstance(imported, ImportedLabel) and imported.study_id not in PLANS[name].smoke
     ]
-    for one in found[:PATIENTS]:
-        aligned = align_for(read_study(known[one.study_id]), target)
+    for imported in labels[:PATIENTS]:
+        aligned = align_for(read_study(studies[imported.study_id]), target)
         stack = slice_stack(aligned, target.sequence_names)
-        on_grid = to_grid(one.volume, aligned.grid, order=0, fill=0.0)
+        on_grid = to_grid(imported.volume, aligned.grid, order=0, fill=0.0)
         values = tuple(target.label_values.values())
         masks = label_pictures(on_grid, stack.frame, values) > 0  # (S, K, 256, 256)
-        here = [m for m, q in enumerate(target.sequence_names) if q in aligned.volumes]
-        names = tuple(target.sequence_names[m] for m in here)
+        present = [m for m, q in enumerate(target.sequence_names) if q in aligned.volumes]
+        names = tuple(target.sequence_names[m] for m in present)
         for k, label in enumerate(target.labels):
             candidates = np.flatnonzero(masks[:, k].sum(axis=(1, 2)) >= LEAST_PX)
             slices = candidates[
@@ -119,10 +119,12 @@ def scenes(name: str, folder: Path) -> Iterator[Scene]:
                 .astype(int)
             ]
             for s in slices:
-                pictures = [stack.pixels[m, s] for m in here]
+                pictures = [stack.pixels[m, s] for m in present]
                 with Progress(transient=True) as progress:
                     keys = images.encode_missing(pictures, report=draw_bars(progress))
-                cached = [images.get(key, one) for key, one in zip(keys, pictures, strict=True)]
+                cached = [
+                    images.get(key, picture) for key, picture in zip(keys, pictures, strict=True)
+                ]
                 embeddings = torch.from_numpy(np.stack(cached))
                 below = masks[s - 1, k] if s else np.zeros_like(masks[s, k])
                 yield Scene(name, label.name, names, embeddings, masks[s, k], below)
@@ -143,9 +145,9 @@ def largest(mask: BoolArray) -> BoolArray:
     return part
 
 
-def next_click(prompt: SlicePrompt, found: BoolArray, truth: BoolArray) -> SlicePrompt:
+def next_click(prompt: SlicePrompt, mask: BoolArray, truth: BoolArray) -> SlicePrompt:
     """Add a click in the middle of the largest error."""
-    missed, extra = truth & ~found, found & ~truth
+    missed, extra = truth & ~mask, mask & ~truth
     worst = [largest(error) if error.any() else error for error in (missed, extra)]
     if worst[0].sum() >= worst[1].sum():
         return replace(prompt, foreground=(*prompt.foreground, middle(worst[0])))
@@ -157,12 +159,12 @@ def dsc_by_clicks(answer: Answer, embeddings: torch.Tensor, truth: BoolArray) ->
     prompt = SlicePrompt(foreground=(middle(truth),))
     scores: list[float] = []
     for _ in range(CLICKS):
-        found = answer(embeddings, prompt) > 0.5
-        dsc = 2 * (found & truth).sum() / (found.sum() + truth.sum())
+        mask = answer(embeddings, prompt) > 0.5
+        dsc = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
         scores.append(round(float(dsc), 3))
         if scores[-1] == 1:
             return scores + [1.0] * (CLICKS - len(scores))
-        prompt = next_click(prompt, found, truth)
+        prompt = next_click(prompt, mask, truth)
     return scores
 
 
@@ -183,8 +185,8 @@ def bare_points(
         dense_prompt_embeddings=dense,
         multimask_output=False,
     )
-    found: FloatArray = torch.sigmoid(logits[0, 0]).numpy()
-    return found
+    probabilities: FloatArray = torch.sigmoid(logits[0, 0]).numpy()
+    return probabilities
 
 
 def stock_decoder() -> PromptDecoder:
@@ -197,18 +199,18 @@ def trained_decoder(name: str, folder: Path) -> PromptDecoder | None:
     versions = sorted(settings(name, folder)[1].checkpoints.glob("v*.pt"))
     if not versions:
         return None
-    learnt = Checkpoints.read(versions[-1])
+    state = Checkpoints.read(versions[-1])
 
     def part(of: str) -> dict[str, torch.Tensor]:
         start = f"decoders.0.{of}."
-        return {k.removeprefix(start): v for k, v in learnt.items() if k.startswith(start)}
+        return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
 
-    taught = stock_decoder()
-    taught.decoder.transformer.load_state_dict(part("transformer"))
-    taught.upscaling.load_state_dict(part("upscaling"))
-    taught.decoder.output_hypernetworks_mlps[0].load_state_dict(part("hypernetwork"))
-    taught.decoder.mask_tokens.weight[0] = learnt["decoders.0.mask_token"]
-    return taught
+    decoder = stock_decoder()
+    decoder.decoder.transformer.load_state_dict(part("transformer"))
+    decoder.upscaling.load_state_dict(part("upscaling"))
+    decoder.decoder.output_hypernetworks_mlps[0].load_state_dict(part("hypernetwork"))
+    decoder.decoder.mask_tokens.weight[0] = state["decoders.0.mask_token"]
+    return decoder
 
 
 def answers(
@@ -216,24 +218,24 @@ def answers(
 ) -> dict[str, list[float]]:
     """Method -> DSC after each click, on one scene."""
     embeddings, truth = scene.embeddings, scene.truth
-    found = {BARE: dsc_by_clicks(partial(bare_points, stock), embeddings, truth)}
+    dsc = {BARE: dsc_by_clicks(partial(bare_points, stock), embeddings, truth)}
     for m, sequence in enumerate(scene.sequences):
-        found[sequence] = dsc_by_clicks(partial(segment_slice, stock), embeddings[m : m + 1], truth)
+        dsc[sequence] = dsc_by_clicks(partial(segment_slice, stock), embeddings[m : m + 1], truth)
     if len(scene.sequences) > 1:
-        found[UNION] = dsc_by_clicks(partial(segment_slice, stock), embeddings, truth)
+        dsc[UNION] = dsc_by_clicks(partial(segment_slice, stock), embeddings, truth)
     if trained is not None:
-        found[TRAINED] = dsc_by_clicks(partial(segment_slice, trained), embeddings, truth)
-    return found
+        dsc[TRAINED] = dsc_by_clicks(partial(segment_slice, trained), embeddings, truth)
+    return dsc
 
 
 def measure(name: str, folder: Path) -> dict[str, list[list[float]]]:
     """Method -> one list of ten DSC for each scene."""
     stock, trained = stock_decoder(), trained_decoder(name, folder)
-    found: dict[str, list[list[float]]] = {}
+    dsc_by_method: dict[str, list[list[float]]] = {}
     for scene in track(list(scenes(name, folder)), description=name):
         for method, scores in answers(scene, stock, trained).items():
-            found.setdefault(method, []).append(scores)
-    return found
+            dsc_by_method.setdefault(method, []).append(scores)
+    return dsc_by_method
 
 
 def plot(results: Mapping[str, Any]) -> Figure:

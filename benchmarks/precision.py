@@ -62,20 +62,20 @@ class Sample:
     @property
     def boxes_xyxy_px(self) -> FloatArray:
         """(K, 4) left, top, right and bottom of each mask."""
-        found = []
+        boxes = []
         for mask in self.masks:
             rows, columns = np.nonzero(mask)
-            found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-        return np.array(found, np.float32)
+            boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        return np.array(boxes, np.float32)
 
 
 def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
     """About `slices` samples, spread evenly over the labelled studies."""
-    known = find_studies(folder, target).studies
+    studies = find_studies(folder, target).studies
     labels = [
-        found
-        for found in find_masks(folder, target)
-        if isinstance(found, ImportedLabel) and found.study_id not in TARGETS[target.name]
+        label
+        for label in find_masks(folder, target)
+        if isinstance(label, ImportedLabel) and label.study_id not in TARGETS[target.name]
     ]
     if not labels:
         raise InputError(
@@ -88,20 +88,20 @@ def samples(target: Target, folder: Path, *, slices: int) -> Iterator[Sample]:
     shares = [len(part) for part in np.array_split(np.arange(slices), len(order))]
     for index, share in zip(order, shares, strict=True):
         label = labels[index]
-        aligned = align_for(read_study(known[label.study_id]), target)
+        aligned = align_for(read_study(studies[label.study_id]), target)
         stack = slice_stack(aligned, target.sequence_names)
         values = tuple(target.label_values.values())
         on_grid = to_grid(label.volume, aligned.grid, order=0, fill=0.0)
         masks = label_pictures(on_grid, stack.frame, values) > 0  # (S, K, 256, 256)
-        places = np.argwhere(stack.tissue & masks.any(axis=(1, 2, 3)))
-        for m, s in rng.permutation(places)[:share]:
+        labelled_slices = np.argwhere(stack.tissue & masks.any(axis=(1, 2, 3)))
+        for m, s in rng.permutation(labelled_slices)[:share]:
             yield Sample(stack.pixels[m, s], masks[s][masks[s].any(axis=(1, 2))])
 
 
 def dice_of(sample: Sample, embedding: FloatArray, draw: Draw) -> list[float]:
     """DSC of each label in its true box."""
-    drawn = draw(embedding, sample.boxes_xyxy_px)
-    return [dice(found, truth) for found, truth in zip(drawn, sample.masks, strict=True)]
+    masks = draw(embedding, sample.boxes_xyxy_px)
+    return [dice(mask, truth) for mask, truth in zip(masks, sample.masks, strict=True)]
 
 
 def measure(name: str, data: Path, *, slices: int) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def measure(name: str, data: Path, *, slices: int) -> dict[str, Any]:
     eager, fast = LiteMedSamEncoder(weights, runtime="torch"), LiteMedSamEncoder(weights)
     draw = partial(masks_in_boxes, load_prompt_encoder_and_decoder(weights))
     scores: dict[str, list[float]] = {"float32": [], "half": [], "fast": []}
-    drawn = list(samples(load_target(name), data, slices=slices))
-    for sample in track(drawn, name):
+    picked = list(samples(load_target(name), data, slices=slices))
+    for sample in track(picked, name):
         picture = sample.picture[None].astype(np.float32)
         exact = eager.runtime(picture)[0]
         ways = {
@@ -122,11 +122,11 @@ def measure(name: str, data: Path, *, slices: int) -> dict[str, Any]:
         for way, embedding in ways.items():
             scores[way] += dice_of(sample, embedding, draw)
     return {
-        "slices": len(drawn),
+        "slices": len(picked),
         "masks": len(scores["float32"]),
         "seed": SEED,
         "runtime": fast.runtime.id,
-        "dsc": {way: float(np.mean(found)) for way, found in scores.items()},
+        "dsc": {way: float(np.mean(values)) for way, values in scores.items()},
         "largest_change_of_a_mask": {
             way: float(np.abs(np.subtract(scores[way], scores["float32"])).max())
             for way in ("half", "fast")
@@ -138,13 +138,13 @@ def page(results: Mapping[str, Any]) -> str:
     """The table, in Markdown."""
     head = ["target", "masks", "float32", "kept in half", "change", "fast, kept in half", "change"]
     rows = []
-    for name, done in results.items():
-        exact, half, fast = (done["dsc"][way] for way in ("float32", "half", "fast"))
-        row = [name, str(done["masks"]), f"{exact:.4f}"]
+    for name, result in results.items():
+        exact, half, fast = (result["dsc"][way] for way in ("float32", "half", "fast"))
+        row = [name, str(result["masks"]), f"{exact:.4f}"]
         for dsc in (half, fast):
             row += [f"{dsc:.4f}", f"{dsc - exact:+.4f}"]
         rows.append(row)
-    ids = ", ".join(sorted({done["runtime"] for done in results.values()}))
+    ids = ", ".join(sorted({result["runtime"] for result in results.values()}))
     return "\n".join([*table(head, rows), "", f"The fast runtime was {ids}."])
 
 
@@ -153,17 +153,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)}; all when none")
     parser.add_argument("--slices", type=int, default=SLICES, help="of each target")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     console = Console(highlight=False)
     if not os.environ.get("ZEUS_REAL_DATA"):
         console.print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
         return
     path = RESULTS / "precision.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for name in asked.targets or TARGETS:
+    for name in options.targets or TARGETS:
         lookup("target of this benchmark", name, TARGETS)
         data = Path(os.environ["ZEUS_REAL_DATA"]) / name
-        results[name] = measure(name, data, slices=asked.slices)
+        results[name] = measure(name, data, slices=options.slices)
         console.print(f"{name}: {results[name]}")
         write_text_atomically(path, json.dumps(results, indent=1) + "\n")
     replace_between_marks(PAGE, "precision", page(results))

@@ -123,7 +123,9 @@ class Recorder:
             return
         inputs = inputs_of(frame)
         if any(map(holds_prompt, inputs)):
-            work = [one for one in inputs if isinstance(one, FunctionType | MethodType | partial)]
+            work = [
+                item for item in inputs if isinstance(item, FunctionType | MethodType | partial)
+            ]
             self._note(code, hands_on=any(map(holds_prompt, work)))
             if (caller := counted_caller(frame)) in self._getting:
                 self._note(caller, hands_on=True)
@@ -212,8 +214,8 @@ def show(title: str, functions: list[CodeType]) -> None:
     files = {code.co_filename for code in functions}
     print(f"{title}: {len(functions)}, in {len(files)} files")
     for code in functions:
-        place = f"{Path(code.co_filename).relative_to(ROOT)}:{code.co_firstlineno}"
-        print(f"    {place:50} {code.co_qualname}")
+        location = f"{Path(code.co_filename).relative_to(ROOT)}:{code.co_firstlineno}"
+        print(f"    {location:50} {code.co_qualname}")
 
 
 if __name__ == "__main__":

@@ -60,12 +60,12 @@ def run(names: Sequence[str], results: Results, sizes: Sizes, console: Console) 
                 figures = run_part(name, bench)
                 results.put(name, figures, seconds=time.monotonic() - began)
                 for result in figures:
-                    found = (
+                    outcome = (
                         "not measured: " + result.note
                         if result.value is None
                         else format_figure(result.value)
                     )
-                    console.print(f"{name}: {result.key} {found}", markup=False)
+                    console.print(f"{name}: {result.key} {outcome}", markup=False)
         finally:
             bench.close()
 
@@ -83,7 +83,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             results = Results(Path(scratch) / "speed.json")
             run(options.parts or list(PARTS), results, SMOKE, console)
-            console.print_json(data=results.found)
+            console.print_json(data=results.content)
         return
     results = Results(RESULTS / "speed.json")
     if options.parts:
@@ -93,7 +93,7 @@ def main() -> None:
     run(options.parts or list(PARTS), results, Sizes(), console)
     if not options.parts:
         results.finish()
-    write_page(results.found, results.figures)
+    write_page(results.content, results.figures)
 
 
 if __name__ == "__main__":

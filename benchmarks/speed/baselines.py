@@ -36,8 +36,8 @@ def lite_medsam(weights: Path) -> Sam:
     encoder = build_lite_medsam().image_encoder
     state = torch.load(weights, map_location="cpu", weights_only=True)
     prefix = "image_encoder."
-    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    encoder.load_state_dict(own, strict=True)
+    encoder_state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    encoder.load_state_dict(encoder_state, strict=True)
     prompts, decoder = load_prompt_encoder_and_decoder(weights)
     sam = Sam(encoder, prompts, decoder, pixel_mean=[0.0] * 3, pixel_std=[255.0] * 3)
     return sam.eval().requires_grad_(False)
@@ -70,25 +70,25 @@ def measure_predictor(bench: Bench) -> list[Figure]:
         )[0]
         return logits
 
-    def ours(n: int) -> None:
+    def zeus_act(n: int) -> None:
         decode(bench.ours.encode(pictures[n : n + 1]))
 
-    def theirs(n: int) -> None:
+    def predictor_act(n: int) -> None:
         predictor.set_image(eight_bit(pictures[n]))
         predictor.predict(box=box, multimask_output=False)
 
     repeats = min(bench.sizes.short, len(pictures))
-    taken = alternating({"theirs": theirs, "ours": ours}, repeats=repeats)
+    durations = alternating({"theirs": predictor_act, "ours": zeus_act}, repeats=repeats)
     return [
         Figure(
             "segment-anything's SamPredictor, LiteMedSAM's weights, s a slice and box",
-            statistics.median(taken["theirs"]),
-            {"s": taken["theirs"]},
+            statistics.median(durations["theirs"]),
+            {"s": durations["theirs"]},
         ),
         Figure(
             "Zeus's encoder and LiteMedSAM's decoder, s a slice and box",
-            statistics.median(taken["ours"]),
-            {"s": taken["ours"]},
+            statistics.median(durations["ours"]),
+            {"s": durations["ours"]},
         ),
     ]
 
@@ -98,9 +98,9 @@ def measure_sam2(bench: Bench) -> list[Figure]:
 
     It runs in its own process, because its import starts a thread and empties a folder in the home.
     """
-    made = bench.study("study")
-    image = next((bench.folder / "studies" / made.name).glob("*_flair.nii.gz"))
-    clicks = [made.click(n) for n in range(bench.sizes.short + 1)]
+    study = bench.study("study")
+    image = next((bench.folder / "studies" / study.name).glob("*_flair.nii.gz"))
+    clicks = [study.click(n) for n in range(bench.sizes.short + 1)]
     folder = bench.folder / "sam2"
     folder.mkdir(exist_ok=True)
     environment = {
@@ -110,12 +110,12 @@ def measure_sam2(bench: Bench) -> list[Figure]:
         "MONAI_SAM_MODEL_CFG": "file:sam2/sam2.1_hiera_t.yaml",
     }
     command = [sys.executable, "-m", "benchmarks.speed.sam2_task", str(folder), str(image)]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, json.dumps(clicks)], capture_output=True, text=True, timeout=SAM2_LIMIT_S,
         cwd=CHECKOUT, env=environment, check=False,
     )  # fmt: skip
-    if done.returncode:
-        raise NotMeasured(f"MONAI Label's SAM2 task failed: {done.stderr.strip()[-300:]}")
-    seconds = json.loads(done.stdout.splitlines()[-1])
+    if process.returncode:
+        raise NotMeasured(f"MONAI Label's SAM2 task failed: {process.stderr.strip()[-300:]}")
+    seconds = json.loads(process.stdout.splitlines()[-1])
     name = "MONAI Label's SAM2 task, SAM2.1 tiny with random weights, s a click on one sequence"
     return [Figure(name, statistics.median(seconds), {"s": seconds})]

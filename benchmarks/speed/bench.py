@@ -92,10 +92,10 @@ class Bench:
             )
         return self._made[name]
 
-    def stack(self, made: Made) -> SliceStack:
+    def stack(self, study: Made) -> SliceStack:
         """The slice stack of a study, as the server makes it."""
-        known = find_studies(self.folder / "studies", self.target).studies
-        aligned = align_for(read_study(known[made.name]), self.target)
+        studies = find_studies(self.folder / "studies", self.target).studies
+        aligned = align_for(read_study(studies[study.name]), self.target)
         return slice_stack(aligned, self.target.sequence_names)
 
     def pictures(self, stack: SliceStack, slice_index: int | None = None) -> FloatArray:

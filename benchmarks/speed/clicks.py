@@ -12,7 +12,7 @@ from segment_anything import SamPredictor
 
 from benchmarks.speed.baselines import eight_bit, lite_medsam
 from benchmarks.speed.bench import PROFILE, TARGET, Bench
-from benchmarks.speed.figures import REACHES, Figure, NotMeasured
+from benchmarks.speed.figures import AIMS, Figure, NotMeasured
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import Rows, of_functions
 from benchmarks.speed.timing import alternating, ratio, seconds_of
@@ -29,14 +29,14 @@ POLL_S = 0.5
 
 def measure_clicks(bench: Bench) -> list[Figure]:
     """click_over_decoder and click_speedup: each click at another voxel of one cached slice."""
-    made = bench.study("study")
+    study = bench.study("study")
     server = server_with_clicks(bench, "study")
-    stack = bench.stack(made)
-    at = made.centre[2]
+    stack = bench.stack(study)
+    at = study.centre[2]
     pictures = bench.pictures(stack, at)
     embeddings = bench.ours.encode(pictures).astype(np.float32)
-    pixel = pixel_of(stack, made.click(0))
-    click(server, made, number=0)
+    pixel = pixel_of(stack, study.click(0))
+    click(server, study, number=0)
     await_prepared(server)  # the click opened the study; from here on it is cached
     bare = {
         f"{len(pictures)} decoder forwards, {kind}, s": bare_forwards(
@@ -45,32 +45,32 @@ def measure_clicks(bench: Bench) -> list[Figure]:
         for kind in ("float32", "bfloat16")
     }
     ours = f"click, {len(pictures)} sequences, s"
-    taken = alternating(
-        {ours: lambda n: click(server, made, number=n + 1), **bare}, repeats=bench.sizes.clicks
+    durations = alternating(
+        {ours: lambda n: click(server, study, number=n + 1), **bare}, repeats=bench.sizes.clicks
     )
-    fastest = min(bare, key=lambda name: float(np.median(taken[name])))
-    over = ratio(taken[ours], taken[fastest])
-    again = again_each_time(bench, pictures, pixel)
-    encoding = [seconds_of(lambda _: again()) for _ in range(bench.sizes.short)]
-    reached = REACHES["click_over_decoder"].reached(over)
+    fastest = min(bare, key=lambda name: float(np.median(durations[name])))
+    over = ratio(durations[ours], durations[fastest])
+    encode_again = again_each_time(bench, pictures, pixel)
+    encoding = [seconds_of(lambda _: encode_again()) for _ in range(bench.sizes.short)]
+    reached = AIMS["click_over_decoder"].reached(over)
     return [
         Figure(
             "click_over_decoder",
             over,
             {
-                **taken,
+                **durations,
                 **{
-                    f"over {name.removesuffix(', s')}": ratio(taken[ours], taken[name])
+                    f"over {name.removesuffix(', s')}": ratio(durations[ours], durations[name])
                     for name in bare
                 },
             },
             note="the figure is over the faster of the two precisions",
-            profile=() if reached else functions_of_a_click(bench, made),
+            profile=() if reached else functions_of_a_click(bench, study),
         ),
         Figure(
             "click_speedup",
-            ratio(encoding, taken[ours]),
-            {"encoding again in float32 eager, s": encoding, ours: taken[ours]},
+            ratio(encoding, durations[ours]),
+            {"encoding again in float32 eager, s": encoding, ours: durations[ours]},
             note="segment-anything's predictor on each sequence, without HTTP, reading or writing",
         ),
     ]
@@ -85,10 +85,10 @@ def measure_first_click(bench: Bench) -> list[Figure]:
     studies = [bench.study(name) for name in names]
     bench.ours.encode(bench.pictures(bench.stack(studies[0]), studies[0].centre[2]))
     # Measured alternately, because the speed of the machine may change.
-    seconds = [time_first_clicks(bench, server, made) for made in studies]
+    seconds = [time_first_clicks(bench, server, study) for study in studies]
     encode, first, second = (list(column) for column in zip(*seconds, strict=True))
     value = ratio(first, encode)
-    fine = REACHES["first_click_over_encode"].reached(value)
+    fine = AIMS["first_click_over_encode"].reached(value)
     return [
         Figure(
             "first_click_over_encode",
@@ -106,17 +106,17 @@ def measure_first_click(bench: Bench) -> list[Figure]:
 
 
 def time_first_clicks(
-    bench: Bench, server: ServerProcess, made: Made
+    bench: Bench, server: ServerProcess, study: Made
 ) -> tuple[float, float, float]:
     """Seconds of: encoding the slice here, the first click on a study, the second click.
 
     The server is idle before, and has finished its background encoding afterwards.
     """
-    pictures = bench.pictures(bench.stack(made), made.centre[2])
+    pictures = bench.pictures(bench.stack(study), study.centre[2])
     encode = seconds_of(lambda _: bench.ours.encode(pictures))
-    open_study(server, made)
-    first = seconds_of(lambda _: click(server, made, number=0))
-    second = seconds_of(lambda _: click(server, made, number=1))
+    open_study(server, study)
+    first = seconds_of(lambda _: click(server, study, number=0))
+    second = seconds_of(lambda _: click(server, study, number=1))
     await_prepared(server)
     return encode, first, second
 
@@ -128,18 +128,18 @@ def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
         NotMeasured: the server has no task for clicks.
     """
     server = bench.serving(*studies)
-    known = server.client.info()["models"]
-    if TASK not in known:
-        raise NotMeasured(f"the server has no task {TASK!r}, only {', '.join(known)}")
+    models = server.client.info()["models"]
+    if TASK not in models:
+        raise NotMeasured(f"the server has no task {TASK!r}, only {', '.join(models)}")
     return server
 
 
-def click(server: ServerProcess, made: Made, *, number: int) -> bytes:
+def click(server: ServerProcess, study: Made, *, number: int) -> bytes:
     """One foreground click on the middle slice, as 3D Slicer sends it. Returns the mask file."""
     response = requests.post(
         f"{server.url}/infer/{TASK}",
-        params={"image": made.name, "output": "image"},
-        data={"params": json.dumps(_params(made, number))},
+        params={"image": study.name, "output": "image"},
+        data={"params": json.dumps(_params(study, number))},
         timeout=LIMIT_S,
     )
     if not response.ok:
@@ -161,14 +161,14 @@ def await_prepared(server: ServerProcess) -> None:
         time.sleep(POLL_S)
 
 
-def open_study(server: ServerProcess, made: Made) -> None:
+def open_study(server: ServerProcess, study: Made) -> None:
     """Download the study's image, as a client does before anybody clicks."""
     requests.get(
-        f"{server.url}/datastore/image", params={"image": made.name}, timeout=LIMIT_S
+        f"{server.url}/datastore/image", params={"image": study.name}, timeout=LIMIT_S
     ).raise_for_status()
 
 
-def functions_of_a_click(bench: Bench, made: Made) -> Rows:
+def functions_of_a_click(bench: Bench, study: Made) -> Rows:
     """Where a click's time goes inside the server's task, which is run in this process for it."""
     # Here, because a server's imports are not needed for anything else.
     from monailabel.interfaces.tasks.infer_v2 import InferType
@@ -181,7 +181,7 @@ def functions_of_a_click(bench: Bench, made: Made) -> Rows:
     task = ClickInfer(context, InferType.DEEPGROW, dimension=2)
 
     def click_number(number: int) -> None:
-        file, _ = task({"image": made.name, **_params(made, number)})
+        file, _ = task({"image": study.name, **_params(study, number)})
         Path(file).unlink()
 
     click_number(0)  # encodes the slice
@@ -236,5 +236,5 @@ def again_each_time(bench: Bench, pictures: FloatArray, pixel: FloatArray) -> Ca
     return run
 
 
-def _params(made: Made, number: int) -> dict[str, object]:
-    return {"foreground": [made.click(number)], "background": [], "label": LABEL}
+def _params(study: Made, number: int) -> dict[str, object]:
+    return {"foreground": [study.click(number)], "background": [], "label": LABEL}

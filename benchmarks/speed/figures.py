@@ -18,7 +18,7 @@ SOURCES = ("zeus_app", "infer", "trainers", "apps", "benchmarks/speed")
 
 
 @dataclass(frozen=True)
-class Reach:
+class Aim:
     """A figure that has an aim.
 
     Attributes:
@@ -42,51 +42,51 @@ class Reach:
         return value / self.bound if self.at_least else self.bound / value
 
 
-REACHES: Mapping[str, Reach] = {
-    "encoder_speedup": Reach(
+AIMS: Mapping[str, Aim] = {
+    "encoder_speedup": Aim(
         "float32 eager one-slice encode / ours per slice", 4, True,
         "the stem in bfloat16, which costs accuracy; then the matrix products of the trunk in int8,"
         " if the masks agree",
     ),
-    "encoder_over_floor": Reach(
+    "encoder_over_floor": Aim(
         "ours per slice / its FLOP at the machine's matrix-product rate in the same precision",
         2, False,
         "the stem, which stays in float32 for accuracy; then the layers other than matrix products",
     ),
-    "click_over_decoder": Reach(
+    "click_over_decoder": Aim(
         "click over HTTP, embeddings cached, 4 sequences / 4 bare decoder forwards", 1.5, False,
         "the largest rows below other than the decoder",
     ),
-    "click_speedup": Reach(
+    "click_speedup": Aim(
         "the click when its slices are encoded again in float32 eager / ours", 15, True,
         "the same as for click_over_decoder",
     ),
-    "first_click_over_encode": Reach(
+    "first_click_over_encode": Aim(
         "first click on an opened study / encoding just its slices", 1.5, False,
         "cutting the clicked slice's pictures before those of the whole study",
     ),
-    "study_over_encode": Reach(
+    "study_over_encode": Aim(
         "whole study without embeddings, texts cached / encoding its slices alone", 1.3, False,
         "decode and unite while the next batch is encoded; fewer copies on the way to the file",
     ),
-    "epoch_speedup": Reach(
+    "epoch_speedup": Aim(
         "epoch that encodes each time in float32 eager / epoch from the cache", 8, True,
         "the decoder: it is nearly all of an epoch from the cache",
     ),
-    "step_over_decoder": Reach(
+    "step_over_decoder": Aim(
         "training step, text mode / bare decoder forward and backward, same batch", 1.25, False,
         "the largest row below other than matrix products",
     ),
-    "info_p95_ms_busy": Reach(
+    "info_p95_ms_busy": Aim(
         "GET /info while an inference and a training run, 95th percentile, ms", 100, False,
         "fewer threads for work that holds the interpreter lock",
     ),
-    "server_peak_mib": Reach(
+    "server_peak_mib": Aim(
         "server's peak resident memory: a dense study, then ten with few slices, MiB",
         3500, False,
         "smaller batches, or a float16 volume, in the stage of the largest row below",
     ),
-    "server_growth": Reach(
+    "server_growth": Aim(
         "peak over the last five of those ten / over the first five", 1.02, False,
         "objects that stay in memory between requests",
     ),
@@ -98,7 +98,7 @@ class Figure:
     """One result.
 
     Attributes:
-        key: a key of `REACHES`, or the name of a figure without an aim.
+        key: a key of `AIMS`, or the name of a figure without an aim.
         value: None if it was not measured.
         parts: the measured values behind it. Their names carry the unit.
         note: the reason why it was not measured, or a remark.
@@ -153,29 +153,29 @@ class Results:
         self._path = path
         self._sources = sources_digest()
         try:
-            self.found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            self.found = {}
+            self.content = {}
 
     def begin(self) -> None:
         """Remove the results of a finished run. An unfinished run continues."""
-        if self.found.get("finished", True):
-            self.found = {}
-        self.found["finished"] = False
+        if self.content.get("finished", True):
+            self.content = {}
+        self.content["finished"] = False
 
     def forget(self, parts: Sequence[str]) -> None:
         """Remove the results of some parts."""
         for part in parts:
-            self.found.get("parts", {}).pop(part, None)
+            self.content.get("parts", {}).pop(part, None)
 
     def has(self, part: str) -> bool:
         """Whether a part was measured with the present code."""
-        return bool(self.found.get("parts", {}).get(part, {}).get("sources") == self._sources)
+        return bool(self.content.get("parts", {}).get(part, {}).get("sources") == self._sources)
 
     def put(self, part: str, figures: Sequence[Figure], *, seconds: float) -> None:
         """Replace the results of a part, and write the file."""
-        self.found["machine"] = machine()
-        self.found.setdefault("parts", {})[part] = {
+        self.content["machine"] = machine()
+        self.content.setdefault("parts", {})[part] = {
             "sources": self._sources,
             "measured": time.strftime("%Y-%m-%d %H:%M"),
             "seconds": round(seconds, 1),
@@ -185,15 +185,15 @@ class Results:
 
     def finish(self) -> None:
         """Mark the run as finished."""
-        self.found["finished"] = True
+        self.content["finished"] = True
         self.write()
 
     def write(self) -> None:
         """Write the file atomically."""
-        write_text_atomically(self._path, json.dumps(self.found, indent=1) + "\n")
+        write_text_atomically(self._path, json.dumps(self.content, indent=1) + "\n")
 
     @property
     def figures(self) -> list[Figure]:
         """All figures, of all parts."""
-        parts = self.found.get("parts", {}).values()
+        parts = self.content.get("parts", {}).values()
         return [Figure(**figure) for part in parts for figure in part["figures"]]

@@ -25,18 +25,18 @@ def matrix_product_rates(precision: str, *, repeats: int) -> dict[str, float]:
     """
     rates: dict[str, float] = {}
     for edge in EDGES:
-        left = torch.randn(edge, edge)
+        matrix = torch.randn(edge, edge)
         right = torch.randn(edge, edge)
         compiled = _openvino_product(right.numpy(), precision)
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
-        taken = alternating(
+        durations = alternating(
             {
-                "torch": call_with(torch.matmul, left.to(kind), right.to(kind)),
-                "openvino": call_with(compiled, left.numpy()),
+                "torch": call_with(torch.matmul, matrix.to(kind), right.to(kind)),
+                "openvino": call_with(compiled, matrix.numpy()),
             },
             repeats=repeats,
         )
-        for name, seconds in taken.items():
+        for name, seconds in durations.items():
             rates[name] = max(rates.get(name, 0.0), 2 * edge**3 / statistics.median(seconds))
     return rates
 
@@ -52,8 +52,8 @@ def _openvino_product(right: np.ndarray[Any, Any], precision: str) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
-    given = ops.parameter([len(right), len(right)], dtype=np.float32)
-    model = ov.Model([ops.matmul(given, ops.constant(right), False, False)], [given])
+    parameter = ops.parameter([len(right), len(right)], dtype=np.float32)
+    model = ov.Model([ops.matmul(parameter, ops.constant(right), False, False)], [parameter])
     settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     return ov.Core().compile_model(model, "CPU", settings)
 

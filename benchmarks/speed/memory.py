@@ -94,12 +94,12 @@ def measure(bench: Bench) -> list[Figure]:
         peaks: list[float] = []
         took: list[float] = []
         children = 0.0
-        for made in (dense, *few):
+        for study in (dense, *few):
             began = time.perf_counter()
             with sampler.looking():
-                server.infer(made.name)
-                if made is dense:  # from here on, the networks for clicks stay in memory
-                    server.client.infer("clicks", made.name, {"foreground": [made.click(0)]})
+                server.infer(study.name)
+                if study is dense:  # from here on, the networks for clicks stay in memory
+                    server.client.infer("clicks", study.name, {"foreground": [study.click(0)]})
             took.append(time.perf_counter() - began)
             peaks.append(sampler.own_mib)
             children = max(children, sampler.children_mib)

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure as Plot
 
 from benchmarks.pages import replace_between_marks, table
-from benchmarks.speed.figures import REACHES, Figure
+from benchmarks.speed.figures import AIMS, Figure
 from zeus_app.reporting.pictures import blank_figure, save_png
 from zeus_app.reporting.plots import METHOD_COLOURS
 from zeus_app.server.lifecycle.server_command import CHECKOUT
@@ -17,11 +17,11 @@ PLOT = CHECKOUT / "docs" / "images" / "speed.png"
 MISSED, REACHED = METHOD_COLOURS[1], METHOD_COLOURS[0]
 
 
-def write_page(found: Mapping[str, Any], figures: Sequence[Figure]) -> None:
+def write_page(content: Mapping[str, Any], figures: Sequence[Figure]) -> None:
     """Draw the plot and write every table between its marks."""
     save_png(plot(figures), PLOT)
     picture = f"![How many times its aim each figure reaches](images/{PLOT.name})"
-    put("speed", f"{machine_line(found)}\n\n{chr(10).join(aims_table(figures))}\n\n{picture}")
+    put("speed", f"{machine_line(content)}\n\n{chr(10).join(aims_table(figures))}\n\n{picture}")
     put("others", "\n".join(others_table(figures)))
     put("made-of", "\n".join(parts_table(figures)))
     put("missed", missed_text(figures))
@@ -32,10 +32,10 @@ def put(name: str, text: str) -> None:
     replace_between_marks(PAGE, name, text)
 
 
-def machine_line(found: Mapping[str, Any]) -> str:
+def machine_line(content: Mapping[str, Any]) -> str:
     """The machine, the versions and the duration."""
-    machine_info = found.get("machine", {})
-    minutes = sum(part["seconds"] for part in found.get("parts", {}).values()) / 60
+    machine_info = content.get("machine", {})
+    minutes = sum(part["seconds"] for part in content.get("parts", {}).values()) / 60
     versions = ", ".join(
         f"{name} {machine_info.get(name)}" for name in ("torch", "openvino", "monailabel")
     )
@@ -54,14 +54,14 @@ def aims_table(figures: Sequence[Figure]) -> list[str]:
     """One row per figure with an aim, in the order of the aims."""
     by_key = {figure.key: figure for figure in figures}
     rows = []
-    for key, reach in REACHES.items():
+    for key, aim in AIMS.items():
         figure = by_key.get(key, Figure(key, None, note="not run"))
-        bound = f"{'at least' if reach.at_least else 'at most'} {reach.bound:g}"
+        bound = f"{'at least' if aim.at_least else 'at most'} {aim.bound:g}"
         if figure.value is None:
-            rows.append([f"{key}: {reach.what}", f"not measured: {figure.note}", bound, ""])
+            rows.append([f"{key}: {aim.what}", f"not measured: {figure.note}", bound, ""])
         else:
-            verdict = "yes" if reach.reached(figure.value) else "**no**"
-            rows.append([f"{key}: {reach.what}", format_figure(figure.value), bound, verdict])
+            verdict = "yes" if aim.reached(figure.value) else "**no**"
+            rows.append([f"{key}: {aim.what}", format_figure(figure.value), bound, verdict])
     return table(["what", "measured", "to reach", "reached"], rows)
 
 
@@ -73,7 +73,7 @@ def others_table(figures: Sequence[Figure]) -> list[str]:
             f"not measured: {result.note}" if result.value is None else format_figure(result.value),
         ]
         for result in figures
-        if result.key not in REACHES
+        if result.key not in AIMS
     ]
     return table(["what", "measured"], rows)
 
@@ -83,10 +83,10 @@ def parts_table(figures: Sequence[Figure]) -> list[str]:
     rows = [
         [figure.key, name, in_words(value)]
         for figure in figures
-        if figure.key in REACHES
+        if figure.key in AIMS
         for name, value in figure.parts.items()
     ]
-    rows += [[f.key, "note", f.note] for f in figures if f.key in REACHES and f.note]
+    rows += [[f.key, "note", f.note] for f in figures if f.key in AIMS and f.note]
     return table(["figure", "of what", "measured"], rows)
 
 
@@ -102,36 +102,36 @@ def missed_text(figures: Sequence[Figure]) -> str:
     """For every missed aim: the profile, and the next step."""
     parts = []
     for figure in figures:
-        reach = REACHES.get(figure.key)
-        if reach is None or figure.value is None or reach.reached(figure.value):
+        aim = AIMS.get(figure.key)
+        if aim is None or figure.value is None or aim.reached(figure.value):
             continue
-        parts.append(f"**{figure.key}** {format_figure(figure.value)}, to reach {reach.bound:g}.")
+        parts.append(f"**{figure.key}** {format_figure(figure.value)}, to reach {aim.bound:g}.")
         if figure.profile:
             whole = sum(value for _, value in figure.profile)
             rows = [[name, f"{ms:.1f}", f"{100 * ms / whole:.0f} %"] for name, ms in figure.profile]
             parts.append("\n".join(table(["stage", "ms", "share"], rows)))
         else:
             parts.append("What it was made of stands above.")
-        parts.append(f"Next lever: {reach.lever}.")
+        parts.append(f"Next lever: {aim.lever}.")
     return "\n\n".join(parts) or "No aim was missed."
 
 
 def plot(figures: Sequence[Figure]) -> Plot:
     """One bar per figure: its value relative to its aim. From 1 on the aim is reached."""
     bars = [
-        (result.key, REACHES[result.key], result.value)
+        (result.key, AIMS[result.key], result.value)
         for result in figures
-        if result.key in REACHES and result.value is not None and result.value > 0
+        if result.key in AIMS and result.value is not None and result.value > 0
     ][::-1]
     figure = blank_figure(7.2, 1.2 + 0.34 * max(1, len(bars)))
     axes = figure.subplots()
-    for row, (_, reach, value) in enumerate(bars):
-        times = reach.times(value)
-        colour = REACHED if reach.reached(value) else MISSED
+    for row, (_, aim, value) in enumerate(bars):
+        times = aim.times(value)
+        colour = REACHED if aim.reached(value) else MISSED
         axes.barh(row, times - 1, left=1, color=colour, alpha=0.8, height=0.6)
-        aim = f"{'≥' if reach.at_least else '≤'} {reach.bound:g}"
+        aim_text = f"{'≥' if aim.at_least else '≤'} {aim.bound:g}"
         axes.annotate(
-            f" {format_figure(value)} ({aim}) ", (times, row), fontsize=8, va="center",
+            f" {format_figure(value)} ({aim_text}) ", (times, row), fontsize=8, va="center",
             ha="left" if times >= 1 else "right",
         )  # fmt: skip
     axes.axvline(1, color="black", linewidth=1)

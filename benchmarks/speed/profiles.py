@@ -15,25 +15,25 @@ Rows = tuple[tuple[str, float], ...]
 
 
 def largest(stages_ms: Mapping[str, float], *, rows: int = ROWS) -> Rows:
-    """The largest rows; what the others come to stands in a row of its own."""
+    """The largest rows, and one row with the sum of all others."""
     ordered = sorted(stages_ms.items(), key=lambda row: -row[1])
     if len(ordered) <= rows:
         return tuple(ordered)
-    rest = sum(value for _, value in ordered[rows - 1 :])
-    return (*ordered[: rows - 1], ("all others", rest))
+    others = sum(value for _, value in ordered[rows - 1 :])
+    return (*ordered[: rows - 1], ("all others", others))
 
 
 def of_stages(latencies_ms: Mapping[str, float], *, whole_s: float) -> Rows:
-    """The server's own stages of a request, and what they leave of the client's wait."""
+    """The stages of a request in the server, and the rest of the time that the client waits."""
     outside = 1000 * whole_s - sum(latencies_ms.values())
     return largest({**latencies_ms, "reading, writing, HTTP": outside})
 
 
 def of_operators(act: Callable[[], object]) -> Rows:
-    """PyTorch's operators inside a call, by the time each spent itself."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+    """PyTorch's operators inside a call, by their own time."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         act()
-    return largest({row.key: row.self_cpu_time_total / 1000 for row in seen.key_averages()})
+    return largest({row.key: row.self_cpu_time_total / 1000 for row in profiler.key_averages()})
 
 
 def of_functions(act: Callable[[], object]) -> Rows:
@@ -43,8 +43,8 @@ def of_functions(act: Callable[[], object]) -> Rows:
     spent: dict[str, float] = defaultdict(float)
     # (file, line, name) -> (calls, all calls, own seconds, seconds with what it called, callers)
     for (file, _, name), row in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
-        where = "" if file == "~" else f"{Path(file).name}: "
-        spent[f"{where}{name}"] += 1000 * row[2]
+        prefix = "" if file == "~" else f"{Path(file).name}: "
+        spent[f"{prefix}{name}"] += 1000 * row[2]
     return largest(spent)
 
 

@@ -39,14 +39,14 @@ def click(folder: Path, image: str, clicks: Sequence[Sequence[int]]) -> list[flo
     from monailabel.sam2.infer import Sam2InferTask
 
     task = Sam2InferTask(str(folder))
-    taken = []
+    durations = []
     for voxel in clicks:
         request = {"image": image, "foreground": [list(voxel)], "background": [], "device": "cpu"}
         began = time.perf_counter()
         file, _ = task(request)
-        taken.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
         Path(file).unlink()
-    return taken
+    return durations
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import requests
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.clicks import await_prepared, click
-from benchmarks.speed.figures import REACHES, Figure, NotMeasured
+from benchmarks.speed.figures import AIMS, Figure, NotMeasured
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_stages
 from benchmarks.speed.timing import percentile, ratio, seconds_of
@@ -37,45 +37,45 @@ def forget_embeddings(cache: Path) -> int:
 
 def measure_study(bench: Bench) -> list[Figure]:
     """study_over_encode: inference with cached texts and without cached embeddings."""
-    made = bench.study("study")
-    stack = bench.stack(made)
+    study = bench.study("study")
+    stack = bench.stack(study)
     pictures = bench.pictures(stack)
     warm_up = bench.study("warm-up", slices=1)
-    server = bench.serving(made.name, warm_up.name)
+    server = bench.serving(study.name, warm_up.name)
     server.infer(warm_up.name)  # the first request loads every network
-    new = server.infer(made.name).seconds
-    whole, encode = [], []
+    new = server.infer(study.name).seconds
+    durations, encode = [], []
     stages: dict[str, float] = {}
     bench.ours.encode(pictures[:1])
     for _ in range(bench.sizes.short):
-        made.touch()
+        study.touch()
         if not forget_embeddings(bench.server_cache):
             raise NotMeasured("the server keeps no embeddings on disk that could be forgotten")
-        answer = server.infer(made.name)
-        whole.append(answer.seconds)
+        answer = server.infer(study.name)
+        durations.append(answer.seconds)
         stages = dict(answer.params["latencies_ms"])
         encode.append(seconds_of(lambda _: bench.ours.encode(pictures)))
     warm = []
     for _ in range(bench.sizes.long):
-        made.touch()
-        warm.append(server.infer(made.name).seconds)
-    repeated = [server.infer(made.name).seconds for _ in range(bench.sizes.long)]
-    over = ratio(whole, encode)
+        study.touch()
+        warm.append(server.infer(study.name).seconds)
+    repeated = [server.infer(study.name).seconds for _ in range(bench.sizes.long)]
+    over = ratio(durations, encode)
     return [
         Figure(
             "study_over_encode",
             over,
             {
-                "whole study, s": whole,
+                "whole study, s": durations,
                 "encoding alone, s": encode,
                 "slices": len(pictures),
-                "writing the texts, s": new - statistics.median(whole),
+                "writing the texts, s": new - statistics.median(durations),
                 "everything kept, s": warm,
             },
             profile=(
                 ()
-                if REACHES["study_over_encode"].reached(over)
-                else of_stages(stages, whole_s=whole[-1])
+                if AIMS["study_over_encode"].reached(over)
+                else of_stages(stages, whole_s=durations[-1])
             ),
         ),
         Figure(
@@ -110,7 +110,7 @@ def measure_info(bench: Bench) -> list[Figure]:
         inference.start()
         time.sleep(1)
         waits = poll_info(server.url, count=bench.sizes.gets)
-        both = inference.is_alive() and _trains(server)
+        overlapped = inference.is_alive() and _trains(server)
         cancel(server, busy.name)
         inference.join(PATIENCE_S)
         during = [seconds_of(lambda n: click(server, learnt, number=n), n) for n in range(clicks)]
@@ -128,7 +128,11 @@ def measure_info(bench: Bench) -> list[Figure]:
             },
             note=(
                 f"{GETS_A_SECOND} a second, each on time whether or not the last was answered; "
-                + ("both ran until the end" if both else "one of the two ENDED BEFORE the requests")
+                + (
+                    "both ran until the end"
+                    if overlapped
+                    else "one of the two ENDED BEFORE the requests"
+                )
             ),
         ),
         Figure(
@@ -162,9 +166,9 @@ def cancel(server: ServerProcess, study: str) -> None:
     requests.delete(f"{server.url}/zeus/infer/{study}", timeout=60)
 
 
-def _infer_quietly(url: str, model: str, made: Made) -> None:
+def _infer_quietly(url: str, model: str, study: Made) -> None:
     """An inference that may be cancelled."""
-    requests.post(f"{url}/infer/{model}?image={made.name}&output=json", timeout=10 * PATIENCE_S)
+    requests.post(f"{url}/infer/{model}?image={study.name}&output=json", timeout=10 * PATIENCE_S)
 
 
 def _trains(server: ServerProcess) -> bool:

@@ -30,11 +30,11 @@ def alternating(acts: Mapping[str, Act], *, repeats: int, warm: int = 1) -> dict
     for repetition in range(warm):
         for act in acts.values():
             act(repetition)
-    taken: dict[str, list[float]] = {name: [] for name in acts}
+    durations: dict[str, list[float]] = {name: [] for name in acts}
     for repetition in range(repeats):
         for name, act in acts.items():
-            taken[name].append(seconds_of(act, repetition))
-    return taken
+            durations[name].append(seconds_of(act, repetition))
+    return durations
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.figures import REACHES, Figure
+from benchmarks.speed.figures import AIMS, Figure
 from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_operators
 from benchmarks.speed.timing import ratio, seconds_of
@@ -40,16 +40,16 @@ class EachTime:
         return cast(FloatArray, self.encoder.encode(picture[None])[0])
 
 
-def make_prepared_case(bench: Bench, segmenter: Segmenter, made: Made) -> Case:
+def make_prepared_case(bench: Bench, segmenter: Segmenter, study: Made) -> Case:
     """The encoded study with its label. The names of label and sequence are its instruction."""
-    stack = bench.stack(made)
-    image = nib.load(made.label)
+    stack = bench.stack(study)
+    image = nib.load(study.label)
     label = Volume(np.asarray(image.dataobj, np.uint8), image.affine)
     masks = label_pictures(label, stack.frame, tuple(bench.target.label_values.values()))
     prepared = segmenter.model.prepare(
         stack, guidance=Guidance(scope="none"), report=silent, keep_pixels=True
     )
-    return make_case(made.name, prepared, masks)
+    return make_case(study.name, prepared, masks)
 
 
 class Clock:
@@ -81,9 +81,9 @@ def train(
 
 def measure_epoch(bench: Bench) -> list[Figure]:
     """epoch_speedup: one label, batches of ten, every slice with its four sequences."""
-    made = bench.study("epoch", slices=bench.sizes.epoch_slices)
+    study = bench.study("epoch", slices=bench.sizes.epoch_slices)
     segmenter = bench.segmenter()
-    case = make_prepared_case(bench, segmenter, made)
+    case = make_prepared_case(bench, segmenter, study)
     each_time = replace(
         case, prepared=replace(cast(Any, case.prepared), images=EachTime(bench.eager))
     )
@@ -115,10 +115,10 @@ def measure_epoch(bench: Bench) -> list[Figure]:
 
 def measure_step(bench: Bench) -> list[Figure]:
     """step_over_decoder, and the same step in embedding mode."""
-    made = bench.study("study")
+    study = bench.study("study")
     size, folder = bench.sizes.step_slices, bench.folder / "steps"
     segmenter = bench.segmenter()
-    case = make_prepared_case(bench, segmenter, made)
+    case = make_prepared_case(bench, segmenter, study)
     batch, _ = collate([case], [(0, s) for s in case.tissue_slices[:size]])
     decoder = bare_decoder(segmenter, batch)
     decoder()
@@ -130,10 +130,10 @@ def measure_step(bench: Bench) -> list[Figure]:
     through = bench.segmenter("embedding")
     embedded = Clock()
     train(
-        through, make_prepared_case(bench, through, made), folder, batch=size, epochs=1,
+        through, make_prepared_case(bench, through, study), folder, batch=size, epochs=1,
         clock=embedded,
     )  # fmt: skip
-    profile = () if REACHES["step_over_decoder"].reached(over) else _profile(segmenter, case, bench)
+    profile = () if AIMS["step_over_decoder"].reached(over) else _profile(segmenter, case, bench)
     return [
         Figure(
             "step_over_decoder",

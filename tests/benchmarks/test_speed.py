@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.speed import page
 from benchmarks.speed.bench import SMOKE, Bench
-from benchmarks.speed.figures import REACHES, Figure, NotMeasured, Results
+from benchmarks.speed.figures import AIMS, Figure, NotMeasured, Results
 from benchmarks.speed.made import Made, make_study
 from benchmarks.speed.memory import growth
 from benchmarks.speed.profiles import largest, of_functions, of_stages
@@ -25,39 +25,41 @@ from zeus_app.types import SliceStack
 TARGET = load_target("brain_tumour")
 
 
-def stack_of(folder: Path, made: Made) -> SliceStack:
-    study = find_studies(folder / "studies", TARGET).studies[made.name]
+def stack_of(folder: Path, files: Made) -> SliceStack:
+    study = find_studies(folder / "studies", TARGET).studies[files.name]
     return slice_stack(align_for(read_study(study), TARGET), TARGET.sequence_names)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, SliceStack]:
+def study_and_stack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, SliceStack]:
     folder = tmp_path_factory.mktemp("made")
     study = make_study(folder, "study", shape=(48, 48, 30), slices=24, seed=0)
     return study, stack_of(folder, study)
 
 
 def test_the_made_study_shows_tissue_on_24_slices_of_each_of_four_sequences(
-    made: tuple[Made, SliceStack],
+    study_and_stack: tuple[Made, SliceStack],
 ) -> None:
-    study, stack = made
+    study, stack = study_and_stack
     assert stack.tissue.shape == (4, 30)
     assert stack.tissue.sum(axis=1).tolist() == [24, 24, 24, 24]
     assert np.flatnonzero(stack.tissue.all(axis=0)).tolist() == list(study.slices)
 
 
-def test_no_two_pictures_of_a_made_study_are_the_same(made: tuple[Made, SliceStack]) -> None:
-    _, stack = made
+def test_no_two_pictures_of_a_made_study_are_the_same(
+    study_and_stack: tuple[Made, SliceStack],
+) -> None:
+    _, stack = study_and_stack
     pictures = stack.pixels[stack.tissue].reshape(96, -1)
     assert len(np.unique(pictures, axis=0)) == 96
 
 
 def test_a_click_lies_in_the_tumour_and_the_next_one_elsewhere(
-    made: tuple[Made, SliceStack],
+    study_and_stack: tuple[Made, SliceStack],
 ) -> None:
     import nibabel as nib
 
-    study, _ = made
+    study, _ = study_and_stack
     label = np.asarray(nib.load(study.label).dataobj)
     clicks = [tuple(study.click(number)) for number in range(25)]
     assert len(set(clicks)) == 25
@@ -65,11 +67,11 @@ def test_a_click_lies_in_the_tumour_and_the_next_one_elsewhere(
 
 
 def test_studies_of_other_seeds_share_no_picture(
-    tmp_path: Path, made: tuple[Made, SliceStack]
+    tmp_path: Path, study_and_stack: tuple[Made, SliceStack]
 ) -> None:
-    other = make_study(tmp_path, "other", shape=(48, 48, 30), slices=24, seed=1)
-    both = [stack_of(tmp_path, other), made[1]]
-    pictures = np.concatenate([stack.pixels[stack.tissue].reshape(96, -1) for stack in both])
+    second = make_study(tmp_path, "other", shape=(48, 48, 30), slices=24, seed=1)
+    stacks = [stack_of(tmp_path, second), study_and_stack[1]]
+    pictures = np.concatenate([stack.pixels[stack.tissue].reshape(96, -1) for stack in stacks])
     assert len(np.unique(pictures, axis=0)) == 2 * 96
 
 
@@ -85,13 +87,13 @@ def test_the_95th_percentile_of_one_is_itself() -> None:
     assert percentile([7.0], 0.95) == 7.0
 
 
-def test_things_are_timed_in_turn_after_one_untimed_call_each() -> None:
+def test_functions_are_timed_in_turn_after_one_untimed_call_each() -> None:
     called: list[str] = []
-    taken = alternating(
+    durations = alternating(
         {"a": lambda n: called.append(f"a{n}"), "b": lambda n: called.append(f"b{n}")}, repeats=2
     )
     assert called == ["a0", "b0", "a0", "b0", "a1", "b1"]
-    assert {name: len(seconds) for name, seconds in taken.items()} == {"a": 2, "b": 2}
+    assert {name: len(seconds) for name, seconds in durations.items()} == {"a": 2, "b": 2}
 
 
 def test_growth_compares_the_highest_of_both_halves() -> None:
@@ -115,7 +117,7 @@ def test_stages_and_what_is_outside_them_come_to_the_whole() -> None:
 
 
 def test_more_is_better_for_a_speedup_and_less_for_a_cost() -> None:
-    speedup, cost = REACHES["click_speedup"], REACHES["click_over_decoder"]
+    speedup, cost = AIMS["click_speedup"], AIMS["click_over_decoder"]
     assert speedup.reached(15)
     assert not speedup.reached(14.9)
     assert cost.reached(1.5)
@@ -142,7 +144,7 @@ def test_a_missed_aim_shows_its_profile_and_the_next_lever() -> None:
         Figure("encoder_speedup", 5.0),
     ])  # fmt: skip
     assert "| encode | 300.0 | 75 % |" in text
-    assert f"Next lever: {REACHES['study_over_encode'].lever}." in text
+    assert f"Next lever: {AIMS['study_over_encode'].lever}." in text
     assert "encoder_speedup" not in text
 
 
@@ -164,35 +166,35 @@ def test_the_page_has_a_place_for_every_table(
     monkeypatch.setattr(page, "PAGE", copy)
     monkeypatch.setattr(page, "PLOT", tmp_path / "docs" / "images" / "speed.png")
     page.write_page({"machine": {"cpu": "a CPU"}, "parts": {}}, [Figure("encoder_speedup", 4.5)])
-    written = copy.read_text(encoding="utf-8")
-    assert "a CPU" in written
-    assert "| 4.5 | at least 4 | yes |" in written
+    text = copy.read_text(encoding="utf-8")
+    assert "a CPU" in text
+    assert "| 4.5 | at least 4 | yes |" in text
     assert (tmp_path / "docs" / "images" / "speed.png").stat().st_size > 0
 
 
-def test_an_interrupted_run_goes_on_and_a_finished_one_starts_anew(tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_and_a_finished_run_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "speed.json"
     first = Results(path)
     first.begin()
     first.put("encoder", [Figure("encoder_speedup", 4.5, {"s": [1.0, 2.0]})], seconds=3)
-    again = Results(path)
-    again.begin()
-    assert again.has("encoder")
-    assert not again.has("step")
-    assert again.figures[0].parts == {"s": [1.0, 2.0]}
-    again.finish()
-    anew = Results(path)
-    anew.begin()
-    assert not anew.has("encoder")
+    resumed = Results(path)
+    resumed.begin()
+    assert resumed.has("encoder")
+    assert not resumed.has("step")
+    assert resumed.figures[0].parts == {"s": [1.0, 2.0]}
+    resumed.finish()
+    next_run = Results(path)
+    next_run.begin()
+    assert not next_run.has("encoder")
 
 
 def test_figures_of_other_code_count_as_not_measured(tmp_path: Path) -> None:
     path = tmp_path / "speed.json"
     results = Results(path)
     results.put("encoder", [Figure("encoder_speedup", 4.5)], seconds=3)
-    held = json.loads(path.read_text())
-    held["parts"]["encoder"]["sources"] = "another"
-    path.write_text(json.dumps(held))
+    content = json.loads(path.read_text())
+    content["parts"]["encoder"]["sources"] = "another"
+    path.write_text(json.dumps(content))
     assert not Results(path).has("encoder")
 
 
@@ -210,8 +212,8 @@ def test_a_part_that_cannot_be_measured_says_why_for_each_of_its_figures(
 
     parts = {"click": (refuse, ("click_over_decoder", "click_speedup"))}
     monkeypatch.setattr(entrance, "PARTS", parts)
-    found = entrance.run_part("click", Nothing())  # type: ignore[arg-type]
-    assert [(result.key, result.value, result.note) for result in found] == [
+    figures = entrance.run_part("click", Nothing())  # type: ignore[arg-type]
+    assert [(result.key, result.value, result.note) for result in figures] == [
         ("click_over_decoder", None, "no such task"),
         ("click_speedup", None, "no such task"),
     ]
@@ -221,7 +223,7 @@ def test_every_aim_belongs_to_one_part() -> None:
     from benchmarks.speed.__main__ import PARTS
 
     keys = [key for _, keys in PARTS.values() for key in keys]
-    assert set(REACHES) <= set(keys)
+    assert set(AIMS) <= set(keys)
     assert len(keys) == len(set(keys))
 
 
