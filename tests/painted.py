@@ -45,9 +45,9 @@ def grid(
 def in_order(on: Grid, codes: str) -> Grid:
     """The same voxel places in another storage order, as nibabel turns an image."""
     image = nibabel.Nifti1Image(np.zeros(on.shape, np.uint8), on.affine_ras)
-    wanted = nibabel.orientations.axcodes2ornt(codes)
+    orientation = nibabel.orientations.axcodes2ornt(codes)
     turn = nibabel.orientations.ornt_transform(
-        nibabel.orientations.io_orientation(on.affine_ras), wanted
+        nibabel.orientations.io_orientation(on.affine_ras), orientation
     )
     turned = image.as_reoriented(turn)
     assert nibabel.aff2axcodes(turned.affine) == tuple(codes)

@@ -124,9 +124,9 @@ def test_pictures_become_open_clips_image_embeddings(
 ) -> None:
     with torch.no_grad():
         expected = authors_model.encode_image(prepared).numpy()
-    found = BiomedClipVision(weights).encode(pictures)
-    assert found.shape == (3, 1, 12)
-    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5, atol=1e-5)
+    tokens = BiomedClipVision(weights).encode(pictures)
+    assert tokens.shape == (3, 1, 12)
+    np.testing.assert_allclose(tokens[:, 0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_pictures_are_prepared_as_open_clip_prepares_them(
@@ -145,9 +145,9 @@ def test_as_a_grid_it_gives_the_vits_patches_without_the_class_token(
     with torch.no_grad():
         states = authors_model.visual.trunk.forward_features(prepared)  # the class token is first
     tower = BiomedClipVision(weights, grid=True)
-    found = tower.encode(pictures)
-    assert found.shape == (3, 100, tower.dim)
-    np.testing.assert_allclose(found, states[:, 1:].numpy(), rtol=1e-5, atol=1e-5)
+    tokens = tower.encode(pictures)
+    assert tokens.shape == (3, 100, tower.dim)
+    np.testing.assert_allclose(tokens, states[:, 1:].numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_texts_become_open_clips_text_embeddings(
@@ -157,9 +157,9 @@ def test_texts_become_open_clips_text_embeddings(
     with torch.no_grad():
         tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(texts)
         expected = authors_model.encode_text(tokens).numpy()
-    found = BiomedClipText(weights).encode(texts)
-    assert found.shape == (4, 12)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    vectors = BiomedClipText(weights).encode(texts)
+    assert vectors.shape == (4, 12)
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_text_beyond_the_context_is_cut_as_open_clip_cuts_it(
@@ -169,9 +169,9 @@ def test_a_text_beyond_the_context_is_cut_as_open_clip_cuts_it(
     with torch.no_grad():
         tokens = open_clip.get_tokenizer(f"local-dir:{folder}")([text])
         expected = authors_model.encode_text(tokens).numpy()
-    found = BiomedClipText(weights).encode([text])
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(found, BiomedClipText(weights).encode(["liver " * 14]))
+    vectors = BiomedClipText(weights).encode([text])
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(vectors, BiomedClipText(weights).encode(["liver " * 14]))
 
 
 def test_texts_are_encoded_the_same_in_any_batch(weights: Path) -> None:
@@ -226,5 +226,5 @@ def test_an_image_encoder_that_timm_lacks_is_refused(
 
 def test_the_skeletons_hold_the_published_number_of_parameters() -> None:
     # The published file of 784 MB holds 195,902,721 float32 numbers, one of them the temperature.
-    both = count(BiomedClipVision.skeleton()) + count(BiomedClipText.skeleton())
-    assert both == 195_902_720
+    total = count(BiomedClipVision.skeleton()) + count(BiomedClipText.skeleton())
+    assert total == 195_902_720

@@ -79,9 +79,9 @@ def expected(blip2: Blip2Model, pictures: FloatArray) -> FloatArray:
 def test_pictures_become_the_query_outputs_of_transformers_blip2(
     folder: Path, pictures: FloatArray, expected: FloatArray
 ) -> None:
-    found = Blip2QueryEncoder(folder).encode(pictures)
-    assert found.shape == (3, 32, 12)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    tokens = Blip2QueryEncoder(folder).encode(pictures)
+    assert tokens.shape == (3, 32, 12)
+    np.testing.assert_allclose(tokens, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_file_gives_the_same_as_its_folder(folder: Path, pictures: FloatArray) -> None:

@@ -94,8 +94,8 @@ def test_embeddings_are_pinned_before_the_rest_is_encoded_and_until_the_context_
     images = cached(Means(), cache)
     with images.pin_embeddings():
         first = images.encode_missing(PICTURES[:1], report=silent, pin=True)
-        both = images.encode_missing(PICTURES[:2], report=silent, pin=True)
-        assert cache.pinned == [first, both]
+        keys = images.encode_missing(PICTURES[:2], report=silent, pin=True)
+        assert cache.pinned == [first, keys]
         assert cache.sizes_when_pinned == [0, 1]
     assert cache.pinned == []
 
@@ -122,7 +122,7 @@ class SmallMemory:
         if len(batch) > self.capacity:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return np.array(
-            [[one.mean() if isinstance(one, np.ndarray) else len(str(one))] for one in batch]
+            [[item.mean() if isinstance(item, np.ndarray) else len(str(item))] for item in batch]
         )
 
 
@@ -139,9 +139,9 @@ def test_texts_too_many_for_memory_are_encoded_in_parts() -> None:
 
 
 def test_pictures_too_many_for_memory_are_encoded_in_parts() -> None:
-    whole = CachedVisionEncoder(small_memory(3), cast(Cache, DictCache())).encode(PICTURES)
+    all_at_once = CachedVisionEncoder(small_memory(3), cast(Cache, DictCache())).encode(PICTURES)
     parts = CachedVisionEncoder(small_memory(1), cast(Cache, DictCache())).encode(PICTURES)
-    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(parts, all_at_once)
 
 
 @pytest.mark.parametrize("encode", [

@@ -93,9 +93,9 @@ def test_pictures_become_transformers_image_embeddings(
 ) -> None:
     with torch.no_grad():
         expected = clip.get_image_features(prepared).pooler_output
-    found = ClipVision(weights).encode(pictures)
-    assert found.shape == (3, 1, 12)
-    np.testing.assert_allclose(found[:, 0], expected.numpy(), rtol=1e-5, atol=1e-5)
+    tokens = ClipVision(weights).encode(pictures)
+    assert tokens.shape == (3, 1, 12)
+    np.testing.assert_allclose(tokens[:, 0], expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_as_a_grid_it_gives_the_patches_without_the_class_token(
@@ -104,9 +104,9 @@ def test_as_a_grid_it_gives_the_patches_without_the_class_token(
     with torch.no_grad():
         states = clip.vision_model(prepared).last_hidden_state  # the class token comes first
     tower = ClipVision(weights, grid=True)
-    found = tower.encode(pictures)
-    assert found.shape == (3, 16, tower.dim)
-    np.testing.assert_allclose(found, states[:, 1:].numpy(), rtol=1e-5, atol=1e-5)
+    tokens = tower.encode(pictures)
+    assert tokens.shape == (3, 16, tower.dim)
+    np.testing.assert_allclose(tokens, states[:, 1:].numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_texts_become_transformers_text_embeddings(folder: Path, clip: CLIPModel) -> None:
@@ -115,9 +115,9 @@ def test_texts_become_transformers_text_embeddings(folder: Path, clip: CLIPModel
     with torch.no_grad():
         tokens = tokenizer(texts, padding=True, return_tensors="pt")
         expected = clip.get_text_features(**tokens).pooler_output
-    found = ClipText(folder / "model.safetensors").encode(texts)
-    assert found.shape == (4, 12)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
+    vectors = ClipText(folder / "model.safetensors").encode(texts)
+    assert vectors.shape == (4, 12)
+    np.testing.assert_allclose(vectors, expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_texts_are_encoded_the_same_in_any_batch(weights: Path) -> None:
@@ -132,8 +132,8 @@ def test_a_text_beyond_77_tokens_is_cut_and_still_ended(folder: Path, clip: CLIP
     with torch.no_grad():
         tokens = torch.tensor([[start, *[a] * 75, end]])
         expected = clip.get_text_features(tokens).pooler_output
-    found = ClipText(folder / "model.safetensors").encode(["a " * 75 + "liver"])
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
+    vectors = ClipText(folder / "model.safetensors").encode(["a " * 75 + "liver"])
+    np.testing.assert_allclose(vectors, expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_no_texts_give_no_vectors(weights: Path) -> None:
@@ -237,8 +237,8 @@ def test_a_missing_tokenizer_is_refused(weights: Path, folder: Path, tmp_path: P
 
 def test_the_skeletons_of_vit_b16_hold_the_published_number_of_parameters() -> None:
     # OpenAI's ViT-B/16 has 149,620,737, one of which is the temperature.
-    both = count(ClipVision.skeleton()) + count(ClipText.skeleton())
-    assert both == 149_620_736
+    total = count(ClipVision.skeleton()) + count(ClipText.skeleton())
+    assert total == 149_620_736
 
 
 def test_a_skeleton_follows_a_given_configuration(clip: CLIPModel) -> None:

@@ -36,11 +36,11 @@ def test_the_second_start_reads_the_export(tmp_path: Path, monkeypatch: pytest.M
 
 def test_other_weights_are_exported_again(tmp_path: Path) -> None:
     OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net-0123")
-    other = stages()
-    weight = other[1].module.weight
+    changed_stages = stages()
+    weight = changed_stages[1].module.weight
     assert isinstance(weight, torch.Tensor)
     weight.data *= 2  # 4 (a + b + c) + 1
-    run = OpenVinoRuntime(other, EXAMPLE, artifacts=tmp_path / "net-4567")
+    run = OpenVinoRuntime(changed_stages, EXAMPLE, artifacts=tmp_path / "net-4567")
     np.testing.assert_array_equal(run(BATCH), [[25], [61]])
 
 

@@ -66,10 +66,10 @@ def authors_embeddings(pictures: FloatArray) -> FloatArray:
     return out
 
 
-def relative_errors(found: FloatArray, expected: FloatArray) -> list[float]:
+def relative_errors(masks: FloatArray, expected: FloatArray) -> list[float]:
     return [
         float(np.linalg.norm(f.astype(np.float32) - e) / np.linalg.norm(e))
-        for f, e in zip(found, expected, strict=True)
+        for f, e in zip(masks, expected, strict=True)
     ]
 
 
@@ -106,8 +106,8 @@ def test_a_picture_is_encoded_the_same_in_any_batch(
 
 
 def test_the_id_carries_weights_and_precision(encoder: LiteMedSamEncoder) -> None:
-    other = LiteMedSamEncoder(locate("lite-medsam"), runtime="torch")
-    assert other.id == "lite-medsam-79d8c9dca6db-torch-cpu-f32"
+    eager = LiteMedSamEncoder(locate("lite-medsam"), runtime="torch")
+    assert eager.id == "lite-medsam-79d8c9dca6db-torch-cpu-f32"
     assert encoder.id.startswith("lite-medsam-79d8c9dca6db-openvino-")
 
 

@@ -132,10 +132,10 @@ def test_a_picture_becomes_the_projected_mean_of_swins_tokens(
     with torch.no_grad():
         tokens = swin(prepared).last_hidden_state  # (3, 64, 16)
         expected = tokens.mean(1) @ heads["vision_model.projection_head.weight"].T
-    found = MedClipVision(weights).encode(pictures)
-    assert found.shape == (3, 1, 512)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[:, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
+    tokens = MedClipVision(weights).encode(pictures)
+    assert tokens.shape == (3, 1, 512)
+    assert tokens.dtype == np.float32
+    np.testing.assert_allclose(tokens[:, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_as_a_grid_it_gives_swins_tokens(
@@ -144,9 +144,9 @@ def test_as_a_grid_it_gives_swins_tokens(
     with torch.no_grad():
         expected = swin(prepared).last_hidden_state
     tower = MedClipVision(weights, grid=True)
-    found = tower.encode(pictures)
-    assert found.shape == (3, 64, tower.dim)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-4)
+    tokens = tower.encode(pictures)
+    assert tokens.shape == (3, 64, tower.dim)
+    np.testing.assert_allclose(tokens, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_text_is_the_projected_mean_of_the_states_1_2_and_last(
@@ -159,9 +159,9 @@ def test_a_text_is_the_projected_mean_of_the_states_1_2_and_last(
     assert len(states) == 1 + STATES_OF_TEXT  # the embeddings come first, as state 0
     means = [states[1][0].mean(0), states[2][0].mean(0), states[4][0].mean(0)]
     expected = heads["text_model.projection_head.weight"] @ (sum(means) / 3)
-    found = text_tower.encode(["The livers is BRIGHT."])
-    assert found.shape == (1, 512)
-    np.testing.assert_allclose(found[0], expected.numpy(), rtol=1e-4, atol=1e-4)
+    vectors = text_tower.encode(["The livers is BRIGHT."])
+    assert vectors.shape == (1, 512)
+    np.testing.assert_allclose(vectors[0], expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_longer_neighbour_does_not_change_a_text(text_tower: MedClipText) -> None:
@@ -172,13 +172,13 @@ def test_a_longer_neighbour_does_not_change_a_text(text_tower: MedClipText) -> N
 
 def test_a_text_beyond_77_tokens_is_cut(text_tower: MedClipText) -> None:
     # [CLS], 75 words of one token each, [SEP] make 77.
-    one, other = text_tower.encode(["liver " * 75 + "bright", "liver " * 75 + "the"])
-    np.testing.assert_array_equal(one, other)
+    first, second = text_tower.encode(["liver " * 75 + "bright", "liver " * 75 + "the"])
+    np.testing.assert_array_equal(first, second)
 
 
 def test_the_75th_word_still_counts(text_tower: MedClipText) -> None:
-    one, other = text_tower.encode(["liver " * 74 + "bright", "liver " * 74 + "the"])
-    assert np.abs(one - other).max() > 1e-3
+    first, second = text_tower.encode(["liver " * 74 + "bright", "liver " * 74 + "the"])
+    assert np.abs(first - second).max() > 1e-3
 
 
 def test_no_texts_give_no_vectors(text_tower: MedClipText) -> None:
@@ -192,8 +192,8 @@ def test_pictures_are_encoded_the_same_in_any_batch(weights: Path, pictures: Flo
 
 
 def test_no_pictures_give_no_tokens(weights: Path) -> None:
-    found = MedClipVision(weights, grid=True).encode(np.zeros((0, 256, 256), np.float32))
-    assert found.shape == (0, 64, 16)
+    tokens = MedClipVision(weights, grid=True).encode(np.zeros((0, 256, 256), np.float32))
+    assert tokens.shape == (0, 64, 16)
 
 
 def test_another_picture_size_is_refused(weights: Path) -> None:
@@ -316,15 +316,15 @@ def test_the_resnet_variant_is_torchvisions_resnet50(
 def test_the_resnets_grid_is_what_its_pooling_averages(
     resnet_weights: Path, resnet: Any, pictures: FloatArray
 ) -> None:
-    seen: list[torch.Tensor] = []
-    handle = resnet.avgpool.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    features: list[torch.Tensor] = []
+    handle = resnet.avgpool.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
     with torch.no_grad():
         resnet(prepare_with_pillow(pictures[0], 224, (MEAN,) * 3, (STD,) * 3)[None])
     handle.remove()
-    found = MedClipVision(resnet_weights, grid=True).encode(pictures[:1])
-    assert found.shape == (1, 49, 2048)
-    expected = seen[0][0].permute(1, 2, 0).reshape(49, 2048).numpy()  # row by row
-    np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-4)
+    tokens = MedClipVision(resnet_weights, grid=True).encode(pictures[:1])
+    assert tokens.shape == (1, 49, 2048)
+    expected = features[0][0].permute(1, 2, 0).reshape(49, 2048).numpy()  # row by row
+    np.testing.assert_allclose(tokens[0], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_skeletons_hold_the_published_numbers_of_parameters() -> None:

@@ -21,14 +21,16 @@ def test_stages_run_one_after_another() -> None:
 
 def test_only_stages_that_tolerate_it_run_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda device: True)
-    seen: list[bool] = []
+    autocast_states: list[bool] = []
     chain = stages()
     for stage in chain:
-        stage.module.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+        stage.module.register_forward_hook(
+            lambda *_: autocast_states.append(torch.is_autocast_enabled("cpu"))
+        )
     run = TorchRuntime(chain, device=CPU, bf16=True)
     np.testing.assert_array_equal(run(BATCH), EXPECTED)
     assert run.id == "torch-cpu-bf16"
-    assert seen == [True, False]
+    assert autocast_states == [True, False]
 
 
 def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,8 @@ def test_no_texts_give_no_vectors(encoder: MiniLmEncoder) -> None:
 
 def test_a_text_beyond_256_tokens_is_cut(encoder: MiniLmEncoder) -> None:
     # [CLS], 254 words of one token each, [SEP] make 256.
-    one, other = encoder.encode(["liver " * 254 + "heart", "liver " * 254 + "kidney"])
-    np.testing.assert_allclose(one, other, atol=1e-6)
+    first, second = encoder.encode(["liver " * 254 + "heart", "liver " * 254 + "kidney"])
+    np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_its_id_carries_the_hash_of_the_weights(encoder: MiniLmEncoder) -> None:

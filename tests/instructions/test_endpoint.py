@@ -90,8 +90,8 @@ def test_the_slice_is_sent_as_a_png_before_the_question(server: LlmServer) -> No
     assert image["type"] == "image_url"
     head, _, png = image["image_url"]["url"].partition(",")
     assert head == "data:image/png;base64"
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
-    assert shown.tolist() == np.rint(PICTURES[1] * 255).tolist()
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+    assert pixels.tolist() == np.rint(PICTURES[1] * 255).tolist()
 
 
 def test_texts_come_back_stripped_and_in_order(server: LlmServer) -> None:

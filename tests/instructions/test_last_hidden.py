@@ -51,21 +51,21 @@ def row_by_row(
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    words = PromptTokens(tokenizer, style="doctor", question_first=question_first)
+    prompt = PromptTokens(tokenizer, style="doctor", question_first=question_first)
     states = []
     for picture, question in zip(pictures, QUESTIONS, strict=True):
-        before, after = (
-            model.get_input_embeddings()(torch.tensor(ids)) for ids in words.around(question)
+        prefix, suffix = (
+            model.get_input_embeddings()(torch.tensor(ids)) for ids in prompt.around(question)
         )
-        sequence = torch.cat([before, picture, after])[None]
+        sequence = torch.cat([prefix, picture, suffix])[None]
         out = model(inputs_embeds=sequence, output_hidden_states=True)
         states.append(out.hidden_states[-1][0, -1])
     return torch.stack(states)
 
 
 def gradient(states: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    (found,) = torch.autograd.grad(states.square().sum(), pictures)
-    return found
+    (gradient_of_pictures,) = torch.autograd.grad(states.square().sum(), pictures)
+    return gradient_of_pictures
 
 
 @pytest.mark.parametrize("question_first", [False, True])
@@ -79,10 +79,12 @@ def test_sharing_the_prefix_changes_no_state(folder: Path, question_first: bool)
 @pytest.mark.parametrize("question_first", [False, True])
 def test_sharing_the_prefix_changes_no_gradient(folder: Path, question_first: bool) -> None:
     llm = load(folder, question_first=question_first)
-    ours, theirs = images().requires_grad_(), images().requires_grad_()
-    found = gradient(llm.last_hidden(ours, QUESTIONS), ours)
-    expected = gradient(row_by_row(folder, theirs, question_first=question_first), theirs)
-    assert torch.allclose(found, expected, atol=1e-4, rtol=1e-4)
+    pictures, pictures_for_rows = images().requires_grad_(), images().requires_grad_()
+    shared_gradient = gradient(llm.last_hidden(pictures, QUESTIONS), pictures)
+    expected = gradient(
+        row_by_row(folder, pictures_for_rows, question_first=question_first), pictures_for_rows
+    )
+    assert torch.allclose(shared_gradient, expected, atol=1e-4, rtol=1e-4)
     assert bool((expected.abs().sum(dim=(1, 2)) > 0).all())
 
 
@@ -120,11 +122,11 @@ def test_it_generates_the_text_of_transformers_for_the_same_embeddings(folder: P
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    before, after = (
+    prefix, suffix = (
         model.get_input_embeddings()(torch.tensor(ids))
         for ids in PromptTokens(tokenizer, style="doctor").around(QUESTIONS[0])
     )
-    sequence = torch.cat([before, images()[0], after])[None]
+    sequence = torch.cat([prefix, images()[0], suffix])[None]
     out = model.generate(inputs_embeds=sequence, do_sample=False, max_new_tokens=12)
     expected = tokenizer.decode(out[0], skip_special_tokens=True).split("###")[0].strip()
     assert load(folder).generate(images()[:1], QUESTIONS[:1], max_tokens=12) == [expected]
@@ -170,7 +172,7 @@ def test_a_batch_too_large_for_memory_is_generated_in_parts(
     from transformers import GenerationMixin
 
     llm = load(folder)
-    whole = llm.generate(images(), QUESTIONS, max_tokens=4)
+    texts = llm.generate(images(), QUESTIONS, max_tokens=4)
     generate = GenerationMixin.generate
 
     def small_memory(self: Any, *, inputs_embeds: torch.Tensor, **settings: Any) -> Any:
@@ -179,7 +181,7 @@ def test_a_batch_too_large_for_memory_is_generated_in_parts(
         return generate(self, inputs_embeds=inputs_embeds, **settings)
 
     monkeypatch.setattr(GenerationMixin, "generate", small_memory)
-    assert llm.generate(images(), QUESTIONS, max_tokens=4) == whole
+    assert llm.generate(images(), QUESTIONS, max_tokens=4) == texts
 
 
 def test_a_models_own_repetition_penalty_does_not_change_its_texts(

@@ -110,9 +110,9 @@ def test_its_own_parameters_take_no_gradient(llm: FrozenLlm) -> None:
 
 
 def test_another_image_gives_another_hidden_state(llm: FrozenLlm) -> None:
-    one = llm.last_hidden(image_tokens(1, llm.hidden, seed=1), [SHORT])
-    other = llm.last_hidden(image_tokens(1, llm.hidden, seed=2), [SHORT])
-    assert not torch.allclose(one, other, atol=1e-2)
+    first = llm.last_hidden(image_tokens(1, llm.hidden, seed=1), [SHORT])
+    second = llm.last_hidden(image_tokens(1, llm.hidden, seed=2), [SHORT])
+    assert not torch.allclose(first, second, atol=1e-2)
 
 
 def test_no_prompts_give_no_texts(llm: FrozenLlm) -> None:

@@ -129,9 +129,9 @@ def test_a_gguf_without_room_beside_it_for_the_unpacked_model_is_named(
 def test_a_checkpoint_that_lacks_a_parameter_is_refused(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    kept = load_file(folder / "model.safetensors")
-    del kept["model.layers.1.mlp.up_proj.weight"]
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks 1 parameters, for example .*up_proj"):
         load_causal(folder, device=CPU, precision="float32")
 

@@ -105,11 +105,11 @@ def test_gradients_through_the_reused_beginning_are_those_of_the_whole_sequence(
 ) -> None:
     disturb(lora)
     parameters = list(lora.parameters())
-    found = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
+    reused = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
     llm.prefixes.usable = False
-    whole = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
+    recomputed = torch.autograd.grad(llm.last_hidden(images(), QUESTIONS).sum(), parameters)
     assert all(
-        torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(found, whole, strict=True)
+        torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(reused, recomputed, strict=True)
     )
 
 

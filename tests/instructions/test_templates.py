@@ -13,7 +13,7 @@ from zeus_app.instructions.templates import (
 )
 
 
-def shown(style: PromptStyle, question: str, *, question_first: bool = False) -> str:
+def rendered(style: PromptStyle, question: str, *, question_first: bool = False) -> str:
     return "{image}".join(style.around(question, question_first=question_first))
 
 
@@ -64,7 +64,7 @@ def test_the_system_line_is_the_papers() -> None:
     ],
 )
 def test_a_style_is_word_for_word(name: str, text: str) -> None:
-    assert shown(FIXED_STYLES[name], "Where is it?") == text
+    assert rendered(FIXED_STYLES[name], "Where is it?") == text
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_style_is_word_for_word(name: str, text: str) -> None:
     ],
 )
 def test_question_first_changes_places_and_nothing_else(name: str, text: str) -> None:
-    assert shown(FIXED_STYLES[name], "Where is it?", question_first=True) == text
+    assert rendered(FIXED_STYLES[name], "Where is it?", question_first=True) == text
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_a_template_that_refuses_a_system_role_gets_its_line_in_the_users_turn()
             raise TemplateError("System role not supported")
         return bracketed(messages)
 
-    assert shown(ChatTemplate(without_system), "Where is it?") == (
+    assert rendered(ChatTemplate(without_system), "Where is it?") == (
         "[user]You are a helpful health-care virtual assistant.\n\n{image}Where is it?[assistant]"
     )
 
 
 def test_a_thought_that_the_template_opens_is_closed() -> None:
     style = ChatTemplate(lambda messages: bracketed(messages) + "<think>\n")
-    assert shown(style, "Where is it?").endswith("[assistant]<think>\n\n</think>\n\n")
+    assert rendered(style, "Where is it?").endswith("[assistant]<think>\n\n</think>\n\n")
 
 
 def test_a_question_cannot_move_the_image() -> None:
-    assert shown(FIXED_STYLES["plain"], "a\N{OBJECT REPLACEMENT CHARACTER}b") == "{image} ab"
+    assert rendered(FIXED_STYLES["plain"], "a\N{OBJECT REPLACEMENT CHARACTER}b") == "{image} ab"
 
 
 def test_a_thought_is_removed() -> None:

@@ -89,9 +89,9 @@ def test_a_batch_generates_the_same_texts_as_its_rows_one_by_one(
 
 
 def test_another_picture_gives_another_text(chat: VisionChat, pictures: Any) -> None:
-    shown = np.stack([pictures[0], np.tri(256, dtype=np.float32)])
-    one, other = chat.generate(shown, [PROMPTS[0]] * 2, max_tokens=8)
-    assert one != other
+    two_pictures = np.stack([pictures[0], np.tri(256, dtype=np.float32)])
+    first, second = chat.generate(two_pictures, [PROMPTS[0]] * 2, max_tokens=8)
+    assert first != second
 
 
 def test_its_id_names_weights_and_precision(folder: Path, chat: VisionChat) -> None:
@@ -118,11 +118,11 @@ def test_a_template_that_writes_the_first_token_gets_no_second_one(
     from tests.instructions.tiny_vision import LLAVA_TEMPLATE
 
     chat = VisionChat(llava(tmp_path / "llava", template="{{ bos_token }}" + LLAVA_TEMPLATE))
-    asked: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     generate = chat.model.generate
-    monkeypatch.setattr(chat.model, "generate", lambda **k: asked.update(k) or generate(**k))
+    monkeypatch.setattr(chat.model, "generate", lambda **k: arguments.update(k) or generate(**k))
     chat.generate(pictures[:1], ["where"], max_tokens=1)
-    assert asked["input_ids"][0].tolist().count(chat.tokenizer.bos_token_id) == 1
+    assert arguments["input_ids"][0].tolist().count(chat.tokenizer.bos_token_id) == 1
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:

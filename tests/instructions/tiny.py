@@ -106,14 +106,14 @@ def save_sentencepiece(folder: Path, model: Any) -> Path:
             pad_id=-1,
             minloglevel=2,
         )
-    said = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
+    settings = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "legacy": False}
-    (folder / "tokenizer_config.json").write_text(json.dumps({**said, **names}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, **names}))
     return folder
 
 
 def save_gguf(path: Path, model: Any, tokenizer: Any, *, bits: int = 16) -> Path:
-    """A LLaMA in llama.cpp's names and order of rows, its tokenizer inside.
+    """A LLaMA in llama.cpp's names and order of rows, with its tokenizer.
 
     Matrices are in half precision, or with 8 bits in Q8_0, as far as their rows fill its blocks.
     """

@@ -29,9 +29,9 @@ def test_a_label_survives_writing_and_reading(
 ) -> None:
     path = tmp_path / f"label{extension}"
     write_label(path, label, names=NAMES)
-    read = read_label(path)
-    np.testing.assert_array_equal(read.array, label.array)
-    np.testing.assert_allclose(read.affine_ras, OBLIQUE, atol=1e-5)
+    stored = read_label(path)
+    np.testing.assert_array_equal(stored.array, label.array)
+    np.testing.assert_allclose(stored.affine_ras, OBLIQUE, atol=1e-5)
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -73,11 +73,11 @@ def test_a_label_file_with_one_byte_wrong_is_read_or_refused_and_nothing_else(
 ) -> None:
     path = tmp_path / f"label{extension}"
     write_label(path, blob(), names=NAMES)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     refused = 0
-    for at in range(0, len(whole), STRIDE):
+    for at in range(0, len(content), STRIDE):
         for flip in (0x01, 0x80, 0xFF):
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+            path.write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
             try:
                 assert read_label(path).array.ndim == 3
             except InputError:
@@ -88,9 +88,9 @@ def test_a_label_file_with_one_byte_wrong_is_read_or_refused_and_nothing_else(
 def test_a_label_whose_packed_voxels_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "label.nii.gz"
     write_label(path, blob(), names=NAMES)
-    whole = path.read_bytes()
-    for at in range(len(whole) // 2, len(whole), STRIDE):  # voxels, checksum and length
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+    content = path.read_bytes()
+    for at in range(len(content) // 2, len(content), STRIDE):  # voxels, checksum and length
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
         with pytest.raises(InputError):
             read_label(path)
 

@@ -21,9 +21,9 @@ def shifted(mm: float) -> Affine:
 
 
 def test_a_label_on_its_image_with_known_values_is_accepted() -> None:
-    drawn = label()
-    drawn.array[2:5] = 3
-    check_label(drawn, drawn.grid, (1, 3))
+    volume = label()
+    volume.array[2:5] = 3
+    check_label(volume, volume.grid, (1, 3))
 
 
 def test_a_label_without_any_class_is_accepted() -> None:
@@ -46,40 +46,40 @@ def test_a_flat_label_is_refused_with_both_shapes() -> None:
 
 
 def test_an_unknown_class_is_refused_with_its_value_and_the_targets() -> None:
-    drawn = label()
-    drawn.array[0, 0, 0] = 7
+    volume = label()
+    volume.array[0, 0, 0] = 7
     with pytest.raises(InputError, match=r"7\. Expected: 0 for background and 1, 2"):
-        check_label(drawn, drawn.grid, (1, 2))
+        check_label(volume, volume.grid, (1, 2))
 
 
 def test_a_fraction_is_no_class() -> None:
-    drawn = Volume(np.full((4, 4, 4), 0.5, dtype=np.float32), np.eye(4))
+    volume = Volume(np.full((4, 4, 4), 0.5, dtype=np.float32), np.eye(4))
     with pytest.raises(InputError, match=r"0\.5\. Expected"):
-        check_label(drawn, drawn.grid, (1,))
+        check_label(volume, volume.grid, (1,))
 
 
 def test_nan_is_no_class() -> None:
-    drawn = Volume(np.full((4, 4, 4), np.nan, dtype=np.float32), np.eye(4))
+    volume = Volume(np.full((4, 4, 4), np.nan, dtype=np.float32), np.eye(4))
     with pytest.raises(InputError, match="nan"):
-        check_label(drawn, drawn.grid, (1,))
+        check_label(volume, volume.grid, (1,))
 
 
 def test_many_unknown_values_are_cut_short() -> None:
-    drawn = Volume(np.arange(64, dtype=np.uint8).reshape(4, 4, 4), np.eye(4))
+    volume = Volume(np.arange(64, dtype=np.uint8).reshape(4, 4, 4), np.eye(4))
     with pytest.raises(InputError, match="11 and 52 more"):
-        check_label(drawn, drawn.grid, (1,))
+        check_label(volume, volume.grid, (1,))
 
 
 def test_a_label_shifted_by_a_voxel_is_refused_with_both_grids() -> None:
-    drawn = label(affine_ras=shifted(1.0))
+    volume = label(affine_ras=shifted(1.0))
     with pytest.raises(InputError, match=r"RAS \(1\.0, 0\.0, 0\.0\).*RAS \(0\.0, 0\.0, 0\.0\)"):
-        check_label(drawn, label().grid, (1,))
+        check_label(volume, label().grid, (1,))
 
 
 def test_a_flipped_label_is_refused_with_both_orientations() -> None:
-    drawn = label(affine_ras=np.diag([-1.0, 1, 1, 1]))
+    volume = label(affine_ras=np.diag([-1.0, 1, 1, 1]))
     with pytest.raises(InputError, match=r"axes LAS.*axes RAS"):
-        check_label(drawn, label().grid, (1,))
+        check_label(volume, label().grid, (1,))
 
 
 def test_a_label_without_a_place_is_refused() -> None:
@@ -106,28 +106,28 @@ def corner() -> tuple[Volume, nibabel.Nifti1Image]:
     ],
 )
 def test_a_label_in_another_storage_order_is_turned_voxel_for_voxel(order: list[list[int]]) -> None:
-    drawn, image = corner()
+    volume, image = corner()
     turned = image.as_reoriented(np.array(order))
     stored = Volume(np.asarray(turned.dataobj), turned.affine)
-    assert not stored.grid.matches(drawn.grid)
-    back = in_order_of(stored, drawn.grid)
-    np.testing.assert_array_equal(back.array, drawn.array)
-    check_label(back, drawn.grid, (1, 2))
+    assert not stored.grid.matches(volume.grid)
+    back = in_order_of(stored, volume.grid)
+    np.testing.assert_array_equal(back.array, volume.array)
+    check_label(back, volume.grid, (1, 2))
 
 
 def test_a_turned_label_whose_affine_was_rounded_is_turned_all_the_same() -> None:
-    drawn, image = corner()
+    volume, image = corner()
     turned = image.as_reoriented(np.array([[1, -1], [0, 1], [2, 1]]))
     affine_ras = turned.affine.copy()
     affine_ras[:3, 3] += 0.1  # a twentieth of a voxel
-    back = in_order_of(Volume(np.asarray(turned.dataobj), affine_ras), drawn.grid)
-    np.testing.assert_array_equal(back.array, drawn.array)
+    back = in_order_of(Volume(np.asarray(turned.dataobj), affine_ras), volume.grid)
+    np.testing.assert_array_equal(back.array, volume.array)
 
 
 def test_a_label_that_lies_elsewhere_is_not_turned() -> None:
-    drawn, _ = corner()
-    elsewhere = Volume(drawn.array, np.diag([-1.0, 1, 1, 1]) @ drawn.affine_ras)
-    assert in_order_of(elsewhere, drawn.grid) is elsewhere
+    volume, _ = corner()
+    elsewhere = Volume(volume.array, np.diag([-1.0, 1, 1, 1]) @ volume.affine_ras)
+    assert in_order_of(elsewhere, volume.grid) is elsewhere
 
 
 def test_an_affine_rounded_by_another_program_is_accepted() -> None:

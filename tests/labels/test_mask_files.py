@@ -28,10 +28,10 @@ def mask(path: Path, *values: float, dtype: type = np.uint8) -> Path:
 def imported(root: Path, target: Target, pattern: str | None = None) -> dict[str, str]:
     """Study -> name of its mask, or the reason why it has none."""
     return {
-        one.study_id if isinstance(one, ImportedLabel) else one.id: (
-            one.path.name if isinstance(one, ImportedLabel) else one.reason
+        file.study_id if isinstance(file, ImportedLabel) else file.id: (
+            file.path.name if isinstance(file, ImportedLabel) else file.reason
         )
-        for one in find_masks(root, target, pattern=pattern)
+        for file in find_masks(root, target, pattern=pattern)
     }
 
 

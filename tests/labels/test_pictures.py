@@ -22,10 +22,10 @@ def label(shape: tuple[int, int, int] = (12, 10, 3)) -> Volume:
 
 
 def test_each_class_has_its_own_channel_in_the_order_of_the_values() -> None:
-    drawn = label()
-    drawn.array[3, 4, 1] = 4
-    drawn.array[5, 6, 2] = 2
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 12), (2, 4))
+    volume = label()
+    volume.array[3, 4, 1] = 4
+    volume.array[5, 6, 2] = 2
+    pictures = label_pictures(volume, make_frame(volume.grid, 12), (2, 4))
     assert pictures.shape == (3, 2, 12, 12)
     assert pictures.dtype == np.uint8
     # 12 columns, 10 rows below 1 row of padding; right and anterior come first
@@ -33,40 +33,40 @@ def test_each_class_has_its_own_channel_in_the_order_of_the_values() -> None:
 
 
 def test_no_pixel_belongs_to_two_classes() -> None:
-    drawn = label((40, 30, 4))
-    drawn.array[:] = np.random.default_rng(0).integers(0, 4, drawn.array.shape)
+    volume = label((40, 30, 4))
+    volume.array[:] = np.random.default_rng(0).integers(0, 4, volume.array.shape)
     for size in (16, 40, 64):
-        pictures = label_pictures(drawn, make_frame(drawn.grid, size), (1, 2, 3))
+        pictures = label_pictures(volume, make_frame(volume.grid, size), (1, 2, 3))
         assert pictures.sum(axis=1).max() == 1
 
 
 def test_classes_that_are_not_asked_for_are_left_out() -> None:
-    drawn = label()
-    drawn.array[:] = 3
-    assert not label_pictures(drawn, make_frame(drawn.grid, 12), (1, 2)).any()
+    volume = label()
+    volume.array[:] = 3
+    assert not label_pictures(volume, make_frame(volume.grid, 12), (1, 2)).any()
 
 
 @pytest.mark.parametrize("size", [16, 24, 37, 63])
 def test_a_lesion_of_one_voxel_never_vanishes_in_coarser_pictures(size: int) -> None:
     x, y = np.meshgrid(np.arange(2, 64, 9), np.arange(3, 64, 9), indexing="ij")
-    drawn = label((64, 64, 2))
-    drawn.array[x, y, 1] = 1
-    pictures = label_pictures(drawn, make_frame(drawn.grid, size), (1,))
+    volume = label((64, 64, 2))
+    volume.array[x, y, 1] = 1
+    pictures = label_pictures(volume, make_frame(volume.grid, size), (1,))
     assert pictures[1].sum() == x.size  # 49 lesions, 9 voxels apart: a pixel each
 
 
 def test_a_lesion_that_touches_another_slice_still_gets_a_pixel_in_its_own() -> None:
-    drawn = label((64, 64, 3))
-    drawn.array[20:30, 20:30, 0] = 1
-    drawn.array[21, 21, 1] = 1
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 16), (1,))
+    volume = label((64, 64, 3))
+    volume.array[20:30, 20:30, 0] = 1
+    volume.array[21, 21, 1] = 1
+    pictures = label_pictures(volume, make_frame(volume.grid, 16), (1,))
     assert pictures[1].sum() == 1
 
 
 def test_a_rescued_lesion_lies_where_it_was() -> None:
-    drawn = label((64, 64, 1))
-    drawn.array[8, 40, 0] = 1  # pixels of 4 voxels: column (63 - 8) // 4, row (63 - 40) // 4
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 16), (1,))
+    volume = label((64, 64, 1))
+    volume.array[8, 40, 0] = 1  # pixels of 4 voxels: column (63 - 8) // 4, row (63 - 40) // 4
+    pictures = label_pictures(volume, make_frame(volume.grid, 16), (1,))
     assert np.argwhere(pictures[0, 0]).tolist() == [[5, 13]]
 
 
@@ -85,12 +85,12 @@ def there_and_back(mask: BoolArray, on: Grid, size: int) -> BoolArray:
     return np.asarray(to_voxels(pictures[:, 0], frame) >= 0.5)
 
 
-def dice(one: BoolArray, other: BoolArray) -> float:
-    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+def dice(mask: BoolArray, other_mask: BoolArray) -> float:
+    return float(2 * (mask & other_mask).sum() / (mask.sum() + other_mask.sum()))
 
 
-def shift_voxels(one: BoolArray, other: BoolArray) -> npt.NDArray[np.float64]:
-    return np.asarray(np.argwhere(other).mean(axis=0) - np.argwhere(one).mean(axis=0))
+def shift_voxels(mask: BoolArray, other_mask: BoolArray) -> npt.NDArray[np.float64]:
+    return np.asarray(np.argwhere(other_mask).mean(axis=0) - np.argwhere(mask).mean(axis=0))
 
 
 grids_and_sizes = pytest.mark.parametrize(
@@ -129,24 +129,24 @@ def test_pictures_shift_labels_nowhere(
 
 
 def test_a_pixel_of_four_voxels_belongs_to_the_class_of_most() -> None:
-    drawn = label((4, 4, 1))
-    drawn.array[2:, 2:, 0] = [[1, 1], [1, 0]]  # the upper left pixel
-    drawn.array[1, 2, 0] = 1  # a quarter of the upper right one, joined to the first
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 2), (1,))
+    volume = label((4, 4, 1))
+    volume.array[2:, 2:, 0] = [[1, 1], [1, 0]]  # the upper left pixel
+    volume.array[1, 2, 0] = 1  # a quarter of the upper right one, joined to the first
+    pictures = label_pictures(volume, make_frame(volume.grid, 2), (1,))
     assert pictures[0, 0].tolist() == [[1, 0], [0, 0]]
 
 
 def test_a_pixel_half_class_and_half_background_belongs_to_the_class() -> None:
-    drawn = label((4, 4, 1))
-    drawn.array[1:3, :, 0] = 1  # half of both columns of pixels
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 2), (1,))
+    volume = label((4, 4, 1))
+    volume.array[1:3, :, 0] = 1  # half of both columns of pixels
+    pictures = label_pictures(volume, make_frame(volume.grid, 2), (1,))
     assert pictures[0, 0].tolist() == [[1, 1], [1, 1]]
 
 
 def test_a_rescued_lesion_lies_at_its_middle() -> None:
-    drawn = label((64, 64, 1))
-    drawn.array[3:8, 40, 0] = 1  # a voxel in the pixel of x 0 to 3, four in that of x 4 to 7
-    pictures = label_pictures(drawn, make_frame(drawn.grid, 16), (1,))
+    volume = label((64, 64, 1))
+    volume.array[3:8, 40, 0] = 1  # a voxel in the pixel of x 0 to 3, four in that of x 4 to 7
+    pictures = label_pictures(volume, make_frame(volume.grid, 16), (1,))
     assert np.argwhere(pictures[0, 0]).tolist() == [[5, 14]]
 
 
@@ -168,11 +168,11 @@ def test_real_labels_come_back_from_256_pixels(pattern: str, values: tuple[int, 
     paths = sorted(real_root.glob(pattern))
     assert paths
     for path in paths:
-        drawn = _load(path)
-        frame = make_frame(drawn.grid)
-        pictures = label_pictures(drawn, frame, values)
+        volume = _load(path)
+        frame = make_frame(volume.grid)
+        pictures = label_pictures(volume, frame, values)
         for k, value in enumerate(values):
-            there, back = drawn.array == value, to_voxels(pictures[:, k], frame) >= 0.5
+            there, back = volume.array == value, to_voxels(pictures[:, k], frame) >= 0.5
             assert dice(there, back) >= 0.98, (path, value)
 
 
@@ -181,9 +181,9 @@ def test_no_real_lesion_vanishes_from_small_pictures() -> None:
     in_plane = ndimage.generate_binary_structure(3, 1)
     in_plane[1, 1, [0, 2]] = False
     for path in sorted(real_root.glob("ms_lesion/*/*_gt.nii.gz")):
-        drawn = _load(path)
-        pictures = label_pictures(drawn, make_frame(drawn.grid, 96), (1,))
-        _, count = ndimage.label(drawn.array, structure=in_plane)
-        with_lesion = (drawn.array > 0).any(axis=(0, 1))
+        volume = _load(path)
+        pictures = label_pictures(volume, make_frame(volume.grid, 96), (1,))
+        _, count = ndimage.label(volume.array, structure=in_plane)
+        with_lesion = (volume.array > 0).any(axis=(0, 1))
         np.testing.assert_array_equal(pictures.any(axis=(1, 2, 3)), with_lesion)
         assert count > 100

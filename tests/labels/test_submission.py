@@ -46,8 +46,8 @@ def read_values(target: Target, folder: Path, label: LabelArray, info: object) -
 
 
 def segments(*names: str) -> list[dict[str, object]]:
-    """As Slicer's plugin sends them: every segment with its place in the list, counted from 1."""
-    return [{"name": name, "idx": place} for place, name in enumerate(names, start=1)]
+    """As Slicer's plugin sends them: every segment with its number in the list, from 1."""
+    return [{"name": name, "idx": number} for number, name in enumerate(names, start=1)]
 
 
 def test_places_in_slicers_list_become_the_targets_values(

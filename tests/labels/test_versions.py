@@ -65,7 +65,7 @@ def test_two_processes_never_take_the_same_number(history: LabelHistory, tmp_pat
         writer.join()
     versions = history.versions("a", "final")
     assert len(versions) == 2 * SAVES
-    assert all(read_label(one.path).array.max() == one.info["by"] for one in versions)
+    assert all(read_label(version.path).array.max() == version.info["by"] for version in versions)
 
 
 def test_a_number_that_another_process_has_just_taken_is_left_to_it(

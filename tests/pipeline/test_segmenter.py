@@ -190,8 +190,8 @@ def test_the_model_gets_the_same_pictures_in_every_storage_order(
     codes: str, upright_pictures: npt.NDArray[np.float32]
 ) -> None:
     on = in_order(UPRIGHT, codes)
-    shown = pictures_of(T2=stairs(on), ADC=bar(on))
-    np.testing.assert_allclose(shown, upright_pictures, atol=1e-4)
+    pixels = pictures_of(T2=stairs(on), ADC=bar(on))
+    np.testing.assert_allclose(pixels, upright_pictures, atol=1e-4)
 
 
 def test_the_pictures_show_the_patient_from_below_with_the_front_at_the_top(
@@ -270,9 +270,9 @@ def test_slices_stored_from_the_top_down_come_back_from_the_top_down(tmp_path: P
     ):
         (tmp_path / name).mkdir()
         nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / name / "t2.nii.gz")
-    found = find_studies(tmp_path, TARGET).studies
+    studies = find_studies(tmp_path, TARGET).studies
     up, down = (
-        segmenter().segment(open_study(read_study(found[n]), TARGET)).label_map
+        segmenter().segment(open_study(read_study(studies[n]), TARGET)).label_map
         for n in ("up", "down")
     )
     assert_mask(up, UPRIGHT, inside(UPRIGHT, STAIRS))
@@ -363,8 +363,8 @@ def slices_prepared(first: Sequence[Sequence[int]]) -> list[int]:
     """The slice of each call of the model; `first` has one answer for each call."""
     calls, model = iter(first), BrightIsObject()
     segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}), first=lambda: next(calls))
-    shown = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in model.prepared]
-    return [int(s) for (s,) in shown]
+    slices = [np.flatnonzero(tissue.any(axis=0)) for tissue, _ in model.prepared]
+    return [int(s) for (s,) in slices]
 
 
 def test_a_study_is_prepared_slice_by_slice() -> None:
@@ -383,8 +383,8 @@ def test_a_slice_is_prepared_picture_by_picture_so_that_a_click_waits_for_one() 
     model = BrightIsObject()
     volume = stairs(FOUR_SLICES)
     segmenter(model=model).prepare(pictures(dict.fromkeys(TARGET.sequence_names, volume)))
-    shown = [np.argwhere(tissue).tolist() for tissue, _ in model.prepared]
-    assert shown == [[[m, s]] for s in range(4) for m in range(2)]
+    indices = [np.argwhere(tissue).tolist() for tissue, _ in model.prepared]
+    assert indices == [[[m, s]] for s in range(4) for m in range(2)]
 
 
 def test_preparing_writes_no_text() -> None:

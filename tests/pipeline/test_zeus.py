@@ -215,8 +215,8 @@ def test_a_request_s_scope_wins_over_the_configured_one() -> None:
 def test_a_users_own_text_replaces_the_machines() -> None:
     parts = Parts()
     prepared = prepare(parts, {("T2-SPIR", "spleen"): "the bright one on the right"})
-    own = [i for i in prepared.instructions if i.model == "user"]
-    assert [(i.label, i.text, i.notice) for i in own] == [
+    user_texts = [i for i in prepared.instructions if i.model == "user"]
+    assert [(i.label, i.text, i.notice) for i in user_texts] == [
         ("spleen", "the bright one on the right", "")
     ]
     assert parts.llm.written == 2 * 4 - 1
@@ -330,10 +330,10 @@ def test_while_training_a_lost_embedding_is_an_error_with_a_remedy() -> None:
 def test_while_inferring_a_lost_embedding_is_encoded_again() -> None:
     parts = Parts()
     prepared = prepare(parts)
-    kept = prepared.batch([0])["embeddings"]
+    embeddings = prepared.batch([0])["embeddings"]
     for key in [key for key in parts.cache.arrays if key.startswith("image-")]:
         del parts.cache.arrays[key]
-    assert torch.equal(prepared.batch([0])["embeddings"], kept)
+    assert torch.equal(prepared.batch([0])["embeddings"], embeddings)
 
 
 def test_while_training_its_embeddings_are_held() -> None:
@@ -398,8 +398,10 @@ def test_swapping_the_instance_names_moves_a_trained_models_masks() -> None:
 
     swapped = Parts(target=with_instances("kidney", "liver"), sam=sam)
     swapped.zeus.trainable.load_state_dict(parts.zeus.trainable.state_dict())
-    asked = swapped.zeus.prepare(stack, guidance=Guidance(), report=silent, keep_pixels=True)
-    swapped_batch = with_halves_that_differ(asked.batch([0]))
+    swapped_study = swapped.zeus.prepare(
+        stack, guidance=Guidance(), report=silent, keep_pixels=True
+    )
+    swapped_batch = with_halves_that_differ(swapped_study.batch([0]))
     with torch.inference_mode():
         as_learnt = parts.zeus.logits(batch)[:, 0] > 0
         as_swapped = swapped.zeus.logits(swapped_batch)[:, 0] > 0

@@ -103,13 +103,13 @@ def test_a_weight_that_two_towers_share_is_needed_once() -> None:
 def test_a_server_s_model_and_files_of_one_s_own_are_no_weights_to_get() -> None:
     assert weights_of(load_profile("hospital-server")) == ["lite-medsam", "minilm-l6"]
     profile = load_profile("paper")
-    own = profile.image_encoder.model_copy(update={"weights": "my/sam.pth"})
-    own_sam = profile.model_copy(update={"image_encoder": own})
-    assert weights_of(own_sam) == ["medclip-vit", "vicuna-rad-7b"]
+    user_encoder = profile.image_encoder.model_copy(update={"weights": "my/sam.pth"})
+    user_profile = profile.model_copy(update={"image_encoder": user_encoder})
+    assert weights_of(user_profile) == ["medclip-vit", "vicuna-rad-7b"]
 
 
-def written(path: Path, **said: object) -> str:
-    path.write_text(yaml.safe_dump({"extends": "reference-small", "name": path.stem, **said}))
+def written(path: Path, **settings: object) -> str:
+    path.write_text(yaml.safe_dump({"extends": "reference-small", "name": path.stem, **settings}))
     return str(path)
 
 

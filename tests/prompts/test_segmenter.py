@@ -116,17 +116,17 @@ def test_what_one_sequence_alone_shows_takes_a_click_of_its_own(
     """FLAIR shows a longer object than T2 around the same click."""
     stack = stack_of(T2=OBJECT, FLAIR=np.s_[20:40, 34:50, 2:6])
     further = (36.0, 40.0, 3.0)
-    one = segmenter.segment(
+    first = segmenter.segment(
         stack, {0: at(INSIDE)}, limits=PropagationLimits(only_slice=3), report=silent
     )
-    two = segmenter.segment(
+    both = segmenter.segment(
         stack, {0: at(INSIDE, further)}, limits=PropagationLimits(only_slice=3), report=silent
     )
     flair = PropagationLimits(only_slice=3, sequences=("FLAIR",))
     chosen = segmenter.segment(stack, {0: at(INSIDE)}, limits=flair, report=silent)
     voxels = [(24, 40, 3), (32, 40, 3)]
-    assert [one[voxel] for voxel in voxels] == [1, 0]
-    assert [two[voxel] for voxel in voxels] == [1, 1]
+    assert [first[voxel] for voxel in voxels] == [1, 0]
+    assert [both[voxel] for voxel in voxels] == [1, 1]
     assert [chosen[voxel] for voxel in voxels] == [1, 1]
 
 
@@ -253,6 +253,6 @@ def test_all_prompted_slices_are_segmented_before_any_mask_is_propagated(
         limits=PropagationLimits(max_slices=1),
         report=lambda stage, done, total: stages.append(stage),
     )
-    own = [stage for stage in stages if stage != "encoding"]
-    assert own == sorted(own, key=[PROMPTED, PROPAGATING].index)
-    assert {*own} == {PROMPTED, PROPAGATING}
+    decoding = [stage for stage in stages if stage != "encoding"]
+    assert decoding == sorted(decoding, key=[PROMPTED, PROPAGATING].index)
+    assert {*decoding} == {PROMPTED, PROPAGATING}

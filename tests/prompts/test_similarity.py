@@ -52,10 +52,10 @@ def test_more_clicks_raise_the_least_cosine() -> None:
     embedding[2, 10:18, 30:40] = 0.92
     embedding[:, 40:48] = -embedding[:, 10:18]  # so that the mean of all cells is 0
     on = ((50.0, 100.0), (50.0, 90.0), (60.0, 100.0), (60.0, 90.0), (55.0, 95.0), (55.0, 85.0))
-    one = similar_region(embedding[None], SlicePrompt(foreground=on[:1])).region
-    six = similar_region(embedding[None], SlicePrompt(foreground=on)).region
-    assert one[50, 140]
-    assert not six[50, 140]
+    of_one = similar_region(embedding[None], SlicePrompt(foreground=on[:1])).region
+    of_six = similar_region(embedding[None], SlicePrompt(foreground=on)).region
+    assert of_one[50, 140]
+    assert not of_six[50, 140]
 
 
 def test_a_second_click_adds_a_second_part() -> None:

@@ -68,10 +68,10 @@ def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
 def test_a_box_is_the_same_whichever_corners_are_named() -> None:
     grid = stored((0, 1, 2), (1, 1, 1))[0].grid
     frame = make_frame(grid)
-    one = slice_prompts(StudyPrompt(box=((2, 3, 1), (8, 9, 2))), frame)
-    other = slice_prompts(StudyPrompt(box=((8, 3, 2), (2, 9, 1))), frame)
-    assert {s: p.box for s, p in one.items()} == {s: p.box for s, p in other.items()}
-    assert sorted(one) == [1, 2]
+    first = slice_prompts(StudyPrompt(box=((2, 3, 1), (8, 9, 2))), frame)
+    second = slice_prompts(StudyPrompt(box=((8, 3, 2), (2, 9, 1))), frame)
+    assert {s: p.box for s, p in first.items()} == {s: p.box for s, p in second.items()}
+    assert sorted(first) == [1, 2]
 
 
 def test_a_click_on_a_finer_grid_is_the_same_place_in_mm() -> None:
@@ -91,9 +91,9 @@ def test_clicks_beyond_the_first_and_last_slice_are_left_out() -> None:
 
 def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    on = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
-    beside = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
-    prompts = slice_prompts(StudyPrompt(scribbles=Scribbles(on, beside)), frame)
+    foreground = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
+    background = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
+    prompts = slice_prompts(StudyPrompt(scribbles=Scribbles(foreground, background)), frame)
     assert sorted(prompts) == [2]
     assert (len(prompts[2].foreground), len(prompts[2].background)) == (6, 6)
 
@@ -111,6 +111,6 @@ def test_a_mask_to_start_from_is_shown_on_its_own_slices() -> None:
     mask[3:9, 5:8, 1:3] = True
     prompts = slice_prompts(StudyPrompt(initial_mask=mask), frame)
     assert sorted(prompts) == [1, 2]
-    shown = to_pictures(mask.astype(np.uint8), frame, nearest=True)
+    pictures = to_pictures(mask.astype(np.uint8), frame, nearest=True)
     assert prompts[1].initial_mask is not None
-    assert np.array_equal(prompts[1].initial_mask, shown[1] > 0)
+    assert np.array_equal(prompts[1].initial_mask, pictures[1] > 0)

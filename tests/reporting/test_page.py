@@ -128,8 +128,8 @@ def test_a_page_without_instructions_carries_the_notice() -> None:
 def test_slices_are_counted_from_one_and_an_instruction_of_a_series_is_for_all() -> None:
     words = read(make_run()).words
     first = words.index("Look for a bright rim.")
-    own = words.index("My own words.")
-    assert (words[first - 1], words[own - 1]) == ("all", "5")
+    user_text = words.index("My own words.")
+    assert (words[first - 1], words[user_text - 1]) == ("all", "5")
 
 
 def test_a_score_that_was_not_measured_is_a_dash() -> None:
@@ -156,9 +156,9 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 def test_text_of_a_model_cannot_become_html() -> None:
     run = make_run()
     evil = Instruction("T2", "lesion", None, "<script>alert(1)</script>", "smollm2")
-    shown = replace(run, studies=(replace(run.studies[0], instructions=(evil,)),))
-    assert "script" not in [tag for tag, _ in read(shown).tags]
-    assert "<script>alert(1)</script>" in visible_text(shown)
+    page = replace(run, studies=(replace(run.studies[0], instructions=(evil,)),))
+    assert "script" not in [tag for tag, _ in read(page).tags]
+    assert "<script>alert(1)</script>" in visible_text(page)
 
 
 def test_a_run_that_finished_no_study_says_so() -> None:

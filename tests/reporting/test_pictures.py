@@ -31,13 +31,13 @@ def make_study() -> StudyPage:
     truth = np.zeros(SHAPE, np.uint8)
     truth[4:12, 30:40, 1:4] = 1
     truth[25:33, 10:20, 3] = 2
-    own = np.where(truth == 1, truth, 0).astype(np.uint8)
+    lesion = np.where(truth == 1, truth, 0).astype(np.uint8)
     return StudyPage(
         study_id="phantom_08",
         spacing_mm=(1.5, 1.5, 5.0),
         sequences={name: rng.random(SHAPE, np.float32) for name in ("T2", "FLAIR")},
         labels={"lesion": 1, "cyst": 2},
-        masks={"T2": own, "FLAIR": own},
+        masks={"T2": lesion, "FLAIR": lesion},
         union=truth.copy(),
         truth=truth,
         scores={"lesion": LabelScores(0.1, 0.9, {"T2": 0.7, "FLAIR": 0.6})},
@@ -85,8 +85,8 @@ def test_an_outline_runs_around_its_mask() -> None:
 
 def test_a_mask_at_the_edge_of_the_slice_has_a_closed_outline() -> None:
     study = make_study()
-    whole = np.ones(SHAPE, np.uint8)
-    figure = study_figure(replace(study, union=whole, truth=None))
+    full_mask = np.ones(SHAPE, np.uint8)
+    figure = study_figure(replace(study, union=full_mask, truth=None))
     outline = outlines_px(figure.axes[5])
     assert outline.min() < 0
 
@@ -153,15 +153,15 @@ def test_a_constant_volume_has_a_window_of_nonzero_width() -> None:
 
 
 def test_a_study_of_one_slice_and_four_sequences_is_drawn() -> None:
-    one = np.zeros((20, 20, 1), np.uint8)
+    mask = np.zeros((20, 20, 1), np.uint8)
     names = ("T1", "T1Gd", "T2", "FLAIR")
     study = StudyPage(
         study_id="one",
         spacing_mm=(1.0, 1.0, 1.0),
-        sequences={name: one.astype(np.float32) for name in names},
+        sequences={name: mask.astype(np.float32) for name in names},
         labels={"tumour": 1},
         masks={},
-        union=one,
+        union=mask,
     )
     assert len(study_figure(study).axes) == 10
 

@@ -115,8 +115,8 @@ def test_a_target_that_was_not_measured_again_stays_on_the_page(tmp_path: Path) 
     later = json.dumps({**done, "target": "abdomen"})
     (tmp_path / "later" / "abdomen" / "results.json").write_text(later)
     before = page.read_text()
-    both = write_results(tmp_path / "later", docs).read_text()
-    assert both.index("## abdomen") < both.index("## ms_lesion")
+    text = write_results(tmp_path / "later", docs).read_text()
+    assert text.index("## abdomen") < text.index("## ms_lesion")
     of_ms_lesion = before[before.index("## ms_lesion") :]
-    assert both.endswith(of_ms_lesion)
-    assert write_results(tmp_path / "later", docs).read_text() == both
+    assert text.endswith(of_ms_lesion)
+    assert write_results(tmp_path / "later", docs).read_text() == text

@@ -80,9 +80,9 @@ def test_all_studies_fit_into_ten_megabytes(made: Path) -> None:
 
 def test_the_same_arguments_make_the_same_bytes(made: Path, tmp_path: Path) -> None:
     run(tmp_path, "--cases", "2", "--held-back", "1")
-    again = {name: data for name, data in contents(tmp_path).items() if name != "manifest.json"}
-    assert len(again) == 6
-    assert again == {name: contents(made)[name] for name in again}
+    files = {name: data for name, data in contents(tmp_path).items() if name != "manifest.json"}
+    assert len(files) == 6
+    assert files == {name: contents(made)[name] for name in files}
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_run_after_an_interrupted_one_completes_the_folder(tmp_path: Path) -> None:
     run(tmp_path, "--cases", "1", "--held-back", "0")
-    whole = contents(tmp_path)
+    files = contents(tmp_path)
     (tmp_path / "manifest.json").unlink()
     (tmp_path / "studies/phantom_00/phantom_00_flair.nii.gz").unlink()
     run(tmp_path, "--cases", "1", "--held-back", "0")
-    assert contents(tmp_path) == whole
+    assert contents(tmp_path) == files
 
 
 def test_fewer_cases_than_before_leave_no_old_study_behind(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_the_stated_cap_is_the_dice_of_what_a_sequence_shows(
     patient = phantom.draw_patient(1000, points)
     truth = patient.truth(points) == phantom.LESION
     for sequence in phantom.SEQUENCES:
-        shown = patient.shown(points, sequence) == phantom.LESION
-        assert not (shown & ~truth).any()
-        assert 2 * shown.sum() / (shown.sum() + truth.sum()) < 0.80
+        visible = patient.shown(points, sequence) == phantom.LESION
+        assert not (visible & ~truth).any()
+        assert 2 * visible.sum() / (visible.sum() + truth.sum()) < 0.80
 
 
 def test_both_sequences_together_show_a_target_whole(
@@ -187,10 +187,10 @@ def test_a_lesion_is_bright_in_its_own_sequence_and_plain_tissue_where_only_the_
 ) -> None:
     patient = phantom.draw_patient(1002, points)
     signal = patient.signal(points, sequence)
-    own = patient.shown(points, sequence) == phantom.LESION
-    hidden = (patient.shown(points, other) == phantom.LESION) & ~own
+    visible = patient.shown(points, sequence) == phantom.LESION
+    hidden = (patient.shown(points, other) == phantom.LESION) & ~visible
     tissue = phantom.CONTRASTS[sequence]
-    assert np.median(signal[own]) > tissue.grey + 0.15
+    assert np.median(signal[visible]) > tissue.grey + 0.15
     assert abs(np.median(signal[hidden]) - tissue.white) < 0.10
 
 
