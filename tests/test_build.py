@@ -103,7 +103,7 @@ def test_each_mode_and_fusion_learns_what_it_should_and_answers(
     answer = segmenter.segment(open_study(a_study(), segmenter.target))
     assert answer.checkpoint == "v0001"
     assert answer.label_map.array.shape == SHAPE
-    assert {one.sequence for one in answer.instructions} == {"T2", "FLAIR"}
+    assert {text.sequence for text in answer.instructions} == {"T2", "FLAIR"}
 
 
 @pytest.mark.slow
@@ -162,9 +162,9 @@ def test_f_vt_is_the_same_whatever_was_drawn_while_loading(
     later = trained_parts(assembled(tmp_path, encoder_runtime="torch"))
     load = build.image_encoder
 
-    def measuring(*given: Any) -> Any:
+    def measuring(*arguments: Any) -> Any:
         torch.rand(5)
-        return load(*given)
+        return load(*arguments)
 
     monkeypatch.setattr(build, "image_encoder", measuring)
     first = trained_parts(assembled(tmp_path, encoder_runtime="torch"))
@@ -172,15 +172,15 @@ def test_f_vt_is_the_same_whatever_was_drawn_while_loading(
         np.testing.assert_array_equal(first[name], later[name])
 
 
-@pytest.mark.parametrize(("said", "of_profile", "device", "scope"), [
+@pytest.mark.parametrize(("of_config", "of_profile", "device", "scope"), [
     ("auto", "auto", "cpu", "series"), ("auto", "auto", "cuda", "all"),
     ("auto", "key", "cpu", "key"), ("series", "all", "cuda", "series"),
 ])  # fmt: skip
 def test_the_settings_scope_counts_before_the_profiles_and_that_before_the_devices(
-    said: Any, of_profile: Any, device: str, scope: str
+    of_config: Any, of_profile: Any, device: str, scope: str
 ) -> None:
     profile = load_profile("reference-small").model_copy(update={"scope": of_profile})
-    assert build.chosen_scope(ZeusConfig(scope=said), profile, torch.device(device)) == scope
+    assert build.chosen_scope(ZeusConfig(scope=of_config), profile, torch.device(device)) == scope
 
 
 @pytest.mark.parametrize("mode", ["embedding", "both"])
@@ -193,12 +193,14 @@ def test_scope_none_is_refused_where_the_llms_last_layer_is_read(tmp_path: Path,
 
 
 class Echo:
-    """An LLM server that counts what it was asked."""
+    """An LLM server that counts its prompts."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    def generate(self, shown: FloatArray, prompts: Sequence[str], **settings: object) -> list[str]:
+    def generate(
+        self, pictures: FloatArray, prompts: Sequence[str], **settings: object
+    ) -> list[str]:
         self.asked += len(prompts)
         return list(prompts)
 
@@ -248,10 +250,10 @@ def test_the_projection_and_lora_learn_first_and_the_texts_are_then_written_with
         segmenter.fit([study], recipe, progress=kill_in_the_second_part)
     result = segmenter.fit([study], recipe)
     projections = Checkpoints(segmenter.checkpoints.folder / "projection")
-    (known,) = projections.versions()  # gone on with, not learnt again
-    assert (known.epoch, len(result.epochs)) == (2, 2)
+    (projection,) = projections.versions()  # training continued it and trained no second one
+    assert (projection.epoch, len(result.epochs)) == (2, 2)
 
-    learnt = projections.load(known.version, trained_with={})
+    learnt = projections.load(projection.version, trained_with={})
     segmenter.reload()
     after = trained_parts(segmenter)
     for part in first:
@@ -260,5 +262,6 @@ def test_the_projection_and_lora_learn_first_and_the_texts_are_then_written_with
             np.testing.assert_array_equal(after[name], learnt[name].numpy())
         assert any(not np.array_equal(after[name], before[name]) for name in names)
     assert [
-        one.model for one in segmenter.segment(open_study(a_study(), segmenter.target)).instructions
+        text.model
+        for text in segmenter.segment(open_study(a_study(), segmenter.target)).instructions
     ] == [segmenter.model.tower_ids["LLM"]] * 4

@@ -30,9 +30,9 @@ def test_few_functions_carry_the_prompt_of_a_click() -> None:
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    counted = re.search(r"carry the prompt: (\d+), in", finished.stdout)
-    assert counted, finished.stdout
-    assert 0 < int(counted[1]) <= MAX_CARRIERS, finished.stdout
+    count = re.search(r"carry the prompt: (\d+), in", finished.stdout)
+    assert count, finished.stdout
+    assert 0 < int(count[1]) <= MAX_CARRIERS, finished.stdout
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,8 @@ def test_early_fusion_is_refused_as_it_is_when_zeus_is_built(tmp_path: Path) -> 
 
 
 def test_a_baseline_describes_itself() -> None:
-    found = described(model="unet", fusion="late")
-    assert [(row.symbol, row.name) for row in found] == [("U-Net", "T2-SPIR"), ("U-Net", "T1-in")]
+    rows = described(model="unet", fusion="late")
+    assert [(row.symbol, row.name) for row in rows] == [("U-Net", "T2-SPIR"), ("U-Net", "T1-in")]
 
 
 def test_an_unknown_model_is_named() -> None:
@@ -231,9 +231,9 @@ def test_the_table_ends_with_what_is_trained() -> None:
 
 
 def test_the_server_and_the_command_give_the_same_rows() -> None:
-    place: Any = SimpleNamespace(config=ZeusConfig(fusion="late"), target=TARGET)
+    context: Any = SimpleNamespace(config=ZeusConfig(fusion="late"), target=TARGET)
     server = FastAPI()
-    server.include_router(zeus_routes(lambda: place))
+    server.include_router(zeus_routes(lambda: context))
     answer = TestClient(server).get("/zeus/describe").json()
     assert answer == json.loads(run_cli("--fusion", "late", "--json"))
 

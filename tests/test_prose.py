@@ -32,8 +32,8 @@ def words(sentence: str) -> list[str]:
 def test_no_sentence_is_too_long_for_a_reader_whose_first_language_is_another(
     document: Path,
 ) -> None:
-    found = sentences(document.read_text(encoding="utf-8"))
-    assert [s for s in found if len(words(s)) > MOST_WORDS_IN_A_SENTENCE] == []
+    texts = sentences(document.read_text(encoding="utf-8"))
+    assert [s for s in texts if len(words(s)) > MOST_WORDS_IN_A_SENTENCE] == []
 
 
 def test_the_glossary_is_short() -> None:

@@ -63,13 +63,13 @@ def test_no_tracked_file_is_larger_than_two_mebibytes() -> None:
 
 
 def test_no_file_names_a_path_of_somebody_s_machine() -> None:
-    found = [
+    paths = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in tracked_files()
         if not str(path.relative_to(ROOT)).startswith(MAY_NAME_PATHS)
         for match in MACHINE_PATH.finditer(text_of(path))
     ]
-    assert found == []
+    assert paths == []
 
 
 def test_no_medical_image_and_no_weight_is_tracked() -> None:
@@ -106,16 +106,16 @@ def test_every_zeus_command_that_a_document_names_parses(document: Path) -> None
     from zeus_app.commands.main import app
 
     for line in shell_lines(document):
-        found = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z-]+ ?){1,2})", line)
-        if not found:
+        command_line = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z-]+ ?){1,2})", line)
+        if not command_line:
             continue
         groups = {"weights", "cache"}
-        words = found[1].split()
+        words = command_line[1].split()
         command = words[:2] if words[0] in groups else words[:1]
-        asked = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
-        assert asked.exit_code == 0, line
+        result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0, line
         for option in re.findall(r"--[a-z-]+", line):
-            assert option in asked.output, f"{line}: {option}"
+            assert option in result.output, f"{line}: {option}"
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
@@ -140,8 +140,8 @@ def test_the_environment_holds_what_requirements_say() -> None:
 
 def test_constraints_agree_with_requirements() -> None:
     def pins(name: str) -> dict[str, str]:
-        found = re.findall(r"^([\w-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
-        return {package.lower().replace("_", "-"): number for package, number in found}
+        pairs = re.findall(r"^([\w-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+        return {package.lower().replace("_", "-"): number for package, number in pairs}
 
     constraints = pins("constraints.txt")
     required = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
@@ -172,10 +172,10 @@ def packages_and_data() -> tuple[set[str], dict[str, list[str]]]:
 
 
 def test_every_folder_of_code_is_a_package() -> None:
-    found, _ = packages_and_data()
+    packages, _ = packages_and_data()
     folders = find_namespace_packages(str(ROOT), include=["zeus_app*", "infer*", "trainers*"])
     with_code = {name for name in folders if any((ROOT / name.replace(".", "/")).glob("*.py"))}
-    assert with_code == found
+    assert with_code == packages
 
 
 def test_every_file_of_a_package_is_shipped_in_a_wheel() -> None:

@@ -21,13 +21,13 @@ def step_that(
     checkout: Checkout, log: list[str], name: str = "zeus", depends_on: str = "1"
 ) -> Step:
     """A step that writes its name into the log and makes one file."""
-    made = checkout.root / f"{name}-made"
+    product = checkout.root / f"{name}-made"
 
     def run() -> None:
         log.append(name)
-        made.write_text("")
+        product.write_text("")
 
-    return Step(name, "does nothing", 0.0, (depends_on,), made, run)
+    return Step(name, "does nothing", 0.0, (depends_on,), product, run)
 
 
 def use_steps(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> None:
@@ -72,16 +72,16 @@ def test_a_step_that_was_interrupted_is_done_again(
 ) -> None:
     checkout = Checkout(tmp_path)
     log: list[str] = []
-    whole = step_that(checkout, log)
+    step = step_that(checkout, log)
 
     def killed() -> None:
-        whole.run()
+        step.run()
         raise KeyboardInterrupt
 
-    use_steps(monkeypatch, Step("zeus", "", 0.0, ("1",), whole.made, killed))
+    use_steps(monkeypatch, Step("zeus", "", 0.0, ("1",), step.made, killed))
     with pytest.raises(KeyboardInterrupt):
         set_up.set_up(checkout)
-    use_steps(monkeypatch, whole)
+    use_steps(monkeypatch, step)
     set_up.set_up(checkout)
     assert log == ["zeus", "zeus"]
 
@@ -314,9 +314,9 @@ def test_without_python_3_11_the_message_says_what_to_install(tmp_path: Path) ->
         (tmp_path / name).chmod(0o755)
     for name in ("dirname", "cat"):
         (tmp_path / name).symlink_to(shutil.which(name) or "")
-    done = subprocess.run(
+    process = subprocess.run(
         ["/bin/sh", str(ROOT / "scripts" / "set_up.sh")],
         env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert "no Python 3.11 was found" in done.stderr
+    assert process.returncode == 1
+    assert "no Python 3.11 was found" in process.stderr

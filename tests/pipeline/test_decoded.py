@@ -49,17 +49,36 @@ def test_a_study_that_is_opened_again_is_decoded_again() -> None:
 
 def test_other_weights_find_no_label_maps() -> None:
     stack = opened(T2=stairs(UPRIGHT)).stack
-    cache, decoded = DecodedCache(), DecodedStudy(np.zeros((2, 1, 1, 1), np.uint8), ())
+    cache, decoded = (
+        DecodedCache(limit_bytes=1000),
+        DecodedStudy(np.zeros((2, 1, 1, 1), np.uint8), ()),
+    )
     cache.save(stack, "v0001", Guidance(), decoded)
     assert cache.get(stack, "v0001", Guidance()) is decoded
     assert cache.get(stack, "v0002", Guidance()) is None
 
 
 def test_label_maps_go_with_the_slices_of_their_study() -> None:
-    cache, study = DecodedCache(), opened(T2=stairs(UPRIGHT))
+    cache, study = DecodedCache(limit_bytes=1000), opened(T2=stairs(UPRIGHT))
     decoded = DecodedStudy(np.zeros((3, 1, 1, 1), np.uint8), ())
     cache.save(study.stack, "v0001", Guidance(), decoded)
     alive = weakref.ref(decoded)
     del decoded, study
     gc.collect()
     assert alive() is None
+
+
+def test_label_maps_above_the_limit_go_with_the_oldest_study() -> None:
+    stacks = [opened(T2=stairs(UPRIGHT)).stack for _ in range(3)]
+    cache = DecodedCache(limit_bytes=20)
+    for stack in stacks:
+        cache.save(stack, "v0001", Guidance(), DecodedStudy(np.zeros((2, 5, 1, 1), np.uint8), ()))
+    found = [cache.get(stack, "v0001", Guidance()) is not None for stack in stacks]
+    assert found == [False, True, True]
+
+
+def test_the_newest_label_maps_stay_whatever_their_size() -> None:
+    stack, cache = opened(T2=stairs(UPRIGHT)).stack, DecodedCache(limit_bytes=0)
+    decoded = DecodedStudy(np.zeros((2, 5, 1, 1), np.uint8), ())
+    cache.save(stack, "v0001", Guidance(), decoded)
+    assert cache.get(stack, "v0001", Guidance()) is decoded

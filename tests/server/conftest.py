@@ -55,8 +55,8 @@ def make_bad_studies(folder: Path) -> None:
     save(folder / "nan" / "nan_t2.nii.gz", nan, affine())
     save(folder / "constant" / "constant_t2.nii.gz", np.full(SHAPE, 7, np.float32), affine())
     save(folder / "fived" / "fived_t2.nii.gz", np.ones((4, 4, 4, 1, 3), np.float32), affine())
-    whole = save(folder / "truncated" / "truncated_t2.nii.gz", head(2), affine())
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    image = save(folder / "truncated" / "truncated_t2.nii.gz", head(2), affine())
+    image.write_bytes(image.read_bytes()[: image.stat().st_size // 2])
     save(folder / "line" / "line_t2.nii.gz", np.ones(24, np.float32), affine())
     dicom = dicom_series(folder / "aaa_still" / "t2", "t2_tra")  # comes first in the list
     for path in dicom.iterdir():

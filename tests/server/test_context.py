@@ -20,8 +20,8 @@ def ctx(tmp_path: Path) -> ServerContext:
 
 def test_a_study_and_each_of_its_sequences_are_one_opened_study(ctx: ServerContext) -> None:
     resolve = ctx.datastore.catalogue.resolve
-    whole, flair = (ctx.open_study(resolve(name)) for name in ("alpha", "alpha/FLAIR"))
-    assert whole.stack is flair.stack
+    study, flair = (ctx.open_study(resolve(name)) for name in ("alpha", "alpha/FLAIR"))
+    assert study.stack is flair.stack
     assert flair.source_grids["FLAIR"].shape == (12, 10, 6)
 
 

@@ -156,8 +156,8 @@ def test_a_file_in_the_request_is_segmented_and_not_saved(
     mask, params = client.infer("zeus", "", {}, file=str(file))
     assert params["used"] == ["T2"]
     assert nib.load(mask).shape == (24, 20, 6)
-    originals = [path.name for path in server.state.rglob("originals/*")]
-    assert not any("temporary" in name for name in originals)
+    copies = [path.name for path in server.state.rglob("originals/*")]
+    assert not any("temporary" in name for name in copies)
 
 
 def test_an_upload_is_listed_and_segmented_and_its_file_survives_removal(

@@ -72,10 +72,10 @@ def test_state_lies_apart_from_the_studies(tmp_path: Path, monkeypatch: pytest.M
 
 def test_two_studies_folders_have_two_states(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    one, other = default_state_folder(Path("/a/mri")), default_state_folder(Path("/b/mri"))
-    assert one.parent == other.parent == Path("/data/zeus")
-    assert one.name.startswith("a-mri-")
-    assert other.name.startswith("b-mri-")
+    first, second = default_state_folder(Path("/a/mri")), default_state_folder(Path("/b/mri"))
+    assert first.parent == second.parent == Path("/data/zeus")
+    assert first.name.startswith("a-mri-")
+    assert second.name.startswith("b-mri-")
 
 
 def test_folders_whose_names_run_together_have_two_states() -> None:

@@ -202,12 +202,12 @@ def put_and_get(folder: Path, seed: int) -> None:
 
 
 def test_two_processes_write_and_read_one_cache(tmp_path: Path) -> None:
-    both = [SPAWN.Process(target=put_and_get, args=(tmp_path, seed)) for seed in (1, 2)]
-    for process in both:
+    processes = [SPAWN.Process(target=put_and_get, args=(tmp_path, seed)) for seed in (1, 2)]
+    for process in processes:
         process.start()
-    for process in both:
+    for process in processes:
         process.join()
-    assert [process.exitcode for process in both] == [0, 0]
+    assert [process.exitcode for process in processes] == [0, 0]
     cache = Cache(tmp_path)
     assert all(is_right(cache, number) for number in range(64))
     assert 0 < cache.info().bytes <= 5 * MIB
@@ -410,9 +410,9 @@ def test_the_tables_of_diskcache_are_those_that_the_pins_rely_on(tmp_path: Path)
 def test_eviction_differs_from_diskcaches_own_by_the_pins_alone() -> None:
     pinned = " WHERE key NOT IN (SELECT key FROM ZeusHeld)"
     policy = diskcache.EVICTION_POLICY[EVICTION_POLICY]
-    own = {name: sql.replace(pinned, "") for name, sql in policy.items()}
+    without_pins = {name: sql.replace(pinned, "") for name, sql in policy.items()}
     assert pinned in policy["cull"]
-    assert own == diskcache.EVICTION_POLICY["least-recently-used"]
+    assert without_pins == diskcache.EVICTION_POLICY["least-recently-used"]
 
 
 def test_a_folder_of_an_older_zeus_opens_with_its_entries(tmp_path: Path) -> None:

@@ -125,17 +125,17 @@ def test_the_steps_of_two_users_are_there(context: ServerContext) -> None:
     assert first.labels["lesion"].background == ()
     assert second.labels["lesion"].background == ((7, 6, 2),)
     assert (second.sequence, second.at) == ("T2", (7, 6, 2))
-    (drawn,) = context.click_history.steps("bob", "alpha")
-    assert drawn.labels["cyst"].box == ((5, 3, 2), (6, 4, 2))
-    assert (drawn.sequence, drawn.at) == ("FLAIR", (5.5, 3.5, 2))
+    (step,) = context.click_history.steps("bob", "alpha")
+    assert step.labels["cyst"].box == ((5, 3, 2), (6, 4, 2))
+    assert (step.sequence, step.at) == ("FLAIR", (5.5, 3.5, 2))
 
 
 def test_uploaded_masks_and_scribbles_are_there(context: ServerContext) -> None:
     history = context.click_history
     initial = read_label(history.uploads_folder("ann", "alpha") / "prior.nii.gz")
     assert np.argwhere(initial.array).tolist() == [[5, 5, 2]]
-    drawn = read_voxels(history.uploads_folder("bob", "alpha") / "scribbles.nii.gz")
-    assert scribbles_on(drawn.grid, drawn).foreground == ((9, 9, 3),)
+    mask = read_voxels(history.uploads_folder("bob", "alpha") / "scribbles.nii.gz")
+    assert scribbles_on(mask.grid, mask).foreground == ((9, 9, 3),)
 
 
 def test_notes_and_uploaded_images_are_there(context: ServerContext) -> None:

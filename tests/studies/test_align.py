@@ -201,13 +201,13 @@ def test_the_field_of_view_is_what_lies_within_the_voxels() -> None:
 
 
 def test_sequences_stored_in_other_orders_keep_exactly_their_voxels() -> None:
-    shown = numbered((6, 7, 5), affine((1, 1, 3), (-9, 4, 2), (0.1, 0.05, -0.1)))
-    stored = reoriented(shown, (2, 0, 1), (-1, 1, -1))
-    reference = reoriented(shown, (1, 0, 2), (-1, -1, 1))
+    upright = numbered((6, 7, 5), affine((1, 1, 3), (-9, 4, 2), (0.1, 0.05, -0.1)))
+    stored = reoriented(upright, (2, 0, 1), (-1, 1, -1))
+    reference = reoriented(upright, (1, 0, 2), (-1, -1, 1))
     aligned = align(Study("s", {"T1": reference, "T2": stored}), "T1")
-    np.testing.assert_array_equal(aligned.volumes["T2"].array, shown.array)
-    np.testing.assert_array_equal(aligned.volumes["T1"].array, shown.array)
-    assert aligned.grid.matches(shown.grid)
+    np.testing.assert_array_equal(aligned.volumes["T2"].array, upright.array)
+    np.testing.assert_array_equal(aligned.volumes["T1"].array, upright.array)
+    assert aligned.grid.matches(upright.grid)
 
 
 def test_the_reference_is_turned_to_ras() -> None:

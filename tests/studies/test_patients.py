@@ -16,7 +16,7 @@ ABDOMEN = load_target("abdomen")
 
 
 def patients(root: Path, target: Target) -> dict[str, str]:
-    return {name: one.patient for name, one in find_studies(root, target).studies.items()}
+    return {name: study.patient for name, study in find_studies(root, target).studies.items()}
 
 
 def test_a_study_in_a_folder_of_its_own_is_a_patient(tmp_path: Path) -> None:

@@ -78,15 +78,15 @@ def test_dicom_and_nifti_of_one_series_are_the_same_volume(sequence: str, name: 
 def test_human_masks_are_imported_and_the_consensus_of_machines_is_not() -> None:
     target = load_target("brain_tumour")
     labels = list(find_masks(REAL / "brain_tumour", target))
-    human = [one for one in labels if isinstance(one, ImportedLabel)]
-    assert [one.path.name for one in human] == ["OTMultiClass.nii.gz"] * 4
-    assert all(one.volume.array.max() == 1 for one in human)
-    (named,) = find_masks(REAL / "brain_tumour", target, pattern="*ai-consensus*")
-    assert isinstance(named, ImportedLabel)
-    assert named.study_id == "TCGA-DU-7294"
+    human = [label for label in labels if isinstance(label, ImportedLabel)]
+    assert [label.path.name for label in human] == ["OTMultiClass.nii.gz"] * 4
+    assert all(label.volume.array.max() == 1 for label in human)
+    (consensus,) = find_masks(REAL / "brain_tumour", target, pattern="*ai-consensus*")
+    assert isinstance(consensus, ImportedLabel)
+    assert consensus.study_id == "TCGA-DU-7294"
 
 
 def test_every_abdomen_and_ms_study_has_its_one_mask() -> None:
     for name, count in (("abdomen", 14), ("ms_lesion", 2)):
         labels = list(find_masks(REAL / name, load_target(name)))
-        assert [type(one) for one in labels] == [ImportedLabel] * count
+        assert [type(label) for label in labels] == [ImportedLabel] * count

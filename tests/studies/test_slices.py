@@ -34,8 +34,8 @@ def centroid(mask: BoolArray) -> npt.NDArray[np.float64]:
     return centre
 
 
-def dice(one: BoolArray, other: BoolArray) -> float:
-    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+def dice(mask: BoolArray, other_mask: BoolArray) -> float:
+    return float(2 * (mask & other_mask).sum() / (mask.sum() + other_mask.sum()))
 
 
 def head(on: Grid, *, background: float, seed: int = 0) -> Volume:
@@ -117,8 +117,8 @@ def test_enlarged_pictures_are_what_simpleitk_interpolates(
     pictures = to_pictures(array, frame, nearest=False)
     rows = slice(frame.top_px, frame.top_px + frame.rows_px)
     cols = slice(frame.left_px, frame.left_px + frame.cols_px)
-    shown = pictures[:, rows, cols].astype(np.float32)
-    np.testing.assert_allclose(shown, sitk.GetArrayFromImage(expected), atol=1e-4)
+    content = pictures[:, rows, cols].astype(np.float32)
+    np.testing.assert_allclose(content, sitk.GetArrayFromImage(expected), atol=1e-4)
 
 
 def test_shrinking_averages_instead_of_skipping_voxels() -> None:
@@ -184,8 +184,8 @@ def test_a_point_lies_on_the_pixel_that_shows_its_voxel() -> None:
     array[4, 17, 2] = 1
     frame = make_frame(grid((30, 20, 3)), 90)  # three pixels a voxel, 15 rows of padding
     s, row, col = to_pixels(np.array([[4.0, 17.0, 2.0]]), frame)[0]
-    shown = np.argwhere(to_pictures(array, frame, nearest=True))
-    assert (s, row, col) == pytest.approx(tuple(shown.mean(axis=0)))
+    indices = np.argwhere(to_pictures(array, frame, nearest=True))
+    assert (s, row, col) == pytest.approx(tuple(indices.mean(axis=0)))
 
 
 def test_a_missing_sequence_is_zeros_without_tissue() -> None:
@@ -246,8 +246,8 @@ def test_tissue_of_a_single_value_is_shown_white() -> None:
     on = grid((32, 32, 6))
     volume = Volume(blob(on).astype(np.float32) * 50, on.affine_ras)
     stack = slice_stack(align(Study("s", {"T2": volume}), "T2"), ("T2",), 32)
-    shown = to_pictures(blob(on).astype(np.float32), stack.frame, nearest=True)
-    np.testing.assert_array_equal(stack.pixels[0], shown)
+    expected = to_pictures(blob(on).astype(np.float32), stack.frame, nearest=True)
+    np.testing.assert_array_equal(stack.pixels[0], expected)
 
 
 def test_a_study_of_one_slice_becomes_one_picture() -> None:

@@ -43,7 +43,7 @@ def test_threads_that_ask_for_a_study_while_it_is_read_wait_for_that_one_reading
         thread.join(10)
     assert reads == ["a"]
     assert len(opened) == 3
-    assert all(one is opened[0] for one in opened)
+    assert all(study is opened[0] for study in opened)
     assert other is not opened[0]
 
 

@@ -62,7 +62,7 @@ def test_a_turn_goes_round_the_pictures_middle() -> None:
     masks = squares(size=256).bool()
     _, moved = random_affine({}, masks, strength=1, rng=draws(1, 0, 0, 0))
     (row, col), (before_row, before_col) = middle(moved[1, 0]), middle(masks[1, 0])
-    arm, turned = (np.array(one) - 127.5 for one in ((before_row, before_col), (row, col)))
+    arm, turned = (np.array(point) - 127.5 for point in ((before_row, before_col), (row, col)))
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(arm), abs=0.7)
     cosine = arm @ turned / np.linalg.norm(arm) / np.linalg.norm(turned)
     assert np.arccos(cosine) == pytest.approx(0.15, abs=0.01)
@@ -82,9 +82,9 @@ def test_embeddings_pixels_and_masks_of_a_slice_move_as_one(seed: int) -> None:
 
 
 def test_equal_seeds_move_alike() -> None:
-    first, again = (
+    first, second = (
         random_affine(a_batch(), squares(size=256).bool(), strength=1, rng=np.random.default_rng(7))
         for _ in range(2)
     )
-    assert torch.equal(first[1], again[1])
-    assert torch.equal(first[0]["embeddings"], again[0]["embeddings"])
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(first[0]["embeddings"], second[0]["embeddings"])

@@ -18,18 +18,18 @@ def test_without_a_foreground_share_an_epoch_is_every_slice_once() -> None:
     rng = np.random.default_rng(0)
     batches = list(draw_batches(cases, size=4, foreground=0, rng=rng))
     assert [len(batch) for batch in batches] == [4, 4, 1]
-    drawn = sorted(pick for batch in batches for pick in batch)
-    assert drawn == [(0, s) for s in range(5)] + [(1, s) for s in range(4)]
+    picks = sorted(pick for batch in batches for pick in batch)
+    assert picks == [(0, s) for s in range(5)] + [(1, s) for s in range(4)]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_the_foreground_share_holds_on_average(share: float) -> None:
     case = tiny_case("a", slices=2000)  # its first half shows the label
     rng = np.random.default_rng(0)
-    drawn = [
+    picks = [
         s for batch in draw_batches([case], size=10, foreground=share, rng=rng) for _, s in batch
     ]
-    assert np.mean(np.array(drawn) < 1000) == pytest.approx(share, abs=0.04)
+    assert np.mean(np.array(picks) < 1000) == pytest.approx(share, abs=0.04)
 
 
 def test_slices_without_tissue_are_never_drawn() -> None:

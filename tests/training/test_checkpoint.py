@@ -86,22 +86,22 @@ def test_a_kill_between_weights_and_their_name_leaves_the_old_version(tmp_path: 
 def test_two_trainings_that_end_at_once_get_a_version_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, others = Checkpoints.save, [weights(2)]
+    save, other_weights = Checkpoints.save, [weights(2)]
 
     def save_while_another_publishes(path: Path, value: dict[str, Any]) -> None:
-        if others:
-            Checkpoints(tmp_path).publish(others.pop(), a_result())
+        if other_weights:
+            Checkpoints(tmp_path).publish(other_weights.pop(), a_result())
         save(path, value)
 
     monkeypatch.setattr(Checkpoints, "save", staticmethod(save_while_another_publishes))
     Checkpoints(tmp_path).publish(weights(1), a_result())
-    found = {
-        one.version: Checkpoints(tmp_path).load(one.version, trained_with=TOWERS)["layer.weight"][
+    weight_by_version = {
+        info.version: Checkpoints(tmp_path).load(info.version, trained_with=TOWERS)["layer.weight"][
             0, 0
         ]
-        for one in Checkpoints(tmp_path).versions()
+        for info in Checkpoints(tmp_path).versions()
     }
-    assert found == {"v0001": 1, "v0002": 2}
+    assert weight_by_version == {"v0001": 1, "v0002": 2}
 
 
 def test_epochs_that_are_a_version_already_become_no_second_one(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_model_without_a_projection_cannot_learn_one_first(tmp_path: Path) -> 
 
 
 def test_a_part_of_a_recipe_has_its_share_of_epochs_and_time() -> None:
-    whole = TrainConfig(epochs=10, time_budget_s=60, learning_rate=0.25)
-    part = part_of(whole, 0.3)
+    config = TrainConfig(epochs=10, time_budget_s=60, learning_rate=0.25)
+    part = part_of(config, 0.3)
     assert (part.epochs, part.time_budget_s, part.learning_rate) == (3, 18, 0.25)
     assert part_of(TrainConfig(epochs=1), 0.1).epochs == 1

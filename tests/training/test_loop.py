@@ -217,22 +217,22 @@ def test_five_steps_in_a_row_without_finite_numbers_end_the_training_unpublished
 def test_a_killed_training_resumes_with_the_same_losses_as_an_uninterrupted_one(
     tmp_path: Path,
 ) -> None:
-    whole = a_trainer(tmp_path / "whole", QUICK).fit()
+    uninterrupted = a_trainer(tmp_path / "whole", QUICK).fit()
     with pytest.raises(Killed):
         a_trainer(tmp_path / "killed", QUICK, kill_after=17).fit()
     resumed = a_trainer(tmp_path / "killed", QUICK)
     result = resumed.fit()
     assert [epoch.loss for epoch in result.epochs] == pytest.approx(
-        [epoch.loss for epoch in whole.epochs]
+        [epoch.loss for epoch in uninterrupted.epochs]
     )
-    assert result.checkpoint.epoch == whole.checkpoint.epoch
+    assert result.checkpoint.epoch == uninterrupted.checkpoint.epoch
     assert not (tmp_path / "killed" / "running.pt").exists()
 
 
 def goes_on(folder: Path, trainer: Trainer) -> bool:
     """Whether the training has the epochs that an interrupted one left, seconds and all."""
-    kept: list[dict[str, object]] = Checkpoints.read(folder / "running.pt")["epochs"]
-    return [vars(epoch) for epoch in trainer.fit().epochs[: len(kept)]] == kept
+    epochs: list[dict[str, object]] = Checkpoints.read(folder / "running.pt")["epochs"]
+    return [vars(epoch) for epoch in trainer.fit().epochs[: len(epochs)]] == epochs
 
 
 def with_instruction(text: str) -> list[Case]:
@@ -290,7 +290,7 @@ def test_a_training_killed_after_it_published_publishes_no_second_version(
     result = a_trainer(tmp_path, QUICK).fit()
     assert result.checkpoint.version == "v0001"
     assert result.stopped_because == "all 40 epochs done"
-    assert [one.version for one in Checkpoints(tmp_path).versions()] == ["v0001"]
+    assert [info.version for info in Checkpoints(tmp_path).versions()] == ["v0001"]
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # asked for once more
 
 
@@ -317,13 +317,13 @@ def test_the_best_of_a_killed_training_can_be_served(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         a_trainer(tmp_path, QUICK, kill_after=17).fit()
     checkpoints = Checkpoints(tmp_path)
-    kept = checkpoints.read(checkpoints.resume_path)
+    state = checkpoints.read(checkpoints.resume_path)
     assert checkpoints.serve("running") == "v0001"
     served = checkpoints.info("v0001")
-    assert served.epoch == kept["run"]["best_epoch"]
-    assert served.score == kept["run"]["best_score"]
+    assert served.epoch == state["run"]["best_epoch"]
+    assert served.score == state["run"]["best_score"]
     weights = checkpoints.load("v0001", trained_with=served.fitted_to)
-    for name, value in kept["run"]["best_state"].items():
+    for name, value in state["run"]["best_state"].items():
         assert torch.equal(weights[name], value)
     assert a_trainer(tmp_path, QUICK).fit().checkpoint.version == "v0002"  # it still resumes
 

@@ -25,11 +25,11 @@ def test_halves_that_unite_to_the_truth_cost_nothing_without_the_sequence_term()
 
 
 def test_the_sequence_term_is_scaled_by_its_weight() -> None:
-    own = UnionLoss(sequence_weight=1, union="max")(halves(), BOTH, TRUTH)[0].item()
-    small = UnionLoss(sequence_weight=0.1, union="max")(halves(), BOTH, TRUTH)[0].item()
-    assert small == pytest.approx(own / 10, abs=1e-4)
+    full = UnionLoss(sequence_weight=1, union="max")(halves(), BOTH, TRUTH)[0].item()
+    tenth = UnionLoss(sequence_weight=0.1, union="max")(halves(), BOTH, TRUTH)[0].item()
+    assert tenth == pytest.approx(full / 10, abs=1e-4)
     # By hand: Dice loss 1 - 2/3 of one voxel of two, BCE of one wrong voxel in four.
-    assert own == pytest.approx(1 / 3 + SURE / 4, abs=1e-3)
+    assert full == pytest.approx(1 / 3 + SURE / 4, abs=1e-3)
 
 
 def test_the_unions_part_of_the_loss_is_returned_separately() -> None:
@@ -70,7 +70,7 @@ def test_balance_makes_a_missed_lesion_cost_more_than_a_false_one() -> None:
     small[..., 3, 3] = 1
     missed = torch.full((1, 1, 1, 16, 16), -SURE)
     plain = UnionLoss(sequence_weight=0, union="max")(missed, BOTH[:, :1], small)[0].item()
-    asked = UnionLoss(sequence_weight=0, union="max", balance=0.05)
-    assert asked(missed, BOTH[:, :1], small)[0].item() - 1 == pytest.approx(
+    balanced = UnionLoss(sequence_weight=0, union="max", balance=0.05)
+    assert balanced(missed, BOTH[:, :1], small)[0].item() - 1 == pytest.approx(
         (plain - 1) * 0.05 / 0.95 * 255, rel=1e-3
     )

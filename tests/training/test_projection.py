@@ -108,7 +108,7 @@ def test_an_interrupted_second_part_uses_the_projection_of_the_first_part_again(
 def test_a_projection_of_other_studies_is_not_taken(tmp_path: Path) -> None:
     interrupted(tmp_path, labelled("a"), labelled("b"))
     checkpoint = trained(tmp_path, labelled("a"))
-    assert [one.studies for one in projections(tmp_path)] == [("a", "b"), ("a",)]
+    assert [projection.studies for projection in projections(tmp_path)] == [("a", "b"), ("a",)]
     assert checkpoint.studies == ("a",)
 
 
@@ -130,7 +130,11 @@ def test_a_projection_that_began_from_another_version_is_not_taken(tmp_path: Pat
     interrupted(tmp_path, labelled("b"), recipe=on)
     Checkpoints(tmp_path).serve(UNTRAINED)
     trained(tmp_path, labelled("b"), recipe=on)
-    assert [one.parent for one in projections(tmp_path)] == [UNTRAINED, "v0001", UNTRAINED]
+    assert [projection.parent for projection in projections(tmp_path)] == [
+        UNTRAINED,
+        "v0001",
+        UNTRAINED,
+    ]
 
 
 def test_studies_that_only_the_projection_was_trained_on_count_as_trained_on(

@@ -50,11 +50,11 @@ def test_at_least_one_patient_is_left_to_train_on(tmp_path: Path) -> None:
 
 def test_a_patient_never_changes_sides_as_others_join(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
-    known = [f"p{i}" for i in range(3)]
-    first = split_studies(single(known), path, fraction=0.3, seed=0)
+    names = [f"p{i}" for i in range(3)]
+    first = split_studies(single(names), path, fraction=0.3, seed=0)
     for count in range(4, 20):
-        known.append(f"p{count}")
-        later = split_studies(single(known), path, fraction=0.3, seed=count)
+        names.append(f"p{count}")
+        later = split_studies(single(names), path, fraction=0.3, seed=count)
         assert set(first.train) <= set(later.train)
         assert set(first.validation) <= set(later.validation)
         first = later
@@ -73,22 +73,22 @@ def test_all_studies_of_a_patient_fall_on_one_side(tmp_path: Path, seed: int) ->
 
 def test_a_new_study_of_a_known_patient_joins_its_side(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
-    known = {"anna_2019": "anna", "bob": "bob", "eve": "eve"}
+    patients = {"anna_2019": "anna", "bob": "bob", "eve": "eve"}
     path.write_text(json.dumps({"anna": "validation", "bob": "train", "eve": "train"}))
-    joined = {**known, "anna_2020": "anna", "bob_again": "bob"}
-    split = split_studies(of_patients(joined), path, fraction=0.2, seed=3)
+    all_patients = {**patients, "anna_2020": "anna", "bob_again": "bob"}
+    split = split_studies(of_patients(all_patients), path, fraction=0.2, seed=3)
     assert split.validation == ("anna_2019", "anna_2020")
     assert split.train == ("bob", "bob_again", "eve")
 
 
 def test_an_excluded_study_keeps_its_side(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
-    whole = split_studies(single("abcde"), path, fraction=0.2, seed=0)
-    held_back = whole.validation[0]
-    without = split_studies(single(whole.train), path, fraction=0.2, seed=5)
-    assert set(without.train) <= set(whole.train)
-    again = split_studies(single("abcde"), path, fraction=0.2, seed=9)
-    assert again.validation[0] == held_back
+    split = split_studies(single("abcde"), path, fraction=0.2, seed=0)
+    held_back = split.validation[0]
+    without = split_studies(single(split.train), path, fraction=0.2, seed=5)
+    assert set(without.train) <= set(split.train)
+    later = split_studies(single("abcde"), path, fraction=0.2, seed=9)
+    assert later.validation[0] == held_back
 
 
 def test_held_back_patients_are_not_trained_on_even_when_only_they_are_left(

@@ -115,8 +115,8 @@ def test_list_shows_source_size_licence_and_state(
     [sam] = [line for line in lines if "sam-vit-b " in line and "MedSAM" not in line]
     for part in ("dl.fbaipublicfiles.com", "375.0 MB", "Apache-2.0", "missing"):
         assert part in sam
-    [own] = [line for line in lines if "│ own " in line]
-    assert "there, hash recorded" in own
+    [line] = [line for line in lines if "│ own " in line]
+    assert "there, hash recorded" in line
 
 
 def test_verify_without_a_name_checks_the_weights_on_disk(

@@ -29,10 +29,10 @@ def test_a_file_is_downloaded_and_nothing_else_is_left(server: Server, know: Any
 
 def test_progress_ends_at_the_file_s_size(server: Server, know: Any) -> None:
     know({"url": server.url + PATH}, known_file())
-    told: list[tuple[str, int, int]] = []
-    get("tiny", lambda stage, done, total: told.append((stage, done, total)))
-    assert told[-1] == ("weights tiny", 5_120_000, 5_120_000)
-    assert len(told) > 2
+    reports: list[tuple[str, int, int]] = []
+    get("tiny", lambda stage, done, total: reports.append((stage, done, total)))
+    assert reports[-1] == ("weights tiny", 5_120_000, 5_120_000)
+    assert len(reports) > 2
 
 
 def test_a_killed_download_continues_where_it_stopped(server: Server, know: Any) -> None:

@@ -96,9 +96,9 @@ def test_the_leftovers_of_a_killed_get_are_removed_after_a_day(index: Index) -> 
 
 
 def test_progress_ends_at_the_bytes_of_all_files(index: Index) -> None:
-    told: list[tuple[str, int, int]] = []
-    get("tiny", lambda stage, done, total: told.append((stage, done, total)))
-    assert told[-1] == ("weights tiny", 10_002, 10_002)
+    reports: list[tuple[str, int, int]] = []
+    get("tiny", lambda stage, done, total: reports.append((stage, done, total)))
+    assert reports[-1] == ("weights tiny", 10_002, 10_002)
 
 
 def test_without_an_index_the_error_says_where_to_put_the_file(

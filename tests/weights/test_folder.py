@@ -175,16 +175,16 @@ def test_the_state_of_a_weight_is_that_of_its_worst_file(
     assert state_of("tiny") == state
 
 
-@pytest.mark.parametrize("written", ["my/tower.pth", "./folder", "folder/"])
+@pytest.mark.parametrize("path_text", ["my/tower.pth", "./folder", "folder/"])
 def test_a_users_own_path_is_used_unchecked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path_text: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "tower.pth").write_bytes(b"anything")
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    assert locate(written) == Path(written)
+    assert locate(path_text) == Path(path_text)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -193,10 +193,10 @@ def test_an_absolute_path_needs_no_known_ending(tmp_path: Path) -> None:
     assert locate(str(tmp_path / "weights")) == tmp_path / "weights"
 
 
-@pytest.mark.parametrize("written", ["/no/such/model", "model.safetensors", "owner/repository"])
-def test_a_path_that_is_not_there_is_refused(written: str) -> None:
-    with pytest.raises(InputError, match=f"weights {written} do not exist"):
-        locate(written)
+@pytest.mark.parametrize("path_text", ["/no/such/model", "model.safetensors", "owner/repository"])
+def test_a_path_that_is_not_there_is_refused(path_text: str) -> None:
+    with pytest.raises(InputError, match=f"weights {path_text} do not exist"):
+        locate(path_text)
 
 
 def test_a_name_with_a_dot_in_it_is_no_path() -> None:

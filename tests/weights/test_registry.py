@@ -90,10 +90,10 @@ def test_a_size_is_exact_or_rough_but_not_both(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_all_parts_of_a_sharded_model_are_listed(name: str) -> None:
     shards = [re.search(r"-(\d{5})-of-(\d{5})\.", file.path) for file in WEIGHTS[name].files]
-    found = [(int(shard[1]), int(shard[2])) for shard in shards if shard]
-    if found:
-        total = found[0][1]
-        assert found == [(number, total) for number in range(1, total + 1)]
+    numbers = [(int(shard[1]), int(shard[2])) for shard in shards if shard]
+    if numbers:
+        total = numbers[0][1]
+        assert numbers == [(number, total) for number in range(1, total + 1)]
         assert any(file.path.endswith(".index.json") for file in WEIGHTS[name].files)
 
 
@@ -108,8 +108,8 @@ def test_a_file_out_of_a_wheel_has_its_hash_pinned(name: str) -> None:
 def test_a_plain_address_stands_for_one_file(name: str) -> None:
     weight = WEIGHTS[name]
     if isinstance(weight.source, Url) and not weight.source.zip:
-        own = [file for file in weight.files if file.source is None]
-        assert [file.name for file in own] == [weight.source.url.rsplit("/", 1)[1]]
+        derived = [file for file in weight.files if file.source is None]
+        assert [file.name for file in derived] == [weight.source.url.rsplit("/", 1)[1]]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -148,8 +148,8 @@ def test_the_architecture_has_as_many_parameters_as_the_files_hold(name: str) ->
         count += config.vocab_size * config.hidden_size
     dtype = next((d for d in BYTES_OF if weight.role.endswith(d)), "bfloat16")
     parts = [f for f in weight.files if re.search(r"\.(bin|safetensors)$", f.path)]
-    held = sum(file.expected_bytes for file in parts) / BYTES_OF[dtype]
-    assert count == pytest.approx(held, rel=3e-4)
+    parameters = sum(file.expected_bytes for file in parts) / BYTES_OF[dtype]
+    assert count == pytest.approx(parameters, rel=3e-4)
 
 
 @pytest.mark.parametrize(

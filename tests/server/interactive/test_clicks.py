@@ -55,10 +55,10 @@ def test_the_answer_lies_on_the_grid_of_the_sequence_asked_about(server: running
 
 def test_slicers_client_gets_the_same_answer(client: MONAILabelClient, server: Any) -> None:
     params = {"foreground": [[17, 4, 2]], "background": [], "label": "lesion", "user": "slicer"}
-    file, answered = client.infer("clicks", "alpha", params)
+    file, params_of_answer = client.infer("clicks", "alpha", params)
     assert marked(nib.load(file)) == [[17, 4, 2]]
-    assert answered["label_names"] == {"lesion": 1}
-    assert answered["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
+    assert params_of_answer["label_names"] == {"lesion": 1}
+    assert params_of_answer["clicks"]["lesion"]["foreground"] == [[17.0, 4.0, 2.0]]
 
 
 def test_ohif_gets_the_file_format_it_asks_for(server: running.Server, tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_undo_and_reset_work_over_requests(server: running.Server) -> None:
 
 def test_modes_add_undo_and_reset(server: running.Server) -> None:
     answer(server, "alpha", foreground=[[5, 6, 2]], user="mode")
-    _, both = answer(server, "alpha", foreground=[[7, 6, 2]], mode="add", user="mode")
-    assert marked(both) == [[5, 6, 2], [7, 6, 2]]
+    _, mask = answer(server, "alpha", foreground=[[7, 6, 2]], mode="add", user="mode")
+    assert marked(mask) == [[5, 6, 2], [7, 6, 2]]
     assert marked(answer(server, "alpha", mode="undo", user="mode")[1]) == [[5, 6, 2]]
     assert marked(answer(server, "alpha", mode="reset", user="mode")[1]) == []
 
@@ -113,8 +113,8 @@ def test_modes_add_undo_and_reset(server: running.Server) -> None:
 def test_undo_goes_back_to_a_click_on_another_sequence(server: running.Server) -> None:
     """FLAIR is half as fine in plane: its voxel (5, 3, 2) lies where T2's (10, 6, 2) does."""
     answer(server, "alpha/FLAIR", foreground=[[5, 3, 2]], user="switch")
-    _, both = answer(server, "alpha", foreground=[[14, 8, 2]], refine=True, user="switch")
-    assert marked(both) == [[10, 6, 2], [14, 8, 2]]
+    _, mask = answer(server, "alpha", foreground=[[14, 8, 2]], refine=True, user="switch")
+    assert marked(mask) == [[10, 6, 2], [14, 8, 2]]
     answer(server, "alpha", undo=True, user="switch")
     assert marked(answer(server, "alpha", user="switch")[1]) == [[10, 6, 2]]
     _, on_flair = answer(server, "alpha/FLAIR", user="switch")
@@ -256,6 +256,6 @@ def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path:
 def test_bad_clicks_are_refused_with_the_reason(
     server: running.Server, params: dict[str, Any], status: int, reason: str
 ) -> None:
-    answered, error = answer(server, "charlie", user="bad", **params)
-    assert answered == status
+    actual_status, error = answer(server, "charlie", user="bad", **params)
+    assert actual_status == status
     assert reason in error

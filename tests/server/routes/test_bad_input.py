@@ -204,7 +204,7 @@ def test_a_study_with_bad_voxels_leaves_the_list_when_it_is_read_until_a_refresh
     infer(server, "nan")
     listed = requests.get(address, timeout=60).json()
     assert "nan" not in listed["studies"]
-    (problem,) = [one for one in listed["problems"] if one["study"] == "nan"]
+    (problem,) = [entry for entry in listed["problems"] if entry["study"] == "nan"]
     assert "NaN" in problem["reason"]
     assert problem["files"] == [str(server.studies / "nan" / "nan_t2.nii.gz")]
     assert "nan" in requests.get(f"{address}?refresh=true", timeout=60).json()["studies"]

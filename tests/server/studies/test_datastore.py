@@ -94,7 +94,9 @@ def test_a_study_whose_voxels_cannot_be_used_leaves_the_list(studies: Path) -> N
         with pytest.raises(InputError, match=words):
             catalogue.read(catalogue.resolve(study))
         assert study not in store.get_unlabeled_images()
-        assert words in next(one.reason for one in catalogue.problems if one.id == study)
+        assert words in next(
+            problem.reason for problem in catalogue.problems if problem.id == study
+        )
         with pytest.raises(InputError, match=words):  # and the error says why
             catalogue.resolve(study)
 
@@ -142,9 +144,9 @@ def test_labels_of_a_study_that_cannot_be_read_are_not_orphaned(
     studies: Path, tmp_path: Path
 ) -> None:
     opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
-    whole = studies / "alpha" / "alpha_t2.nii.gz"
-    whole.write_bytes(whole.read_bytes()[:100])
-    assert ["cannot be read" in one.reason for one in opened(studies).problems] == [True]
+    image = studies / "alpha" / "alpha_t2.nii.gz"
+    image.write_bytes(image.read_bytes()[:100])
+    assert ["cannot be read" in problem.reason for problem in opened(studies).problems] == [True]
 
 
 def test_a_refresh_tries_again(studies: Path) -> None:
@@ -196,8 +198,8 @@ def test_an_upload_may_have_a_name_that_viewers_give_to_images(
     assert store.list_images() == sorted(["alpha", name])
     store.save_label(name, str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
     assert store.get_labeled_images() == [name]
-    (kept,) = (tmp_path / "state" / "phantom" / "uploads").iterdir()
-    assert not set(kept.name) & set(':?*|<>"#')
+    (upload,) = (tmp_path / "state" / "phantom" / "uploads").iterdir()
+    assert not set(upload.name) & set(':?*|<>"#')
     assert not set(store.get_image_info(name)["name"]) & set(':?*|<>"#')
 
 
@@ -223,8 +225,8 @@ def test_the_predictions_for_an_upload_are_removed_with_it(studies: Path, tmp_pa
     hybrid.add_image("anna", file, {})
     assert hybrid.predictions.newest("anna") is None
     assert late.predictions.newest("anna") is None
-    kept = list((tmp_path / "state").rglob(".removed-*/untrained/union.nii.gz"))
-    assert len(kept) == 2
+    masks = list((tmp_path / "state").rglob(".removed-*/untrained/union.nii.gz"))
+    assert len(masks) == 2
 
 
 def test_the_newest_prediction_is_found_whichever_checkpoint_made_it(tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_the_newest_prediction_is_found_whichever_checkpoint_made_it(tmp_path: P
     newest = predictions.newest("a")
     assert newest is not None
     assert newest.checkpoint == "v0001"
-    assert [one.checkpoint for one in predictions.of_study("a")] == ["v0001", "v0002"]
+    assert [prediction.checkpoint for prediction in predictions.of_study("a")] == ["v0001", "v0002"]
 
 
 OWN = {"sequence": "T2", "label": "lesion", "text": "bright and round", "model": "user"}
@@ -261,8 +263,8 @@ def test_a_text_sent_with_the_label_wins_over_that_of_the_prediction(
 ) -> None:
     store = opened(studies)
     store.predictions.save(segmentation("alpha"), {"instructions": [OWN], "checkpoint": "v1"})
-    sent = {"FLAIR/cyst": "dark"}
-    assert stored_texts(store, {"instructions": sent}, tmp_path) == sent
+    texts = {"FLAIR/cyst": "dark"}
+    assert stored_texts(store, {"instructions": texts}, tmp_path) == texts
 
 
 def test_a_text_for_an_unknown_sequence_is_refused_with_the_label(

@@ -30,19 +30,19 @@ def test_a_sequence_alone_is_meant_for_every_label() -> None:
 
 
 def test_the_more_exact_text_wins_in_whatever_order_they_come() -> None:
-    given = {"T2/lesion": "pair", "lesion": "label", "T2": "sequence"}
+    texts = {"T2/lesion": "pair", "lesion": "label", "T2": "sequence"}
     expected = {
         ("T2", "lesion"): "pair",
         ("FLAIR", "lesion"): "label",
         ("T2", "cyst"): "sequence",
     }
-    assert read_texts(given, PHANTOM) == expected
-    assert read_texts(dict(reversed(given.items())), PHANTOM) == expected
+    assert read_texts(texts, PHANTOM) == expected
+    assert read_texts(dict(reversed(texts.items())), PHANTOM) == expected
 
 
 def test_a_pair_wins_where_there_is_but_one_sequence_too() -> None:
-    one = PHANTOM.only(("T2",))
-    texts = read_texts({"T2/lesion": "pair", "lesion": "label"}, one)
+    target = PHANTOM.only(("T2",))
+    texts = read_texts({"T2/lesion": "pair", "lesion": "label"}, target)
     assert texts == {("T2", "lesion"): "pair"}
 
 

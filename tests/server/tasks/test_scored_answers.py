@@ -28,7 +28,7 @@ def ctx(tmp_path: Path) -> ServerContext:
     return opened
 
 
-def answered(ctx: ServerContext, checkpoint: str, mask: LabelArray) -> None:
+def save_prediction(ctx: ServerContext, checkpoint: str, mask: LabelArray) -> None:
     label_map = Volume(mask, affine())
     segmentation = Segmentation("alpha", label_map, {}, (), ("T2",), (), {}, {}, {}, checkpoint)
     ctx.datastore.predictions.save(segmentation, {"checkpoint": checkpoint, "used": ["T2"]})
@@ -48,22 +48,22 @@ def test_a_prediction_of_a_checkpoint_trained_on_the_study_is_skipped(
     ctx: ServerContext,
 ) -> None:
     version = trained_on(ctx, "alpha")
-    answered(ctx, version, RIGHT)
+    save_prediction(ctx, version, RIGHT)
     assert scored(ctx)["left_out"] == {"alpha": f"checkpoint {version} was trained on it"}
 
 
 def test_an_older_fair_prediction_is_scored_if_the_newest_is_unfair(ctx: ServerContext) -> None:
-    answered(ctx, "untrained", EMPTY)
-    answered(ctx, trained_on(ctx, "alpha"), RIGHT)
+    save_prediction(ctx, "untrained", EMPTY)
+    save_prediction(ctx, trained_on(ctx, "alpha"), RIGHT)
     result = scored(ctx)
     assert result["left_out"] == {}
     assert result["studies"]["alpha"]["checkpoint"] == "untrained"
 
 
 def test_of_several_fair_predictions_the_newest_is_scored(ctx: ServerContext) -> None:
-    answered(ctx, "untrained", EMPTY)
+    save_prediction(ctx, "untrained", EMPTY)
     version = trained_on(ctx, "bravo")
-    answered(ctx, version, RIGHT)
+    save_prediction(ctx, version, RIGHT)
     alpha = scored(ctx)["studies"]["alpha"]
     assert alpha["checkpoint"] == version
     assert alpha["dice"] == 1.0

@@ -69,7 +69,7 @@ def test_an_unknown_parameter_is_bad_input() -> None:
     assert caught.value.status == 400
 
 
-def shown(path: Path, config: TrainConfig, epoch: Epoch) -> str:
+def line_of_epoch(path: Path, config: TrainConfig, epoch: Epoch) -> str:
     lines: list[str] = []
     TrainProgress(path, config, show=lines.append).epoch(epoch, 4, 4)
     return lines[0]
@@ -77,14 +77,14 @@ def shown(path: Path, config: TrainConfig, epoch: Epoch) -> str:
 
 def test_an_epoch_is_one_line_with_loss_score_and_what_is_left(tmp_path: Path) -> None:
     config = TrainConfig(epochs=10)
-    line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, 0.75, 1e-3, 20.0))
+    line = line_of_epoch(tmp_path / "t.json", config, Epoch(2, 0.25, 0.75, 1e-3, 20.0))
     # 2 epochs took 20 s, so 8 more take 80 s.
     assert line == ("Zeus: epoch 2/10, loss 0.2500, validation DSC 0.7500, at most 80 s left")
 
 
 def test_a_time_budget_shortens_what_is_left(tmp_path: Path) -> None:
     config = TrainConfig(epochs=10, time_budget_s=50)
-    line = shown(tmp_path / "t.json", config, Epoch(2, 0.25, None, 1e-3, 20.0))
+    line = line_of_epoch(tmp_path / "t.json", config, Epoch(2, 0.25, None, 1e-3, 20.0))
     assert line.endswith("validation DSC not measured, at most 30 s left")
 
 
@@ -94,10 +94,10 @@ def test_a_long_epoch_is_a_line_every_half_minute(
     lines: list[str] = []
     now_s = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
-    told = TrainProgress(tmp_path / "t.json", TrainConfig(epochs=2), show=lines.append)
+    progress = TrainProgress(tmp_path / "t.json", TrainConfig(epochs=2), show=lines.append)
     for done in range(1, 10):  # a batch every ten seconds
         now_s += 10
-        told.epoch(Epoch(1, 0.25, None, 1e-3, 10.0 * done), done, 10)
+        progress.epoch(Epoch(1, 0.25, None, 1e-3, 10.0 * done), done, 10)
     # Of 200 s, 30, 60 and 90 are over.
     assert lines == [
         "Zeus: epoch 1/2, 30% done, loss 0.2500, at most 170 s left",
@@ -107,8 +107,8 @@ def test_a_long_epoch_is_a_line_every_half_minute(
 
 
 def test_the_file_for_rest_tells_the_same(tmp_path: Path) -> None:
-    shown(tmp_path / "t.json", TrainConfig(epochs=10), Epoch(2, 0.25, 0.75, 1e-3, 20.0))
-    told = read_progress(tmp_path / "t.json")
-    assert told is not None
-    assert (told["done"], told["total"], told["seconds_left"]) == (2, 10, 80)
-    assert json.dumps(told)
+    line_of_epoch(tmp_path / "t.json", TrainConfig(epochs=10), Epoch(2, 0.25, 0.75, 1e-3, 20.0))
+    progress = read_progress(tmp_path / "t.json")
+    assert progress is not None
+    assert (progress["done"], progress["total"], progress["seconds_left"]) == (2, 10, 80)
+    assert json.dumps(progress)
