@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import accumulate
 from weakref import WeakKeyDictionary
 
 from zeus_app.types import Guidance, Instruction, LabelArray, SliceStack
@@ -24,9 +25,13 @@ class DecodedCache:
     """The newest `DecodedStudy` of each opened study.
 
     An entry lives as long as the study's slices: it goes when the slice-stack cache evicts them.
+
+    Args:
+        limit_bytes: bound on all label maps together. The newest entry stays whatever its size.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit_bytes: int) -> None:
+        self._limit = limit_bytes
         self._entries: WeakKeyDictionary[SliceStack, tuple[Hashable, DecodedStudy]] = (
             WeakKeyDictionary()
         )
@@ -39,8 +44,14 @@ class DecodedCache:
     def save(
         self, stack: SliceStack, version: str, guidance: Guidance, decoded: DecodedStudy
     ) -> None:
-        """Replace the study's entry."""
+        """Replace the study's entry, and drop the oldest entries above the limit."""
+        self._entries.pop(stack, None)  # so that the new entry comes last
         self._entries[stack] = (_key(version, guidance), decoded)
+        newest_first = list(self._entries.items())[::-1]
+        sizes = accumulate(entry.maps.nbytes for _, (_, entry) in newest_first)
+        for (old, _), size in list(zip(newest_first, sizes, strict=True))[1:]:
+            if size > self._limit:
+                self._entries.pop(old, None)
 
 
 def _key(version: str, guidance: Guidance) -> Hashable:

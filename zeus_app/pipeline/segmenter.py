@@ -27,6 +27,7 @@ from zeus_app.training.fitter import fit
 from zeus_app.training.loop import Progress, TrainResult, ignore_progress
 from zeus_app.training.setup import TrainingSetup
 from zeus_app.types import (
+    MIB,
     FloatArray,
     Guidance,
     LabelArray,
@@ -97,7 +98,7 @@ class Segmenter:
             cache_limit_gib=config.cache_gib,
         )
         self._loaded = UNTRAINED
-        self._decoded = DecodedCache()
+        self._decoded = DecodedCache(limit_bytes=config.open_mib * MIB)
 
     def reload(self) -> str:
         """Load the served weights if they are not loaded yet; return their version."""

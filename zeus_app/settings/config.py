@@ -113,7 +113,10 @@ class ZeusConfig(_Settings):
     )
     cache_gib: float = Field(20.0, gt=0, description="size limit of the embedding cache, in GiB")
     open_mib: int = Field(
-        1024, ge=0, description="size limit of the opened studies kept in memory, in MiB"
+        1024,
+        ge=0,
+        description="size limit of the opened studies kept in memory, in MiB; their label maps may"
+        " take as much again",
     )
     waiting: int = Field(
         8,
