@@ -1,7 +1,7 @@
 """Studies painted in millimetres: on any grid the true mask is known without resampling.
 
-A shape is a union of boxes in RAS mm. An image shows it at every voxel whose centre lies inside,
-so that what a mask must be follows from the grid's affine alone.
+A shape is a union of boxes in RAS mm. An image shows the shape at every voxel whose centre lies
+inside. The grid's affine alone therefore gives the true mask.
 """
 
 from collections.abc import Sequence

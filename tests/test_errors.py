@@ -8,7 +8,7 @@ def test_an_input_error_says_what_came_what_was_expected_and_what_to_do() -> Non
     assert str(error) == "a 2-D image. Expected: a 3-D image. What to do: stack the slices."
 
 
-def test_an_input_error_keeps_its_parts_for_whoever_renders_it() -> None:
+def test_an_input_error_keeps_its_parts_for_rendering() -> None:
     error = InputError("x", expected="y", remedy="z")
     assert (error.came, error.expected, error.remedy) == ("x", "y", "z")
 
@@ -21,7 +21,7 @@ def test_an_unknown_name_is_a_404_over_http() -> None:
     assert UnknownNameError("x", expected="y", remedy="z").status == 404
 
 
-def test_whoever_handles_bad_input_also_handles_unknown_names() -> None:
+def test_an_unknown_name_is_an_input_error() -> None:
     with pytest.raises(InputError):
         raise UnknownNameError("x", expected="y", remedy="z")
 

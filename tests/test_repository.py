@@ -1,4 +1,4 @@
-"""What the repository promises as a whole: sizes, paths, files that load, commands that exist."""
+"""Checks of the whole repository: sizes, paths, files that load, commands that exist."""
 
 import os
 import re

@@ -282,7 +282,7 @@ def installed(folder: Path) -> list[Distribution]:
     (info / "RECORD").write_text(
         "one/__init__.py,,8\none-1.0.dist-info/METADATA,,\none-1.0.dist-info/RECORD,,\n"
     )
-    # Not `distributions()`: a backport that other tests import puts itself in its place.
+    # Not `distributions()`: other tests import a backport that replaces it.
     return [PathDistribution(info)]
 
 

@@ -1,4 +1,4 @@
-"""The U-Net stands behind the same promises as Zeus."""
+"""The U-Net baseline passes the same checks as Zeus."""
 
 import numpy as np
 import pytest

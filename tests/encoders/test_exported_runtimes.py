@@ -1,4 +1,4 @@
-"""OpenVINO and ONNX Runtime: what is exported once, read again, and never left half-written."""
+"""OpenVINO and ONNX Runtime: a network is exported once, reused, and never left half-written."""
 
 import subprocess
 import sys

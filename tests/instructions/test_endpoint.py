@@ -18,7 +18,7 @@ PICTURES = np.linspace(0, 1, 2 * 4 * 4, dtype=np.float32).reshape(2, 4, 4)
 
 
 class LlmServer(HTTPServer):
-    """Answers every request alike and remembers what it was sent."""
+    """Gives every request the same answer, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

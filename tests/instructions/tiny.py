@@ -115,7 +115,7 @@ def save_sentencepiece(folder: Path, model: Any) -> Path:
 def save_gguf(path: Path, model: Any, tokenizer: Any, *, bits: int = 16) -> Path:
     """A LLaMA in llama.cpp's names and order of rows, with its tokenizer.
 
-    Matrices are in half precision, or with 8 bits in Q8_0, as far as their rows fill its blocks.
+    Matrices are in half precision. With 8 bits, those whose rows fill blocks of Q8_0 are in Q8_0.
     """
     import gguf
 

@@ -1,14 +1,14 @@
-"""The way of a study, voxel by voxel: where an object is bright, there its mask comes back.
+"""From a study to its mask, voxel by voxel: the mask lies exactly where the object is bright.
 
-The model is a threshold on the pictures, so that a mask can only be where the pictures say. The
-way there and back is exact for every voxel where a picture has 1 or at least 2 pixels a voxel:
+The model is a threshold on the pictures. Conversion to pictures and back is exact for every voxel
+where a picture has 1 pixel a voxel, or at least 2:
 
 - The picture is linear between voxel centres. With f pixels a voxel, the pixels that surround a
   voxel's centre lie within 1/2f of it, so that the voxel itself weighs at least (1 - 1/2f)² in
   them: 0.56 at f = 2, at corners too. Half of the range divides inside from outside.
 - With 1 pixel a voxel nothing is interpolated.
 
-Elsewhere a corner may be cut, and a test states its bound and why it holds.
+With other numbers of pixels a corner may be lost. The tests state the bound and its reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,8 +56,8 @@ TARGET = Target(
     reference=("T2", "ADC"),
 )
 
-# RAS mm. Stairs that rise to the right, the front and the top by different steps, so that no turn
-# or mirror image of them is themselves; and a bar apart from them, towards the left and the back.
+# RAS mm. Stairs that rise to the right, the front and the top by different steps. All turned and
+# mirrored stairs differ from them. A separate bar lies towards the left and the back.
 STAIRS: tuple[Box, ...] = (
     ((-6.3, 14.8), (-7.3, -0.2), (-30, 4.4)),
     ((1.2, 14.8), (-0.8, 5.3), (-30, 7.4)),
@@ -140,7 +140,7 @@ def opened(**volumes: Volume) -> OpenedStudy:
 
 
 def pictures_of(**volumes: Volume) -> npt.NDArray[np.float32]:
-    """(M, S, 256, 256), what the model is shown."""
+    """(M, S, 256, 256), the pictures that reach the model."""
     model = BrightIsObject()
     segmenter(model=model).segment(opened(**volumes))
     return model.seen.pixels.astype(np.float32)
@@ -299,14 +299,14 @@ def test_a_coarser_sequences_object_appears_at_its_place_on_the_reference(
     )
     assert_mask(answer.sequence_label_maps["T2"], T2_FINE, inside(T2_FINE, BAR))
     mask = answer.sequence_label_maps["ADC"].array == VALUE
-    # Linear look-up mixes the ADC voxels around a point, each less than one voxel away, and the way
-    # through pictures of 2 pixels a voxel one T2 voxel in plane. Where all of those lie inside
-    # (or outside), so must the mask; between them its corners are round.
+    # Linear look-up mixes ADC voxels less than one voxel away. Pictures of 2 pixels a voxel add one
+    # T2 voxel in plane. The mask is exact where all of these lie inside, or all outside.
+    # Between them its corners are round.
     reach = np.abs(adc.affine_ras[:3, :3]).sum(axis=1) + np.array([0.5, 0.5, 0])
     assert not (inside(T2_FINE, HOOK, grown_mm=(-reach).tolist()) & ~mask).any()
     assert not (mask & ~inside(T2_FINE, HOOK, grown_mm=reach.tolist())).any()
-    # A shift would move it as a whole, half an ADC voxel being 1 mm in plane and 2 mm across. The
-    # bound is half a T2 voxel: T2 slices see the upper face of a turned object only so well.
+    # A shift by half an ADC voxel would move the whole mask by 1 mm in plane and 2 mm across.
+    # The bound is half a T2 voxel, the precision of T2 slices at the upper face of a turned object.
     shift = centroid_mm(mask, T2_FINE) - centroid_mm(inside(T2_FINE, HOOK), T2_FINE)
     assert (np.abs(shift) < [0.25, 0.25, 1.5]).all()
 
@@ -318,22 +318,22 @@ def test_a_coarser_sequences_object_appears_at_its_place_on_the_reference(
 def test_where_pixels_and_voxels_do_not_match_only_edges_are_blurred(
     edge: int, reach_voxels: int
 ) -> None:
-    # A pixel mixes voxels less than max(1, edge / 256) voxels away, a voxel is read from pixels
-    # less than one pixel, edge / 256 voxels, away: together below 2 and 3 voxels, in plane alone.
+    # A pixel mixes voxels less than max(1, edge / 256) voxels away. A voxel is read from pixels
+    # less than one pixel (edge / 256 voxels) away. Together: below 2 and 3 voxels, only in plane.
     mm = 64 / edge
     on = grid((edge, edge - 60, 3), (mm, mm, 4))
     mask = segmented(T2=stairs(on)).label_map.array == VALUE
     reach = np.array([reach_voxels * mm, reach_voxels * mm, 0])
     assert not (inside(on, STAIRS, grown_mm=(-reach).tolist()) & ~mask).any()
     assert not (mask & ~inside(on, STAIRS, grown_mm=reach.tolist())).any()
-    # A shift would move it as a whole; the usual mistake is half a pixel, edge / 512 voxels. Some
-    # faces come back half a voxel off, but not all towards one side: half of that is the bound.
+    # A shift would move the whole mask; the usual mistake is half a pixel, edge / 512 voxels.
+    # Some faces come back half a voxel off, in different directions. The bound is a quarter pixel.
     shift = centroid_mm(mask, on) - centroid_mm(inside(on, STAIRS), on)
     assert np.abs(shift / mm).max() < edge / 1024
 
 
 class BrightIsObjectHereAndMarkThere(BrightIsObject):
-    """What is bright is the object in T2, and in ADC the other label."""
+    """Bright voxels are the object in T2, and the other label in ADC."""
 
     def logits(self, batch: Batch) -> torch.Tensor:
         bright = super().logits(batch)

@@ -1,4 +1,4 @@
-"""Zeus with towers small enough to follow by hand; the decoder is SAM's own, untrained."""
+"""Zeus with towers small enough to compute by hand, and an untrained decoder of SAM."""
 
 from collections.abc import Sequence
 

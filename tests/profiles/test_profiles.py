@@ -1,4 +1,4 @@
-"""Every shipped profile is whole, is described without weights, and says what it lacks."""
+"""Every shipped profile is complete, can be described without weights, and names missing parts."""
 
 import re
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_weight_that_two_towers_share_is_needed_once() -> None:
     assert weights_of(load_profile("paper")) == ["sam-vit-b", "medclip-vit", "vicuna-rad-7b"]
 
 
-def test_a_server_s_model_and_files_of_one_s_own_are_no_weights_to_get() -> None:
+def test_the_model_of_a_server_and_files_of_the_user_are_no_weights_to_get() -> None:
     assert weights_of(load_profile("hospital-server")) == ["lite-medsam", "minilm-l6"]
     profile = load_profile("paper")
     user_encoder = profile.image_encoder.model_copy(update={"weights": "my/sam.pth"})
@@ -171,7 +171,7 @@ def test_a_training_in_which_lora_would_learn_nothing_is_refused() -> None:
         ("table3-row2", "embedding", {}),
         ("table3-row2", "both", {}),
         ("table3-row2", "text", {"projection_share": 0.3}),
-        ("table3-row2", "text", {"start": "served"}),  # what it learnt earlier is kept
+        ("table3-row2", "text", {"start": "served"}),  # keeps the weights of the earlier training
     ],
 )
 def test_a_training_in_which_all_that_learns_can_learn_is_not(

@@ -1,4 +1,4 @@
-"""Clicks on a study: which slices answer, where a mask ends, and what is encoded for it."""
+"""Clicks on a study: segmented slices, the extent of a mask, and the pictures it encodes."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ INSIDE = (24.0, 40.0, 3.0)
 
 
 class TwoTissues:
-    """Cells that are bright point one way, all others another; counts what it encodes."""
+    """Bright cells have one embedding, all others another. Counts the encoded pictures."""
 
     id = "two tissues"
 
@@ -110,7 +110,7 @@ def test_the_user_sets_how_far_it_goes(segmenter: ClickSegmenter) -> None:
     assert np.flatnonzero(answer.any(axis=(0, 1))).tolist() == [2, 3, 4]
 
 
-def test_what_one_sequence_alone_shows_takes_a_click_of_its_own(
+def test_a_part_that_only_one_sequence_shows_needs_a_second_click(
     segmenter: ClickSegmenter,
 ) -> None:
     """FLAIR shows a longer object than T2 around the same click."""

@@ -65,7 +65,7 @@ def test_a_box_holds_its_corner_voxels_whole_and_nothing_else(
     assert (left, top, right, bottom) == pytest.approx(faces, abs=0.51)
 
 
-def test_a_box_is_the_same_whichever_corners_are_named() -> None:
+def test_any_two_opposite_corners_give_the_same_box() -> None:
     grid = stored((0, 1, 2), (1, 1, 1))[0].grid
     frame = make_frame(grid)
     first = slice_prompts(StudyPrompt(box=((2, 3, 1), (8, 9, 2))), frame)

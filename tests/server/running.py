@@ -66,9 +66,9 @@ def environment(state: Path, *, fake: bool = True) -> dict[str, str]:
 
 
 def obey_file_modes() -> None:
-    """Give up, where tests run as root, the right to write to what is read-only (Linux).
+    """Root gives up the right to write to read-only files (Linux).
 
-    prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE), see capabilities(7); whoever has it not keeps none.
+    prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE), see capabilities(7). Without effect for other users.
     """
     ctypes.CDLL(None).prctl(24, 1)
 

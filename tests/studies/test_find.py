@@ -197,7 +197,7 @@ def test_more_than_three_axes_are_a_problem(
 def test_a_new_study_never_takes_the_id_that_another_one_had(tmp_path: Path) -> None:
     study(tmp_path / "a b", "FLAIR")
     assert set(find_studies(tmp_path, BRAIN).studies) == {"a_b"}
-    study(tmp_path / "a_b", "FLAIR")  # whose labels would else be those of "a b"
+    study(tmp_path / "a_b", "FLAIR")  # with this id it would get the labels of "a b"
     catalog = find_studies(tmp_path, BRAIN)
     assert catalog.studies == {}
     assert [problem.files[0].parent.name for problem in catalog.problems] == ["a b", "a_b"]

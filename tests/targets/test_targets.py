@@ -63,7 +63,7 @@ def test_every_annotated_region_of_a_brats_mask_is_tumour() -> None:
     assert load_target("brain_tumour").labels[0].foreign_values == (1, 2, 3, 4)
 
 
-def test_a_target_of_one_s_own_is_loaded_by_its_path(tmp_path: Path) -> None:
+def test_a_target_file_of_the_user_is_loaded_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "knee.yaml"
     path.write_text(yaml.safe_dump(MINIMAL))
     assert load_target(str(path)).sequence_names == ("PD", "T2")

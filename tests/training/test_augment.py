@@ -1,4 +1,4 @@
-"""Slices that are moved while they are learnt from: pictures, embeddings and masks move as one."""
+"""Augmentation in training: the pictures, embeddings and masks of a slice move together."""
 
 from typing import cast
 

@@ -53,7 +53,7 @@ def test_a_pixel_is_foreground_above_the_served_threshold(
 
 
 def test_of_two_labels_above_the_threshold_the_likelier_is_predicted() -> None:
-    # The second label wins everywhere: the first is neither shown nor answered.
+    # The second label wins everywhere. The first is absent from truth and prediction.
     assert score(Says(1.0, 2.0), left_half(1, labels=2)) == 1.0
 
 

@@ -58,7 +58,7 @@ class Time:
 
 
 class Slow(TinyModel):
-    """A model whose steps take a second, and whose answers the seconds a slice that are given."""
+    """A model whose steps take 1 s, and whose answers take `answer_s` seconds a slice."""
 
     def __init__(self, time: Time, answer_s: float) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ def test_a_killed_training_resumes_with_the_same_losses_as_an_uninterrupted_one(
 
 
 def goes_on(folder: Path, trainer: Trainer) -> bool:
-    """Whether the training has the epochs that an interrupted one left, seconds and all."""
+    """Whether the training continues with the epochs of an interrupted one, including seconds."""
     epochs: list[dict[str, object]] = Checkpoints.read(folder / "running.pt")["epochs"]
     return [vars(epoch) for epoch in trainer.fit().epochs[: len(epochs)]] == epochs
 

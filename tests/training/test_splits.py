@@ -117,7 +117,7 @@ def test_without_validation_held_back_patients_are_trained_on_and_keep_their_sid
     assert path.read_text() == sides
 
 
-def test_two_patients_of_a_longer_list_are_not_validated_on_nor_are_held_back_ones_trained_on(
+def test_with_two_patients_left_a_held_back_one_is_neither_trained_nor_validated_on(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "splits.json"

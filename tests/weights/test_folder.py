@@ -76,7 +76,7 @@ def test_verify_hashes_a_big_file_in_full(index: Index, monkeypatch: pytest.Monk
 
 
 def rot_without_a_trace(path: Path) -> None:
-    """Change a byte, but neither size nor modification time."""
+    """Change a byte. Size and modification time stay the same."""
     before = path.stat()
     path.write_bytes(path.read_bytes()[:-1] + b"X")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

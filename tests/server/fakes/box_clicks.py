@@ -1,4 +1,4 @@
-"""A plugin without weights whose clicks take Zeus's own path, but for the two networks."""
+"""A plugin without weights. Its clicks run the code of Zeus, with fakes for the two networks."""
 
 from tests.memory_cache import MemoryCache
 from tests.prompts.test_segmenter import FillsBoxes, TwoTissues, segmenter_of

@@ -1,12 +1,12 @@
-"""A plugin with a model that is fast and predictable, in the place of Zeus's own.
+"""A plugin whose fast and predictable model replaces that of Zeus.
 
 A server runs it with ZEUS_PLUGINS=tests.server.fakes.fake_model. A lesion is where T2 exceeds a
 learnt threshold. Untrained the model marks nothing. A training learns 0.9 times the lowest T2 value
 inside the labels; values are those of the windowed slices, from 0 to 1.
 
-Two things take as long as a test wants, at most a minute: segmenting the study "slow", and clicks
-that reach HELD_SLICES slices. FAKE_CONTROL names a folder in which tests put files: `released` lets
-them end, and `preparation-held` lets no background encoding end.
+Two operations wait for the test, at most a minute: segmenting the study "slow", and clicks that
+reach HELD_SLICES slices. FAKE_CONTROL names a folder for files of the tests: `released` ends the
+wait, and `preparation-held` keeps background encodings from ending.
 """
 
 import logging

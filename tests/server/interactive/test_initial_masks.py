@@ -7,7 +7,7 @@ from zeus_app.types import Grid, Volume
 
 
 def test_no_scribbled_voxel_is_lost_between_those_of_a_coarser_grid() -> None:
-    """Four thin slices lie in a thick one, and the centre of a thick one in none of those drawn."""
+    """A thick slice holds four thin ones. No scribbled slice holds the centre of a thick one."""
     thick = Grid((10, 10, 3), np.diag([2.0, 2.0, 4.0, 1.0]))
     thin = np.eye(4)
     thin[:3, 3] = (-0.5, -0.5, -1.5)

@@ -181,7 +181,7 @@ def context_of_alpha(tmp_path: Path, **conf: str) -> ServerContext:
 
 
 def queued_studies(ctx: ServerContext, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What is queued from now on, none of it encoded."""
+    """Records the studies queued from now on, without encoding them."""
     queued: list[dict[str, Any]] = []
 
     def enqueue(study: str, version: object, read_stack: Any, **options: Any) -> None:

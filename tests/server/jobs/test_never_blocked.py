@@ -205,7 +205,7 @@ def test_a_click_whose_client_disconnects_is_not_saved_as_a_step(
     assert history.json()["steps"] == 0
 
 
-def test_beyond_the_limit_a_client_is_told_when_to_retry(clients: Clients) -> None:
+def test_beyond_the_limit_a_client_learns_when_to_retry(clients: Clients) -> None:
     clients.hold()
     clients.fill_the_queue()
     response, body = answer(clients.ask("bravo"))

@@ -229,7 +229,7 @@ def test_the_predictions_for_an_upload_are_removed_with_it(studies: Path, tmp_pa
     assert len(masks) == 2
 
 
-def test_the_newest_prediction_is_found_whichever_checkpoint_made_it(tmp_path: Path) -> None:
+def test_the_newest_prediction_may_come_from_any_checkpoint(tmp_path: Path) -> None:
     predictions = Predictions(tmp_path)
     for checkpoint in ("v0002", "v0001"):
         predictions.save(segmentation("a", checkpoint), {"checkpoint": checkpoint, "used": ["T2"]})

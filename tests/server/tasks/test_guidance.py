@@ -40,7 +40,7 @@ def test_the_more_exact_text_wins_in_whatever_order_they_come() -> None:
     assert read_texts(dict(reversed(texts.items())), PHANTOM) == expected
 
 
-def test_a_pair_wins_where_there_is_but_one_sequence_too() -> None:
+def test_a_pair_wins_with_a_single_sequence_too() -> None:
     target = PHANTOM.only(("T2",))
     texts = read_texts({"T2/lesion": "pair", "lesion": "label"}, target)
     assert texts == {("T2", "lesion"): "pair"}

@@ -21,7 +21,7 @@ PATIENTS = {"anna_2019": "anna", "anna_2020": "anna", "bob": "bob", "eve": "eve"
 
 @pytest.fixture
 def scored(tmp_path: Path) -> dict[str, Any]:
-    """All four studies answered to by a checkpoint that learnt from anna_2019 and bob."""
+    """The scores of all four studies, by a checkpoint trained on anna_2019 and bob."""
     mask = np.zeros((4, 4, 2), np.uint8)
     mask[1:3, 1:3] = 1
     path = tmp_path / "mask.nii.gz"
