@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.speed.made import Made, make_study
+from benchmarks.speed.synthetic_study import SyntheticStudy, make_study
 from zeus_app.build import build_segmenter, image_encoder
 from zeus_app.devices import choose_device
 from zeus_app.encoders.lite_medsam import LiteMedSamEncoder
@@ -75,7 +75,7 @@ class Bench:
         self.target = load_target(TARGET)
         self.weights = locate(load_profile(PROFILE).image_encoder.weights)
         self._open = ExitStack()
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, SyntheticStudy] = {}
         self._server: ServerProcess | None = None
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class Bench:
         self._open.close()
         self._server = None
 
-    def study(self, name: str, *, slices: int | None = None) -> Made:
+    def study(self, name: str, *, slices: int | None = None) -> SyntheticStudy:
         """The study of this name. No two studies share a picture."""
         if name not in self._made:
             slices = slices or self.sizes.slices
@@ -92,7 +92,7 @@ class Bench:
             )
         return self._made[name]
 
-    def stack(self, study: Made) -> SliceStack:
+    def stack(self, study: SyntheticStudy) -> SliceStack:
         """The slice stack of a study, as the server makes it."""
         studies = find_studies(self.folder / "studies", self.target).studies
         aligned = align_for(read_study(studies[study.name]), self.target)

@@ -13,8 +13,8 @@ from segment_anything import SamPredictor
 from benchmarks.speed.baselines import eight_bit, lite_medsam
 from benchmarks.speed.bench import PROFILE, TARGET, Bench
 from benchmarks.speed.figures import AIMS, Figure, NotMeasured
-from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import Rows, of_functions
+from benchmarks.speed.synthetic_study import SyntheticStudy
 from benchmarks.speed.timing import alternating, ratio, seconds_of
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.server.lifecycle.server_process import ServerProcess
@@ -106,7 +106,7 @@ def measure_first_click(bench: Bench) -> list[Figure]:
 
 
 def time_first_clicks(
-    bench: Bench, server: ServerProcess, study: Made
+    bench: Bench, server: ServerProcess, study: SyntheticStudy
 ) -> tuple[float, float, float]:
     """Seconds of: encoding the slice here, the first click on a study, the second click.
 
@@ -134,7 +134,7 @@ def server_with_clicks(bench: Bench, *studies: str) -> ServerProcess:
     return server
 
 
-def click(server: ServerProcess, study: Made, *, number: int) -> bytes:
+def click(server: ServerProcess, study: SyntheticStudy, *, number: int) -> bytes:
     """One foreground click on the middle slice, as 3D Slicer sends it. Returns the mask file."""
     response = requests.post(
         f"{server.url}/infer/{TASK}",
@@ -161,14 +161,14 @@ def await_prepared(server: ServerProcess) -> None:
         time.sleep(POLL_S)
 
 
-def open_study(server: ServerProcess, study: Made) -> None:
+def open_study(server: ServerProcess, study: SyntheticStudy) -> None:
     """Download the study's image, as a client does before anybody clicks."""
     requests.get(
         f"{server.url}/datastore/image", params={"image": study.name}, timeout=LIMIT_S
     ).raise_for_status()
 
 
-def functions_of_a_click(bench: Bench, study: Made) -> Rows:
+def functions_of_a_click(bench: Bench, study: SyntheticStudy) -> Rows:
     """Where a click's time goes inside the server's task, which is run in this process for it."""
     # Here, because a server's imports are not needed for anything else.
     from monailabel.interfaces.tasks.infer_v2 import InferType
@@ -236,5 +236,5 @@ def again_each_time(bench: Bench, pictures: FloatArray, pixel: FloatArray) -> Ca
     return run
 
 
-def _params(study: Made, number: int) -> dict[str, object]:
+def _params(study: SyntheticStudy, number: int) -> dict[str, object]:
     return {"foreground": [study.click(number)], "background": [], "label": LABEL}

@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import Figure
-from benchmarks.speed.made import make_study
+from benchmarks.speed.synthetic_study import make_study
 from zeus_app.server.lifecycle.server_process import ServerProcess
 from zeus_app.types import MIB
 

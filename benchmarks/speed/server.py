@@ -13,8 +13,8 @@ import requests
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.clicks import await_prepared, click
 from benchmarks.speed.figures import AIMS, Figure, NotMeasured
-from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_stages
+from benchmarks.speed.synthetic_study import SyntheticStudy
 from benchmarks.speed.timing import percentile, ratio, seconds_of
 from zeus_app.server.lifecycle.server_process import ServerProcess
 from zeus_app.storage.pins import EVICTION_POLICY
@@ -166,7 +166,7 @@ def cancel(server: ServerProcess, study: str) -> None:
     requests.delete(f"{server.url}/zeus/infer/{study}", timeout=60)
 
 
-def _infer_quietly(url: str, model: str, study: Made) -> None:
+def _infer_quietly(url: str, model: str, study: SyntheticStudy) -> None:
     """An inference that may be cancelled."""
     requests.post(f"{url}/infer/{model}?image={study.name}&output=json", timeout=10 * PATIENCE_S)
 

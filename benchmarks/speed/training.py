@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import AIMS, Figure
-from benchmarks.speed.made import Made
 from benchmarks.speed.profiles import of_operators
+from benchmarks.speed.synthetic_study import SyntheticStudy
 from benchmarks.speed.timing import ratio, seconds_of
 from zeus_app.devices import autocast
 from zeus_app.labels.pictures import label_pictures
@@ -40,7 +40,7 @@ class EachTime:
         return cast(FloatArray, self.encoder.encode(picture[None])[0])
 
 
-def make_prepared_case(bench: Bench, segmenter: Segmenter, study: Made) -> Case:
+def make_prepared_case(bench: Bench, segmenter: Segmenter, study: SyntheticStudy) -> Case:
     """The encoded study with its label. The names of label and sequence are its instruction."""
     stack = bench.stack(study)
     image = nib.load(study.label)

@@ -11,9 +11,9 @@ from rich.console import Console
 from benchmarks.speed import page
 from benchmarks.speed.bench import SMOKE, Bench
 from benchmarks.speed.figures import AIMS, Figure, NotMeasured, Results
-from benchmarks.speed.made import Made, make_study
 from benchmarks.speed.memory import growth
 from benchmarks.speed.profiles import largest, of_functions, of_stages
+from benchmarks.speed.synthetic_study import SyntheticStudy, make_study
 from benchmarks.speed.timing import alternating, percentile, ratio
 from zeus_app.studies.align import align_for
 from zeus_app.studies.find import find_studies
@@ -25,20 +25,20 @@ from zeus_app.types import SliceStack
 TARGET = load_target("brain_tumour")
 
 
-def stack_of(folder: Path, files: Made) -> SliceStack:
+def stack_of(folder: Path, files: SyntheticStudy) -> SliceStack:
     study = find_studies(folder / "studies", TARGET).studies[files.name]
     return slice_stack(align_for(read_study(study), TARGET), TARGET.sequence_names)
 
 
 @pytest.fixture(scope="module")
-def study_and_stack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, SliceStack]:
+def study_and_stack(tmp_path_factory: pytest.TempPathFactory) -> tuple[SyntheticStudy, SliceStack]:
     folder = tmp_path_factory.mktemp("made")
     study = make_study(folder, "study", shape=(48, 48, 30), slices=24, seed=0)
     return study, stack_of(folder, study)
 
 
 def test_the_made_study_shows_tissue_on_24_slices_of_each_of_four_sequences(
-    study_and_stack: tuple[Made, SliceStack],
+    study_and_stack: tuple[SyntheticStudy, SliceStack],
 ) -> None:
     study, stack = study_and_stack
     assert stack.tissue.shape == (4, 30)
@@ -47,7 +47,7 @@ def test_the_made_study_shows_tissue_on_24_slices_of_each_of_four_sequences(
 
 
 def test_no_two_pictures_of_a_made_study_are_the_same(
-    study_and_stack: tuple[Made, SliceStack],
+    study_and_stack: tuple[SyntheticStudy, SliceStack],
 ) -> None:
     _, stack = study_and_stack
     pictures = stack.pixels[stack.tissue].reshape(96, -1)
@@ -55,7 +55,7 @@ def test_no_two_pictures_of_a_made_study_are_the_same(
 
 
 def test_a_click_lies_in_the_tumour_and_the_next_one_elsewhere(
-    study_and_stack: tuple[Made, SliceStack],
+    study_and_stack: tuple[SyntheticStudy, SliceStack],
 ) -> None:
     import nibabel as nib
 
@@ -67,7 +67,7 @@ def test_a_click_lies_in_the_tumour_and_the_next_one_elsewhere(
 
 
 def test_studies_of_other_seeds_share_no_picture(
-    tmp_path: Path, study_and_stack: tuple[Made, SliceStack]
+    tmp_path: Path, study_and_stack: tuple[SyntheticStudy, SliceStack]
 ) -> None:
     second = make_study(tmp_path, "other", shape=(48, 48, 30), slices=24, seed=1)
     stacks = [stack_of(tmp_path, second), study_and_stack[1]]

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.studies.made import SAGITTAL, dicom_series, files_by_sequence, nifti, reasons, sequences
+from tests.studies.tiny_files import (
+    SAGITTAL,
+    dicom_series,
+    files_by_sequence,
+    nifti,
+    reasons,
+    sequences,
+)
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies

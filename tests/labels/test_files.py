@@ -23,24 +23,22 @@ def label() -> Volume:
     return Volume(array, OBLIQUE)
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
-def test_a_label_survives_writing_and_reading(
-    label: Volume, tmp_path: Path, extension: str
-) -> None:
-    path = tmp_path / f"label{extension}"
+@pytest.fixture(params=EXTENSIONS)
+def label_file(label: Volume, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The label in each file format that a client may ask for."""
+    path = tmp_path / f"label{request.param}"
     write_label(path, label, names=NAMES)
-    stored = read_label(path)
+    return path
+
+
+def test_a_label_survives_writing_and_reading(label: Volume, label_file: Path) -> None:
+    stored = read_label(label_file)
     np.testing.assert_array_equal(stored.array, label.array)
     np.testing.assert_allclose(stored.affine_ras, OBLIQUE, atol=1e-5)
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
-def test_simpleitk_finds_the_voxel_where_nibabel_s_affine_puts_it(
-    label: Volume, tmp_path: Path, extension: str
-) -> None:
-    path = tmp_path / f"label{extension}"
-    write_label(path, label, names=NAMES)
-    point = sitk.ReadImage(str(path)).TransformIndexToPhysicalPoint((1, 2, 3))
+def test_simpleitk_finds_the_voxel_where_nibabel_s_affine_puts_it(label_file: Path) -> None:
+    point = sitk.ReadImage(str(label_file)).TransformIndexToPhysicalPoint((1, 2, 3))
     x, y, z = (OBLIQUE @ [1, 2, 3, 1])[:3]
     np.testing.assert_allclose(point, (-x, -y, z), atol=1e-4)
 

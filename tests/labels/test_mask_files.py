@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.studies.made import dicom_series, nifti, ramp, study
+from tests.studies.tiny_files import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
 from zeus_app.labels.mask_files import ImportedLabel, find_masks, read_foreign_mask
 from zeus_app.studies.find import find_studies

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tests.pipeline.test_segmenter import UPRIGHT, BrightIsObject, opened, segmenter, stairs
+from tests.pipeline.bright_model import UPRIGHT, BrightIsObject, opened, segmenter, stairs
 from zeus_app.pipeline.decoded import DecodedCache, DecodedStudy
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.types import Guidance

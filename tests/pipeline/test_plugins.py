@@ -89,6 +89,12 @@ def test_a_module_that_is_no_plugin_is_refused(
         plugin_models()
 
 
+def test_a_relative_module_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEUS_PLUGINS", ".models")
+    with pytest.raises(InputError, match=r"ZEUS_PLUGINS names the module '\.models'"):
+        plugin_models()
+
+
 def test_no_setting_of_a_command_line_or_request_names_a_module() -> None:
     with pytest.raises(UnknownNameError):
         ZeusConfig.from_conf({"plugins": "tests.server.fakes.fake_model"})

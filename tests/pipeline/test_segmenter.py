@@ -11,9 +11,7 @@ where a picture has 1 pixel a voxel, or at least 2:
 With other numbers of pixels a corner may be lost. The tests state the bound and its reason.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
@@ -21,137 +19,36 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import nn
 
 from tests.painted import STORAGE_ORDERS, Box, centres_mm, grid, in_order, inside, painted
+from tests.pipeline.bright_model import (
+    BAR,
+    RADIUS_MM,
+    STAIRS,
+    SURE,
+    TARGET,
+    UPRIGHT,
+    VALUE,
+    BrightIsObject,
+    bar,
+    opened,
+    pictures_of,
+    segmented,
+    segmenter,
+    stairs,
+)
 from zeus_app.errors import CancelledError
-from zeus_app.pipeline.segmenter import Segmenter
-from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Prepared
-from zeus_app.settings.config import ZeusConfig
+from zeus_app.protocols import Batch
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.opened import OpenedStudy, open_study
+from zeus_app.studies.opened import open_study
 from zeus_app.studies.read import read_study
-from zeus_app.targets import Label, Target
-from zeus_app.targets import Sequence as Wanted
-from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.targets import Label
 from zeus_app.types import (
     BoolArray,
     Grid,
-    Guidance,
-    Instruction,
-    Segmentation,
     SliceStack,
-    Study,
     Volume,
 )
-
-VALUE = 7
-SURE = 20.0  # logit
-TARGET = Target(
-    name="painted",
-    instance="object",
-    labels=(Label(name="object", value=VALUE),),
-    sequences=tuple(Wanted(name=n, prompt_name=n, aliases=(n.lower(),)) for n in ("T2", "ADC")),
-    reference=("T2", "ADC"),
-)
-
-# RAS mm. Stairs that rise to the right, the front and the top by different steps. All turned and
-# mirrored stairs differ from them. A separate bar lies towards the left and the back.
-STAIRS: tuple[Box, ...] = (
-    ((-6.3, 14.8), (-7.3, -0.2), (-30, 4.4)),
-    ((1.2, 14.8), (-0.8, 5.3), (-30, 7.4)),
-    ((7.1, 14.8), (4.9, 9.7), (-30, 30)),
-)
-BAR: tuple[Box, ...] = (((-19.2, -9.7), (-9.3, 4.7), (-4.6, 30)),)
-RADIUS_MM = (25.0, 15.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    stack: SliceStack
-    instructions: tuple[Instruction, ...] = ()
-
-    @property
-    def present(self) -> BoolArray:
-        return self.stack.tissue.T
-
-    def batch(self, slices: Sequence[int]) -> Batch:
-        rows = list(slices)
-        return {
-            "present": torch.from_numpy(self.present[rows]),
-            "pixels": torch.from_numpy(self.stack.pixels[:, rows]).transpose(0, 1),
-        }
-
-
-class BrightIsObject:
-    """A model that marks whatever lies in the upper half of a picture's range."""
-
-    branches = TARGET.sequence_names
-    reads_text = True
-
-    def __init__(self) -> None:
-        self.trainable: nn.Module = nn.Identity()
-        self.tower_ids: Mapping[str, str] = {}
-        self.seen: SliceStack
-        self.prepared: list[tuple[BoolArray, Guidance]] = []
-
-    def cache_bytes(self, pictures: int) -> int:
-        return pictures
-
-    def prepare(
-        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
-    ) -> Pictures:
-        self.seen = stack
-        self.prepared.append((stack.tissue, guidance))
-        return Pictures(stack)
-
-    def pin_embeddings(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def calibrate(self, studies: Sequence[Prepared]) -> None:
-        pass
-
-    def logits(self, batch: Batch) -> torch.Tensor:
-        logits = torch.where(batch["pixels"] > 0.5, SURE, -SURE)
-        logits[~batch["present"]] = ABSENT
-        return logits[:, :, None]
-
-
-def segmenter(target: Target = TARGET, model: BrightIsObject | None = None) -> Segmenter:
-    nowhere = Path("/nonexistent")
-    return Segmenter(
-        config=ZeusConfig(device="cpu"),
-        target=target,
-        model=model or BrightIsObject(),
-        checkpoints=Checkpoints(nowhere),
-        split_path=nowhere / "splits.json",
-        cache_folder=nowhere,
-        device=torch.device("cpu"),
-    )
-
-
-def segmented(**volumes: Volume) -> Segmentation:
-    return segmenter().segment(opened(**volumes))
-
-
-def opened(**volumes: Volume) -> OpenedStudy:
-    return open_study(Study("painted", volumes), TARGET)
-
-
-def pictures_of(**volumes: Volume) -> npt.NDArray[np.float32]:
-    """(M, S, 256, 256), the pictures that reach the model."""
-    model = BrightIsObject()
-    segmenter(model=model).segment(opened(**volumes))
-    return model.seen.pixels.astype(np.float32)
-
-
-def stairs(on: Grid) -> Volume:
-    return painted(on, STAIRS, radius_mm=RADIUS_MM)
-
-
-def bar(on: Grid) -> Volume:
-    return painted(on, BAR, radius_mm=RADIUS_MM)
 
 
 def assert_mask(mask: Volume, on: Grid, expected: BoolArray) -> None:
@@ -165,9 +62,6 @@ def assert_mask(mask: Volume, on: Grid, expected: BoolArray) -> None:
 def centroid_mm(mask: BoolArray, on: Grid) -> npt.NDArray[np.float64]:
     centre: npt.NDArray[np.float64] = centres_mm(on)[mask].mean(axis=0)
     return centre
-
-
-UPRIGHT = grid((64, 40, 7), (1, 1, 3))  # 4 pixels a voxel, padded in front and behind
 
 
 @pytest.mark.parametrize("codes", STORAGE_ORDERS)

@@ -11,7 +11,7 @@ import pytest
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
-from tests.studies.made import dicom_series
+from tests.studies.tiny_files import dicom_series
 from zeus_app.types import Affine, FloatArray
 
 SHAPE = (24, 20, 6)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.studies.made import dicom_series, nifti, ramp, reasons, sequences, study
+from tests.studies.tiny_files import dicom_series, nifti, ramp, reasons, sequences, study
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
 

@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.studies.made import files_by_sequence, nifti, ramp, reasons, sequences, study
+from tests.studies.tiny_files import files_by_sequence, nifti, ramp, reasons, sequences, study
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.made import dicom_series, nifti, ramp, study
+from tests.studies.tiny_files import dicom_series, nifti, ramp, study
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_one_file
 from zeus_app.targets import Target, load_target

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.studies.made import files_by_sequence, sequences
+from tests.studies.tiny_files import files_by_sequence, sequences
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target

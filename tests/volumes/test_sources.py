@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
 
-from tests.studies.made import nifti, ramp
+from tests.studies.tiny_files import nifti, ramp
 from zeus_app.errors import InputError
 from zeus_app.studies.read import read_one_file, read_study
 from zeus_app.targets import load_target

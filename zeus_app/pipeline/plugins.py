@@ -54,7 +54,7 @@ def plugin_models() -> Mapping[str, ModelPlugin]:
 def _models_of(module: str) -> Mapping[str, ModelPlugin]:
     try:
         models = getattr(importlib.import_module(module), "MODELS", None)
-    except (ImportError, SyntaxError, ValueError) as error:
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
         raise _refusal(f"the module {module!r}, which cannot be imported: {error}") from error
     if not isinstance(models, Mapping) or not all(
         isinstance(model, ModelPlugin) for model in models.values()

@@ -28,7 +28,7 @@ class Scribbles:
 
     Attributes:
         foreground: voxels on the label.
-        background: voxels beside the label.
+        background: voxels outside the label.
     """
 
     foreground: tuple[Voxel, ...] = ()
@@ -41,7 +41,7 @@ class StudyPrompt:
 
     Attributes:
         foreground: points on the label.
-        background: points beside the label.
+        background: points outside the label.
         box: two opposite corner voxels, in any order. Both corners are inside.
         scribbles: voxels that the user drew on; each counts as a point.
         initial_mask: (X, Y, Z) bool, the mask to refine, or None. Not compared by `==`.
@@ -81,7 +81,7 @@ class SlicePrompt:
 
     Attributes:
         foreground: points on the label.
-        background: points beside the label.
+        background: points outside the label.
         box: a box around the label.
         initial_mask: (256, 256) bool, the mask to refine: an earlier mask of this slice, or the
             mask of the neighbouring slice.

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -20,14 +20,28 @@ Count: TypeAlias = Callable[[int], None]
 
 def copy_hashing(stream: IO[bytes], target: Path, count: Count) -> str:
     """Copy a stream into a new file, flush it to disk, and return its SHA-256."""
-    digest = hashlib.sha256()
+    chunks = iter(lambda: stream.read(CHUNK_BYTES), b"")
     with target.open("wb") as out:
-        while chunk := stream.read(CHUNK_BYTES):
-            out.write(chunk)
-            digest.update(chunk)
-            count(len(chunk))
-        out.flush()
-        os.fsync(out.fileno())
+        return write_hashing(chunks, out, hashlib.sha256(), count)
+
+
+def write_hashing(
+    chunks: Iterable[bytes], out: IO[bytes], digest: "hashlib._Hash", count: Count
+) -> str:
+    """Write chunks, flush them to disk, and return the SHA-256 in hex.
+
+    Args:
+        chunks: of a file, or of the rest of one.
+        out: a file open for writing, at its end.
+        digest: a SHA-256 of the bytes that `out` has already.
+        count: called with the number of bytes of each chunk.
+    """
+    for chunk in chunks:
+        out.write(chunk)
+        digest.update(chunk)
+        count(len(chunk))
+    out.flush()
+    os.fsync(out.fileno())
     return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import IO
 import requests
 
 from zeus_app.errors import InputError
-from zeus_app.weights.download import CHUNK_BYTES, Count, copy_hashing, put_in_place
+from zeus_app.weights.download import CHUNK_BYTES, Count, copy_hashing, put_in_place, write_hashing
 from zeus_app.weights.entries import Url, Weight, WeightFile
 from zeus_app.weights.folder import folder_of
 
@@ -115,13 +114,7 @@ def _fill(address: Address, out: IO[bytes], count: Count) -> str:
                 raise requests.RequestException("the server sent another part than requested")
             _etag_path(partial).write_text(response.headers.get("ETag", ""), encoding="utf-8")
         digest = _hash_of_start(partial, count)
-        for chunk in response.iter_content(CHUNK_BYTES):
-            out.write(chunk)
-            digest.update(chunk)
-            count(len(chunk))
-    out.flush()
-    os.fsync(out.fileno())
-    return digest.hexdigest()
+        return write_hashing(response.iter_content(CHUNK_BYTES), out, digest, count)
 
 
 def _resume_from(address: Address, partial: Path) -> dict[str, str]:

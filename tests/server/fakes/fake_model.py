@@ -171,7 +171,7 @@ class FakeSegmenter(Segmenter):
 
 
 class FakeClicks(ClickSegmenter):
-    """Marks the very voxels that were clicked, boxed or started from; nothing beside them."""
+    """Marks exactly the voxels of clicks, boxes and initial masks."""
 
     def __init__(self) -> None:
         pass

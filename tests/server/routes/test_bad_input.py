@@ -1,38 +1,17 @@
 """Bad requests that the server must refuse, sent over HTTP as the stock client sends them."""
 
-import io
 import json
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import requests
-import torch
 from monailabel.client import MONAILabelClient
 
-from tests.server.conftest import SHAPE, affine, lesion_file, save
+from tests.server.conftest import lesion_file
+from tests.server.routes.replies import detail
 from tests.server.running import Server
-from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 
-
-@pytest.fixture(scope="module", autouse=True)
-def stored_files(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
-    """Path -> bytes of the files of a label and a checkpoint that exist before the tests."""
-    label = lesion_file(tmp_path_factory.mktemp("kept") / "label.nii.gz")
-    with label.open("rb") as file:
-        requests.put(
-            f"{server.url}/datastore/label", params={"image": "slow", "tag": "kept"},
-            files={"label": (label.name, file)}, timeout=60,
-        ).raise_for_status()  # fmt: skip
-    state = server.state / "phantom"
-    checkpoints = Checkpoints(state / "reference-small-zeus-hybrid" / "checkpoints")
-    info = CheckpointInfo("", "", 1, None, ("slow",), (), {})
-    checkpoints.publish({"threshold": torch.tensor(500.0)}, info)
-    checkpoints.serve("untrained")
-    files = [*(state / "labels" / "kept" / "slow").iterdir(), *checkpoints.folder.iterdir()]
-    assert len(files) >= 5
-    return {path: path.read_bytes() for path in files}
+pytestmark = pytest.mark.usefixtures("stored_files")
 
 
 def infer(server: Server, image: str, /, **params: object) -> requests.Response:
@@ -40,26 +19,6 @@ def infer(server: Server, image: str, /, **params: object) -> requests.Response:
         f"{server.url}/infer/zeus", params={"image": image}, data={"params": json.dumps(params)},
         timeout=60,
     )  # fmt: skip
-
-
-def submit(server: Server, image: str, file: Path) -> requests.Response:
-    with file.open("rb") as label:
-        return requests.put(
-            f"{server.url}/datastore/label", params={"image": image, "tag": "final"},
-            files={"label": (file.name, label)}, timeout=60,
-        )  # fmt: skip
-
-
-def upload(server: Server, image: str, file: Path) -> requests.Response:
-    with file.open("rb") as content:
-        return requests.put(
-            f"{server.url}/datastore/image", params={"image": image},
-            files={"file": (file.name, content)}, timeout=60,
-        )  # fmt: skip
-
-
-def detail(response: requests.Response) -> str:
-    return str(response.json()["detail"])
 
 
 def test_an_unknown_study_is_not_found_and_the_closest_is_named(server: Server) -> None:
@@ -226,112 +185,6 @@ def test_a_file_sent_along_that_cannot_be_read_is_refused(server: Server, tmp_pa
             f"{server.url}/infer/zeus", files={"file": ("t2.nii.gz", file)}, timeout=60
         )
     assert response.status_code == 400
-
-
-def test_a_label_of_another_shape_is_refused(server: Server, tmp_path: Path) -> None:
-    label = save(tmp_path / "label.nii.gz", np.zeros((24, 20, 5), np.uint8), affine())
-    response = submit(server, "alpha", label)
-    assert response.status_code == 400
-    assert "24×20×5" in detail(response)
-    assert "24×20×6" in detail(response)
-
-
-def test_a_label_at_another_position_is_refused(server: Server, tmp_path: Path) -> None:
-    label = save(tmp_path / "label.nii.gz", np.zeros(SHAPE, np.uint8), affine(flip=(1, -1, 1)))
-    assert submit(server, "alpha", label).status_code == 400
-
-
-@pytest.mark.parametrize("value", [3, 256 + 1])
-def test_a_label_of_an_unknown_class_is_refused(server: Server, tmp_path: Path, value: int) -> None:
-    array = np.zeros(SHAPE, np.int16)
-    array[3, 3, 3] = value
-    response = submit(server, "alpha", save(tmp_path / "label.nii.gz", array, affine()))
-    assert response.status_code == 400
-    assert str(value) in detail(response)
-
-
-def test_a_truncated_label_is_refused(server: Server, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
-    label.write_bytes(label.read_bytes()[:-200])
-    assert submit(server, "alpha", label).status_code == 400
-
-
-def test_a_label_damaged_in_transit_is_refused(server: Server, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    label = save(tmp_path / "label.nii.gz", rng.integers(0, 2, SHAPE, dtype=np.uint8), affine())
-    content = bytearray(label.read_bytes())
-    content[len(content) // 2] ^= 0xFF  # inside the compressed stream
-    label.write_bytes(content)
-    response = submit(server, "alpha", label)
-    assert response.status_code == 400
-    assert "cannot be read" in detail(response)
-
-
-def test_a_label_of_an_unknown_study_is_not_found(server: Server, tmp_path: Path) -> None:
-    assert submit(server, "nobody", lesion_file(tmp_path / "label.nii.gz")).status_code == 404
-
-
-def test_refused_labels_leave_nothing_behind(server: Server, tmp_path: Path) -> None:
-    label = save(tmp_path / "label.nii.gz", np.zeros((3, 3, 3), np.uint8), affine())
-    submit(server, "alpha", label)
-    versions = requests.get(f"{server.url}/zeus/labels/alpha", timeout=60).json()["versions"]
-    assert versions == []
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../x", "/tmp/x", "a/../b", ".hidden", "..", "", "a/b.nii.gz", "a\\b", "a\nb", "a\x00",
-        " ", 300 * "a",
-    ],
-)  # fmt: skip
-def test_an_upload_with_an_unsafe_name_is_refused(
-    server: Server, tmp_path: Path, name: str
-) -> None:
-    file = save(tmp_path / "..t2.nii.gz", np.ones(SHAPE, np.float32), affine())
-    assert upload(server, name, file).status_code == 400
-    assert not (server.studies.parent / "x.nii.gz").exists()
-
-
-def zip_of(content: bytes) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("t2.nii.gz", content)
-    return packed.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("t2.zip", b"no zip"),
-        ("t2.zip", b""),
-        ("t2.nii.gz", zip_of(b"x")),  # its name is not an archive's
-        ("t2.zip", zip_of(b"0123456789" * 100).replace(b"t2.nii.gz", b"t2.nii.gx", 1)),
-    ],
-    ids=["text", "empty", "name", "damaged"],
-)
-def test_a_session_of_an_archive_that_cannot_be_unpacked_is_refused(
-    server: Server, name: str, content: bytes
-) -> None:
-    response = requests.put(
-        f"{server.url}/session/?uncompress=true", files={"files": (name, content)}, timeout=60
-    )
-    assert response.status_code == 400
-    assert "ZIP" in detail(response)
-
-
-def test_an_upload_under_a_taken_name_is_refused(server: Server, tmp_path: Path) -> None:
-    file = save(tmp_path / "t2.nii.gz", np.ones(SHAPE, np.float32), affine())
-    response = upload(server, "alpha", file)
-    assert response.status_code == 400
-    assert "is taken" in detail(response)
-
-
-def test_an_unusable_upload_is_refused_and_not_listed(server: Server, tmp_path: Path) -> None:
-    file = save(tmp_path / "t2.nii.gz", np.full(SHAPE, 3, np.float32), affine())
-    assert upload(server, "flat", file).status_code == 400
-    assert "flat" not in requests.get(f"{server.url}/zeus/studies", timeout=60).json()["studies"]
 
 
 def test_a_study_of_the_folder_cannot_be_deleted(server: Server) -> None:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from tests.server import running
 from tests.server.conftest import affine, head, save, serving
-from tests.studies.made import dicom_series
+from tests.studies.tiny_files import dicom_series
 
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6)
 ALONG_NORMAL = [(10.0, 20 + 0.6 * 5 * k, -30 + 0.8 * 5 * k) for k in range(4)]

@@ -27,7 +27,7 @@ from zeus_app.types import Grid, Guidance
 MAX_SLICES = 64
 """Slices that a 3-D mask is propagated to, in each direction, unless the request says otherwise."""
 BACKGROUND = "background"
-"""Name of the points beside every label. Stock clients list it as one more label."""
+"""Name of the points outside every label. Stock clients list it as one more label."""
 INITIAL_MASKS = ("original", "final", "uploaded", "text")
 """Where an initial mask can come from."""
 _VOXELS = "a list of [i, j, k] voxel indices of the image, for example [[12, 40, 7]]"
@@ -83,8 +83,8 @@ class ClickRequest:
     @property
     def is_self_contained(self) -> bool:
         """Whether the answer depends on this request alone, not on a history or a stored mask."""
-        starts_anew = self.mode in (ClickMode.REPLACE, ClickMode.RESET)
-        return starts_anew and not self.initial_mask and not self.use_scribbles
+        replaces_history = self.mode in (ClickMode.REPLACE, ClickMode.RESET)
+        return replaces_history and not self.initial_mask and not self.use_scribbles
 
 
 def read_click_request(request: Mapping[str, Any], target: Target) -> ClickRequest:

@@ -42,7 +42,7 @@ def click_routes(context: Callable[[], ServerContext]) -> APIRouter:
         file: Annotated[UploadFile, File()],
         user: str = "anonymous",
     ) -> dict[str, str]:
-        """Save scribbles (2 beside the label, 3 on it) or an initial mask.
+        """Save scribbles (2 outside the label, 3 on it) or an initial mask.
 
         `prior` is the deprecated name of `initial_mask`.
         """

@@ -24,7 +24,7 @@ COARSE = 12
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticStudy:
     """A study on disk.
 
     Attributes:
@@ -53,7 +53,7 @@ class Made:
 
 def make_study(
     folder: Path, name: str, *, shape: tuple[int, int, int], slices: int, seed: int
-) -> Made:
+) -> SyntheticStudy:
     """Write a study as files of four sequences, and its label.
 
     Args:
@@ -77,7 +77,7 @@ def make_study(
         image = nib.Nifti1Image(voxels.astype(np.int16), affine)
         nib.save(image, home / f"{name}_{ending}.nii.gz")
     nib.save(nib.Nifti1Image(tumour.astype(np.uint8), affine), label)
-    return Made(name, label, list(with_tissue), centre)
+    return SyntheticStudy(name, label, list(with_tissue), centre)
 
 
 def _anatomy(

@@ -1,12 +1,12 @@
 """Propagation of a mask to the next slice, on real MRI: DSC of four methods.
 
-    ZEUS_REAL_DATA=<dir> python -m benchmarks.carried [brain_tumour] [abdomen] ...
+    ZEUS_REAL_DATA=<dir> python -m benchmarks.propagation [brain_tumour] [abdomen] ...
 
 The slices are those of `benchmarks.interactive` whose lower neighbour also shows the label. The
 prompt is the true mask of the neighbour. Compared are SAM's mask prompt alone, the mask prompt with
 its box, the box alone, and the method of Zeus: a box for each part of the mask, accepted near the
-mask. Each method unites the sequences. Results: benchmarks/results/carried.json and the table in
-docs/interactive.md.
+mask. Each method unites the sequences. Results: benchmarks/results/propagation.json and the table
+in docs/interactive.md.
 """
 
 import json
@@ -117,7 +117,7 @@ def main(names: Sequence[str]) -> None:
     if not os.environ.get("ZEUS_REAL_DATA"):
         Console().print("SKIPPED: ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
         return
-    path, decoder = RESULTS / "carried.json", stock_decoder()
+    path, decoder = RESULTS / "propagation.json", stock_decoder()
     results = json.loads(path.read_text()) if path.exists() else {}
     for name in names or SEQUENCES:
         pairs = scenes(name, Path(os.environ["ZEUS_REAL_DATA"]) / name)
@@ -126,7 +126,7 @@ def main(names: Sequence[str]) -> None:
             continue
         results[name] = measure(with_neighbour, decoder, name)
         write_text_atomically(path, json.dumps(results) + "\n")
-    replace_between_marks(CHECKOUT / "docs" / "interactive.md", "carried", page(results))
+    replace_between_marks(CHECKOUT / "docs" / "interactive.md", "propagation", page(results))
 
 
 if __name__ == "__main__":
