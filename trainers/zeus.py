@@ -16,7 +16,7 @@ from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_stored_texts
-from zeus_app.server.tasks.train_request import train_config, train_defaults
+from zeus_app.server.tasks.train_request import learner_of, train_config, train_defaults
 from zeus_app.settings.registry import lookup
 from zeus_app.studies.read import read_study
 from zeus_app.types import Guidance, LabelledStudy
@@ -28,10 +28,11 @@ class ZeusTrain(TrainTask):
     def __init__(self, context: ServerContext) -> None:
         super().__init__(f"Learn {context.target.instance} from submitted labels")
         self._ctx = context
+        self._learner = learner_of(context.config)
 
     def config(self) -> dict[str, Any]:
         """The request's parameters with their defaults."""
-        return train_defaults()
+        return train_defaults(self._learner)
 
     def stats(self) -> dict[str, Any]:
         """The served checkpoint, under the keys that MONAI Label's clients read."""
@@ -56,7 +57,7 @@ class ZeusTrain(TrainTask):
                 label to learn from.
         """
         studies = {study: study for study in self._ctx.datastore.list_images()}
-        recipe, config = train_config(request), self._ctx.config
+        recipe, config = train_config(request, self._learner), self._ctx.config
         for study in recipe.excluded:
             lookup("study to exclude", study, studies)
         if config.model == "zeus":
@@ -72,7 +73,7 @@ class ZeusTrain(TrainTask):
         """Train on all final labels. The next inference uses the best weights."""
         self.check(request)
         lower_priority()
-        ctx, config = self._ctx, train_config(request)
+        ctx, config = self._ctx, train_config(request, self._learner)
         labelled = datastore.get_labeled_images()
         studies = [self.labelled_study(study, datastore) for study in labelled]
         progress = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))

@@ -28,6 +28,11 @@ def test_training_defaults_are_the_paper_s() -> None:
     assert (config.learning_rate, config.poly_power, config.weight_decay) == (1e-3, 0.9, 5e-4)
 
 
+def test_the_name_of_a_recipe_does_not_keep_a_training_from_resuming() -> None:
+    assert TrainConfig(recipe="default").identity == TrainConfig(recipe="paper").identity
+    assert TrainConfig(augment=1).identity != TrainConfig().identity
+
+
 def test_an_unknown_setting_is_answered_with_the_closest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'target'"):
         ZeusConfig.from_conf({"tarket": "prostate"})

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,6 +17,10 @@ Union = Literal["max", "mean", "vote"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
+
+
+_NEW_FIELDS: frozenset[str] = frozenset()
+"""Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
 class _Settings(BaseModel):
@@ -136,8 +140,16 @@ class ZeusConfig(_Settings):
 
 
 class TrainConfig(_Settings):
-    """Settings of a training. The defaults are the paper's, section 4.1."""
+    """Settings of a training. The fields' defaults are the paper's values, section 4.1.
 
+    `settings.recipes` has the values that a request without parameters gets.
+    """
+
+    recipe: Literal["default", "paper"] = Field(
+        "paper",
+        description="values of the parameters that the request does not name: default (chosen by"
+        " measurement for each model) or paper; a request that names no recipe takes default",
+    )
     epochs: int = Field(300, ge=1, description="number of passes over the training slices")
     learning_rate: float = Field(
         1e-3, gt=0, description="Adam's learning rate at the beginning, without unit"
@@ -221,6 +233,21 @@ class TrainConfig(_Settings):
     def excluded(self) -> tuple[str, ...]:
         """Ids of the studies that the training does not use."""
         return tuple(name.strip() for name in self.exclude.split(",") if name.strip())
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The values that decide what a training does, for the hash that lets it resume.
+
+        The recipe's name decides nothing beside its values. A field of `_NEW_FIELDS` counts when it
+        differs from its default, so that trainings of older versions resume.
+        """
+        values = self.model_dump(mode="json", exclude={"recipe"})
+        neutral = {name: type(self).model_fields[name].default for name in _NEW_FIELDS}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in neutral or value != neutral[name]
+        }
 
 
 def default_state_folder(studies: Path) -> Path:

@@ -135,7 +135,7 @@ class Trainer:
     def identity(self) -> str:
         """Hash of recipe, cases and origin. An interrupted training resumes if it is the same."""
         parts = {
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.identity,
             "train": {case.id: case.digest for case in self.cases.train},
             "validation": {case.id: case.digest for case in self.cases.validation},
             "fitted_to": self.setup.trained_with,

@@ -7,14 +7,21 @@ import pytest
 
 from zeus_app.errors import InputError
 from zeus_app.server.jobs.train_progress import TrainProgress, read_progress
-from zeus_app.server.tasks.train_request import log_ignored, train_config, train_defaults
-from zeus_app.settings.config import TrainConfig
+from zeus_app.server.tasks.train_request import (
+    PLUGIN,
+    learner_of,
+    log_ignored,
+    train_config,
+    train_defaults,
+)
+from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.settings.recipes import RECIPES
 from zeus_app.training.loop import Epoch
 
 
 def test_what_stock_clients_call_otherwise_is_understood() -> None:
     config = train_config(
-        {"max_epochs": 7, "early_stop_patience": 3, "val_split": 0.5, "train_batch_size": 4}
+        {"max_epochs": 7, "early_stop_patience": 3, "val_split": 0.5, "train_batch_size": 4}, "sam"
     )
     assert (config.epochs, config.early_stop, config.validation_fraction) == (7, 3, 0.5)
     assert config.batch_slices == 4
@@ -24,7 +31,7 @@ def test_what_stock_clients_send_along_without_meaning_is_left_out() -> None:
     request = {"model": "zeus", "name": "train_01", "pretrained": True, "device": "cuda",
                "multi_gpu": True, "gpus": "all", "dataset": "CacheDataset", "client_id": None,
                "local_rank": 0, "val_batch_size": 1}  # fmt: skip
-    assert train_config(request) == TrainConfig()
+    assert train_config(request, "sam") == train_config({}, "sam")
 
 
 def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
@@ -33,7 +40,8 @@ def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
     log_ignored.cache_clear()
     with caplog.at_level(logging.INFO):
         for _ in range(2):
-            train_config({"model": "zeus", "pretrained": True, "device": "cuda", "amp": None})
+            request = {"model": "zeus", "pretrained": True, "device": "cuda", "amp": None}
+            train_config(request, "sam")
     assert [record.getMessage() for record in caplog.records] == [
         "training parameter pretrained is ignored: send start=served to continue from the served"
         " weights",
@@ -41,9 +49,10 @@ def test_what_a_user_may_have_meant_is_said_to_be_ignored_once(
     ]
 
 
-def test_the_page_lists_every_training_parameter_with_default_and_meaning() -> None:
+def test_the_page_lists_every_training_parameter_with_the_paper_s_value_and_its_meaning() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
-    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    first_section = page.read_text(encoding="utf-8").split("\n## ")[0]
+    rows = [line for line in first_section.splitlines() if line[:3] == "| `"]
     assert rows == [
         f"| `{name}` | {shown_default(field.default)} | {field.description} |"
         for name, field in TrainConfig.model_fields.items()
@@ -54,18 +63,46 @@ def shown_default(value: object) -> str:
     return "none" if value in (None, "") else f"{value}".lower()
 
 
-def test_the_defaults_shown_to_clients_come_back_as_the_defaults() -> None:
-    assert train_config(train_defaults()) == TrainConfig()
-    assert train_config({k: str(v) for k, v in train_defaults().items()}) == TrainConfig()
+@pytest.mark.parametrize("learner", ["readout", "sam", "unet", PLUGIN])
+def test_the_defaults_shown_to_clients_come_back_as_the_defaults(learner: str) -> None:
+    shown, plain = train_defaults(learner), train_config({}, learner)
+    assert train_config(shown, learner) == plain
+    assert train_config({k: str(v) for k, v in shown.items()}, learner) == plain
+
+
+def test_clients_are_shown_the_values_of_the_default_recipe() -> None:
+    shown = train_defaults("sam")
+    assert (shown["recipe"], shown["time_budget_s"], shown["batch_slices"]) == ("default", 300, 2)
 
 
 def test_the_defaults_are_plain_json() -> None:
-    assert all(isinstance(value, bool | int | float | str) for value in train_defaults().values())
+    values = [*train_defaults("sam").values(), *train_defaults(PLUGIN).values()]
+    assert all(isinstance(value, bool | int | float | str) for value in values)
+
+
+def test_another_recipe_in_a_whole_form_takes_effect_where_the_user_changed_nothing_else() -> None:
+    form = {**train_defaults("sam"), "recipe": "paper"}
+    assert train_config(form, "sam") == TrainConfig()
+    changed = train_config({**form, "epochs": "7"}, "sam")
+    assert (changed.epochs, changed.learning_rate, changed.time_budget_s) == (7, 1e-3, None)
+
+
+def test_a_budget_of_zero_means_no_budget_under_every_recipe() -> None:
+    assert train_config({"time_budget_s": 0}, "sam").time_budget_s is None
+
+
+def test_zeus_learns_through_its_decoder_and_other_models_have_their_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert learner_of(ZeusConfig(model="unet")) == "unet"
+    assert learner_of(ZeusConfig(model="zeus")) in RECIPES["default"]
+    monkeypatch.setenv("ZEUS_PLUGINS", "tests.server.fakes.fake_model")  # its model is named zeus
+    assert learner_of(ZeusConfig(model="zeus")) == PLUGIN
 
 
 def test_an_unknown_parameter_is_bad_input() -> None:
     with pytest.raises(InputError, match="did you mean 'learning_rate'") as caught:
-        train_config({"learningrate": 1})
+        train_config({"learningrate": 1}, "sam")
     assert caught.value.status == 400
 
 

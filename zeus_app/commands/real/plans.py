@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from zeus_app.targets import Target
 
 RECIPE: Mapping[str, object] = {
+    "recipe": "paper",
     "batch_slices": 4,
     "learning_rate": 5e-4,
     "validation_fraction": 0,

@@ -6,8 +6,13 @@ from functools import cache
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.settings.config import TrainConfig
+from zeus_app.pipeline.plugins import plugin_models
+from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.settings.recipes import with_recipe
 from zeus_app.settings.registry import lookup
+
+PLUGIN = "plugin"
+"""The learner of a model from outside Zeus. It has no recipe, so that the paper's values count."""
 
 STOCK_NAMES = {
     "max_epochs": "epochs",
@@ -34,11 +39,46 @@ IGNORED = {
 logger = logging.getLogger(__name__)
 
 
-def train_config(request: Mapping[str, Any]) -> TrainConfig:
+def learner_of(config: ZeusConfig) -> str:
+    """The learner of a server, by whose name `settings.recipes` finds the values of a recipe.
+
+    Raises:
+        InputError: a plugin cannot be imported.
+    """
+    if config.model in plugin_models():
+        return PLUGIN
+    return getattr(config, "decoder", "sam") if config.model == "zeus" else config.model
+
+
+def train_config(request: Mapping[str, Any], learner: str) -> TrainConfig:
     """Read a training request.
+
+    A viewer sends back the whole form that `train_defaults` fills. Values that the user left as
+    they were shown then count as not named, so that another recipe in the form takes effect.
+
+    Args:
+        request: the parameters as a client sent them.
+        learner: what the server trains; see `learner_of`.
 
     Raises:
         InputError: a parameter is unknown, or its value is invalid. The status is always 400.
+    """
+    settings = _settings_of(request)
+    if settings.keys() >= TrainConfig.model_fields.keys():
+        sent, shown = TrainConfig.from_conf(settings), with_recipe({}, learner)
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if getattr(sent, name) != getattr(shown, name)
+        }
+    return with_recipe(settings, learner)
+
+
+def _settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are settings, under Zeus's names.
+
+    Raises:
+        InputError: a parameter is unknown.
     """
     settings: dict[str, Any] = {}
     for key, value in request.items():
@@ -48,14 +88,14 @@ def train_config(request: Mapping[str, Any]) -> TrainConfig:
         if key in IGNORED:
             log_ignored(key)
             continue
-        if name == "time_budget_s" and value in (0, "0", ""):
-            continue  # clients show 0 for "no budget"
         try:
             lookup("training parameter", name, TrainConfig.model_fields)
         except InputError as error:
             raise InputError(error.came, expected=error.expected, remedy=error.remedy) from error
-        settings[name] = value
-    return TrainConfig.from_conf(settings)
+        # Clients show 0 for "no budget".
+        no_budget = name == "time_budget_s" and value in (0, "0", "")
+        settings[name] = None if no_budget else value
+    return settings
 
 
 @cache
@@ -64,7 +104,7 @@ def log_ignored(name: str) -> None:
     logger.info("training parameter %s is ignored: %s", name, IGNORED[name])
 
 
-def train_defaults() -> dict[str, Any]:
-    """The settings that clients show for editing, with their defaults."""
-    defaults = TrainConfig().model_dump()
+def train_defaults(learner: str) -> dict[str, Any]:
+    """The settings that clients show for editing: the values of a request without parameters."""
+    defaults = with_recipe({}, learner).model_dump()
     return {name: 0 if value is None else value for name, value in defaults.items()}
