@@ -66,3 +66,13 @@ def test_a_label_on_slices_without_tissue_is_missed() -> None:
 def test_probabilities_are_compared_in_float32_although_the_model_computes_in_bfloat16() -> None:
     # The sigmoid of 4.125 is 0.98409; bfloat16's nearest is 0.984375, above the threshold.
     assert score(Says(4.125, dtype=torch.bfloat16), left_half(0), threshold=0.9842) == 0.0
+
+
+def test_the_label_map_holds_the_likeliest_label_of_each_pixel_of_slices_with_tissue() -> None:
+    case = left_half(1, labels=2, tissue=(True, False, True))
+    setup = tiny_setup(Path("/nonexistent"), Says(1.0, 2.0))
+    labels = Evaluator(setup, batch_slices=1).label_map(case)
+    second_label_on_the_left = np.repeat([[2, 0]], SIZE // 2, axis=1)
+    assert labels.shape == (3, SIZE, SIZE)
+    assert (labels[[0, 2]] == second_label_on_the_left).all()
+    assert not labels[1].any()

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from zeus_app.devices import autocast, to_device
-from zeus_app.models.fusion import label_indices, unite
+from zeus_app.models.fusion import label_indices
 from zeus_app.training.cases import Case
 from zeus_app.training.setup import TrainingSetup
-from zeus_app.types import FloatArray
+from zeus_app.types import FloatArray, LabelArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,22 @@ class Evaluator:
         shown = total > 0
         return float(np.mean(2 * overlap[shown] / total[shown])) if shown.any() else 1.0
 
+    def label_map(self, case: Case) -> LabelArray:
+        """The labels that the model gives to a case, as inference would.
+
+        Args:
+            case: prepared by this model.
+
+        Returns:
+            (S, 256, 256) uint8: 0 for the background, k + 1 for the label of channel k. Slices
+            without tissue are not decoded and stay background.
+        """
+        label_map = np.zeros((len(case.shows), *case.mask_shape[1:]), np.uint8)
+        for start in range(0, len(case.tissue_slices), self.batch_slices):
+            slices = case.tissue_slices[start : start + self.batch_slices]
+            label_map[slices] = self._label_indices(case, slices).numpy()
+        return label_map
+
     def expected_seconds(self, cases: Sequence[Case]) -> float:
         """Estimate the duration of evaluating these cases, from one batch of the largest case."""
         largest = max(cases, key=lambda case: len(case.tissue_slices))
@@ -60,18 +76,22 @@ class Evaluator:
         seconds = time.monotonic() - began
         return seconds / len(slices) * sum(len(case.tissue_slices) for case in cases)
 
-    @torch.inference_mode()
     def _predict(self, case: Case, slices: Sequence[int]) -> torch.Tensor:
         """(B, K, 256, 256) bool; no pixel has two labels."""
+        labels = self._label_indices(case, slices)
+        values = torch.arange(1, case.mask_shape[0] + 1)
+        return labels[:, None] == values[:, None, None]
+
+    @torch.inference_mode()
+    def _label_indices(self, case: Case, slices: Sequence[int]) -> torch.Tensor:
+        """(B, 256, 256) uint8: 0, or k + 1 for the label of channel k."""
         setup = self.setup
         prepared = case.prepared.batch(slices)
         batch = {name: to_device(value, setup.device) for name, value in prepared.items()}
         with autocast(setup.device):
-            logits = setup.model.logits(batch).float()
-        probabilities = unite(logits, batch["present"], union=setup.union)  # (B, K, 256, 256)
-        labels = label_indices(probabilities.transpose(0, 1), threshold=setup.threshold).cpu()
-        values = torch.arange(1, probabilities.shape[1] + 1)
-        return labels[:, None] == values[:, None, None]
+            decoded = setup.model.decode(batch, branches=False)
+        probabilities = torch.sigmoid(decoded.union.float())  # (B, K, 256, 256)
+        return label_indices(probabilities.transpose(0, 1), threshold=setup.threshold).cpu()
 
 
 def _pixels(masks: torch.Tensor) -> FloatArray:
