@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.metrics import dice, iou, mean_dice, miou, miou_with_background
+from zeus_app.metrics import (
+    LesionCounts,
+    count_lesions,
+    dice,
+    hd95_mm,
+    iou,
+    lesion_f1,
+    mean_dice,
+    miou,
+    miou_with_background,
+)
 
 Score = Callable[..., float]
 
@@ -24,7 +34,7 @@ def test_iou_of_three_and_four_voxels_that_share_two_is_two_fifths() -> None:
     assert iou(PRED, TRUTH) == pytest.approx(2 / 5)
 
 
-@pytest.mark.parametrize("score", [dice, iou])
+@pytest.mark.parametrize("score", [dice, iou, lesion_f1])
 class TestEmptyMasks:
     def test_two_empty_masks_score_one(self, score: Score) -> None:
         assert score(EMPTY, EMPTY) == 1.0
@@ -80,3 +90,63 @@ def test_a_label_that_neither_map_holds_counts_as_one() -> None:
 def test_a_mean_over_no_label_is_refused(score: Score) -> None:
     with pytest.raises(InputError, match="no label values"):
         score(PRED_MAP, TRUTH_MAP, ())
+
+
+def volume(*voxels: tuple[int, int, int]) -> np.ndarray:
+    """A mask of 9×9×9 voxels that holds these."""
+    mask = np.zeros((9, 9, 9), np.uint8)
+    for voxel in voxels:
+        mask[voxel] = 1
+    return mask
+
+
+class TestLesions:
+    def test_one_voxel_of_overlap_finds_a_lesion(self) -> None:
+        truth = volume((1, 1, 1), (1, 1, 2), (1, 1, 3))
+        assert count_lesions(volume((1, 1, 3)), truth) == LesionCounts(found=1, missed=0, false=0)
+
+    def test_of_three_lesions_one_is_found_and_one_prediction_is_false(self) -> None:
+        truth = volume((0, 0, 0), (4, 4, 4), (8, 8, 8))
+        pred = volume((0, 0, 0), (0, 8, 0))
+        assert count_lesions(pred, truth) == LesionCounts(found=1, missed=2, false=1)
+        assert lesion_f1(pred, truth) == pytest.approx(2 / (2 + 2 + 1))
+
+    def test_voxels_that_touch_by_a_corner_are_one_lesion(self) -> None:
+        truth = volume((1, 1, 1), (2, 2, 2))
+        assert count_lesions(volume((2, 2, 2)), truth) == LesionCounts(found=1, missed=0, false=0)
+
+    def test_voxels_with_one_voxel_between_them_are_two_lesions(self) -> None:
+        truth = volume((1, 1, 1), (1, 1, 3))
+        assert count_lesions(volume((1, 1, 1)), truth) == LesionCounts(found=1, missed=1, false=0)
+
+    def test_a_prediction_that_bridges_two_lesions_finds_both_and_is_not_false(self) -> None:
+        truth = volume((1, 1, 1), (1, 1, 3))
+        pred = volume((1, 1, 1), (1, 1, 2), (1, 1, 3))
+        assert count_lesions(pred, truth) == LesionCounts(found=2, missed=0, false=0)
+
+
+class TestDistance:
+    def test_two_voxels_are_as_far_apart_as_their_spacing_says(self) -> None:
+        # Two voxels along the last axis of 3 mm, none along the others.
+        assert hd95_mm(volume((4, 4, 2)), volume((4, 4, 4)), (1, 1, 3)) == pytest.approx(6)
+
+    def test_the_larger_direction_counts(self) -> None:
+        # From the truth, one of two voxels is 4 mm away. The 95th percentile of 0 and 4 is 3.8.
+        assert hd95_mm(volume((4, 4, 0)), volume((4, 4, 0), (4, 4, 4)), (1, 1, 1)) == (
+            pytest.approx(3.8)
+        )
+
+    def test_an_empty_mask_has_no_distance(self) -> None:
+        assert hd95_mm(EMPTY, FULL, (1, 1, 1)) is None
+
+    @pytest.mark.slow  # the import of MONAI takes seconds
+    def test_it_equals_monais(self) -> None:
+        import torch
+        from monai.metrics import compute_hausdorff_distance
+
+        noise = np.random.default_rng(0).random((2, 9, 9, 9)) > 0.8
+        pair = torch.from_numpy(noise)[:, None, None]
+        expected = compute_hausdorff_distance(
+            pair[0], pair[1], include_background=True, percentile=95, spacing=[2.0, 1.0, 0.5]
+        )
+        assert hd95_mm(*noise, (2.0, 1.0, 0.5)) == pytest.approx(float(expected))
