@@ -33,6 +33,11 @@ def test_the_name_of_a_recipe_does_not_keep_a_training_from_resuming() -> None:
     assert TrainConfig(augment=1).identity != TrainConfig().identity
 
 
+def test_a_new_parameter_at_its_default_does_not_keep_an_old_training_from_resuming() -> None:
+    assert "intensity" not in TrainConfig().identity
+    assert TrainConfig(intensity=1).identity["intensity"] == 1
+
+
 def test_an_unknown_setting_is_answered_with_the_closest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'target'"):
         ZeusConfig.from_conf({"tarket": "prostate"})

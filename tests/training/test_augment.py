@@ -7,17 +7,20 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from zeus_app.training.augment import random_affine
+from zeus_app.training.augment import random_affine, random_intensity
 
 
 class Draws:
-    """Draws the same numbers in [-1, 1] for every slice: turn, scale, shift across and along."""
+    """Draws the same numbers in [-1, 1] for every slice, or for every picture of a slice.
+
+    A transform takes turn, scale, shift across and along; a picture brightness, contrast and gamma.
+    """
 
     def __init__(self, *values: float) -> None:
         self.values = values
 
-    def uniform(self, low: float, high: float, size: tuple[int, int]) -> npt.NDArray[np.float64]:
-        return np.tile(self.values, (size[0], 1))
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        return np.tile(self.values, (*size[:-1], 1))
 
 
 def draws(*values: float) -> np.random.Generator:
@@ -88,3 +91,54 @@ def test_equal_seeds_move_alike() -> None:
     )
     assert torch.equal(first[1], second[1])
     assert torch.equal(first[0]["embeddings"], second[0]["embeddings"])
+
+
+def pixels(*values: float) -> dict[str, torch.Tensor]:
+    """A batch of one slice with one picture of one row."""
+    return {"pixels": torch.tensor(values).reshape(1, 1, 1, -1)}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "tissue", "expected"),
+    [
+        ((1, 0, 0), (0.2, 0.4, 0.6), (0.3, 0.5, 0.7)),  # 0.1 brighter
+        ((-1, 0, 0), (0.2, 0.4, 0.6), (0.1, 0.3, 0.5)),
+        ((0, 1, 0), (0.2, 0.4, 0.6), (0.15, 0.4, 0.65)),  # 1.25 times as far from the mean, 0.4
+        ((0, -1, 0), (0.2, 0.4, 0.6), (0.25, 0.4, 0.55)),  # 0.75 times as far
+        ((0, 0, 1), (0.25, 0.36, 0.64), (0.125, 0.216, 0.512)),  # to the power of 3/2
+        ((0, 0, -1), (0.125, 0.216, 0.512), (0.25, 0.36, 0.64)),  # to the power of 2/3
+        ((1, 1, 0), (0.2, 0.6, 1.0), (0.2, 0.7, 1.0)),  # 1.2 is cut to 1
+    ],
+)
+def test_tissue_gets_another_brightness_contrast_or_gamma_and_the_background_stays_0(
+    drawn: tuple[float, ...], tissue: tuple[float, ...], expected: tuple[float, ...]
+) -> None:
+    batch = random_intensity(pixels(0, *tissue), strength=1, rng=draws(*drawn))
+    assert batch["pixels"].flatten().tolist() == pytest.approx([0, *expected], abs=1e-6)
+
+
+def test_half_the_strength_changes_brightness_half_as_much() -> None:
+    batch = random_intensity(pixels(0, 0.2, 0.4), strength=0.5, rng=draws(1, 0, 0))
+    assert batch["pixels"].flatten().tolist() == pytest.approx([0, 0.25, 0.45], abs=1e-6)
+
+
+def test_each_picture_of_a_slice_changes_on_its_own_and_equal_seeds_change_it_alike() -> None:
+    pictures = {"pixels": torch.full((2, 3, 4, 4), 0.5, dtype=torch.float16)}
+    first, second = (
+        random_intensity(pictures, strength=1, rng=np.random.default_rng(3))["pixels"]
+        for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert len(first[..., 0, 0].unique()) == 6
+
+
+def test_an_empty_picture_stays_empty() -> None:
+    batch = random_intensity(pixels(0, 0, 0), strength=1, rng=draws(1, 1, 1))
+    assert batch["pixels"].flatten().tolist() == [0, 0, 0]
+
+
+def test_a_batch_of_embeddings_alone_stays_as_it_is_and_draws_nothing() -> None:
+    batch = {"embeddings": torch.ones(2, 1, 3, 4, 4)}
+    rng, untouched = np.random.default_rng(0), np.random.default_rng(0)
+    assert random_intensity(batch, strength=1, rng=rng) is batch
+    assert rng.random() == untouched.random()

@@ -19,7 +19,7 @@ EncoderRuntime = Literal[
 ]
 
 
-_NEW_FIELDS: frozenset[str] = frozenset()
+_NEW_FIELDS = frozenset({"intensity"})
 """Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
@@ -226,6 +226,13 @@ class TrainConfig(_Settings):
     )
     resume: bool = Field(
         True, description="continue an interrupted training of the same settings and studies"
+    intensity: float = Field(
+        0,
+        ge=0,
+        description="strength of random changes of the pictures, for models that read pixels; 1:"
+        " brightness by up to 1/10 of the window, contrast by up to 25 %, gamma from 2/3 to 3/2;"
+        " 0: none",
+    )
     )
     seed: int = Field(0, description="seed of the split by patient and of the order of slices")
 

@@ -1,7 +1,8 @@
-"""Random affine augmentation of cached embeddings and their masks.
+"""Random augmentation of training batches: moved slices, and pictures of another intensity.
 
 The approximation: embeddings are moved as if they were pictures, and encoders are not run again.
 Slices are rotated, scaled and shifted. No mirroring, which would swap left and right organs.
+Intensities change in pictures alone, because cached embeddings cannot follow them.
 """
 
 import math
@@ -18,6 +19,12 @@ LARGEST_SCALE = 0.15
 """Largest relative change of size, at strength 1."""
 LARGEST_SHIFT = 0.05
 """Largest shift along each axis, as a share of the picture's edge, at strength 1."""
+LARGEST_BRIGHTNESS = 0.1
+"""Largest value that is added or subtracted, as a share of the window, at strength 1."""
+LARGEST_CONTRAST = 0.25
+"""Largest relative change of the distance from the mean, at strength 1."""
+LARGEST_GAMMA = 1.5
+"""Largest power of the values, at strength 1; the smallest is its reciprocal."""
 
 
 def random_affine(
@@ -38,6 +45,32 @@ def random_affine(
     theta = _random_transforms(len(masks), strength=strength, rng=rng).to(masks.device)
     moved = {name: _resample(batch[name], theta, "border") for name in SPATIAL if name in batch}
     return {**batch, **moved}, _resample(masks, theta, "zeros") > 0.5
+
+
+def random_intensity(batch: Batch, *, strength: float, rng: np.random.Generator) -> Batch:
+    """Give each picture of a batch a random gamma, contrast and brightness, in this order.
+
+    Args:
+        batch: its "pixels", if it has any, are (B, C, H, W) in [0, 1], 0 in the background.
+        strength: factor on the largest changes. 0 changes nothing.
+        rng: random generator of the changes. Each picture draws its own.
+
+    Returns:
+        The batch with float32 "pixels" in [0, 1]; the background stays 0. A batch without "pixels"
+        comes back unchanged.
+    """
+    if "pixels" not in batch:
+        return batch
+    pixels = batch["pixels"].float()
+    changes = strength * rng.uniform(-1, 1, size=(*pixels.shape[:2], 3))
+    drawn = torch.tensor(changes, dtype=torch.float32, device=pixels.device)
+    brightness, contrast, gamma = drawn[..., None, None].unbind(2)  # (B, C, 1, 1) each
+    tissue = pixels > 0
+    values = pixels ** (LARGEST_GAMMA**gamma)
+    mean = values.sum((2, 3), keepdim=True) / tissue.sum((2, 3), keepdim=True).clamp(min=1)
+    values = mean + (1 + LARGEST_CONTRAST * contrast) * (values - mean)
+    values = (values + LARGEST_BRIGHTNESS * brightness).clamp(0, 1)
+    return {**batch, "pixels": values * tissue}
 
 
 def _random_transforms(count: int, *, strength: float, rng: np.random.Generator) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from zeus_app.devices import autocast, out_of_memory_error, release_memory, to_device
 from zeus_app.errors import InputError
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.augment import random_affine
+from zeus_app.training.augment import random_affine, random_intensity
 from zeus_app.training.cases import Case, collate
 from zeus_app.training.losses import UnionLoss
 from zeus_app.training.setup import TrainingSetup
@@ -142,6 +142,8 @@ class Steps:
         batch, masks = collate(self._cases, picks)
         batch = {name: to_device(value, self._device) for name, value in batch.items()}
         masks = to_device(masks, self._device)
+        if self._config.intensity:
+            batch = random_intensity(batch, strength=self._config.intensity, rng=rng)
         if self._config.augment:
             batch, masks = random_affine(batch, masks, strength=self._config.augment, rng=rng)
         with autocast(self._device):
