@@ -14,18 +14,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.labelled_studies import labelled_studies
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import PLANS, RECIPE
-from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import PreparedStudy
 from zeus_app.progress import draw_bars
@@ -33,8 +32,6 @@ from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.state import state_folder
-from zeus_app.studies.find import find_studies
-from zeus_app.studies.read import read_study
 from zeus_app.training.cases import Case, TrainingCases
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.evaluator import Evaluator
@@ -43,7 +40,6 @@ from zeus_app.training.preparation import prepare_cases
 from zeus_app.types import FloatArray, Guidance, LabelledStudy
 
 Cases = Mapping[str, Case]
-T = TypeVar("T")
 
 PAGE = CHECKOUT / "docs" / "instructions.md"
 SEED = 0
@@ -64,7 +60,7 @@ class Question:
 
 
 QUESTIONS: Mapping[str, Question] = {
-    "abdomen": Question(PLANS["abdomen"].folds, train_s=180),
+    "abdomen": Question(PLANS["abdomen"].folds[:1], train_s=180),
     "brain_tumour": Question(PLANS["brain_tumour"].folds[1:3], train_s=90),
 }
 
@@ -86,29 +82,6 @@ def shuffled(cases: Cases) -> dict[str, Case]:
     pool = pool[pool.any(axis=1)]
     rng = np.random.default_rng(SEED)
     return with_texts(cases, lambda rows: pool[rng.integers(len(pool), size=rows.shape[:-1])])
-
-
-def labelled_studies(segmenter: Segmenter, folder: Path) -> list[LabelledStudy]:
-    """The studies with a label made by a human."""
-    target = segmenter.target
-    studies = find_studies(folder, target).studies
-    machines = PLANS[target.name].smoke
-    return [
-        LabelledStudy(
-            id=label.study_id,
-            read_study=partial(read_study, studies[label.study_id]),
-            read_label=partial(_identity, label.volume),
-            read_grid=partial(_identity, label.volume.grid),
-            patient=studies[label.study_id].patient,
-            sequences=tuple(studies[label.study_id].sources),
-        )
-        for label in find_masks(folder, target)
-        if isinstance(label, ImportedLabel) and label.study_id not in machines
-    ]
-
-
-def _identity(value: T) -> T:
-    return value
 
 
 def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict[str, Cases]:
@@ -156,7 +129,7 @@ def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
     state = CHECKOUT / "reports" / "real" / name / "state"  # shares the embeddings of `make real`
     config = ZeusConfig(target=name, sequences=plan.sequences, state=state)
     segmenter = build_segmenter(config, state_folder(config, target=name, studies=data))
-    studies = labelled_studies(segmenter, data)
+    studies = labelled_studies(data, segmenter.target, skip=plan.smoke)
     ways = cases_by_way(segmenter, studies)
     net = segmenter.model.trainable
     beginning = {key: value.clone() for key, value in net.state_dict().items()}

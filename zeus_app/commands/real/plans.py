@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from zeus_app.targets import Target
 
+UNET = "U-Net"
+"""The U-Net's name in the tables."""
+
 RECIPE: Mapping[str, object] = {
     "recipe": "paper",
     "batch_slices": 4,
@@ -13,7 +16,10 @@ RECIPE: Mapping[str, object] = {
     "augment": 1,
     "seed": 0,
 }
-"""The paper's recipe, except for what two cores and a few minutes need; see docs/results.md."""
+"""Zeus's: the paper's, except for what two cores and a few minutes need; see docs/results.md."""
+
+UNET_RECIPE: Mapping[str, object] = {"recipe": "default", "seed": 0}
+"""The U-Net's own: the default recipe of `settings.recipes`, with Zeus's training time."""
 
 SMALL_STEPS: Mapping[str, object] = {"batch_slices": 2, "learning_rate": 2e-4}
 """With larger steps, a two-minute training may leave a sequence's masks empty for good."""
@@ -25,13 +31,15 @@ class Plan:
 
     Attributes:
         target: name of the target, and of the folder below ZEUS_REAL_DATA.
-        folds: the studies that each fold scores. The other labelled studies are trained on.
+        folds: the studies that each fold scores, one study a patient, every labelled study in one
+            fold. The other labelled studies are trained on.
         train_s: wall-clock training time of Zeus in each fold, in seconds. The U-Net needs no
             preparation, so it trains as long as Zeus prepared and trained.
         sequences: comma-separated sequences to use; empty for all of the target's.
         alone: the sequence that also gets a model of its own; empty for none.
         smoke: studies that are segmented but not scored, because their labels are machine-made.
-        recipe: training parameters of this target, in addition to RECIPE.
+        recipe: training parameters of Zeus on this target, in addition to RECIPE.
+        lesions: whether lesions are counted, because the label has separate parts.
     """
 
     target: str
@@ -41,6 +49,7 @@ class Plan:
     alone: str = ""
     smoke: tuple[str, ...] = ()
     recipe: Mapping[str, object] = field(default_factory=dict)
+    lesions: bool = False
 
     def models(self) -> dict[str, dict[str, str]]:
         """Name of each model in the tables -> its settings."""
@@ -49,8 +58,12 @@ class Plan:
         if self.alone:
             alone = {"model": "zeus", "fusion": "hybrid", "sequences": self.alone}
             models[f"Zeus on {self.alone} alone"] = alone
-        models["U-Net"] = {"model": "unet", "fusion": "early", **sequences}
+        models[UNET] = {"model": "unet", "fusion": "early", **sequences}
         return models
+
+    def recipe_of(self, model: str) -> dict[str, object]:
+        """The training parameters that a model of the tables gets, without its training time."""
+        return dict(UNET_RECIPE) if model == UNET else {**RECIPE, **self.recipe}
 
 
 _BRATS = tuple(f"brats_2013_pat000{n}_1" for n in (3, 4, 5, 6))
@@ -60,7 +73,12 @@ PLANS: Mapping[str, Plan] = {
     for plan in (
         Plan(
             "abdomen",
-            (("chaos_37", "chaos_38", "chaos_5", "chaos_8"),),
+            (
+                ("chaos_37", "chaos_38", "chaos_5", "chaos_8"),
+                ("chaos_1", "chaos_2", "chaos_10", "chaos_15"),
+                ("chaos_19", "chaos_20", "chaos_21"),
+                ("chaos_32", "chaos_33", "chaos_34"),
+            ),
             train_s=240,
             sequences="T2-SPIR",
         ),
@@ -72,6 +90,7 @@ PLANS: Mapping[str, Plan] = {
             alone="FLAIR",
             smoke=("TCGA-DU-7294",),
             recipe=SMALL_STEPS,
+            lesions=True,
         ),
         # Lesions of a few voxels: without these two parameters the training ends with empty masks.
         Plan(
@@ -80,6 +99,7 @@ PLANS: Mapping[str, Plan] = {
             train_s=150,
             alone="FLAIR",
             recipe={"warm_up": 0.1, "balance": 0.05},
+            lesions=True,
         ),
         Plan("prostate", (), train_s=0, smoke=("ProstateX-0000",)),
     )
