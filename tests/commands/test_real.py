@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from zeus_app.commands.real.plans import PLANS, Plan, with_exchanged_names
-from zeus_app.commands.real.run import PlanRun, run_real
+from zeus_app.commands.real.plans import PLANS, UNET, Plan, with_exchanged_names
+from zeus_app.commands.real.run import PlanRun, effective_recipe, run_real
+from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import load_target
 
 
@@ -31,6 +32,18 @@ def test_without_real_mri_the_run_says_that_it_is_skipped(
 def test_no_patient_is_both_scored_and_only_smoke() -> None:
     for plan in PLANS.values():
         assert not {study for fold in plan.folds for study in fold} & set(plan.smoke)
+
+
+def test_the_u_net_learns_by_a_recipe_of_its_own() -> None:
+    plan = PLANS["abdomen"]
+    zeus, unet = (
+        effective_recipe(plan.recipe_of(name), ZeusConfig.from_conf(plan.models()[name]))
+        for name in ("Zeus", UNET)
+    )
+    assert (zeus["batch_slices"], zeus["learning_rate"]) == (4, 5e-4)
+    assert "intensity" not in zeus
+    assert (unet["batch_slices"], unet["intensity"]) == (8, 1)
+    assert "learning_rate" not in unet  # the paper's, 1e-3
 
 
 def test_a_run_continues_with_the_results_of_its_own_plan_only(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ def measured(folder: Path) -> Path:
         "target": "ms_lesion",
         "train_s": 100,
         "wall_s": 1200.0,
-        "recipe": {"seed": 0},
+        "recipes": {
+            "Zeus": {"batch_slices": 4, "augment": 1},
+            "Zeus on FLAIR alone": {"batch_slices": 4, "augment": 1},
+            "U-Net": {"batch_slices": 8},
+        },
         "exchanged": {"named": [0.5, 0.7], "trained": [0.0, 0.1]},
         "runs": {"Zeus|0": zeus, "U-Net|0": a_run("U-Net", a_case("p1", "after", union=0.4))},
     }
@@ -88,6 +92,18 @@ def test_the_page_names_the_command_and_shows_a_plot(tmp_path: Path) -> None:
     assert "make real TARGET=ms_lesion" in page
     assert "images/ms_lesion.png" in page
     assert (tmp_path / "docs" / "images" / "ms_lesion.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_page_says_which_recipe_each_model_had(tmp_path: Path) -> None:
+    path = measured(tmp_path / "real") / "ms_lesion" / "results.json"
+    done = json.loads(path.read_text())
+    alone = a_run("Zeus on FLAIR alone", a_case("p1", "after", union=0.5))
+    path.write_text(json.dumps({**done, "runs": {**done["runs"], "Zeus on FLAIR alone|0": alone}}))
+    page = write_results(tmp_path / "real", tmp_path / "docs").read_text()
+    assert (
+        "Recipes, where they differ from the paper's: Zeus and Zeus on FLAIR alone: batch_slices 4,"
+        " augment 1; U-Net: batch_slices 8." in page
+    )
 
 
 def test_only_the_first_fold_counts_as_a_first_request(

@@ -71,7 +71,6 @@ def _setup(results: Mapping[str, Any]) -> str:
     runs = list(results["runs"].values())
     folds = {tuple(run["judged"]) for run in runs}
     trained = sorted({len(run["learnt"]) for run in runs})
-    recipe = ", ".join(f"{name} {value}" for name, value in results["recipe"].items())
     names = dict.fromkeys(run["model"] for run in runs)
     times = "; ".join(
         _seconds(name, [run for run in runs if run["model"] == name]) for name in names
@@ -80,8 +79,18 @@ def _setup(results: Mapping[str, Any]) -> str:
         f"Command: `make real TARGET={results['target']}`, {results['wall_s'] / 60:.0f} minutes in"
         f" all on two cores. {len(folds)} fold(s), {'/'.join(map(str, trained))} training patients"
         f" in each, {sum(map(len, folds))} scored patients in all. Mean seconds per fold: {times}."
-        f" Recipe: {recipe}."
+        f" Recipes, where they differ from the paper's: {_recipes(results, list(names))}."
     )
+
+
+def _recipes(results: Mapping[str, Any], models: Sequence[str]) -> str:
+    """The recipe of each model; models of one recipe share its text."""
+    of_recipe: dict[str, list[str]] = {}
+    for model in models:
+        values = results["recipes"][model].items()
+        text = ", ".join(f"{name} {value}" for name, value in values) or "none"
+        of_recipe.setdefault(text, []).append(model)
+    return "; ".join(f"{' and '.join(names)}: {text}" for text, names in of_recipe.items())
 
 
 def _seconds(name: str, runs: Sequence[Mapping[str, Any]]) -> str:

@@ -17,7 +17,7 @@ import yaml
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
-from zeus_app.commands.real.plans import PLANS, RECIPE, Plan, with_exchanged_names
+from zeus_app.commands.real.plans import PLANS, UNET, Plan, with_exchanged_names
 from zeus_app.errors import InputError
 from zeus_app.labels.files import write_label
 from zeus_app.labels.mask_files import find_masks
@@ -25,6 +25,9 @@ from zeus_app.metrics import dice, iou, miou, miou_with_background
 from zeus_app.reporting.results import write_results
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.lifecycle.server_process import ServerProcess
+from zeus_app.server.tasks.train_request import learner_of
+from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.settings.recipes import with_recipe
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.studies.align import to_grid
@@ -76,20 +79,23 @@ class PlanRun:
         self.folder = out / plan.target
         self.path = self.folder / "results.json"
         self.target: Target = load_target(plan.target)
-        self.recipe = {**RECIPE, **plan.recipe}
+        recipes = {
+            name: effective_recipe(plan.recipe_of(name), ZeusConfig.from_conf(conf))
+            for name, conf in plan.models().items()
+        }
         self.saved_at_s = time.monotonic()
         self.results: dict[str, Any] = {
             "target": plan.target,
             "plan": to_jsonable_python(plan),
             "train_s": plan.train_s,
-            "recipe": self.recipe,
+            "recipes": recipes,
             "folds": [list(fold) for fold in plan.folds],
             "wall_s": 0.0,
             "runs": {},
         }
         if self.path.exists():
             saved = json.loads(self.path.read_text(encoding="utf-8"))
-            if saved.get("plan") == self.results["plan"] and saved["recipe"] == self.recipe:
+            if saved.get("plan") == self.results["plan"] and saved.get("recipes") == recipes:
                 self.results = saved
 
     def run(self) -> None:
@@ -137,9 +143,11 @@ class PlanRun:
             cases += [self._score(server, study, "before") for study in held_back]
         self._print(f"{name}: training without {', '.join(held_back)}")
         started = time.monotonic()
-        recipe = {**self.recipe, "time_budget_s": self._budget_s(name, held_back),
-                  "exclude": ",".join(held_back)}  # fmt: skip
-        checkpoint = server.train(recipe)
+        checkpoint = server.train({
+            **self.plan.recipe_of(name),
+            "time_budget_s": self._budget_s(name, held_back),
+            "exclude": ",".join(held_back),
+        })  # fmt: skip
         seconds = time.monotonic() - started
         cases += [self._score(server, study, "after") for study in held_back]
         return {
@@ -154,7 +162,7 @@ class PlanRun:
 
     def _budget_s(self, name: str, held_back: tuple[str, ...]) -> float:
         """Training time; the U-Net gets the time that Zeus took to prepare and train this fold."""
-        if name != "U-Net":
+        if name != UNET:
             return self.plan.train_s
         zeus = next(
             run
@@ -260,6 +268,18 @@ class PlanRun:
 
     def _print(self, text: str) -> None:
         self.console.print(f"real {self.plan.target}: {text}", markup=False)
+
+
+def effective_recipe(request: Mapping[str, object], config: ZeusConfig) -> dict[str, Any]:
+    """What a training differs in from the paper's recipe, except for its time budget.
+
+    Args:
+        request: the parameters of the training.
+        config: the settings of its server.
+    """
+    settings = with_recipe({**request, "time_budget_s": None}, learner_of(config))
+    paper = TrainConfig(recipe=settings.recipe).model_dump()
+    return {name: value for name, value in settings.model_dump().items() if value != paper[name]}
 
 
 def _mean_dsc(score: Mapping[str, Any]) -> float:
