@@ -17,6 +17,7 @@ from zeus_app.metrics import (
     miou,
     miou_with_background,
 )
+from zeus_app.types import LabelArray
 
 Score = Callable[..., float]
 
@@ -92,7 +93,7 @@ def test_a_mean_over_no_label_is_refused(score: Score) -> None:
         score(PRED_MAP, TRUTH_MAP, ())
 
 
-def volume(*voxels: tuple[int, int, int]) -> np.ndarray:
+def volume(*voxels: tuple[int, int, int]) -> LabelArray:
     """A mask of 9×9×9 voxels that holds these."""
     mask = np.zeros((9, 9, 9), np.uint8)
     for voxel in voxels:
@@ -149,4 +150,4 @@ class TestDistance:
         expected = compute_hausdorff_distance(
             pair[0], pair[1], include_background=True, percentile=95, spacing=[2.0, 1.0, 0.5]
         )
-        assert hd95_mm(*noise, (2.0, 1.0, 0.5)) == pytest.approx(float(expected))
+        assert hd95_mm(noise[0], noise[1], (2.0, 1.0, 0.5)) == pytest.approx(float(expected))
