@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
+import numpy as np
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
@@ -20,19 +21,23 @@ from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.instructions.llm import FrozenLlm
 from zeus_app.instructions.templates import paper_prompt
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
+from zeus_app.models.fusion import PlainUnion, WeightedUnion
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
-from zeus_app.models.net import SHARED, ZeusNet
+from zeus_app.models.net import SHARED, ReadOutNet, SamNet, ZeusNet
 from zeus_app.models.projector import FixedProjector, VisionProjector
 from zeus_app.models.qformer import QFormerProjector
+from zeus_app.models.readout import ReadOut
 from zeus_app.pipeline.instructor import Instructor, check_scope
 from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.pipeline.segmenter import Segmenter
-from zeus_app.pipeline.zeus import Zeus
+from zeus_app.pipeline.slice_inputs import CompressedEmbeddings, SliceInputs, WholeEmbeddings
+from zeus_app.pipeline.zeus import MakeInputs, Zeus
 from zeus_app.profiles import LanguageModelConfig, Profile, load_profile, weights_of
 from zeus_app.profiles.fitting import (
     check_width,
     refuse_early_fusion,
     refuse_embeddings_without_tokens,
+    refuse_features_without_read_out,
 )
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.segmenter import ClickSegmenter
@@ -51,7 +56,7 @@ from zeus_app.storage.state import StateFolder
 from zeus_app.targets import Target, target_of
 from zeus_app.towers import LazyModel, LoadContext, tower
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.types import GIB
+from zeus_app.types import GIB, SliceStack
 from zeus_app.weights import check_present
 
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
@@ -100,6 +105,7 @@ def build_zeus(
     """Zeus with the towers of the config's profile."""
     profile = load_profile(config.profile)
     refuse_early_fusion(config)
+    refuse_features_without_read_out(config)
     refuse_embeddings_without_tokens(config, profile)
     scope = chosen_scope(config, profile, device)
     check_scope(scope, config.instruction)
@@ -133,7 +139,26 @@ def build_zeus(
         ),
         mode=config.instruction,
         device=device,
+        make_inputs=_make_inputs(config, net, cache),
+        decoder=_decoder_id(config),
     )
+
+
+def _make_inputs(config: ZeusConfig, net: ZeusNet, cache: Cache) -> MakeInputs:
+    """What the decoder of the settings reads of a study."""
+
+    def compressed(whole: WholeEmbeddings, stack: SliceStack) -> SliceInputs:
+        pictures = stack.pixels.astype(np.float16)
+        return CompressedEmbeddings(whole, cast(ReadOutNet, net).compression, cache, pictures)
+
+    return compressed if config.decoder == "readout" else lambda whole, _: whole
+
+
+def _decoder_id(config: ZeusConfig) -> str:
+    """What a checkpoint must be trained with, besides the towers; "" for SAM's plain decoder."""
+    unions = {"weighted": "weighted union", "features": "union of features"}
+    parts = ["readout"] if config.decoder == "readout" else []
+    return ", ".join([*parts, *filter(None, [unions.get(config.union)])])
 
 
 def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> str:
@@ -207,13 +232,28 @@ def trainable_net(
     load_sam: Callable[[], tuple[PromptEncoder, MaskDecoder]],
     lora: nn.Module | None = None,
 ) -> ZeusNet:
-    """f_vt, f_tt and F_pred of the settings. Each decoder starts as a copy of SAM's."""
+    """f_vt, f_tt and F_pred of the settings. Each SAM decoder starts as a copy of SAM's."""
     projector = lookup("projection", profile.vision.projection, PROJECTORS)(profile)
     aligner = lookup("instruction", config.instruction, ALIGNERS)(profile)
+    union = _union(config, target)
+    sequences, hybrid = target.sequence_names, config.fusion == "hybrid"
+    if config.decoder == "readout":
+        count = len(sequences)
+        read_outs = [ReadOut(count)] if hybrid else [ReadOut(1) for _ in sequences]
+        return ReadOutNet(projector, aligner, read_outs, union, lora)
+    assert union is not None, "refuse_features_without_read_out refuses these settings"
     prompts, decoder = load_sam()
-    names = (SHARED,) if config.fusion == "hybrid" else target.sequence_names
+    names = (SHARED,) if hybrid else sequences
     decoders = {name: InstructedMaskDecoder(decoder, prompts) for name in names}
-    return ZeusNet(projector, aligner, decoders, lora)
+    return SamNet(projector, aligner, decoders, union, lora, sequences=sequences)
+
+
+def _union(config: ZeusConfig, target: Target) -> nn.Module | None:
+    if config.union == "features":
+        return None
+    if config.union == "weighted":
+        return WeightedUnion(len(target.sequences), len(target.labels))
+    return PlainUnion(config.union)
 
 
 def _vision(

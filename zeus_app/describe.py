@@ -16,9 +16,14 @@ from zeus_app.devices import choose_device
 from zeus_app.encoders.sam_parts import decoder_skeleton
 from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
+from zeus_app.models.fusion import WeightedUnion
 from zeus_app.models.net import ZeusNet
 from zeus_app.profiles import LanguageModelConfig, Profile
-from zeus_app.profiles.fitting import refuse_early_fusion, refuse_embeddings_without_tokens
+from zeus_app.profiles.fitting import (
+    refuse_early_fusion,
+    refuse_embeddings_without_tokens,
+    refuse_features_without_read_out,
+)
 from zeus_app.protocols import ModuleInfo
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.registry import lookup
@@ -47,6 +52,7 @@ def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[Modul
     if config.model in build.BASELINES:
         return build.BASELINES[config.model](config, target, META).describe()
     refuse_early_fusion(config)
+    refuse_features_without_read_out(config)
     refuse_embeddings_without_tokens(config, profile)
     with META:
         net = build.trainable_net(config, profile, target=target, load_sam=decoder_skeleton)
@@ -74,8 +80,11 @@ def _decoders(net: ZeusNet, config: ZeusConfig, target: Target) -> list[ModuleIn
     names = ["mask decoder"]
     if config.fusion == "late":
         names = [f"mask decoder of {sequence}" for sequence in target.sequence_names]
-    pairs = zip(names, net.decoders, strict=True)
-    return [ModuleInfo.of("F_pred", name, decoder) for name, decoder in pairs]
+    modules = zip(names, net.decoders, strict=True)
+    rows = [ModuleInfo.of("F_pred", name, decoder) for name, decoder in modules]
+    if isinstance(net.union, WeightedUnion):
+        rows.append(ModuleInfo.of("F_pred", "weights of the union", net.union))
+    return rows
 
 
 def _language_model(entry: LanguageModelConfig, device: torch.device) -> list[ModuleInfo]:

@@ -7,7 +7,7 @@ one implementer says in its docstring why it is one.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
@@ -21,6 +21,18 @@ SPATIAL = ("embeddings", "pixels")
 """Tensors of a batch whose last two axes are rows and columns of a slice."""
 ABSENT = -30.0
 """Logit of a branch without tissue: probability 1e-13, and finite in float16."""
+
+
+class Decoded(NamedTuple):
+    """What a model makes of a batch of B slices: logits of K labels.
+
+    Attributes:
+        branches: (B, M, K, 256, 256); `ABSENT` where a branch shows no tissue.
+        union: (B, K, 256, 256) of all branches together.
+    """
+
+    branches: torch.Tensor
+    union: torch.Tensor
 
 
 class ImageEncoder(Protocol):
@@ -167,8 +179,14 @@ class Model(Protocol):
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         """Set the statistics that are measured on the training studies, not learned."""
 
-    def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256) logits; `ABSENT` where a branch shows no tissue."""
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        """Decode a batch.
+
+        Args:
+            batch: of `Prepared.batch`.
+            branches: False if the caller needs the union alone. A model that can make the union
+                without the branches then gives M = 0 branches.
+        """
 
 
 class Baseline(Model, Protocol):

@@ -167,7 +167,7 @@ def bare_decoder(segmenter: Segmenter, batch: Batch) -> Any:
         net.zero_grad(set_to_none=True)
         net.train()
         with autocast(segmenter.device):
-            logits = net.decoder(0)(embeddings, prompts)
+            logits = net.decoders[0](embeddings, prompts)
         torch.autograd.backward(logits.sum())
 
     return run

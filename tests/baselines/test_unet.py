@@ -30,7 +30,7 @@ def test_it_answers_every_branch_and_label(fusion: str, branches: int) -> None:
     model = build(ZeusConfig(model="unet", fusion=fusion), TARGET, CPU)
     prepared = model.prepare(a_stack(), guidance=Guidance(), report=silent, keep_pixels=True)
     with torch.inference_mode():
-        logits = model.logits(prepared.batch([0, 1]))
+        logits = model.decode(prepared.batch([0, 1])).branches
     assert logits.shape == (2, branches, 1, 256, 256)
 
 
@@ -39,7 +39,7 @@ def test_late_fusion_leaves_out_what_a_sequence_does_not_show() -> None:
     prepared = model.prepare(a_stack(), guidance=Guidance(), report=silent, keep_pixels=True)
     assert prepared.present.tolist() == [[True, False, False], [True, True, False]]
     with torch.inference_mode():
-        logits = model.logits(prepared.batch([0]))
+        logits = model.decode(prepared.batch([0])).branches
     assert (logits[0, 1:] == ABSENT).all()
 
 

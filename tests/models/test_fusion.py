@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zeus_app.errors import UnknownNameError
-from zeus_app.models.fusion import fused_logits, label_indices, unite
+from zeus_app.models.fusion import PlainUnion, WeightedUnion, label_indices
 
 LOGIT_OF_NINE_TENTHS = 2.1972246
 
@@ -12,6 +12,11 @@ LOGIT_OF_NINE_TENTHS = 2.1972246
 def one_voxel(*logits: float) -> torch.Tensor:
     """(B=1, M, K=1, 1, 1)."""
     return torch.tensor(logits).reshape(1, -1, 1, 1, 1)
+
+
+def unite(logits: torch.Tensor, present: torch.Tensor, *, union: str = "max") -> torch.Tensor:
+    """The probability of the union."""
+    return torch.sigmoid(PlainUnion(union).eval()(logits, present))
 
 
 def here(*present: bool) -> torch.Tensor:
@@ -50,12 +55,38 @@ def test_without_a_present_sequence_the_probability_is_zero() -> None:
     assert unite(one_voxel(9.0), here(False)).item() == 0.0
 
 
-@pytest.mark.parametrize("union", ["max", "mean"])
-def test_the_fused_logits_of_a_loss_equal_the_union(union: str) -> None:
-    logits = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
-    present = torch.tensor([[True, True, False], [True, False, True]])
-    probabilities = torch.sigmoid(fused_logits(logits, present, union=union))
-    torch.testing.assert_close(probabilities, unite(logits, present, union=union))
+def test_a_training_replaces_the_vote_by_the_mean_which_has_a_gradient() -> None:
+    vote, mean = PlainUnion("vote").train(), PlainUnion("mean")
+    logits, present = one_voxel(0.1, 5.0, -1.0), here(True, True, True)
+    assert torch.equal(vote(logits, present), mean(logits, present))
+
+
+def test_the_gradient_of_the_maximum_reaches_the_most_probable_sequence_alone() -> None:
+    logits = one_voxel(LOGIT_OF_NINE_TENTHS, 0.0).requires_grad_()
+    torch.autograd.backward(PlainUnion("max")(logits, here(True, True)).sum())
+    assert logits.grad is not None
+    assert logits.grad.flatten().tolist() == [1.0, 0.0]
+
+
+def test_learned_weights_begin_as_the_mean_of_logits_times_the_root_of_their_number() -> None:
+    united = WeightedUnion(2, 1)(one_voxel(1.0, 3.0), here(True, True))
+    assert united.item() == pytest.approx(2 * 2**0.5)
+
+
+def test_a_learned_weight_moves_the_union_to_the_sequence_that_it_trusts() -> None:
+    union = WeightedUnion(2, 1)
+    with torch.no_grad():
+        union.weights[1, 0] = 50.0
+    united = union(one_voxel(1.0, 3.0), here(True, True))
+    assert united.item() == pytest.approx(3 * 2**0.5, rel=1e-4)
+
+
+def test_learned_weights_ignore_an_absent_sequence() -> None:
+    union = WeightedUnion(2, 1)
+    with torch.no_grad():
+        union.weights[1, 0] = 50.0
+    assert union(one_voxel(1.0, 3.0), here(True, False)).item() == pytest.approx(1.0)
+    assert torch.sigmoid(union(one_voxel(9.0, 9.0), here(False, False))).item() == 0.0
 
 
 def test_an_unknown_union_names_the_known_ones() -> None:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from tests.painted import Box, grid, painted
+from zeus_app.models.fusion import PlainUnion
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Prepared
+from zeus_app.protocols import ABSENT, Batch, Decoded, Prepared
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.studies.opened import OpenedStudy, open_study
 from zeus_app.targets import Label, Target
@@ -96,6 +97,10 @@ class BrightIsObject:
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         pass
+
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        logits = self.logits(batch)
+        return Decoded(logits, PlainUnion("max")(logits, batch["present"]))
 
     def logits(self, batch: Batch) -> torch.Tensor:
         logits = torch.where(batch["pixels"] > 0.5, SURE, -SURE)

@@ -1,11 +1,14 @@
 """Zeus with towers small enough to compute by hand, and an untrained decoder of SAM."""
 
+from typing import cast
+
 import pytest
 import torch
 
 from tests.pipeline.tiny_zeus import TARGET, Parts, a_stack, prepare
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
+from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
 from zeus_app.targets import Target
@@ -82,7 +85,7 @@ def test_a_users_own_text_replaces_the_machines() -> None:
 @torch.inference_mode()
 def test_absent_sequences_say_absent_and_present_ones_answer(fusion: str) -> None:
     parts = Parts(fusion=fusion)
-    logits = parts.zeus.logits(prepare(parts).batch([0, 2]))
+    logits = parts.zeus.decode(prepare(parts).batch([0, 2])).branches
     assert logits.shape == (2, 2, 4, 256, 256)
     assert (logits[0, 1] == ABSENT).all()
     assert not (logits[1] == ABSENT).any()
@@ -93,8 +96,8 @@ def test_absent_sequences_say_absent_and_present_ones_answer(fusion: str) -> Non
 def test_a_slice_answers_the_same_alone_and_in_a_batch(fusion: str) -> None:
     parts = Parts(fusion=fusion)
     prepared = prepare(parts)
-    together = parts.zeus.logits(prepared.batch([2, 0, 1]))
-    alone = torch.cat([parts.zeus.logits(prepared.batch([s])) for s in (2, 0, 1)])
+    together = parts.zeus.decode(prepared.batch([2, 0, 1])).branches
+    alone = torch.cat([parts.zeus.decode(prepared.batch([s])).branches for s in (2, 0, 1)])
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
 
 
@@ -102,9 +105,10 @@ def test_a_slice_answers_the_same_alone_and_in_a_batch(fusion: str) -> None:
 def test_in_late_fusion_each_sequence_has_its_own_decoder() -> None:
     parts = Parts(fusion="late")
     batch = prepare(parts).batch([2])
-    before = parts.zeus.logits(batch)
-    parts.zeus.trainable.decoder(1).mask_token.add_(1.0)
-    after = parts.zeus.logits(batch)
+    before = parts.zeus.decode(batch).branches
+    second = cast(InstructedMaskDecoder, parts.zeus.trainable.decoders[1])
+    second.mask_token.add_(1.0)
+    after = parts.zeus.decode(batch).branches
     assert torch.equal(before[:, 0], after[:, 0])
     assert not torch.equal(before[:, 1], after[:, 1])
 
@@ -113,7 +117,7 @@ def gradients(mode: str) -> dict[str, bool]:
     """Which modules a training step reaches."""
     parts = Parts(mode=mode)
     net = parts.zeus.trainable
-    logits = parts.zeus.logits(prepare(parts, keep=False).batch([0, 2]))
+    logits = parts.zeus.decode(prepare(parts, keep=False).batch([0, 2])).branches
     torch.autograd.backward(logits.square().mean())
     modules = {"f_vt": net.projector, "f_tt": net.aligner, "F_pred": net.decoders}
     return {
@@ -234,7 +238,7 @@ def with_halves_that_differ(batch: dict[str, torch.Tensor]) -> dict[str, torch.T
 def learn(parts: Parts, batch: dict[str, torch.Tensor], masks: torch.Tensor) -> None:
     optimizer = torch.optim.Adam(parts.zeus.trainable.parameters(), lr=1e-3)
     for _ in range(130):
-        logits = parts.zeus.logits(batch)[:, 0]
+        logits = parts.zeus.decode(batch).branches[:, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -259,8 +263,8 @@ def test_swapping_the_instance_names_moves_a_trained_models_masks() -> None:
     )
     swapped_batch = with_halves_that_differ(swapped_study.batch([0]))
     with torch.inference_mode():
-        as_learnt = parts.zeus.logits(batch)[:, 0] > 0
-        as_swapped = swapped.zeus.logits(swapped_batch)[:, 0] > 0
+        as_learnt = parts.zeus.decode(batch).branches[:, 0] > 0
+        as_swapped = swapped.zeus.decode(swapped_batch).branches[:, 0] > 0
     agreement = (as_learnt == masks.bool()).float().mean().item()
     assert agreement > 0.9
     assert torch.equal(as_swapped, as_learnt[:, [1, 0]])

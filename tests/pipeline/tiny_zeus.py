@@ -10,8 +10,9 @@ from tests.memory_cache import MemoryCache
 from zeus_app.encoders.cached import CachedImageEncoder, CachedTextEncoder, PooledVision
 from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
+from zeus_app.models.fusion import PlainUnion
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
-from zeus_app.models.net import SHARED, ZeusNet
+from zeus_app.models.net import SHARED, SamNet
 from zeus_app.models.projector import VisionProjector
 from zeus_app.pipeline.instructor import Instructor
 from zeus_app.pipeline.zeus import PreparedStudy, Zeus
@@ -102,11 +103,13 @@ class Parts:
         images = CachedImageEncoder(self.images, self.cache, batch=2)
         self.zeus = Zeus(
             branches=target.sequence_names,
-            net=ZeusNet(
+            net=SamNet(
                 VisionProjector(256, LLM_DIM, hidden_dim=4),
                 aligner,
                 {name: InstructedMaskDecoder(decoder, prompts) for name in names},
+                PlainUnion("max"),
                 lora,
+                sequences=target.sequence_names,
             ),
             images=images,
             instructor=Instructor(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from zeus_app.protocols import Batch, Model
+from zeus_app.models.fusion import PlainUnion
+from zeus_app.protocols import Batch, Decoded, Model
 from zeus_app.targets import Target, load_target
 from zeus_app.training.cases import Case, make_case
 from zeus_app.training.checkpoint import Checkpoints
@@ -44,6 +45,10 @@ class TinyModel:
         for parameter in self.trainable.parameters():
             nn.init.zeros_(parameter)
         self.tower_ids = {"image encoder": "tiny"}
+
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        logits = self.logits(batch)
+        return Decoded(logits, PlainUnion("max")(logits, batch["present"]))
 
     def logits(self, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = self.trainable(batch["pixels"])

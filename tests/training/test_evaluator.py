@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.training.conftest import SIZE, TinyPrepared, tiny_setup
-from zeus_app.protocols import Batch
+from zeus_app.models.fusion import PlainUnion
+from zeus_app.protocols import Batch, Decoded
 from zeus_app.training.cases import Case, make_case
 from zeus_app.training.evaluator import Evaluator
 
@@ -20,6 +21,10 @@ class Says:
 
     def __init__(self, *logits: float, dtype: torch.dtype = torch.float32) -> None:
         self.said, self.dtype = torch.tensor(logits), dtype
+
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        logits = self.logits(batch)
+        return Decoded(logits, PlainUnion("max")(logits, batch["present"]))
 
     def logits(self, batch: Batch) -> torch.Tensor:
         logits = torch.full((len(batch["present"]), 1, len(self.said), SIZE, SIZE), -20.0)
@@ -61,6 +66,15 @@ def test_a_label_on_slices_without_tissue_is_missed() -> None:
     # Two of three slices are found: 2·2 / (2 + 3) halves of a slice.
     case = left_half(0, tissue=(True, False, True))
     assert score(Says(1.0), case) == pytest.approx(2 * 2 * HALF / (2 * HALF + 3 * HALF))
+
+
+def test_chosen_slices_of_several_cases_are_scored_together() -> None:
+    # The left half is predicted: right on one slice of the first case, missed on two of the other.
+    found, missed = left_half(0), left_half(0, labels=1, tissue=(True, True, True))
+    right_half = make_case("b", missed.prepared, np.flip(np.asarray(missed.masks([0, 1, 2])), -1))
+    setup = tiny_setup(Path("/nonexistent"), Says(1.0))
+    score = Evaluator(setup, batch_slices=2).slices_dsc([(found, [1]), (right_half, [0, 2])])
+    assert score == pytest.approx(2 * HALF / (2 * HALF + 4 * HALF))
 
 
 def test_probabilities_are_compared_in_float32_although_the_model_computes_in_bfloat16() -> None:

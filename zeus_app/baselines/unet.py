@@ -11,7 +11,8 @@ from torch import nn
 
 from zeus_app.errors import InputError
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, ModuleInfo, Prepared
+from zeus_app.models.fusion import UNIONS, PlainUnion
+from zeus_app.protocols import ABSENT, Batch, Decoded, ModuleInfo, Prepared
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import Target
 from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
@@ -48,18 +49,22 @@ class UNetBaseline:
         target: what to segment.
         fusion: "early" or "late".
         device: where the networks run.
+        union: "max", "mean" or "vote", for late fusion.
     """
 
     tower_ids: Mapping[str, str] = {}
     reads_text = False
 
-    def __init__(self, *, target: Target, fusion: str, device: torch.device) -> None:
+    def __init__(
+        self, *, target: Target, fusion: str, device: torch.device, union: str = "max"
+    ) -> None:
         sequences = target.sequence_names
         self.early = fusion == "early"
         self.branches = ("all sequences",) if self.early else sequences
         channels = len(sequences) if self.early else 1
         networks = [_network(channels, len(target.labels)) for _ in self.branches]
         self.trainable: nn.Module = nn.ModuleList(networks).to(device)
+        self._union = PlainUnion(union)
 
     def cache_bytes(self, pictures: int) -> int:
         """0: the pictures are its input, so nothing is cached."""
@@ -91,13 +96,16 @@ class UNetBaseline:
     def calibrate(self, studies: Sequence[Prepared]) -> None:
         """Measure nothing, because the pictures are already windowed."""
 
-    def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256) logits."""
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        """Logits of the branches and of their union."""
         pixels = batch["pixels"].float()
         groups = [pixels] if self.early else list(torch.split(pixels, 1, dim=1))
         pairs = zip(self.trainable.children(), groups, strict=True)
         logits = torch.stack([network(group) for network, group in pairs], dim=1)
-        return logits.masked_fill(~batch["present"][:, :, None, None, None], ABSENT)
+        present = batch["present"]
+        logits = logits.masked_fill(~present[:, :, None, None, None], ABSENT)
+        self._union.train(self.trainable.training)
+        return Decoded(logits, self._union(logits, present))
 
     def describe(self) -> list[ModuleInfo]:
         """One row per network."""
@@ -123,7 +131,7 @@ def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBasel
     """The U-Net of a config.
 
     Raises:
-        InputError: hybrid fusion, which the U-Net does not have.
+        InputError: hybrid fusion or a learned union, which the U-Net does not have.
     """
     if config.fusion == "hybrid":
         raise InputError(
@@ -131,4 +139,10 @@ def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBasel
             expected="early or late",
             remedy="send --fusion early (sequences as channels) or --fusion late (a network each)",
         )
-    return UNetBaseline(target=target, fusion=config.fusion, device=device)
+    if config.union not in UNIONS:
+        raise InputError(
+            f"model unet with union {config.union}",
+            expected=f"one of {', '.join(UNIONS)}",
+            remedy="send --set union=max",
+        )
+    return UNetBaseline(target=target, fusion=config.fusion, device=device, union=config.union)

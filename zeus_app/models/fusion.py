@@ -1,48 +1,93 @@
-"""Fusion: the masks of the sequences become one. Pure functions for training and inference."""
+"""Fusion: the logits of the sequences become those of their union, for training and inference."""
 
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import nn
 
 from zeus_app.settings.registry import lookup
+
+NOTHING = -1e4
+"""Logit of a union without any present sequence: probability 0."""
+TINY = 1e-6
 
 Unite = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def unite_max(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """The paper's union: a voxel belongs to the label if any sequence shows it."""
-    return probabilities.masked_fill(~present, 0).amax(dim=1)
+def unite_max(logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The paper's union: a voxel belongs to the label if any sequence shows it.
+
+    The sigmoid is monotonic: the largest logit has the largest probability.
+    """
+    return logits.masked_fill(~present, NOTHING).amax(dim=1)
 
 
-def unite_mean(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+def unite_mean(logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """The mean probability of the sequences that are present."""
-    return probabilities.masked_fill(~present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+    return _logits(_share(torch.sigmoid(logits), present), present)
 
 
-def unite_vote(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """The share of the present sequences with a probability above 0.5."""
-    return unite_mean((probabilities > 0.5).to(probabilities.dtype), present)
+def unite_vote(logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The share of the present sequences with a probability above 0.5. It has no gradient."""
+    return _logits(_share((logits > 0).to(logits.dtype), present), present)
 
 
 UNIONS: Mapping[str, Unite] = {"max": unite_max, "mean": unite_mean, "vote": unite_vote}
 
 
-def unite(logits: torch.Tensor, present: torch.Tensor, *, union: str = "max") -> torch.Tensor:
-    """Unite the logits of all sequences into one probability per label.
+class PlainUnion(nn.Module):
+    """A union without weights.
 
     Args:
-        logits: (B, M, K, H, W), any floating dtype.
-        present: (B, M) bool; absent sequences are ignored.
-        union: "max", "mean" or "vote".
-
-    Returns:
-        (B, K, H, W) in [0, 1]; 0 if no sequence is present.
+        name: "max", "mean" or "vote". In training mode the mean replaces the vote, which has no
+            gradient.
 
     Raises:
         UnknownNameError: no such union.
     """
-    mask = present[:, :, None, None, None]
-    return lookup("union", union, UNIONS)(torch.sigmoid(logits), mask)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._unite = lookup("union", name, UNIONS)
+
+    def forward(self, logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Unite.
+
+        Args:
+            logits: (B, M, K, H, W), any floating dtype.
+            present: (B, M) bool; absent sequences are ignored.
+
+        Returns:
+            (B, K, H, W) float32; `NOTHING` if no sequence is present.
+        """
+        unite = unite_mean if self.training and self._unite is unite_vote else self._unite
+        return unite(logits.float(), present[:, :, None, None, None])
+
+
+class WeightedUnion(nn.Module):
+    """A union that learns which sequence to trust for which label: M·K weights and K offsets.
+
+    The union's logit is the weighted mean of the present sequences' logits, times the square root
+    of their number, because sequences that agree are worth more than one.
+
+    Args:
+        sequences: M.
+        labels: K.
+    """
+
+    def __init__(self, sequences: int, labels: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(sequences, labels))
+        self.offsets = nn.Parameter(torch.zeros(labels))
+
+    def forward(self, logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """(B, M, K, H, W) logits and (B, M) bool -> (B, K, H, W) float32."""
+        shown = present[:, :, None]  # (B, M, 1)
+        weights = self.weights.expand(len(present), -1, -1).masked_fill(~shown, NOTHING)
+        weights = weights.softmax(dim=1) * shown * present.sum(1)[:, None, None] ** 0.5
+        united = torch.einsum("bmk,bmkhw->bkhw", weights, logits.float())
+        united = united + self.offsets[:, None, None]
+        return united.masked_fill(~present.any(1)[:, None, None, None], NOTHING)
 
 
 def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> torch.Tensor:
@@ -60,23 +105,11 @@ def label_indices(probabilities: torch.Tensor, *, threshold: float = 0.5) -> tor
     return torch.where(best > threshold, channel + 1, 0).to(torch.uint8)
 
 
-def fused_logits(
-    logits: torch.Tensor, present: torch.Tensor, *, union: str = "max"
-) -> torch.Tensor:
-    """Logits of the union for a loss: differentiable, and exact for max and mean.
+def _share(values: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The mean over the sequences that are present; 0 without any."""
+    return values.masked_fill(~present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
-    A vote has no gradient, so the mean replaces it in training.
 
-    Args:
-        logits: (B, M, K, H, W).
-        present: (B, M) bool.
-        union: "max", "mean" or "vote".
-
-    Returns:
-        (B, K, H, W) float32.
-    """
-    if union == "max":  # the sigmoid is monotonic: the largest logit has the largest probability
-        absent = ~present[:, :, None, None, None]
-        return logits.float().masked_fill(absent, -1e4).amax(dim=1)
-    probabilities = unite(logits.float(), present, union="mean")
-    return torch.logit(probabilities, eps=1e-6)
+def _logits(probabilities: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    nothing = ~present.any(dim=1)
+    return torch.logit(probabilities, eps=TINY).masked_fill(nothing, NOTHING)

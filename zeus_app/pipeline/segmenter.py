@@ -12,7 +12,7 @@ import torch
 
 from zeus_app.devices import autocast, batch_size, split_when_out_of_memory, to_device
 from zeus_app.metrics import mean_dice
-from zeus_app.models.fusion import label_indices, unite
+from zeus_app.models.fusion import label_indices
 from zeus_app.pipeline.decoded import DecodedCache, DecodedStudy
 from zeus_app.pipeline.instructor import check_scope
 from zeus_app.progress import Report, silent
@@ -249,11 +249,9 @@ class Segmenter:
         tensors = prepared.batch(rows)
         batch = {name: to_device(tensor, self.device) for name, tensor in tensors.items()}
         with autocast(self.device):
-            logits = self.model.logits(batch).float()
-        present = batch["present"]
-        maps = [unite(logits, present, union=self.config.union)]
-        maps += [unite(logits[:, m : m + 1], present[:, m : m + 1]) for m in range(logits.shape[1])]
-        return list(torch.stack(maps, dim=1).cpu().numpy())
+            decoded = self.model.decode(batch)
+        maps = torch.cat([decoded.union[:, None].float(), decoded.branches.float()], dim=1)
+        return list(torch.sigmoid(maps).cpu().numpy())
 
     def _on_source_grid(self, indices: LabelArray, study: OpenedStudy) -> Volume:
         """Label indices on the canonical grid -> the target's values on the source grid."""

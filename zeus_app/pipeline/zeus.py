@@ -5,7 +5,7 @@ the mask decoder F_pred.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -15,10 +15,11 @@ import torch
 
 from zeus_app.encoders.cached import CachedImageEncoder
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
-from zeus_app.models.net import ZeusNet
+from zeus_app.models.net import ReadOutNet, ZeusNet
 from zeus_app.pipeline.instructor import AlignerInputs, Instructor
+from zeus_app.pipeline.slice_inputs import Keys, SliceInputs, WholeEmbeddings
 from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Prepared
+from zeus_app.protocols import Batch, Decoded, Prepared
 from zeus_app.types import (
     EMBEDDING_SHAPE,
     BoolArray,
@@ -28,48 +29,52 @@ from zeus_app.types import (
     SliceStack,
 )
 
-Keys = tuple[tuple[str, ...], ...]
-"""keys[m][s] is the cache key of an embedding; "" where there is no tissue."""
+MakeInputs = Callable[[WholeEmbeddings, SliceStack], SliceInputs]
+"""Makes what the decoder reads of a study."""
+
+SAMPLED_SLICES, SAMPLED_STEP = 12, 4
+"""Slices per study and sequence, and every how many cells, that the compression is measured on."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedStudy:
-    """A study after the frozen towers: cache keys of its embeddings, and its instructions.
+    """A study after the frozen towers: its embeddings in the cache, and its instructions.
 
     Attributes:
         present: (S, M) bool, whether a sequence shows tissue on a slice.
         instructions: every instruction that was encoded.
-        keys: cache keys of the image embeddings.
+        inputs: what the decoder reads.
         prompts: inputs of the aligner.
-        images: reads embeddings from the cache.
-        pixels: (M, S, 256, 256), to encode an evicted embedding again; None in training.
     """
 
     present: BoolArray
     instructions: tuple[Instruction, ...]
-    keys: Keys
+    inputs: SliceInputs
     prompts: AlignerInputs
-    images: CachedImageEncoder
-    pixels: FloatArray | None
 
     def batch(self, slices: Sequence[int]) -> Batch:
-        """Tensors of B slices: present (B, M), embeddings (B, M, 256, 64, 64), aligner inputs."""
+        """Tensors of B slices: present (B, M), the decoder's inputs, and the aligner's."""
         return {
             "present": torch.from_numpy(self.present[list(slices)]),
-            "embeddings": torch.from_numpy(np.stack([self._embeddings(s) for s in slices])),
+            **self.inputs.batch(slices),
             **{
                 name: torch.from_numpy(rows[list(slices) if len(rows) > 1 else [0] * len(slices)])
                 for name, rows in self.prompts.items()
             },
         }
 
-    def _embeddings(self, s: int) -> FloatArray:
-        """(M, 256, 64, 64) float16; zeros where a sequence shows no tissue."""
-        embeddings = np.zeros((len(self.keys), *EMBEDDING_SHAPE), np.float16)
-        for m in np.flatnonzero(self.present[s]):
-            picture = None if self.pixels is None else self.pixels[m, s]
-            embeddings[m] = self.images.get(self.keys[m][s], picture)
-        return embeddings
+    def sampled_cells(self) -> FloatArray:
+        """(N, 256) float32: some cells of some slices, evenly spaced."""
+        cells = []
+        for m, slices in enumerate(self.present.T):
+            shown = np.flatnonzero(slices)
+            chosen = shown[:: max(1, math.ceil(len(shown) / SAMPLED_SLICES))]
+            embeddings = [self.inputs.embedding(m, int(s)) for s in chosen]
+            cells += [
+                e[:, ::SAMPLED_STEP, ::SAMPLED_STEP].reshape(len(e), -1).T for e in embeddings
+            ]
+        sampled: FloatArray = np.concatenate(cells).astype(np.float32)
+        return sampled
 
 
 class Zeus:
@@ -82,6 +87,8 @@ class Zeus:
         instructor: F_v, F_LLM and F_t.
         mode: "text", "embedding" or "both".
         device: device of the trainable parts.
+        make_inputs: makes what the decoder reads of a study.
+        decoder: name of the decoder, for checkpoints; "" for SAM's.
     """
 
     def __init__(
@@ -93,6 +100,8 @@ class Zeus:
         instructor: Instructor,
         mode: str,
         device: torch.device,
+        make_inputs: MakeInputs = lambda whole, _: whole,
+        decoder: str = "",
     ) -> None:
         self.branches = branches
         self.trainable = net.to(device)
@@ -100,8 +109,9 @@ class Zeus:
             "image encoder": images.encoder.id,
             **instructor.tower_ids,
             "instruction": mode,
+            **({"decoder": decoder} if decoder else {}),
         }
-        self.images, self._instructor = images, instructor
+        self.images, self._instructor, self._make_inputs = images, instructor, make_inputs
         self._mode, self._device = mode, device
 
     def cache_bytes(self, pictures: int) -> int:
@@ -121,26 +131,25 @@ class Zeus:
         instructions, prompts = self._instructor.instruct(
             stack, guidance=guidance, mode=self._mode, project=self._project, report=report
         )
-        return PreparedStudy(
-            present=stack.tissue.T.copy(),
-            instructions=instructions,
-            keys=keys,
-            prompts=prompts,
-            images=self.images,
-            pixels=stack.pixels if keep_pixels else None,
-        )
+        present = stack.tissue.T.copy()
+        pixels = stack.pixels if keep_pixels else None
+        whole = WholeEmbeddings(self.images, keys, present, pixels)
+        return PreparedStudy(present, instructions, self._make_inputs(whole, stack), prompts)
 
     def pin_embeddings(self) -> AbstractContextManager[None]:
         """Within this context, the cache evicts no embedding of studies prepared without pixels."""
         return self.images.pin_embeddings()
 
     def calibrate(self, studies: Sequence[Prepared]) -> None:
-        """Measure what the instructions of these studies share, for the text aligner."""
+        """Measure the compression, and what the instructions of these studies share."""
+        prepared = cast(Sequence[PreparedStudy], studies)
+        if isinstance(self.trainable, ReadOutNet):
+            cells = np.concatenate([study.sampled_cells() for study in prepared])
+            self.trainable.compression.fit(torch.from_numpy(cells).to(self._device))
         if self._mode == "embedding":
             return
         aligner = self.trainable.aligner
         aligner = cast(TextAligner, aligner.text if isinstance(aligner, BothAligner) else aligner)
-        prepared = cast(Sequence[PreparedStudy], studies)
         texts = np.concatenate([study.prompts["texts"] for study in prepared])  # (N, M, K, D)
         has_text = texts.any(axis=-1)  # a slice without tissue has no instruction
         groups = np.arange(has_text[0].size).reshape(has_text.shape[1:])
@@ -174,14 +183,9 @@ class Zeus:
         trained = {k: v for k, v in state.items() if k.startswith(("projector.", "lora."))}
         self.trainable.load_state_dict({**self.trainable.state_dict(), **trained})
 
-    def logits(self, batch: Batch) -> torch.Tensor:
-        """(B, M, K, 256, 256) logits. Only slices with tissue are decoded."""
-        present = batch["present"]
-        prompts = self._aligned(batch)  # (B, M, K, 256)
-        where = present.nonzero()  # (N, 2)
-        decoded = self._decode(batch["embeddings"][present], prompts[present], where[:, 1])
-        logits = decoded.new_full((*present.shape, *decoded.shape[1:]), ABSENT)
-        return logits.index_put((where[:, 0], where[:, 1]), decoded)
+    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
+        """Logits of the sequences and of their union."""
+        return self.trainable.decode(batch, self._aligned(batch), branches=branches)
 
     def _project(self, features: FloatArray) -> torch.Tensor:
         """(N, T, C) features -> (N, P, hidden) image tokens."""
@@ -209,21 +213,3 @@ class Zeus:
         embedding = self._mode == "embedding"
         aligned: torch.Tensor = aligner(states) if embedding else aligner(batch["texts"], states)
         return aligned
-
-    def _decode(
-        self, embeddings: torch.Tensor, prompts: torch.Tensor, branches: torch.Tensor
-    ) -> torch.Tensor:
-        """N embeddings and (N, K, 256) prompts -> (N, K, 256, 256), by their branches' decoders."""
-        net = self.trainable
-        of_branch = torch.tensor(
-            [net.decoder_index(name) for name in self.branches], device=branches.device
-        )
-        index = of_branch[branches]
-        embeddings = embeddings.to(prompts.dtype)
-        if len(net.decoders) == 1:
-            only: torch.Tensor = net.decoder(0)(embeddings, prompts)
-            return only
-        groups = [(d, (index == d).nonzero()[:, 0]) for d in range(len(net.decoders))]
-        parts = [net.decoder(d)(embeddings[rows], prompts[rows]) for d, rows in groups if len(rows)]
-        order = torch.cat([rows for _, rows in groups])
-        return torch.cat(parts)[order.argsort()]

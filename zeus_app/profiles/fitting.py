@@ -20,6 +20,20 @@ def refuse_early_fusion(config: ZeusConfig) -> None:
         )
 
 
+def refuse_features_without_read_out(config: ZeusConfig) -> None:
+    """Refuse a union of features where no network reads the features of all sequences together.
+
+    Raises:
+        InputError: the config has union features without the read-out or without hybrid fusion.
+    """
+    if config.union == "features" and (config.decoder, config.fusion) != ("readout", "hybrid"):
+        raise InputError(
+            f"union features with decoder {config.decoder} and fusion {config.fusion}",
+            expected="decoder readout with fusion hybrid: one network for all sequences",
+            remedy="send --set decoder=readout and --fusion hybrid, or --set union=max",
+        )
+
+
 def refuse_embeddings_without_tokens(config: ZeusConfig, profile: Profile) -> None:
     """Refuse instruction mode embedding or both without a causal LLM.
 

@@ -13,7 +13,8 @@ from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
-Union = Literal["max", "mean", "vote"]
+Union = Literal["max", "mean", "vote", "weighted", "features"]
+Decoder = Literal["readout", "sam"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
@@ -73,8 +74,16 @@ class ZeusConfig(_Settings):
         description="hybrid: one mask decoder for all sequences; late: one decoder per sequence;"
         " early: all sequences as channels of one image (unet only)",
     )
+    decoder: Decoder = Field(
+        "sam",
+        description="what makes masks from embeddings (zeus only): readout, a small network of ours"
+        " that learns in minutes; sam, SAM's mask decoder, which is the paper's",
+    )
     union: Union = Field(
-        "max", description="how the sequences' masks are united: max, mean or vote (majority)"
+        "max",
+        description="how the sequences are united: max, mean or vote (majority) of their masks;"
+        " weighted, by learned weights for each label and sequence; features, one mask from the"
+        " features of all sequences (readout with hybrid fusion only)",
     )
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability above which a voxel belongs to a label"
@@ -130,6 +139,15 @@ class ZeusConfig(_Settings):
     )
     prepare: bool = Field(
         True, description="encode a study in the background when a client opens it"
+    )
+    learn: Literal["off", "on", "ask"] = Field(
+        "off",
+        description="learning after each submitted final label, in a process beside the server:"
+        " off (none), on (the new version is served unless a quick check finds it worse) or ask"
+        " (the new version is stored and waits for POST /zeus/checkpoints/VERSION/serve)",
+    )
+    learn_s: float = Field(
+        10, gt=0, description="duration of the steps after each label, in seconds"
     )
     seed: int = Field(0, description="seed of the random number generators")
 
@@ -208,6 +226,13 @@ class TrainConfig(_Settings):
         description="strength of random rotation, scaling and shifting; 1: up to 9 degrees, 15 %"
         " and 1/20 of the picture's edge; 0: none",
     )
+    intensity: float = Field(
+        0,
+        ge=0,
+        description="strength of random changes of the pictures, for models that read pixels; 1:"
+        " brightness by up to 1/10 of the window, contrast by up to 25 %, gamma from 2/3 to 3/2;"
+        " 0: none",
+    )
     projection_share: float = Field(
         0,
         ge=0,
@@ -226,13 +251,6 @@ class TrainConfig(_Settings):
     )
     resume: bool = Field(
         True, description="continue an interrupted training of the same settings and studies"
-    intensity: float = Field(
-        0,
-        ge=0,
-        description="strength of random changes of the pictures, for models that read pixels; 1:"
-        " brightness by up to 1/10 of the window, contrast by up to 25 %, gamma from 2/3 to 3/2;"
-        " 0: none",
-    )
     )
     seed: int = Field(0, description="seed of the split by patient and of the order of slices")
 

@@ -7,8 +7,8 @@
     <root>/<target>/clicks/                          each user's clicks, scribbles and masks
     <root>/<target>/info/                            what clients stored about an image
     <root>/<target>/<profile>-<model>-<fusion>/      checkpoints and predictions. An instruction
-                                                     mode other than text and chosen sequences
-                                                     are appended to the name
+                                                     mode other than text, the read-out and
+                                                     chosen sequences are appended to the name
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
 
@@ -29,8 +29,8 @@ class StateFolder:
     Attributes:
         root: the state folder.
         target, profile, model, fusion: names of these settings; each set has its own folder.
-        variant: further settings: an instruction mode other than text, and the sequences if only
-            some of the target's were chosen.
+        variant: further settings: an instruction mode other than text, the decoder other than SAM's,
+            and the sequences if only some of the target's were chosen.
     """
 
     root: Path
@@ -121,13 +121,14 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         studies: the studies folder.
     """
     mode = () if config.instruction == "text" else (config.instruction,)
+    decoder = ("readout",) if (config.model, config.decoder) == ("zeus", "readout") else ()
     return StateFolder(
         root=config.state or default_state_folder(studies),
         target=target,
         profile=Path(config.profile).stem,
         model=config.model,
         fusion=config.fusion,
-        variant=(*mode, *config.chosen_sequences),
+        variant=(*mode, *decoder, *config.chosen_sequences),
     )
 
 

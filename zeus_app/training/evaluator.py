@@ -38,15 +38,21 @@ class Evaluator:
             DSC in [0, 1]; 1 if neither the label nor the prediction shows anything.
         """
         without_tissue = sorted(set(range(len(case.shows))) - set(case.tissue_slices))
-        total = _pixels(case.masks(without_tissue))
-        overlap = np.zeros_like(total)
-        for start in range(0, len(case.tissue_slices), self.batch_slices):
-            slices = case.tissue_slices[start : start + self.batch_slices]
-            predicted, truth = self._predict(case, slices), case.masks(slices)
-            overlap += _pixels(predicted & truth)
-            total += _pixels(predicted) + _pixels(truth)
-        shown = total > 0
-        return float(np.mean(2 * overlap[shown] / total[shown])) if shown.any() else 1.0
+        overlap, total = self._count(case, case.tissue_slices)
+        return _mean_dice(overlap, total + _pixels(case.masks(without_tissue)))
+
+    def slices_dsc(self, chosen: Sequence[tuple[Case, Sequence[int]]]) -> float:
+        """Mean Dice over the labels that the slices show, with the pixels of all slices together.
+
+        Args:
+            chosen: cases prepared by this model, each with axial slices that show tissue.
+
+        Returns:
+            DSC in [0, 1]; 1 if neither labels nor predictions show anything.
+        """
+        counts = [self._count(case, slices) for case, slices in chosen]
+        overlaps, totals = zip(*counts, strict=True)
+        return _mean_dice(np.sum(overlaps, axis=0), np.sum(totals, axis=0))
 
     def label_map(self, case: Case) -> LabelArray:
         """The labels that the model gives to a case, as inference would.
@@ -76,6 +82,17 @@ class Evaluator:
         seconds = time.monotonic() - began
         return seconds / len(slices) * sum(len(case.tissue_slices) for case in cases)
 
+    def _count(self, case: Case, chosen: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """(K,) pixels in both prediction and label, and (K,) pixels of the two added up."""
+        overlap = np.zeros(case.mask_shape[0])
+        total = np.zeros_like(overlap)
+        for start in range(0, len(chosen), self.batch_slices):
+            slices = chosen[start : start + self.batch_slices]
+            predicted, truth = self._predict(case, slices), case.masks(slices)
+            overlap += _pixels(predicted & truth)
+            total += _pixels(predicted) + _pixels(truth)
+        return overlap, total
+
     def _predict(self, case: Case, slices: Sequence[int]) -> torch.Tensor:
         """(B, K, 256, 256) bool; no pixel has two labels."""
         labels = self._label_indices(case, slices)
@@ -97,3 +114,9 @@ class Evaluator:
 def _pixels(masks: torch.Tensor) -> FloatArray:
     """(K,) foreground pixels of each label."""
     return masks.sum(dim=(0, 2, 3)).double().numpy()
+
+
+def _mean_dice(overlap: FloatArray, total: FloatArray) -> float:
+    """Mean Dice over the labels with pixels; 1 if no label has any."""
+    shown = total > 0
+    return float(np.mean(2 * overlap[shown] / total[shown])) if shown.any() else 1.0

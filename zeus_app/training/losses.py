@@ -5,11 +5,11 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional as F
 
-from zeus_app.models.fusion import fused_logits
+from zeus_app.protocols import Decoded
 
 
 class UnionLoss(nn.Module):
-    """Dice + BCE of the fused logits, plus a weighted mean of the same loss per sequence.
+    """Dice + BCE of the union's logits, plus a weighted mean of the same loss per sequence.
 
     Only the union must be complete: a sequence that cannot show a structure costs no more than the
     weight of its own term. That weight is large at the start of a training and small at the end.
@@ -18,36 +18,34 @@ class UnionLoss(nn.Module):
 
     Args:
         sequence_weight: weight of the sequences' mean loss. The training lowers it.
-        union: how sequences unite: "max", "mean" or "vote".
         balance: smallest share of the BCE weight that a label's voxels get, in [0, 1). Without it,
             BCE on a label of few voxels teaches only that the label is rare.
     """
 
-    def __init__(self, *, sequence_weight: float, union: str, balance: float = 0) -> None:
+    def __init__(self, *, sequence_weight: float, balance: float = 0) -> None:
         super().__init__()
         self.sequence_weight = sequence_weight
         self.balance = balance
-        self.union = union
         # Dice over the batch: on a slice without the label, Dice of that slice alone is noise.
         self.dice = DiceLoss(sigmoid=True, batch=True)
 
     def forward(
-        self, logits: torch.Tensor, present: torch.Tensor, masks: torch.Tensor
+        self, decoded: Decoded, present: torch.Tensor, masks: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss to minimise, and the union's part of it; both scalars.
 
         Args:
-            logits: (B, M, K, H, W).
+            decoded: logits of M branches and of their union. M may be 0.
             present: (B, M) bool.
             masks: (B, K, H, W) in {0, 1}.
         """
         masks = masks.float()
-        union = self._mask_loss(fused_logits(logits, present, union=self.union), masks)
-        branches = logits.shape[1]
-        if branches == 1 or self.sequence_weight == 0:
+        union = self._mask_loss(decoded.union.float(), masks)
+        branches = decoded.branches.shape[1]
+        if branches < 2 or self.sequence_weight == 0:
             return union, union
         sequence_losses = [
-            self._mask_loss(logits[present[:, m], m].float(), masks[present[:, m]])
+            self._mask_loss(decoded.branches[present[:, m], m].float(), masks[present[:, m]])
             for m in range(branches)
             if present[:, m].any()
         ]

@@ -37,9 +37,7 @@ class Steps:
     def __init__(self, setup: TrainingSetup, cases: Sequence[Case], config: TrainConfig) -> None:
         self._model, self._device = setup.model, setup.device
         self._cases, self._config = cases, config
-        self._loss = UnionLoss(
-            sequence_weight=config.sequence_loss_first, union=setup.union, balance=config.balance
-        )
+        self._loss = UnionLoss(sequence_weight=config.sequence_loss_first, balance=config.balance)
         self.optimizer = torch.optim.Adam(
             setup.model.trainable.parameters(),
             lr=config.learning_rate,
@@ -142,11 +140,11 @@ class Steps:
         batch, masks = collate(self._cases, picks)
         batch = {name: to_device(value, self._device) for name, value in batch.items()}
         masks = to_device(masks, self._device)
-        if self._config.intensity:
-            batch = random_intensity(batch, strength=self._config.intensity, rng=rng)
         if self._config.augment:
             batch, masks = random_affine(batch, masks, strength=self._config.augment, rng=rng)
+        if self._config.intensity:
+            batch = random_intensity(batch, strength=self._config.intensity, rng=rng)
         with autocast(self._device):
-            logits = self._model.logits(batch)
-        total, union = self._loss(logits, batch["present"], masks)
+            decoded = self._model.decode(batch, branches=self._loss.sequence_weight > 0)
+        total, union = self._loss(decoded, batch["present"], masks)
         return total, union
