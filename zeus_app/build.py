@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
-import numpy as np
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
@@ -30,8 +29,8 @@ from zeus_app.models.readout import ReadOut
 from zeus_app.pipeline.instructor import Instructor, check_scope
 from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.pipeline.segmenter import Segmenter
-from zeus_app.pipeline.slice_inputs import CompressedEmbeddings, SliceInputs, WholeEmbeddings
-from zeus_app.pipeline.zeus import MakeInputs, Zeus
+from zeus_app.pipeline.slice_inputs import compressed_embeddings, whole_embeddings
+from zeus_app.pipeline.zeus import Zeus
 from zeus_app.profiles import LanguageModelConfig, Profile, load_profile, weights_of
 from zeus_app.profiles.fitting import (
     check_width,
@@ -56,7 +55,7 @@ from zeus_app.storage.state import StateFolder
 from zeus_app.targets import Target, target_of
 from zeus_app.towers import LazyModel, LoadContext, tower
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.types import GIB, SliceStack
+from zeus_app.types import GIB
 from zeus_app.weights import check_present
 
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
@@ -139,19 +138,11 @@ def build_zeus(
         ),
         mode=config.instruction,
         device=device,
-        make_inputs=_make_inputs(config, net, cache),
+        make_inputs=partial(compressed_embeddings, net, cache)
+        if isinstance(net, ReadOutNet)
+        else whole_embeddings,
         decoder=_decoder_id(config),
     )
-
-
-def _make_inputs(config: ZeusConfig, net: ZeusNet, cache: Cache) -> MakeInputs:
-    """What the decoder of the settings reads of a study."""
-
-    def compressed(whole: WholeEmbeddings, stack: SliceStack) -> SliceInputs:
-        pictures = stack.pixels.astype(np.float16)
-        return CompressedEmbeddings(whole, cast(ReadOutNet, net).compression, cache, pictures)
-
-    return compressed if config.decoder == "readout" else lambda whole, _: whole
 
 
 def _decoder_id(config: ZeusConfig) -> str:

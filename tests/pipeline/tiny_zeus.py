@@ -1,6 +1,7 @@
 """Zeus with towers small enough to compute by hand, and an untrained decoder of SAM."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +13,12 @@ from zeus_app.instructions.generate import InstructionGenerator
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.fusion import PlainUnion
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
-from zeus_app.models.net import SHARED, SamNet
+from zeus_app.models.net import SHARED, ReadOutNet, SamNet, ZeusNet
 from zeus_app.models.projector import VisionProjector
+from zeus_app.models.readout import ReadOut
 from zeus_app.pipeline.instructor import Instructor
-from zeus_app.pipeline.zeus import PreparedStudy, Zeus
+from zeus_app.pipeline.slice_inputs import compressed_embeddings, whole_embeddings
+from zeus_app.pipeline.zeus import MakeInputs, PreparedStudy, Zeus
 from zeus_app.progress import Pause, silent
 from zeus_app.targets import Target, load_target
 from zeus_app.types import FloatArray, Grid, Guidance, SliceFrame, SliceStack
@@ -90,10 +93,10 @@ class Parts:
         sam: tuple[PromptEncoder, MaskDecoder] | None = None,
         llm_sees: str = "tokens",
         lora: torch.nn.Module | None = None,
+        decoder: str = "sam",
+        union: str = "max",
     ) -> None:
         torch.manual_seed(0)
-        prompts, decoder = sam or random_sam()
-        names = (SHARED,) if fusion == "hybrid" else target.sequence_names
         aligner = {
             "text": TextAligner(TEXT_DIM),
             "embedding": EmbeddingAligner(LLM_DIM),
@@ -101,16 +104,23 @@ class Parts:
         }[mode]
         self.images, self.llm, self.cache = CountingImages(), EchoLlm(), MemoryCache()
         images = CachedImageEncoder(self.images, self.cache, batch=2)
+        sequences, hybrid = target.sequence_names, fusion == "hybrid"
+        projector = VisionProjector(256, LLM_DIM, hidden_dim=4)
+        unites = None if union == "features" else PlainUnion(union)
+        make_inputs: MakeInputs = whole_embeddings
+        if decoder == "readout":
+            read_outs = [ReadOut(2)] if hybrid else [ReadOut(1), ReadOut(1)]
+            net: ZeusNet = ReadOutNet(projector, aligner, read_outs, unites, lora)
+            make_inputs = partial(compressed_embeddings, net, self.cache)
+        else:
+            assert unites is not None
+            prompts, mask_decoder = sam or random_sam()
+            names = (SHARED,) if hybrid else sequences
+            decoders = {name: InstructedMaskDecoder(mask_decoder, prompts) for name in names}
+            net = SamNet(projector, aligner, decoders, unites, lora, sequences=sequences)
         self.zeus = Zeus(
             branches=target.sequence_names,
-            net=SamNet(
-                VisionProjector(256, LLM_DIM, hidden_dim=4),
-                aligner,
-                {name: InstructedMaskDecoder(decoder, prompts) for name in names},
-                PlainUnion("max"),
-                lora,
-                sequences=target.sequence_names,
-            ),
+            net=net,
             images=images,
             instructor=Instructor(
                 target=target,
@@ -128,6 +138,7 @@ class Parts:
             ),
             mode=mode,
             device=torch.device("cpu"),
+            make_inputs=make_inputs,
         )
 
 

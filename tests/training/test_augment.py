@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from zeus_app.training.augment import random_affine, random_intensity
+from zeus_app.training.augment import drop_sequences, random_affine, random_intensity
 
 
 class Draws:
@@ -142,3 +142,38 @@ def test_a_batch_of_embeddings_alone_stays_as_it_is_and_draws_nothing() -> None:
     rng, untouched = np.random.default_rng(0), np.random.default_rng(0)
     assert random_intensity(batch, strength=1, rng=rng) is batch
     assert rng.random() == untouched.random()
+
+
+def test_neighbouring_slices_of_a_picture_change_alike() -> None:
+    pictures = {"pixels": torch.full((1, 2, 3, 4, 4), 0.5)}
+    changed = random_intensity(pictures, strength=1, rng=np.random.default_rng(3))["pixels"]
+    values = changed[0, :, :, 0, 0]  # (C, N)
+    assert values[:, 0].tolist() == values[:, 1].tolist() == values[:, 2].tolist()
+    assert values[0, 0] != values[1, 0]
+
+
+def present_after(share: float, *present: bool, seed: int = 0) -> list[list[bool]]:
+    batch = {"present": torch.tensor([present] * 200)}
+    dropped = drop_sequences(batch, share=share, rng=np.random.default_rng(seed))
+    assert batch["present"].tolist() == [list(present)] * 200  # the input stays
+    rows: list[list[bool]] = dropped["present"].tolist()
+    return rows
+
+
+def test_every_slice_keeps_a_sequence_and_none_gains_one() -> None:
+    rows = present_after(1, True, False, True, True)
+    assert all(any(row) and not row[1] for row in rows)
+    assert all(sum(row) < 3 for row in rows)
+    assert {tuple(row) for row in rows} == {
+        (True, False, False, False), (False, False, True, False), (False, False, False, True),
+        (True, False, True, False), (True, False, False, True), (False, False, True, True),
+    }  # fmt: skip
+
+
+def test_half_the_slices_lose_sequences_at_a_share_of_one_half() -> None:
+    whole = sum(all(row) for row in present_after(0.5, True, True))
+    assert 75 < whole < 125
+
+
+def test_a_slice_with_one_sequence_keeps_it() -> None:
+    assert present_after(1, False, True) == [[False, True]] * 200

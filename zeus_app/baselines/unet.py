@@ -10,8 +10,8 @@ from monai.networks.nets import UNet
 from torch import nn
 
 from zeus_app.errors import InputError
-from zeus_app.progress import Report
 from zeus_app.models.fusion import UNIONS, PlainUnion
+from zeus_app.progress import Report
 from zeus_app.protocols import ABSENT, Batch, Decoded, ModuleInfo, Prepared
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import Target

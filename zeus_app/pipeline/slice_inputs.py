@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from zeus_app.encoders.cached import CachedImageEncoder
+from zeus_app.models.net import ReadOutNet
 from zeus_app.models.readout import NEIGHBOURS, Compression
 from zeus_app.protocols import Batch
 from zeus_app.storage.cache import Cache
-from zeus_app.types import EMBEDDING_SHAPE, BoolArray, FloatArray
+from zeus_app.types import EMBEDDING_SHAPE, BoolArray, FloatArray, SliceStack
 
 Keys = tuple[tuple[str, ...], ...]
 """keys[m][s] is the cache key of an embedding; "" where there is no tissue."""
@@ -112,3 +113,16 @@ class CompressedEmbeddings:
             compressed = self.compression.compress(self.embedding(sequence, s))
             self.cache.put(key, compressed)
         return compressed
+
+
+def whole_embeddings(whole: WholeEmbeddings, stack: SliceStack) -> SliceInputs:
+    """What SAM's mask decoder reads of a study."""
+    return whole
+
+
+def compressed_embeddings(
+    net: ReadOutNet, cache: Cache, whole: WholeEmbeddings, stack: SliceStack
+) -> SliceInputs:
+    """What the read-out reads of a study."""
+    pictures = stack.pixels.astype(np.float16)
+    return CompressedEmbeddings(whole, net.compression, cache, pictures)

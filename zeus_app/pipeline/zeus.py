@@ -17,7 +17,7 @@ from zeus_app.encoders.cached import CachedImageEncoder
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.net import ReadOutNet, ZeusNet
 from zeus_app.pipeline.instructor import AlignerInputs, Instructor
-from zeus_app.pipeline.slice_inputs import Keys, SliceInputs, WholeEmbeddings
+from zeus_app.pipeline.slice_inputs import Keys, SliceInputs, WholeEmbeddings, whole_embeddings
 from zeus_app.progress import Report
 from zeus_app.protocols import Batch, Decoded, Prepared
 from zeus_app.types import (
@@ -100,7 +100,7 @@ class Zeus:
         instructor: Instructor,
         mode: str,
         device: torch.device,
-        make_inputs: MakeInputs = lambda whole, _: whole,
+        make_inputs: MakeInputs = whole_embeddings,
         decoder: str = "",
     ) -> None:
         self.branches = branches

@@ -20,7 +20,7 @@ EncoderRuntime = Literal[
 ]
 
 
-_NEW_FIELDS = frozenset({"intensity"})
+_NEW_FIELDS = frozenset({"intensity", "sequence_dropout"})
 """Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
@@ -225,6 +225,13 @@ class TrainConfig(_Settings):
         ge=0,
         description="strength of random rotation, scaling and shifting; 1: up to 9 degrees, 15 %"
         " and 1/20 of the picture's edge; 0: none",
+    )
+    sequence_dropout: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of training slices from which some sequences are hidden, so that the"
+        " model learns to do without any of them",
     )
     intensity: float = Field(
         0,

@@ -29,7 +29,7 @@ class StateFolder:
     Attributes:
         root: the state folder.
         target, profile, model, fusion: names of these settings; each set has its own folder.
-        variant: further settings: an instruction mode other than text, the decoder other than SAM's,
+        variant: further settings: an instruction mode other than text, a decoder other than SAM's,
             and the sequences if only some of the target's were chosen.
     """
 

@@ -1,4 +1,4 @@
-"""Random augmentation of training batches: moved slices, and pictures of another intensity.
+"""Random augmentation of training batches: slices moved, intensities changed, sequences hidden.
 
 The approximation: embeddings are moved as if they were pictures, and encoders are not run again.
 Slices are rotated, scaled and shifted. No mirroring, which would swap left and right organs.
@@ -51,7 +51,8 @@ def random_intensity(batch: Batch, *, strength: float, rng: np.random.Generator)
     """Give each picture of a batch a random gamma, contrast and brightness, in this order.
 
     Args:
-        batch: its "pixels", if it has any, are (B, C, H, W) in [0, 1], 0 in the background.
+        batch: its "pixels", if it has any, are (B, C, H, W) or, with neighbouring slices,
+            (B, C, N, H, W) in [0, 1], 0 in the background. Neighbours change alike.
         strength: factor on the largest changes. 0 changes nothing.
         rng: random generator of the changes. Each picture draws its own.
 
@@ -64,13 +65,38 @@ def random_intensity(batch: Batch, *, strength: float, rng: np.random.Generator)
     pixels = batch["pixels"].float()
     changes = strength * rng.uniform(-1, 1, size=(*pixels.shape[:2], 3))
     drawn = torch.tensor(changes, dtype=torch.float32, device=pixels.device)
-    brightness, contrast, gamma = drawn[..., None, None].unbind(2)  # (B, C, 1, 1) each
+    within = tuple(range(2, pixels.ndim))
+    ones = [1] * len(within)
+    brightness, contrast, gamma = (change.view(*change.shape, *ones) for change in drawn.unbind(2))
     tissue = pixels > 0
     values = pixels ** (LARGEST_GAMMA**gamma)
-    mean = values.sum((2, 3), keepdim=True) / tissue.sum((2, 3), keepdim=True).clamp(min=1)
+    mean = values.sum(within, keepdim=True) / tissue.sum(within, keepdim=True).clamp(min=1)
     values = mean + (1 + LARGEST_CONTRAST * contrast) * (values - mean)
     values = (values + LARGEST_BRIGHTNESS * brightness).clamp(0, 1)
     return {**batch, "pixels": values * tissue}
+
+
+def drop_sequences(batch: Batch, *, share: float, rng: np.random.Generator) -> Batch:
+    """Hide sequences of some slices, so that a model learns to do without any of them.
+
+    Args:
+        batch: its "present" is (B, M) bool.
+        share: share of the slices with several sequences that lose some. Half of these keep one
+            sequence, half a random number of them.
+        rng: random generator of the choice.
+
+    Returns:
+        The batch with another "present". Each slice keeps at least one of its sequences.
+    """
+    present = batch["present"].clone()
+    for row in present:
+        shown = row.nonzero()[:, 0].cpu().numpy()
+        if len(shown) < 2 or rng.random() >= share:
+            continue
+        count = 1 if rng.random() < 0.5 else int(rng.integers(1, len(shown)))
+        hidden = rng.permutation(shown)[count:]
+        row[torch.from_numpy(hidden).to(row.device)] = False
+    return {**batch, "present": present}
 
 
 def _random_transforms(count: int, *, strength: float, rng: np.random.Generator) -> torch.Tensor:

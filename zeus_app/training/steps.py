@@ -10,7 +10,7 @@ import torch
 from zeus_app.devices import autocast, out_of_memory_error, release_memory, to_device
 from zeus_app.errors import InputError
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.augment import random_affine, random_intensity
+from zeus_app.training.augment import drop_sequences, random_affine, random_intensity
 from zeus_app.training.cases import Case, collate
 from zeus_app.training.losses import UnionLoss
 from zeus_app.training.setup import TrainingSetup
@@ -144,6 +144,8 @@ class Steps:
             batch, masks = random_affine(batch, masks, strength=self._config.augment, rng=rng)
         if self._config.intensity:
             batch = random_intensity(batch, strength=self._config.intensity, rng=rng)
+        if self._config.sequence_dropout:
+            batch = drop_sequences(batch, share=self._config.sequence_dropout, rng=rng)
         with autocast(self._device):
             decoded = self._model.decode(batch, branches=self._loss.sequence_weight > 0)
         total, union = self._loss(decoded, batch["present"], masks)
