@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import SIZE, tiny_case
-from zeus_app.training.cases import collate, draw_batches, make_case
+from zeus_app.training.cases import collate, draw_batches, draw_weights, make_case
 
 
 def test_masks_come_out_as_they_went_in() -> None:
@@ -44,3 +44,18 @@ def test_a_batch_joins_slices_of_several_studies() -> None:
     assert np.array_equal(batch["pixels"][0], cases[1].prepared.batch([0])["pixels"][0])
     assert np.array_equal(batch["pixels"][1], cases[0].prepared.batch([5])["pixels"][0])
     assert [bool(mask.any()) for mask in masks] == [True, False]
+
+
+def test_slices_with_a_label_share_their_part_of_the_draws_equally() -> None:
+    weights = draw_weights(np.array([True, True, False, False, False]), 0.7)
+    assert weights is not None
+    assert weights == pytest.approx([0.35, 0.35, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("shows", "foreground"), [([True, False], 0), ([True, True], 0.7), ([False, False], 0.7)]
+)
+def test_without_both_kinds_of_slices_or_a_share_all_slices_are_equally_likely(
+    shows: list[bool], foreground: float
+) -> None:
+    assert draw_weights(np.array(shows), foreground) is None

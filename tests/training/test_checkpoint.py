@@ -36,6 +36,15 @@ def test_the_last_published_version_is_served(tmp_path: Path) -> None:
     assert checkpoints.load("v0002", trained_with=TOWERS)["layer.weight"][0, 0] == 2
 
 
+def test_a_version_can_be_stored_without_being_served(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.publish(weights(1), a_result())
+    assert checkpoints.publish(weights(2), a_result(), serve=False).version == "v0002"
+    served = checkpoints.served()
+    assert served is not None
+    assert served.version == "v0001"
+
+
 def test_an_older_version_can_be_served_again(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.publish(weights(1), a_result())

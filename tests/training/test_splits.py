@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.training.splits import join_split, split_studies
+from zeus_app.training.splits import join_split, read_sides, split_studies
 from zeus_app.types import LabelledStudy
 
 
@@ -158,3 +158,10 @@ def test_new_patients_are_drawn_by_the_seed() -> None:
         for seed in range(8)
     }
     assert len(draws) > 1
+
+
+def test_the_sides_of_a_split_are_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    assert read_sides(path) == {}
+    path.write_text('{"anna": "validation"}')
+    assert read_sides(path) == {"anna": "validation"}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from zeus_app.protocols import Batch, Prepared
@@ -94,17 +95,34 @@ def draw_batches(
     """
     slices = np.array([(c, s) for c, case in enumerate(cases) for s in case.tissue_slices])
     shows = np.array([cases[c].shows[s].any() for c, s in slices])
-    if foreground > 0 and shows.any() and not shows.all():
-        weights = np.where(shows, foreground / shows.sum(), (1 - foreground) / (~shows).sum())
-        order = rng.choice(len(slices), size=len(slices), p=weights / weights.sum())
-    else:
+    weights = draw_weights(shows, foreground)
+    if weights is None:
         order = rng.permutation(len(slices))
     for start in range(0, len(order), size):
         yield [(int(c), int(s)) for c, s in slices[order[start : start + size]]]
+    else:
+        order = rng.choice(len(slices), size=len(slices), p=weights)
 
 
 def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Batch, torch.Tensor]:
     """Join (case, slice) picks into one batch, and their masks into (B, K, 256, 256) bool."""
+def draw_weights(shows: BoolArray, foreground: float) -> npt.NDArray[np.float64] | None:
+    """Probability of drawing each slice.
+
+    Args:
+        shows: (N,) whether a slice shows a label.
+        foreground: share of drawn slices that show a label.
+
+    Returns:
+        (N,) with sum 1; None if all slices are equally likely, because `foreground` is 0 or slices
+        with and without labels do not both exist.
+    """
+    if foreground == 0 or not shows.any() or shows.all():
+        return None
+    weights = np.where(shows, foreground / shows.sum(), (1 - foreground) / (~shows).sum())
+    return weights / weights.sum()
+
+
     parts = [cases[c].prepared.batch([s]) for c, s in picks]
     batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return batch, torch.cat([cases[c].masks([s]) for c, s in picks])

@@ -134,7 +134,9 @@ class Checkpoints:
         best = saved["run"]["best_state"] or saved["model"]
         return self.publish(best, CheckpointInfo(**saved["info"]))
 
-    def publish(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> CheckpointInfo:
+    def publish(
+        self, state: Mapping[str, torch.Tensor], info: CheckpointInfo, *, serve: bool = True
+    ) -> CheckpointInfo:
         """Store weights as a new version and serve it.
 
         A training that is killed after publishing publishes again when it resumes. So a version
@@ -146,7 +148,9 @@ class Checkpoints:
         """
         same = [known for known in self.versions() if info.epochs and known.epochs == info.epochs]
         version = same[-1].version if same else self._store(state, info)
-        self.serve(version)
+            serve: False leaves the served version as it is.
+        if serve:
+            self.serve(version)
         return self.info(version)
 
     def _store(self, state: Mapping[str, torch.Tensor], info: CheckpointInfo) -> str:

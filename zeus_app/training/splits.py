@@ -69,7 +69,7 @@ def split_studies(
     patients = {study_id: studies[study_id].patient for study_id in sorted(studies)}
     if fraction == 0:
         return Split(tuple(patients), (), "validation_fraction is 0")
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = read_sides(path)
     too_few = len(set(patients.values())) < FEWEST_PATIENTS
     sides = known if too_few else join_split(known, patients.values(), fraction=fraction, seed=seed)
     if sides != known:
@@ -81,6 +81,12 @@ def split_studies(
         return Split(train, (), f"fewer than {FEWEST_PATIENTS} patients")
     validation = tuple(study_id for study_id in patients if study_id not in train)
     return Split(train, validation, "" if validation else "no study is of a held-back patient")
+
+
+def read_sides(path: Path) -> dict[str, str]:
+    """Patient -> "train" or "validation", from the JSON file of a split; empty without a file."""
+    sides: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return sides
 
 
 def _only_held_back(patients: Collection[str]) -> InputError:
