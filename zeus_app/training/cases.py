@@ -98,14 +98,12 @@ def draw_batches(
     weights = draw_weights(shows, foreground)
     if weights is None:
         order = rng.permutation(len(slices))
-    for start in range(0, len(order), size):
-        yield [(int(c), int(s)) for c, s in slices[order[start : start + size]]]
     else:
         order = rng.choice(len(slices), size=len(slices), p=weights)
+    for start in range(0, len(order), size):
+        yield [(int(c), int(s)) for c, s in slices[order[start : start + size]]]
 
 
-def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Batch, torch.Tensor]:
-    """Join (case, slice) picks into one batch, and their masks into (B, K, 256, 256) bool."""
 def draw_weights(shows: BoolArray, foreground: float) -> npt.NDArray[np.float64] | None:
     """Probability of drawing each slice.
 
@@ -123,6 +121,8 @@ def draw_weights(shows: BoolArray, foreground: float) -> npt.NDArray[np.float64]
     return weights / weights.sum()
 
 
+def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Batch, torch.Tensor]:
+    """Join (case, slice) picks into one batch, and their masks into (B, K, 256, 256) bool."""
     parts = [cases[c].prepared.batch([s]) for c, s in picks]
     batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return batch, torch.cat([cases[c].masks([s]) for c, s in picks])

@@ -145,10 +145,10 @@ class Checkpoints:
         Args:
             state: the trainable part's state dict.
             info: without `version` and `created`, which are filled in here.
+            serve: False leaves the served version as it is.
         """
         same = [known for known in self.versions() if info.epochs and known.epochs == info.epochs]
         version = same[-1].version if same else self._store(state, info)
-            serve: False leaves the served version as it is.
         if serve:
             self.serve(version)
         return self.info(version)
