@@ -71,7 +71,43 @@ def test_the_papers_modules_come_in_its_order_and_three_of_them_learn() -> None:
 
 @pytest.mark.parametrize(("fusion", "decoders"), [("hybrid", 1), ("late", 2)])
 def test_what_learns_adds_up(fusion: str, decoders: int) -> None:
-    assert trained(described(fusion=fusion)) == PROJECTION + ALIGNER + decoders * DECODER
+    rows_of_sam = described(decoder="sam", fusion=fusion, union="max")
+    assert trained(rows_of_sam) == PROJECTION + ALIGNER + decoders * DECODER
+
+
+# The read-out, worked out by hand. For each sequence: 3·48 compressed channels to 64, and 3·4
+# pixels to 16 in a 3×3 neighbourhood. For all: norm, three 3×3 layers with norms, the upsampling, the fine
+# layer with its norm, and two linear layers for the vectors that weigh the features.
+READ_OUT_OF_A_SEQUENCE = (144 * 64 + 64) + (12 * 16 * 9 + 16)
+READ_OUT = (
+    2 * 64 + 3 * (64 * 64 * 9 + 64 + 2 * 64) + (64 * 128 + 128) + (48 * 32 * 9 + 32 + 2 * 32)
+    + (256 * 128 + 128) + (128 * 129 + 129)
+)  # fmt: skip
+
+
+def test_the_read_out_of_two_sequences_has_205_121_parameters() -> None:
+    read_out = READ_OUT + 2 * READ_OUT_OF_A_SEQUENCE
+    assert read_out == 205_121
+    found = trained(described(decoder="readout", union="features"))
+    assert found == PROJECTION + ALIGNER + read_out
+
+
+def test_in_late_fusion_each_sequence_has_a_read_out_of_its_own() -> None:
+    found = trained(described(decoder="readout", fusion="late", union="max"))
+    assert found == PROJECTION + ALIGNER + 2 * (READ_OUT + READ_OUT_OF_A_SEQUENCE)
+
+
+def test_a_union_that_learns_is_a_row_with_a_weight_for_each_label_and_sequence() -> None:
+    row = described(decoder="sam", union="weighted")[-1]
+    assert (row.name, row.trainable) == ("weights of the union", True)
+    assert row.parameters == 2 * 4 + 4
+
+
+def test_a_union_of_features_needs_the_read_out_in_hybrid_fusion() -> None:
+    with pytest.raises(InputError, match="--set decoder=readout"):
+        described(decoder="sam", union="features")
+    with pytest.raises(InputError, match="--fusion hybrid"):
+        described(decoder="readout", fusion="late", union="features")
 
 
 def test_in_late_fusion_each_sequence_has_a_decoder_of_its_own() -> None:

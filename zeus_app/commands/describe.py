@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zeus_app.commands.options import FusionName, ModelName, ProfileName, TargetName, checked_conf
+from zeus_app.commands.options import (
+    FusionName,
+    ModelName,
+    ProfileName,
+    Settings,
+    TargetName,
+    checked_conf,
+    split_settings,
+)
 from zeus_app.commands.terminal import print_table
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ def describe(
             help="Form of the instructions: text, embedding or both.", show_default="text"
         ),
     ] = None,
+    settings: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List a model's modules: trained or frozen, number of parameters. Needs no weights."""
@@ -49,6 +58,7 @@ def describe(
             fusion=fusion,
             sequences=sequences,
             instruction=instruction,
+            **split_settings(settings or []),
         )
     )
     modules = modules_of(config, load_profile(config.profile), target_of(config))

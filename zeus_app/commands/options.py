@@ -35,6 +35,14 @@ FusionName = Annotated[
         show_default="hybrid",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting, for example --set union=mean. May be given several times.",
+    ),
+]
 StateFolder = Annotated[
     Path | None,
     typer.Option(

@@ -10,6 +10,7 @@ from zeus_app.commands.options import (
     FusionName,
     ModelName,
     ProfileName,
+    Settings,
     StateFolder,
     StudiesFolder,
     TargetName,
@@ -30,14 +31,7 @@ def serve(
         str, typer.Option(help="Address to listen on. 0.0.0.0 listens on all addresses.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 8000,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any other setting, for example --set union=mean. May be given several times.",
-        ),
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Serve a folder of studies to 3D Slicer, OHIF and other MONAI Label clients."""
     from zeus_app.server.lifecycle.server_command import (
