@@ -24,12 +24,14 @@ from rich.progress import Progress
 from benchmarks.labelled_studies import labelled_studies
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
-from zeus_app.commands.real.plans import PLANS, RECIPE
+from zeus_app.commands.real.plans import PLANS
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import PreparedStudy
 from zeus_app.progress import draw_bars
 from zeus_app.server.lifecycle.server_command import CHECKOUT
-from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.server.tasks.train_request import learner_of
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.recipes import with_recipe
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.state import state_folder
 from zeus_app.training.cases import Case, TrainingCases
@@ -105,7 +107,8 @@ def train(segmenter: Segmenter, cases: Cases, held_out: Sequence[str], seconds: 
     """Calibrate the model and train it on the studies that are not held out."""
     training_cases = [case for name, case in cases.items() if name not in held_out]
     segmenter.model.calibrate([case.prepared for case in training_cases])
-    config = TrainConfig.model_validate({**RECIPE, "seed": SEED, "time_budget_s": seconds})
+    own = {"validation_fraction": 0, "seed": SEED, "time_budget_s": seconds}
+    config = with_recipe(own, learner_of(segmenter.config))
     with tempfile.TemporaryDirectory() as scratch, Progress() as progress:
         bar = progress.add_task("training", total=seconds)
         Trainer(

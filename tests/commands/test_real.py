@@ -1,6 +1,8 @@
 """The runs on real MRI: their plans and saved results, without running them."""
 
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,11 @@ from rich.console import Console
 
 from zeus_app.commands.real.plans import PLANS, UNET, Plan, with_exchanged_names
 from zeus_app.commands.real.run import PlanRun, effective_recipe, run_real
+from zeus_app.errors import InputError
+from zeus_app.labels.mask_files import ImportedLabel, find_masks
+from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.recipes import RECIPES
 from zeus_app.targets import load_target
 
 
@@ -34,22 +40,52 @@ def test_no_patient_is_both_scored_and_only_smoke() -> None:
         assert not {study for fold in plan.folds for study in fold} & set(plan.smoke)
 
 
-def test_the_u_net_learns_by_a_recipe_of_its_own() -> None:
-    plan = PLANS["abdomen"]
-    zeus, unet = (
-        effective_recipe(plan.recipe_of(name), ZeusConfig.from_conf(plan.models()[name]))
-        for name in ("Zeus", UNET)
-    )
-    assert (zeus["batch_slices"], zeus["learning_rate"]) == (4, 5e-4)
-    assert "intensity" not in zeus
-    assert (unet["batch_slices"], unet["intensity"]) == (8, 1)
-    assert "learning_rate" not in unet  # the paper's, 1e-3
+def test_no_patient_is_scored_in_two_folds() -> None:
+    for plan in PLANS.values():
+        studies = [study for fold in plan.folds for study in fold]
+        assert len(studies) == len(set(studies))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("plan", [plan for plan in PLANS.values() if plan.folds])
+def test_every_labelled_patient_is_scored_in_a_fold(plan: Plan) -> None:
+    masks = find_masks(Path(os.environ["ZEUS_REAL_DATA"]) / plan.target, load_target(plan.target))
+    labelled = {mask.study_id for mask in masks if isinstance(mask, ImportedLabel)}
+    assert {study for fold in plan.folds for study in fold} == labelled - set(plan.smoke)
+
+
+def test_every_model_learns_by_its_default_recipe() -> None:
+    models = PLANS["abdomen"].models()
+    zeus, unet = (effective_recipe(ZeusConfig.from_conf(models[name])) for name in ("Zeus", UNET))
+    for recipe, learner in ((zeus, learner_of(ZeusConfig())), (unet, "unet")):
+        expected = RECIPES["default"][learner]
+        assert recipe["batch_slices"] == expected["batch_slices"]
+        assert "time_budget_s" not in recipe
+
+
+def a_plan_run(folder: Path, plan: Plan) -> PlanRun:
+    return PlanRun(plan, folder / "studies", folder / "out", Console(quiet=True))
+
+
+def test_one_fold_runs_alone_and_the_others_stay_missing(tmp_path: Path) -> None:
+    run = a_plan_run(tmp_path, PLANS["abdomen"])
+    assert run.missing_folds("Zeus", [0]) == [0]
+    run.results["runs"]["Zeus|0"] = {"model": "Zeus"}
+    assert run.missing_folds("Zeus", [0]) == []
+    assert run.missing_folds("Zeus") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("target", "fold", "message"),
+    [("abdomen", 4, "0, 1, 2, 3"), (None, 0, "--target abdomen --fold 0")],
+)
+def test_a_fold_that_no_plan_has_is_refused(target: str | None, fold: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_real(target, fold)
 
 
 def test_a_run_continues_with_the_results_of_its_own_plan_only(tmp_path: Path) -> None:
-    def start(plan: Plan) -> PlanRun:
-        return PlanRun(plan, tmp_path / "studies", tmp_path / "out", Console(quiet=True))
-
+    start = partial(a_plan_run, tmp_path)
     plan = PLANS["brain_tumour"]
     first = start(plan)
     first.results["runs"]["Zeus|0"] = {"model": "Zeus"}

@@ -75,6 +75,22 @@ def test_the_table_holds_means_and_the_worst_score_of_the_cases(tmp_path: Path) 
     assert table_row(page, "U-Net")[1] == "0.400"
 
 
+def test_lesions_are_shown_where_they_were_counted(tmp_path: Path) -> None:
+    path = measured(tmp_path / "real") / "ms_lesion" / "results.json"
+    page = write_results(tmp_path / "real", tmp_path / "docs").read_text()
+    assert "lesion F1" not in page
+    done = json.loads(path.read_text())
+    for run in done["runs"].values():
+        for case in run["cases"]:
+            for counted in case["scores"].values():
+                counted["lesion_f1"] = {"lesion": counted["dsc"]["lesion"] - 0.1}
+    path.write_text(json.dumps(done))
+    page = write_results(tmp_path / "real", tmp_path / "docs").read_text()
+    assert "| worst DSC | lesion F1 |" in page
+    assert table_row(page, "Zeus") == ["0.700", "0.700", "0.600", "0.600", "0.350", "0.900"]
+    assert "| p1 | U-Net | 0.400 / 0.200 | 0.300 | 0.200 | 0.900 |" in page
+
+
 def test_the_text_around_the_results_stays_and_old_results_go(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()

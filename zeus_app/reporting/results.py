@@ -122,10 +122,20 @@ def _by_method(rows: Sequence[Row]) -> dict[str, list[Mapping[str, Any]]]:
     return grouped
 
 
+def _has_lesions(rows: Sequence[Row]) -> bool:
+    """Whether lesions were counted; results of older versions have no such scores."""
+    return all("lesion_f1" in scores for _, _, scores in rows)
+
+
+def _lesion_f1(cases: Sequence[Mapping[str, Any]]) -> str:
+    """Mean lesion-wise F1 over cases and labels."""
+    return _score(np.mean([list(case["lesion_f1"].values()) for case in cases]))
+
+
 def _summary_table(rows: Sequence[Row]) -> list[str]:
-    labels = list(rows[0][2]["dsc"])
+    labels, lesions = list(rows[0][2]["dsc"]), _has_lesions(rows)
     head = ["mean over cases", *(f"{label} DSC" for label in labels), "mean DSC", "worst DSC",
-            "mIoU", "mIoU with background"]  # fmt: skip
+            *(["lesion F1"] if lesions else []), "mIoU", "mIoU with background"]  # fmt: skip
     body = []
     for method, scores in _by_method(rows).items():
         per_label = [[case["dsc"][label] for case in scores] for label in labels]
@@ -134,6 +144,7 @@ def _summary_table(rows: Sequence[Row]) -> list[str]:
             *(_score(np.mean(values)) for values in per_label),
             _score(np.mean(per_label)),
             _score(np.min(per_label)),
+            *([_lesion_f1(scores)] if lesions else []),
             _score(np.mean([case["miou"] for case in scores])),
             _score(np.mean([case["miou_with_background"] for case in scores])),
         ])  # fmt: skip
@@ -141,14 +152,15 @@ def _summary_table(rows: Sequence[Row]) -> list[str]:
 
 
 def _case_table(rows: Sequence[Row]) -> list[str]:
-    labels = list(rows[0][2]["dsc"])
-    head = ["case", "method", *(f"{label} DSC / IoU" for label in labels), "mIoU",
-            "mIoU with background"]  # fmt: skip
+    labels, lesions = list(rows[0][2]["dsc"]), _has_lesions(rows)
+    head = ["case", "method", *(f"{label} DSC / IoU" for label in labels),
+            *(["lesion F1"] if lesions else []), "mIoU", "mIoU with background"]  # fmt: skip
     body = [
         [
             study,
             method,
             *(f"{_score(scores['dsc'][n])} / {_score(scores['iou'][n])}" for n in labels),
+            *([_lesion_f1([scores])] if lesions else []),
             _score(scores["miou"]),
             _score(scores["miou_with_background"]),
         ]

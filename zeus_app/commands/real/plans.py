@@ -1,28 +1,15 @@
-"""What is run on each folder of real MRI: patients, models, training times."""
+"""What is run on each folder of real MRI: patients, models, training times.
+
+Every training takes the default recipe of its model (`settings.recipes`), as a user's does.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from zeus_app.targets import Target
 
 UNET = "U-Net"
 """The U-Net's name in the tables."""
-
-RECIPE: Mapping[str, object] = {
-    "recipe": "paper",
-    "batch_slices": 4,
-    "learning_rate": 5e-4,
-    "validation_fraction": 0,
-    "augment": 1,
-    "seed": 0,
-}
-"""Zeus's: the paper's, except for what two cores and a few minutes need; see docs/results.md."""
-
-UNET_RECIPE: Mapping[str, object] = {"recipe": "default", "seed": 0}
-"""The U-Net's own: the default recipe of `settings.recipes`, with Zeus's training time."""
-
-SMALL_STEPS: Mapping[str, object] = {"batch_slices": 2, "learning_rate": 2e-4}
-"""With larger steps, a two-minute training may leave a sequence's masks empty for good."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +25,6 @@ class Plan:
         sequences: comma-separated sequences to use; empty for all of the target's.
         alone: the sequence that also gets a model of its own; empty for none.
         smoke: studies that are segmented but not scored, because their labels are machine-made.
-        recipe: training parameters of Zeus on this target, in addition to RECIPE.
         lesions: whether lesions are counted, because the label has separate parts.
     """
 
@@ -48,7 +34,6 @@ class Plan:
     sequences: str = ""
     alone: str = ""
     smoke: tuple[str, ...] = ()
-    recipe: Mapping[str, object] = field(default_factory=dict)
     lesions: bool = False
 
     def models(self) -> dict[str, dict[str, str]]:
@@ -60,10 +45,6 @@ class Plan:
             models[f"Zeus on {self.alone} alone"] = alone
         models[UNET] = {"model": "unet", "fusion": "early", **sequences}
         return models
-
-    def recipe_of(self, model: str) -> dict[str, object]:
-        """The training parameters that a model of the tables gets, without its training time."""
-        return dict(UNET_RECIPE) if model == UNET else {**RECIPE, **self.recipe}
 
 
 _BRATS = tuple(f"brats_2013_pat000{n}_1" for n in (3, 4, 5, 6))
@@ -89,16 +70,13 @@ PLANS: Mapping[str, Plan] = {
             sequences="FLAIR,T1Gd",
             alone="FLAIR",
             smoke=("TCGA-DU-7294",),
-            recipe=SMALL_STEPS,
             lesions=True,
         ),
-        # Lesions of a few voxels: without these two parameters the training ends with empty masks.
         Plan(
             "ms_lesion",
             (("patient19",), ("patient07",)),
             train_s=150,
             alone="FLAIR",
-            recipe={"warm_up": 0.1, "balance": 0.05},
             lesions=True,
         ),
         Plan("prostate", (), train_s=0, smoke=("ProstateX-0000",)),

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from zeus_app.commands.real.plans import PLANS, UNET, Plan, with_exchanged_names
 from zeus_app.errors import InputError
 from zeus_app.labels.files import write_label
 from zeus_app.labels.mask_files import find_masks
-from zeus_app.metrics import dice, iou, miou, miou_with_background
+from zeus_app.metrics import dice, iou, lesion_f1, miou, miou_with_background
 from zeus_app.reporting.results import write_results
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.lifecycle.server_process import ServerProcess
@@ -37,27 +37,44 @@ from zeus_app.types import StudyProblem, Volume
 _SMOKE_PARAMS = ("used", "missing", "checkpoint", "volumes_ml", "latencies_ms", "notes")
 
 
-def run_real(target: str | None = None) -> int:
+def run_real(target: str | None = None, fold: int | None = None) -> int:
     """Run one plan, or all of them, and write docs/results.md.
+
+    Args:
+        target: the plan's target; None for all plans.
+        fold: number of the plan's fold to run; None for all folds.
 
     Returns:
         Exit code, always 0. Without ZEUS_REAL_DATA the runs are skipped.
 
     Raises:
-        UnknownNameError: there is no plan for this target.
+        UnknownNameError: there is no plan for this target, or the plan has no such fold.
+        InputError: a fold without a target.
     """
     console = Console(highlight=False)
     plans = [lookup("real target", target, PLANS)] if target else list(PLANS.values())
+    folds = None if fold is None else [_checked_fold(fold, target)]
     data = os.environ.get("ZEUS_REAL_DATA")
     if not data:
         console.print("real: SKIPPED, ZEUS_REAL_DATA names no folder with real MRI", style="yellow")
         return 0
     out = CHECKOUT / "reports" / "real"
     for plan in plans:
-        PlanRun(plan, Path(data) / plan.target, out, console).run()
+        PlanRun(plan, Path(data) / plan.target, out, console).run(folds)
     page = write_results(out, CHECKOUT / "docs")
     console.print(f"real: wrote {page}")
     return 0
+
+
+def _checked_fold(fold: int, target: str | None) -> int:
+    if target is None:
+        raise InputError(
+            f"--fold {fold} without --target",
+            expected="the target whose fold is meant",
+            remedy=f"name it, for example --target abdomen --fold {fold}",
+        )
+    numbers = {str(number): number for number in range(len(PLANS[target].folds))}
+    return lookup(f"fold of {target}", str(fold), numbers)
 
 
 class PlanRun:
@@ -80,7 +97,7 @@ class PlanRun:
         self.path = self.folder / "results.json"
         self.target: Target = load_target(plan.target)
         recipes = {
-            name: effective_recipe(plan.recipe_of(name), ZeusConfig.from_conf(conf))
+            name: effective_recipe(ZeusConfig.from_conf(conf))
             for name, conf in plan.models().items()
         }
         self.saved_at_s = time.monotonic()
@@ -98,19 +115,28 @@ class PlanRun:
             if saved.get("plan") == self.results["plan"] and saved.get("recipes") == recipes:
                 self.results = saved
 
-    def run(self) -> None:
-        """Run the steps that have no saved results."""
+    def run(self, folds: Sequence[int] | None = None) -> None:
+        """Run the steps that have no saved results.
+
+        Args:
+            folds: numbers of the folds to run; None for all.
+        """
         self.saved_at_s = time.monotonic()
         self.truths = dict(self._truths())
         for name, conf in self.plan.models().items():
-            keys = [f"{name}|{fold}" for fold in range(len(self.plan.folds))]
+            missing = self.missing_folds(name, folds)
             smoke = bool(self.plan.smoke) and name == "Zeus" and "smoke" not in self.results
-            if smoke or any(key not in self.results["runs"] for key in keys):
-                self._run_model(name, conf, smoke=smoke)
+            if smoke or missing:
+                self._run_model(name, conf, missing, smoke=smoke)
             has_other_names = name == "Zeus" and len(self.target.labels) > 1
             if has_other_names and "exchanged" not in self.results:
                 self.results["exchanged"] = self._score_exchanged_names(conf)
                 self.save()
+
+    def missing_folds(self, model: str, folds: Sequence[int] | None = None) -> list[int]:
+        """The folds without saved results of a model, among some or all of the plan's."""
+        chosen = range(len(self.plan.folds)) if folds is None else folds
+        return [fold for fold in chosen if f"{model}|{fold}" not in self.results["runs"]]
 
     def save(self) -> None:
         """Save the results so far, with the wall-clock time since the last save."""
@@ -119,7 +145,9 @@ class PlanRun:
         self.saved_at_s = now
         write_text_atomically(self.path, json.dumps(self.results, indent=1))
 
-    def _run_model(self, name: str, conf: dict[str, str], *, smoke: bool) -> None:
+    def _run_model(
+        self, name: str, conf: dict[str, str], folds: Sequence[int], *, smoke: bool
+    ) -> None:
         self._print(f"{name}: starting a server")
         state = {"target": self.target.name, "state": str(self.folder / "state")}
         log = self.folder / "server.log"
@@ -128,11 +156,10 @@ class PlanRun:
                 self.results["smoke"] = [self._smoke(server, s) for s in self.plan.smoke]
                 self.save()
             self._submit_labels(server)
-            for fold, held_back in enumerate(self.plan.folds):
-                key = f"{name}|{fold}"
-                if key not in self.results["runs"]:
-                    self.results["runs"][key] = self._run_fold(server, name, held_back)
-                    self.save()
+            for fold in folds:
+                run = self._run_fold(server, name, self.plan.folds[fold])
+                self.results["runs"][f"{name}|{fold}"] = run
+                self.save()
 
     def _run_fold(
         self, server: ServerProcess, name: str, held_back: tuple[str, ...]
@@ -143,11 +170,8 @@ class PlanRun:
             cases += [self._score(server, study, "before") for study in held_back]
         self._print(f"{name}: training without {', '.join(held_back)}")
         started = time.monotonic()
-        checkpoint = server.train({
-            **self.plan.recipe_of(name),
-            "time_budget_s": self._budget_s(name, held_back),
-            "exclude": ",".join(held_back),
-        })  # fmt: skip
+        budget_s = self._budget_s(name, held_back)
+        checkpoint = server.train({"time_budget_s": budget_s, "exclude": ",".join(held_back)})
         seconds = time.monotonic() - started
         cases += [self._score(server, study, "after") for study in held_back]
         return {
@@ -204,7 +228,7 @@ class PlanRun:
         values = list(self.target.label_values.values())
         named, trained = [], []
         with ServerProcess(self.studies, conf, log=self.folder / "server.log") as server:
-            for study in self.plan.folds[-1]:  # the fold whose checkpoint is served
+            for study in self._last_judged():
                 mask = server.infer(study).mask
                 truth = to_grid(self.truths[study], mask.grid, order=0, fill=0.0).array
                 for value, next_value in zip(values, [*values[1:], values[0]], strict=True):
@@ -216,14 +240,22 @@ class PlanRun:
         )
         return {"named": named, "trained": trained}
 
+    def _last_judged(self) -> list[str]:
+        """Studies that the served checkpoint of Zeus never saw: those of the last fold that ran."""
+        runs = [run for run in self.results["runs"].values() if run["model"] == "Zeus"]
+        return list(runs[-1]["judged"])
+
     def _scores(self, mask: Volume, truth: Volume) -> dict[str, Any]:
         """Scores of a label map on its own grid; the truth is resampled to it."""
         predicted = mask.array.astype(np.uint8)
         true = to_grid(truth, mask.grid, order=0, fill=0.0).array.astype(np.uint8)
         values = self.target.label_values
+        pairs = {name: (predicted == v, true == v) for name, v in values.items()}
+        lesions = {"lesion_f1": {name: lesion_f1(*pair) for name, pair in pairs.items()}}
         return {
-            "dsc": {name: dice(predicted == v, true == v) for name, v in values.items()},
-            "iou": {name: iou(predicted == v, true == v) for name, v in values.items()},
+            "dsc": {name: dice(*pair) for name, pair in pairs.items()},
+            "iou": {name: iou(*pair) for name, pair in pairs.items()},
+            **(lesions if self.plan.lesions else {}),
             "miou": miou(predicted, true, list(values.values())),
             "miou_with_background": miou_with_background(predicted, true, list(values.values())),
         }
@@ -270,14 +302,13 @@ class PlanRun:
         self.console.print(f"real {self.plan.target}: {text}", markup=False)
 
 
-def effective_recipe(request: Mapping[str, object], config: ZeusConfig) -> dict[str, Any]:
-    """What a training differs in from the paper's recipe, except for its time budget.
+def effective_recipe(config: ZeusConfig) -> dict[str, Any]:
+    """What the default recipe of a server differs in from the paper's, except for its time budget.
 
     Args:
-        request: the parameters of the training.
-        config: the settings of its server.
+        config: the settings of the server.
     """
-    settings = with_recipe({**request, "time_budget_s": None}, learner_of(config))
+    settings = with_recipe({"time_budget_s": None}, learner_of(config))
     paper = TrainConfig(recipe=settings.recipe).model_dump()
     return {name: value for name, value in settings.model_dump().items() if value != paper[name]}
 
