@@ -28,6 +28,7 @@ from zeus_app.models.qformer import QFormerProjector
 from zeus_app.models.readout import ReadOut
 from zeus_app.pipeline.instructor import Instructor, check_scope
 from zeus_app.pipeline.plugins import plugin_models
+from zeus_app.pipeline.second_look import SecondLook
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.slice_inputs import compressed_embeddings, whole_embeddings
 from zeus_app.pipeline.zeus import Zeus
@@ -142,13 +143,22 @@ def build_zeus(
         if isinstance(net, ReadOutNet)
         else whole_embeddings,
         decoder=_decoder_id(config),
+        look=_second_look(config, profile, net, device),
     )
+
+
+def _second_look(
+    config: ZeusConfig, profile: Profile, net: ZeusNet, device: torch.device
+) -> SecondLook | None:
+    if config.decoder != "both":
+        return None
+    return SecondLook(PromptDecoder(*sam_parts(profile)), cast(ReadOutNet, net).second_look, device)
 
 
 def _decoder_id(config: ZeusConfig) -> str:
     """What a checkpoint must be trained with, besides the towers; "" for SAM's plain decoder."""
     unions = {"weighted": "weighted union", "features": "union of features"}
-    parts = ["readout"] if config.decoder == "readout" else []
+    parts = [] if config.decoder == "sam" else ["readout"]
     return ", ".join([*parts, *filter(None, [unions.get(config.union)])])
 
 
@@ -228,10 +238,10 @@ def trainable_net(
     aligner = lookup("instruction", config.instruction, ALIGNERS)(profile)
     union = _union(config, target)
     sequences, hybrid = target.sequence_names, config.fusion == "hybrid"
-    if config.decoder == "readout":
+    if config.decoder != "sam":
         count = len(sequences)
         read_outs = [ReadOut(count)] if hybrid else [ReadOut(1) for _ in sequences]
-        return ReadOutNet(projector, aligner, read_outs, union, lora)
+        return ReadOutNet(projector, aligner, read_outs, union, lora, labels=len(target.labels))
     assert union is not None, "refuse_features_without_read_out refuses these settings"
     prompts, decoder = load_sam()
     names = (SHARED,) if hybrid else sequences

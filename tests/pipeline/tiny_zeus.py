@@ -110,8 +110,11 @@ class Parts:
         make_inputs: MakeInputs = whole_embeddings
         if decoder == "readout":
             read_outs = [ReadOut(2)] if hybrid else [ReadOut(1), ReadOut(1)]
-            net: ZeusNet = ReadOutNet(projector, aligner, read_outs, unites, lora)
-            make_inputs = partial(compressed_embeddings, net, self.cache)
+            read_out = ReadOutNet(
+                projector, aligner, read_outs, unites, lora, labels=len(target.labels)
+            )
+            net: ZeusNet = read_out
+            make_inputs = partial(compressed_embeddings, read_out, self.cache)
         else:
             assert unites is not None
             prompts, mask_decoder = sam or random_sam()

@@ -107,7 +107,13 @@ class ReadOutNet(ZeusNet):
     Args:
         decoders: one for all sequences (hybrid fusion), or one per sequence (late fusion).
         union: None in hybrid fusion makes the union from the features of all sequences together.
+        labels: K.
+
+    Attributes:
+        second_look: (K,) bool, the labels that SAM's decoder draws again.
     """
+
+    second_look: torch.Tensor
 
     def __init__(
         self,
@@ -116,9 +122,12 @@ class ReadOutNet(ZeusNet):
         decoders: Sequence[ReadOut],
         union: nn.Module | None,
         lora: nn.Module | None = None,
+        *,
+        labels: int,
     ) -> None:
         super().__init__(projector, aligner, decoders, union, lora)
         self.compression = Compression()
+        self.register_buffer("second_look", torch.zeros(labels, dtype=torch.bool))
 
     def decode(self, batch: Batch, prompts: torch.Tensor, *, branches: bool) -> Decoded:
         """Decode "embeddings", (B, M, 3·C, 64, 64), with "pixels", (B, M, 3, 256, 256)."""

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from zeus_app.devices import autocast, batch_size, split_when_out_of_memory, to_device
+from zeus_app.devices import batch_size, split_when_out_of_memory
 from zeus_app.metrics import mean_dice
 from zeus_app.models.fusion import label_indices
 from zeus_app.pipeline.decoded import DecodedCache, DecodedStudy
@@ -25,6 +25,7 @@ from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
 from zeus_app.training.fitter import fit
 from zeus_app.training.loop import Progress, TrainResult, ignore_progress
+from zeus_app.training.predict import predict
 from zeus_app.training.setup import TrainingSetup
 from zeus_app.types import (
     MIB,
@@ -246,11 +247,8 @@ class Segmenter:
 
     def _probabilities(self, prepared: Prepared, rows: Sequence[int]) -> list[FloatArray]:
         """(1 + M, K, 256, 256) probabilities per slice: of the union, then of each branch."""
-        tensors = prepared.batch(rows)
-        batch = {name: to_device(tensor, self.device) for name, tensor in tensors.items()}
-        with autocast(self.device):
-            decoded = self.model.decode(batch)
-        maps = torch.cat([decoded.union[:, None].float(), decoded.branches.float()], dim=1)
+        decoded = predict(self.model, prepared, rows, device=self.device)
+        maps = torch.cat([decoded.union[:, None], decoded.branches], dim=1)
         return list(torch.sigmoid(maps).cpu().numpy())
 
     def _on_source_grid(self, indices: LabelArray, study: OpenedStudy) -> Volume:

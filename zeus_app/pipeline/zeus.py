@@ -13,13 +13,17 @@ from typing import cast
 import numpy as np
 import torch
 
+from zeus_app.devices import autocast
 from zeus_app.encoders.cached import CachedImageEncoder
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.net import ReadOutNet, ZeusNet
 from zeus_app.pipeline.instructor import AlignerInputs, Instructor
+from zeus_app.pipeline.second_look import HasEmbeddings, SecondLook
 from zeus_app.pipeline.slice_inputs import Keys, SliceInputs, WholeEmbeddings, whole_embeddings
 from zeus_app.progress import Report
 from zeus_app.protocols import Batch, Decoded, Prepared
+from zeus_app.training.cases import Case
+from zeus_app.training.predict import batch_on
 from zeus_app.types import (
     EMBEDDING_SHAPE,
     BoolArray,
@@ -89,6 +93,7 @@ class Zeus:
         device: device of the trainable parts.
         make_inputs: makes what the decoder reads of a study.
         decoder: name of the decoder, for checkpoints; "" for SAM's.
+        look: draws masks again; None for masks as they are decoded.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Zeus:
         device: torch.device,
         make_inputs: MakeInputs = whole_embeddings,
         decoder: str = "",
+        look: SecondLook | None = None,
     ) -> None:
         self.branches = branches
         self.trainable = net.to(device)
@@ -112,7 +118,7 @@ class Zeus:
             **({"decoder": decoder} if decoder else {}),
         }
         self.images, self._instructor, self._make_inputs = images, instructor, make_inputs
-        self._mode, self._device = mode, device
+        self._mode, self._device, self._look = mode, device, look
 
     def cache_bytes(self, pictures: int) -> int:
         """Bytes of float16 embeddings of 256×64×64."""
@@ -186,6 +192,27 @@ class Zeus:
     def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
         """Logits of the sequences and of their union."""
         return self.trainable.decode(batch, self._aligned(batch), branches=branches)
+
+    def second_look(
+        self, prepared: Prepared, slices: Sequence[int], union: torch.Tensor
+    ) -> torch.Tensor:
+        """Draw the masks of (B, K, 256, 256) logits again, if this model takes a second look."""
+        return (
+            self._look.draw(cast(PreparedStudy, prepared), slices, union) if self._look else union
+        )
+
+    def choose_second_look(self, cases: Sequence[Case]) -> None:
+        """Choose on training cases which labels are drawn again."""
+        if self._look is None:
+            return
+        self.trainable.eval()
+
+        def decode(prepared: HasEmbeddings, slices: Sequence[int]) -> torch.Tensor:
+            batch = batch_on(self._device, cast(PreparedStudy, prepared), slices)
+            return self.decode(batch, branches=False).union.float()
+
+        with torch.inference_mode(), autocast(self._device):
+            self._look.choose(cases, decode)
 
     def _project(self, features: FloatArray) -> torch.Tensor:
         """(N, T, C) features -> (N, P, hidden) image tokens."""

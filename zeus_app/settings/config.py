@@ -14,7 +14,7 @@ from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
 Union = Literal["max", "mean", "vote", "weighted", "features"]
-Decoder = Literal["readout", "sam"]
+Decoder = Literal["readout", "sam", "both"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
@@ -77,7 +77,8 @@ class ZeusConfig(_Settings):
     decoder: Decoder = Field(
         "sam",
         description="what makes masks from embeddings (zeus only): readout, a small network of ours"
-        " that learns in minutes; sam, SAM's mask decoder, which is the paper's",
+        " that learns in minutes; both, the read-out, whose masks SAM's frozen decoder draws again"
+        " for the labels that gain by it; sam, SAM's mask decoder, which is the paper's",
     )
     union: Union = Field(
         "max",
@@ -236,9 +237,8 @@ class TrainConfig(_Settings):
     intensity: float = Field(
         0,
         ge=0,
-        description="strength of random changes of the pictures, for models that read pixels; 1:"
-        " brightness by up to 1/10 of the window, contrast by up to 25 %, gamma from 2/3 to 3/2;"
-        " 0: none",
+        description="strength of random brightness, contrast and gamma, for models that read"
+        " pixels; 1: up to 1/10 of the window, 25 % and 3/2; 0: none",
     )
     projection_share: float = Field(
         0,

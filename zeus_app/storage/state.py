@@ -121,7 +121,7 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         studies: the studies folder.
     """
     mode = () if config.instruction == "text" else (config.instruction,)
-    decoder = ("readout",) if (config.model, config.decoder) == ("zeus", "readout") else ()
+    decoder = ("readout",) if config.model == "zeus" and config.decoder != "sam" else ()
     return StateFolder(
         root=config.state or default_state_folder(studies),
         target=target,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zeus_app.devices import autocast, to_device
 from zeus_app.models.fusion import label_indices
 from zeus_app.training.cases import Case
+from zeus_app.training.predict import predict
 from zeus_app.training.setup import TrainingSetup
 from zeus_app.types import FloatArray, LabelArray
 
@@ -103,11 +103,8 @@ class Evaluator:
     def _label_indices(self, case: Case, slices: Sequence[int]) -> torch.Tensor:
         """(B, 256, 256) uint8: 0, or k + 1 for the label of channel k."""
         setup = self.setup
-        prepared = case.prepared.batch(slices)
-        batch = {name: to_device(value, setup.device) for name, value in prepared.items()}
-        with autocast(setup.device):
-            decoded = setup.model.decode(batch, branches=False)
-        probabilities = torch.sigmoid(decoded.union.float())  # (B, K, 256, 256)
+        decoded = predict(setup.model, case.prepared, slices, device=setup.device, branches=False)
+        probabilities = torch.sigmoid(decoded.union)  # (B, K, 256, 256)
         return label_indices(probabilities.transpose(0, 1), threshold=setup.threshold).cpu()
 
 

@@ -13,6 +13,7 @@ from zeus_app.training.cases import TrainingCases, draw_batches
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo
 from zeus_app.training.clock import Clock
 from zeus_app.training.evaluator import Evaluator
+from zeus_app.training.predict import TakesSecondLook
 from zeus_app.training.setup import TrainingSetup
 from zeus_app.training.steps import Steps
 
@@ -127,9 +128,17 @@ class Trainer:
             self._train_epoch()
             self._save()
         checkpoints = self.setup.checkpoints
-        info = checkpoints.publish(self.run.best_state or _copy_of(self._net), self._info())
+        info = checkpoints.publish(self._final_state(), self._info())
         checkpoints.resume_path.unlink(missing_ok=True)
         return TrainResult(info, tuple(self.run.epochs), self.run.ended)
+
+    def _final_state(self) -> dict[str, torch.Tensor]:
+        """The best validated weights, or the last ones, with the choice of the second look."""
+        if self.run.best_state:
+            self._net.load_state_dict(self.run.best_state)
+        if isinstance(self.setup.model, TakesSecondLook):
+            self.setup.model.choose_second_look(self.cases.train)
+        return _copy_of(self._net)
 
     @property
     def identity(self) -> str:
@@ -247,6 +256,7 @@ class Trainer:
             settings=self.config.model_dump(mode="json"),
             epochs=tuple(vars(epoch) for epoch in self.run.epochs),
             seconds=self.clock.seconds,
+            prepare_seconds=self.cases.prepare_seconds,
             identity=self.identity,
         )
 

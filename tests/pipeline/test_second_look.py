@@ -1,0 +1,151 @@
+"""The second look: which parts are drawn again, where, and for which labels."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from tests.pipeline.tiny_zeus import Parts, prepare
+from zeus_app.pipeline.second_look import (
+    SecondLook,
+    evenly,
+    exclusive,
+    labels_that_gain,
+    redraw,
+    structures,
+)
+from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.types import BoxPx
+from zeus_app.protocols import Prepared
+from zeus_app.training.cases import make_case
+from zeus_app.types import FloatArray
+
+CPU = torch.device("cpu")
+SURE = 9.0
+
+
+class FillsBoxes:
+    """A decoder that fills each box, with the sign of the embedding's first number."""
+
+    def __init__(self) -> None:
+        self.boxes: list[BoxPx] = []
+
+    def to(self, device: torch.device) -> "FillsBoxes":
+        return self
+
+    def __call__(self, embeddings: torch.Tensor, boxes: Sequence[BoxPx]) -> torch.Tensor:
+        self.boxes += boxes
+        logits = torch.full((len(boxes), 256, 256), -SURE)
+        for logit, embedding, (left, top, right, bottom) in zip(
+            logits, embeddings, boxes, strict=True
+        ):
+            sign = float(torch.sign(embedding[0, 0, 0]))
+            logit[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = sign * SURE
+        return logits
+
+
+def filler() -> PromptDecoder:
+    return cast(PromptDecoder, FillsBoxes())
+
+
+def squares(*places: tuple[int, int, int, int]) -> torch.Tensor:
+    """(1, 2, 256, 256) masks; each place is (label, row, column, edge)."""
+    masks = torch.zeros(1, 2, 256, 256, dtype=torch.bool)
+    for label, row, col, edge in places:
+        masks[0, label, row : row + edge, col : col + edge] = True
+    return masks
+
+
+def embeddings(*signs: float) -> FloatArray:
+    return np.stack([np.full((256, 64, 64), sign, np.float16) for sign in signs])
+
+
+class PositiveStudy:
+    """Three slices of one sequence, whose embeddings make the decoder fill its boxes."""
+
+    present = np.ones((3, 1), bool)
+    instructions = ()
+
+    @property
+    def inputs(self) -> "PositiveStudy":
+        return self
+
+    def embedding(self, sequence: int, s: int) -> FloatArray:
+        return cast(FloatArray, embeddings(1)[0])
+
+
+def test_each_connected_part_of_a_label_has_a_box_two_pixels_wider() -> None:
+    found = list(structures(squares((0, 10, 20, 5), (0, 100, 20, 5), (1, 50, 60, 4)).numpy()))
+    assert [(part.label, part.box) for part in found] == [
+        (0, (18, 8, 26, 16)),
+        (0, (18, 98, 26, 106)),
+        (1, (58, 48, 65, 55)),
+    ]
+
+
+def test_a_part_of_three_pixels_is_not_drawn_again() -> None:
+    assert not list(structures(squares((0, 10, 20, 3)).numpy()))
+
+
+def test_masks_are_drawn_inside_their_boxes_alone() -> None:
+    drawn = redraw(
+        filler(), squares((1, 50, 60, 10)).numpy(), lambda row: embeddings(1), device=CPU
+    )
+    expected = squares((1, 48, 58, 14))
+    assert torch.equal(drawn > 0.5, expected)
+
+
+def test_sequences_that_contradict_each_other_give_one_half() -> None:
+    masks = squares((0, 50, 60, 10)).numpy()
+    drawn = redraw(filler(), masks, lambda row: embeddings(1, -1), device=CPU)
+    assert drawn[0, 0, 55, 65].item() == 0.5
+
+
+def test_labels_compete_before_they_are_drawn_again() -> None:
+    logits = torch.tensor([[[[2.0, 1.0, -1.0]], [[1.0, 3.0, -2.0]]]])
+    assert exclusive(logits).tolist() == [[[[True, False, False]], [[False, True, False]]]]
+
+
+def test_a_label_gains_if_its_second_masks_are_at_least_as_good() -> None:
+    truth = squares((0, 10, 10, 10), (1, 50, 50, 10))
+    better_in_the_first = squares((0, 10, 10, 10), (1, 50, 50, 5))
+    first = squares((0, 10, 10, 5), (1, 50, 50, 9))
+    assert labels_that_gain(first, better_in_the_first, truth).tolist() == [True, False]
+
+
+def test_a_label_that_no_slice_shows_is_not_drawn_again() -> None:
+    nothing = squares()
+    assert labels_that_gain(nothing, nothing, nothing).tolist() == [False, False]
+
+
+def test_slices_are_taken_evenly() -> None:
+    assert evenly([2, 4, 6, 8, 10], 3) == [2, 6, 10]
+    assert evenly([5], 3) == [5]
+
+
+def test_only_the_chosen_labels_change() -> None:
+    parts = Parts(decoder="readout")
+    prepared = prepare(parts)
+    chosen = torch.tensor([True, False, False, False])
+    logits = torch.full((1, 4, 256, 256), -SURE)
+    logits[0, 0, 50:60, 60:70] = SURE
+    logits[0, 1, 90:99, 60:70] = SURE
+    drawn = SecondLook(filler(), chosen, CPU).draw(prepared, [2], logits)
+    assert torch.equal(drawn[:, 1:], logits[:, 1:])
+    assert (drawn[0, 0] > 0).sum() in (0, 14 * 14)  # by the sign of the embedding
+    untouched = SecondLook(filler(), torch.zeros(4, dtype=torch.bool), CPU)
+    assert untouched.draw(prepared, [2], logits) is logits
+
+
+def test_a_label_is_chosen_if_true_boxes_draw_it_better_than_the_read_out_has_learnt() -> None:
+    truth = np.zeros((3, 4, 256, 256), np.uint8)
+    truth[2, 0, 50:90, 50:90] = 1  # the filler draws 44 by 44 pixels for these 40 by 40
+    truth[2, 1, 100:140, 50:90] = 1
+    case = make_case("a", cast(Prepared, PositiveStudy()), truth)
+    logits = torch.full((1, 4, 256, 256), -SURE)
+    logits[0, 0, 50:60, 50:90] = SURE  # learnt badly
+    logits[0, 1, 100:140, 50:90] = SURE  # learnt without a fault
+    labels = torch.zeros(4, dtype=torch.bool)
+    SecondLook(filler(), labels, CPU).choose([case], lambda study, slices: logits)
+    assert labels.tolist() == [True, False, False, False]
