@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.quality.memory import peak_mib, restart_peak
-from benchmarks.quality.runs import Idea, RunKey
+from benchmarks.quality.runs import Idea, RunKey, code_version
 from benchmarks.quality.scores import (
     picture_spacing_mm,
     score,
@@ -131,6 +131,7 @@ class Experiment:
             **training,
             **self._judge(setup, {name: cases[name] for name in judged}, every_subset, report),
             "peak_mib": peak_mib(),
+            "code": code_version(),
             "threads": torch.get_num_threads(),
         }
 

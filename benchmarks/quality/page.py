@@ -25,24 +25,27 @@ def write_page(content: Mapping[str, Any]) -> None:
 def ideas_table(content: Mapping[str, Any]) -> list[str]:
     """One row per idea and target: its command, and the verdict."""
     ideas: Ideas = content["ideas"]
-    commands: dict[tuple[str, str], str] = {}
-    for run in content["runs"]:
-        options = f"--name '{run['idea']}'"
-        if run["settings"] or run["recipe"]:
-            options += f" {describe(run['settings'], run['recipe'])}"
-        key = (run["idea"], run["target"])
-        commands[key] = f"`python -m benchmarks.quality {run['target']} {options}`"
+    newest = {(run["idea"], run["target"]): run for run in content["runs"]}
     rows = [
         [
             name,
             target,
             ideas.get(name, {}).get("against", ""),
-            command,
+            f"`{_command(run)}`",
+            run["code"],
             ideas.get(name, {}).get("verdict", ""),
         ]
-        for (name, target), command in commands.items()
+        for (name, target), run in newest.items()
     ]
-    return table(["idea", "target", "compared with", "command", "verdict"], rows) if rows else []
+    head = ["idea", "target", "compared with", "command", "code", "verdict"]
+    return table(head, rows) if rows else []
+
+
+def _command(run: Run) -> str:
+    """The command of an idea, without the options for folds, seeds, time and patients."""
+    options = describe(run["settings"], run["recipe"]) if run["settings"] or run["recipe"] else ""
+    command = f"python -m benchmarks.quality {run['target']} --name '{run['idea']}' {options}"
+    return command.rstrip()
 
 
 def figures_text(content: Mapping[str, Any]) -> str:

@@ -184,7 +184,7 @@ def a_run(idea: str = "one", *, fold: int = 0, seed: int = 0, **dsc: float) -> d
     }
     return {
         **asdict(key), "settings": {"decoder": "readout"}, "recipe": {}, "cases": cases,
-        "subsets": {}, "steps": 100, "step_s": 0.25, "peak_mib": 900.0,
+        "subsets": {}, "steps": 100, "step_s": 0.25, "peak_mib": 900.0, "code": "abc1234",
     }  # fmt: skip
 
 
@@ -270,7 +270,7 @@ class TestPage:
         assert command.main([]) == 0
         text = (files / "quality.md").read_text()
         options = "--name 'one' --set decoder=readout"
-        assert f"`python -m benchmarks.quality abdomen {options}` | kept |" in text
+        assert f"`python -m benchmarks.quality abdomen {options}` | abc1234 | kept |" in text
         assert text.endswith("What was kept.\n")
 
     def test_a_screened_idea_stands_beside_the_gain_over_the_idea_it_is_compared_with(
