@@ -117,6 +117,7 @@ def test_progress_shows_the_last_training(server: Server, trained: dict[str, Any
     assert training["running"] is False
     assert training["done"] == 2
     assert training["total"] == 2
+    assert training["prepare_seconds"] >= 0
 
 
 def test_scoring_counts_untrained_answers_to_studies_that_were_labelled_later(

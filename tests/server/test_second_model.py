@@ -35,6 +35,7 @@ def test_the_u_net_is_trained_and_served_by_the_same_routes(
         f"{server.url}/train/unet?run_sync=true", json={"epochs": 1}, timeout=120
     )
     assert trained.status_code == 200, trained.text
+    assert trained.json()["checkpoint"]["prepare_seconds"] > 0
     mask, params = client.infer("unet", "charlie", {})
     assert params["model"] == "unet"
     assert params["checkpoint"] == "v0001"

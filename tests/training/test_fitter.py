@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,22 @@ def test_an_unusable_study_is_skipped_and_the_checkpoint_says_why(tmp_path: Path
     result = a_segmenter(tmp_path).fit([labelled(1), unusable("bad")], QUICK)
     assert result.checkpoint.studies == ("s1",)
     assert "a volume of NaN" in result.checkpoint.left_out["bad"]
+
+
+def test_a_version_tells_the_time_of_preparation_apart_from_that_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+
+    def slow() -> Study:
+        nonlocal now_s
+        now_s += 40
+        return read_study(1)
+
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    study = replace(labelled(1), read_study=slow)
+    checkpoint = a_segmenter(tmp_path).fit([study], QUICK).checkpoint
+    assert (checkpoint.prepare_seconds, checkpoint.seconds) == (40, 0)
 
 
 def test_an_error_gives_the_reasons_when_no_study_is_usable(tmp_path: Path) -> None:

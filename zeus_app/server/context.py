@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.build import build_clicks, build_segmenter
 from zeus_app.errors import InputError
@@ -43,7 +44,7 @@ class ServerContext:
         checkpoints: the versions of the weights.
         jobs: the inferences and clicks that run or wait.
         click_history: the prompts of each user.
-        background_encoder: encodes the studies that clients open.
+        background_encoder: encodes the studies that clients open or label.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -116,6 +117,22 @@ class ServerContext:
         if self.config.prepare and not resolved.is_temporary:
             nearest = tuple(sorted(range(slices), key=lambda s: abs(s - slice_index)))
             self.encode(resolved, first=nearest, again=False)
+
+    def encode_labelled(self, study: str) -> None:
+        """Encode a study in the background after its label was submitted, if the settings allow.
+
+        The next training then finds its embeddings. Nothing is encoded while a training process
+        runs, or after each label if the server learns from each: both encode their studies.
+        """
+        if self.config.prepare and self.config.learn == "off" and not processes("train"):
+            resolved = self.datastore.catalogue.resolve(study)
+            self.background_encoder.enqueue(
+                resolved.study,
+                _version_of(resolved.files),
+                lambda: self.open_study(resolved).stack,
+                again=False,
+                labelled=True,
+            )
 
     def encode_session(self, session: str, image: Path) -> None:
         """Encode the file, or the folder of one study, of a new session, if the settings allow."""

@@ -11,20 +11,23 @@ from zeus_app.settings.config import TrainConfig
 DEFAULT = "default"
 """The recipe of a request that names none."""
 
+_READOUT: Mapping[str, object] = {
+    "epochs": 10000,
+    "time_budget_s": 300,
+    "batch_slices": 8,
+    "learning_rate": 3e-3,
+    "weight_decay": 1e-4,
+    "warm_up": 0.05,
+    "augment": 1,
+    "validation_fraction": 0,
+    "early_stop": 10000,
+    "foreground": 0.7,
+}
+
 RECIPES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     DEFAULT: {
-        "readout": {
-            "epochs": 10000,
-            "time_budget_s": 300,
-            "batch_slices": 8,
-            "learning_rate": 3e-3,
-            "weight_decay": 1e-4,
-            "warm_up": 0.05,
-            "augment": 1,
-            "validation_fraction": 0,
-            "early_stop": 10000,
-            "foreground": 0.7,
-        },
+        "readout": _READOUT,
+        "both": _READOUT,
         "sam": {
             "epochs": 10000,
             "time_budget_s": 300,
@@ -52,8 +55,8 @@ RECIPES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 }
 """Recipe -> learner -> values of `TrainConfig` fields.
 
-A learner is Zeus's decoder (readout or sam) or the name of another model. A model without an entry,
-such as a plugin, is trained with the paper's values.
+A learner is Zeus's decoder (readout, both or sam) or the name of another model. A model without an
+entry, such as a plugin, is trained with the paper's values.
 """
 
 

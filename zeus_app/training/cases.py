@@ -58,12 +58,14 @@ class TrainingCases:
         validation: cases of held-back patients.
         skipped: study id -> reason why the study cannot be used.
         unvalidated: reason why `validation` is empty; "" if it is not.
+        prepare_seconds: wall-clock time of preparing the cases; None if it was not measured.
     """
 
     train: Sequence[Case]
     validation: Sequence[Case] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     unvalidated: str = ""
+    prepare_seconds: float | None = None
 
 
 def make_case(study_id: str, prepared: Prepared, masks: LabelArray) -> Case:

@@ -43,6 +43,8 @@ class CheckpointInfo:
         settings: the TrainConfig.
         epochs: every `Epoch` of the training, as a dictionary.
         seconds: wall-clock time of the training.
+        prepare_seconds: wall-clock time of encoding and other preparation before it; None in
+            versions of Zeus 0.2.0 and older.
         identity: hash of recipe, cases and origin; equal for the same training.
     """
 
@@ -60,6 +62,7 @@ class CheckpointInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
+    prepare_seconds: float | None = None
     identity: str = ""
 
 

@@ -1,5 +1,6 @@
 """A training from labelled studies to a published checkpoint: studies -> cases -> Trainer."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -82,9 +83,12 @@ class Fitter:
             self._projecting.take_projection(weights)
             ancestors.append(projection)
             config = part_of(config, 1 - config.projection_share)
+        began = time.monotonic()
         cases = self._cases()
         if parent is None:
             setup.model.calibrate([case.prepared for case in cases.train])
+        self.report("prepared studies", len(cases.train), len(cases.train))
+        cases = replace(cases, prepare_seconds=time.monotonic() - began)
         origin = self._origin(cases, version, ancestors)
         return Trainer(setup, cases, config, origin=origin, progress=self.progress).fit()
 

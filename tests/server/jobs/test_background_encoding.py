@@ -10,7 +10,7 @@ import pytest
 import requests
 from monailabel.client import MONAILabelClient
 
-from tests.server.conftest import affine, head, make_study, save
+from tests.server.conftest import affine, head, lesion_file, make_study, save
 from tests.server.running import Server
 from tests.waiting import wait_until
 from zeus_app.errors import InputError
@@ -135,6 +135,42 @@ def test_only_the_studies_opened_last_stay_in_the_queue(bench: Bench) -> None:
     assert [item["study"] for item in bench.encoder.as_json()] == names[:0:-1]
 
 
+def test_labelled_studies_wait_for_opened_ones_and_none_of_them_is_dropped(bench: Bench) -> None:
+    bench.enqueue("opened")
+    labelled = [f"labelled {number}" for number in range(MAX_QUEUED + 1)]
+    for name in labelled:
+        bench.enqueue(name, again=False, labelled=True)
+    queue = [item["study"] for item in bench.encoder.as_json()]
+    assert queue == ["opened", *reversed(labelled)]
+
+
+def test_a_labelled_study_that_is_opened_comes_first(bench: Bench) -> None:
+    bench.enqueue("a", labelled=True)
+    bench.enqueue("b", labelled=True)
+    bench.enqueue("a")
+    assert [item["study"] for item in bench.encoder.as_json()] == ["a", "b"]
+
+
+def test_a_label_of_an_encoded_study_starts_nothing(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.encode(SLICES)
+    bench.wait_until_done()
+    bench.enqueue("a", again=False, labelled=True)
+    assert bench.encoder.as_json() == []
+
+
+def test_a_training_takes_the_labelled_studies_over_even_the_one_that_has_begun(
+    bench: Bench,
+) -> None:
+    bench.enqueue("a", labelled=True)
+    bench.encode(1)
+    bench.encoder.leave_to_training()
+    assert bench.encoder.as_json() == []
+    bench.enqueue("b")
+    bench.encode(1 + SLICES)  # the slice of a that had begun, then b
+    assert bench.encoded == [("a", 0), ("a", 1), *(("b", s) for s in range(SLICES))]
+
+
 @pytest.mark.parametrize("urgent", [True, False])
 def test_an_inference_or_a_click_comes_between_and_the_study_is_not_read_again(
     bench: Bench, urgent: bool
@@ -200,6 +236,7 @@ def test_the_setting_turns_off_all_encoding_but_the_requested_one(
     ctx.encode_opened(alpha)
     ctx.encode_session("1", tmp_path)
     ctx.encode_around(alpha, 1, 3)
+    ctx.encode_labelled("alpha")
     assert queued == []
     ctx.encode(alpha, first=(2,))
     assert [item["study"] for item in queued] == ["alpha"]
@@ -275,6 +312,24 @@ def test_a_requested_encoding_pauses_for_an_inference(
 def test_downloading_a_study_encodes_it(held: Server) -> None:
     requests.get(f"{held.url}/datastore/image?image=bravo", timeout=60).raise_for_status()
     assert preparing(held) == ["bravo"]
+
+
+@pytest.fixture
+def uploaded(held: Server, client: MONAILabelClient, tmp_path: Path) -> Iterator[str]:
+    """A study that was never encoded. It is removed again: other modules ask the same server."""
+    client.upload_image(str(save(tmp_path / "new_t2.nii.gz", head(9), affine())), "new")
+    yield "new"
+    requests.delete(f"{held.url}/datastore/image", params={"id": "new"}, timeout=60)
+
+
+def test_a_study_is_encoded_when_its_final_label_is_submitted(
+    held: Server, client: MONAILabelClient, uploaded: str, tmp_path: Path
+) -> None:
+    label = str(lesion_file(tmp_path / "label.nii.gz"))
+    client.save_label(uploaded, label, tag="draft")
+    assert preparing(held) == []
+    client.save_label(uploaded, label)
+    assert preparing(held) == [uploaded]
 
 
 def test_the_next_sample_is_encoded(held: Server, client: MONAILabelClient) -> None:

@@ -2,6 +2,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,7 @@ from zeus_app.server.tasks.train_request import (
     train_config,
     train_defaults,
 )
-from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.settings.config import Decoder, TrainConfig, ZeusConfig
 from zeus_app.settings.recipes import RECIPES
 from zeus_app.training.loop import Epoch
 
@@ -95,7 +96,9 @@ def test_zeus_learns_through_its_decoder_and_other_models_have_their_own_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert learner_of(ZeusConfig(model="unet")) == "unet"
-    assert learner_of(ZeusConfig(model="zeus")) in RECIPES["default"]
+    for decoder in get_args(Decoder):
+        assert learner_of(ZeusConfig(model="zeus", decoder=decoder)) == decoder
+        assert decoder in RECIPES["default"]
     monkeypatch.setenv("ZEUS_PLUGINS", "tests.server.fakes.fake_model")  # its model is named zeus
     assert learner_of(ZeusConfig(model="zeus")) == PLUGIN
 
@@ -141,6 +144,25 @@ def test_a_long_epoch_is_a_line_every_half_minute(
         "Zeus: epoch 1/2, 60% done, loss 0.2500, at most 140 s left",
         "Zeus: epoch 1/2, 90% done, loss 0.2500, at most 110 s left",
     ]
+
+
+def test_the_time_of_preparation_is_told_apart_from_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    path = tmp_path / "t.json"
+    progress = TrainProgress(path, TrainConfig(epochs=2), show=lambda line: None)
+    now_s = 110.0
+    progress.stage("preparing studies", 0, 2)
+    now_s = 135.0
+    progress.stage("preparing studies", 2, 2)
+    now_s = 155.0
+    progress.epoch(Epoch(1, 0.25, None, 1e-3, 20.0), 4, 4)
+    state = read_progress(path)
+    assert state is not None
+    # From 110 to 135; the training began after it.
+    assert (state["prepare_seconds"], state["seconds"]) == (25, 20)
 
 
 def test_the_file_for_rest_tells_the_same(tmp_path: Path) -> None:

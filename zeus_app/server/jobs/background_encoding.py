@@ -1,4 +1,4 @@
-"""Background encoding: fill the cache with a study's embeddings as soon as a client opens it."""
+"""Background encoding: fill the cache with embeddings of opened and of newly labelled studies."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from zeus_app.types import SliceStack
 logger = logging.getLogger(__name__)
 
 MAX_QUEUED = 4
-"""Studies in the queue; the fifth drops the one that was opened first."""
+"""Opened studies in the queue; the fifth drops the one that was opened first."""
 _CLICK_HEAD_START_S = 0.05
 """Pause after reading. A click that waited for the same slices can enter the scheduler first."""
 _MAX_FINISHED = 16  # encoded versions that are remembered, so that clicks do not encode them again
@@ -37,6 +37,7 @@ class _QueuedStudy:
     version: Hashable
     read_stack: Callable[[], SliceStack]
     first: tuple[int, ...]
+    labelled: bool
     stage: str = "waiting"
     done: int = 0
     total: int = 0
@@ -45,15 +46,16 @@ class _QueuedStudy:
         return {"study": self.study, "stage": self.stage, "done": self.done, "total": self.total}
 
 
-class _NewerStudyError(Exception):
-    """Another study was opened meanwhile. Its encoding comes first; this one goes on later."""
+class _NotFirstError(Exception):
+    """The study is not the first of the queue any more: it goes on later, or was taken off."""
 
 
 class BackgroundEncoder:
-    """Encodes opened studies while no inference runs, the study opened last first.
+    """Encodes studies while no inference runs: first the opened ones, then the labelled ones.
 
-    One thread does the work. It starts when a study is queued and ends when the queue is empty.
-    The error of a study is logged; an inference of that study reports it to the client.
+    Of each kind the newest comes first. One thread does the work. It starts when a study is queued
+    and ends when the queue is empty. The error of a study is logged; an inference of that study
+    reports it to the client.
 
     Args:
         jobs: where the encoding is scheduled.
@@ -63,7 +65,7 @@ class BackgroundEncoder:
     def __init__(self, jobs: Jobs, encode_study: EncodeStudy) -> None:
         self._jobs, self._encode_study = jobs, encode_study
         self._lock = threading.Lock()
-        self._queue: list[_QueuedStudy] = []  # the study opened last comes first
+        self._queue: list[_QueuedStudy] = []  # the first is encoded next
         self._finished: deque[Hashable] = deque(maxlen=_MAX_FINISHED)
         self._thread: threading.Thread | None = None
 
@@ -75,8 +77,9 @@ class BackgroundEncoder:
         *,
         first: tuple[int, ...] = (),
         again: bool = True,
+        labelled: bool = False,
     ) -> None:
-        """Encode a study next.
+        """Encode a study: an opened one next, a labelled one after all opened ones.
 
         Args:
             study: name of the study as clients see it.
@@ -85,20 +88,28 @@ class BackgroundEncoder:
             first: axial slices on the canonical grid to encode before the others.
             again: whether to encode a version that was encoded lately. The cache may have dropped
                 it meanwhile.
+            labelled: whether the study is encoded for the next training, and was not opened.
         """
         with self._lock:
             if version in self._finished and not again:
                 return
             queued = next((item for item in self._queue if item.version == version), None)
-            newest = queued or _QueuedStudy(study, version, read_stack, first)
+            newest = queued or _QueuedStudy(study, version, read_stack, first, labelled)
             newest.first = first or newest.first
-            others = [item for item in self._queue if item is not newest]
-            self._queue = [newest, *others][:MAX_QUEUED]
+            newest.labelled = newest.labelled and labelled
+            items = [newest, *(item for item in self._queue if item is not newest)]
+            opened = [item for item in items if not item.labelled][:MAX_QUEUED]
+            self._queue = [*opened, *(item for item in items if item.labelled)]
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="background-encoding", daemon=True
                 )
                 self._thread.start()
+
+    def leave_to_training(self) -> None:
+        """Take the labelled studies off the queue, because a training encodes them itself."""
+        with self._lock:
+            self._queue = [item for item in self._queue if not item.labelled]
 
     def as_json(self) -> list[dict[str, Any]]:
         """The queued studies in their order: "preparing" in GET /zeus/progress."""
@@ -109,7 +120,7 @@ class BackgroundEncoder:
         while (item := self._next()) is not None:
             try:
                 self._encode(item)
-            except _NewerStudyError:
+            except _NotFirstError:
                 item.stage = "waiting"
                 continue
             except InputError as error:
@@ -139,8 +150,8 @@ class BackgroundEncoder:
 
             def report(stage: str, done: int, total: int) -> None:
                 item.stage, item.done, item.total = stage, done, total
-                if self._queue[0] is not item:
-                    raise _NewerStudyError
+                if self._queue[:1] != [item]:
+                    raise _NotFirstError
                 job(stage, done, total)
 
             self._encode_study(stack, report=report, first=lambda: item.first)

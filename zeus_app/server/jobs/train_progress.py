@@ -32,12 +32,17 @@ class TrainProgress:
         self._config = config
         self._show = show
         self._stage = ""
+        self._prepare_began_s: float | None = None
+        self._prepare_s = 0.0
         self._last_write_s = 0.0
         self._last_line_s = time.monotonic()
 
     def stage(self, stage: str, done: int, total: int) -> None:
         """Report a stage before the first epoch. Implements `progress.Report`."""
         now = time.monotonic()
+        if self._prepare_began_s is None:
+            self._prepare_began_s = now
+        self._prepare_s = now - self._prepare_began_s
         if stage != self._stage or done == total or now - self._last_write_s >= _WRITE_INTERVAL_S:
             self._stage, self._last_write_s = stage, now
             self._write({"stage": stage, "done": done, "total": total})
@@ -52,6 +57,7 @@ class TrainProgress:
             total: steps of the epoch.
         """
         now = time.monotonic()
+        self._prepare_began_s = None  # a training in two parts prepares its studies twice
         if done < total and now - self._last_write_s < _WRITE_INTERVAL_S:
             return
         self._last_write_s = now
@@ -90,6 +96,7 @@ class TrainProgress:
         return seconds if budget_s is None else max(0.0, min(seconds, budget_s - epoch.seconds))
 
     def _write(self, state: dict[str, Any]) -> None:
+        state["prepare_seconds"] = round(self._prepare_s, 1)
         write_text_atomically(self._path, json.dumps(state))
 
 

@@ -36,7 +36,10 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
         """Add a copy of an older version as the newest one."""
         store = context().datastore
         store.catalogue.resolve(study)
-        return {"study": study, "tag": tag, **_as_json(store.history.restore(study, tag, version))}
+        restored = store.history.restore(study, tag, version)
+        if tag == FINAL:
+            context().encode_labelled(study)
+        return {"study": study, "tag": tag, **_as_json(restored)}
 
 
 def _add_predictions(router: APIRouter, context: Callable[[], ServerContext]) -> None:

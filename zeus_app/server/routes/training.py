@@ -32,6 +32,7 @@ def training_routes(app: Callable[[], GuardedApp]) -> APIRouter:
             "train"
         ):  # else /zeus/progress shows the previous training until it starts
             running.context.state.training.unlink(missing_ok=True)
+        running.context.background_encoder.leave_to_training()
         return train.run_model(model, request, run_sync, enqueue)
 
     @router.post("/train/", include_in_schema=False)

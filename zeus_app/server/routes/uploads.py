@@ -30,7 +30,7 @@ def upload_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """
     router = APIRouter(prefix="/datastore", tags=["Datastore"])
     _add_image(router, app)
-    _add_label(router)
+    _add_label(router, app)
     _add_info(router)
     return router
 
@@ -47,7 +47,7 @@ def _add_image(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
             return {"image": app().datastore().add_image(image, str(path), info)}
 
 
-def _add_label(router: APIRouter) -> None:
+def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
     @router.put("/label")
     def save_label(
         background_tasks: BackgroundTasks,
@@ -59,7 +59,10 @@ def _add_label(router: APIRouter) -> None:
     ) -> Any:
         """Add a version of a study's label."""
         json_object(params)  # raises InputError where the stock route would fail with status 500
-        return stock.save_label(background_tasks, image, params, tag, label, user.username)
+        saved = stock.save_label(background_tasks, image, params, tag, label, user.username)
+        if tag in (FINAL, ""):
+            app().context.encode_labelled(saved["label"])
+        return saved
 
 
 def _add_info(router: APIRouter) -> None:
