@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import pytest
 import torch
 
-from tests.pipeline.tiny_zeus import Parts, prepare
 from zeus_app.pipeline.second_look import (
     SecondLook,
     evenly,
@@ -124,28 +124,31 @@ def test_slices_are_taken_evenly() -> None:
     assert evenly([5], 3) == [5]
 
 
-def test_only_the_chosen_labels_change() -> None:
-    parts = Parts(decoder="readout")
-    prepared = prepare(parts)
-    chosen = torch.tensor([True, False, False, False])
-    logits = torch.full((1, 4, 256, 256), -SURE)
+def test_only_the_chosen_labels_change_to_the_mean_of_both_looks() -> None:
+    logits = torch.full((1, 2, 256, 256), -SURE)
     logits[0, 0, 50:60, 60:70] = SURE
     logits[0, 1, 90:99, 60:70] = SURE
-    drawn = SecondLook(filler(), chosen, CPU).draw(prepared, [2], logits)
-    assert torch.equal(drawn[:, 1:], logits[:, 1:])
-    assert (drawn[0, 0] > 0).sum() in (0, 14 * 14)  # by the sign of the embedding
-    untouched = SecondLook(filler(), torch.zeros(4, dtype=torch.bool), CPU)
-    assert untouched.draw(prepared, [2], logits) is logits
+    study, chosen = PositiveStudy(), torch.tensor([True, False])
+    drawn = SecondLook(filler(), chosen, CPU).draw(study, [2], logits)
+    assert torch.equal(drawn[:, 1], logits[:, 1])
+    probabilities = torch.sigmoid(drawn[0, 0])
+    assert probabilities[55, 65].item() == pytest.approx(1, abs=1e-3)  # in both looks
+    assert probabilities[49, 65].item() == pytest.approx(0.5, abs=1e-3)  # in the margin of the box
+    assert probabilities[10, 10].item() == pytest.approx(0, abs=1e-3)
+    untouched = SecondLook(filler(), torch.zeros(2, dtype=torch.bool), CPU)
+    assert untouched.draw(study, [2], logits) is logits
 
 
-def test_a_label_is_chosen_if_true_boxes_draw_it_better_than_the_read_out_has_learnt() -> None:
-    truth = np.zeros((3, 4, 256, 256), np.uint8)
-    truth[2, 0, 50:90, 50:90] = 1  # the filler draws 44 by 44 pixels for these 40 by 40
+def test_a_label_is_chosen_if_the_second_look_does_not_make_its_masks_worse() -> None:
+    truth = np.zeros((3, 3, 256, 256), np.uint8)
+    truth[2, 0, 50:90, 50:90] = 1
     truth[2, 1, 100:140, 50:90] = 1
     case = make_case("a", cast(Prepared, PositiveStudy()), truth)
-    logits = torch.full((1, 4, 256, 256), -SURE)
-    logits[0, 0, 50:60, 50:90] = SURE  # learnt badly
-    logits[0, 1, 100:140, 50:90] = SURE  # learnt without a fault
-    labels = torch.zeros(4, dtype=torch.bool)
+    logits = torch.full((1, 3, 256, 256), -SURE - 3)
+    logits[0, 0, 50:90:2, 50:90] = 1  # every other row: the filler fills the gaps
+    logits[0, 0, 51:89:2, 50:90] = -1
+    logits[0, 0, 50:90, 50] = 1
+    logits[0, 1, 100:140, 50:90] = 1  # without a fault: the filler's margin is too much
+    labels = torch.zeros(3, dtype=torch.bool)
     SecondLook(filler(), labels, CPU).choose([case], lambda study, slices: logits)
-    assert labels.tolist() == [True, False, False, False]
+    assert labels.tolist() == [True, False, False]
