@@ -148,7 +148,8 @@ def test_a_label_is_chosen_if_the_second_look_does_not_make_its_masks_worse() ->
     logits[0, 0, 50:90:2, 50:90] = 1  # every other row: the filler fills the gaps
     logits[0, 0, 51:89:2, 50:90] = -1
     logits[0, 0, 50:90, 50] = 1
-    logits[0, 1, 100:140, 50:90] = 1  # without a fault: the filler's margin is too much
+    logits[0, 1] = -0.1  # unsure outside: the filler's margin tips the balance
+    logits[0, 1, 100:140, 50:90] = 1
     labels = torch.zeros(3, dtype=torch.bool)
     SecondLook(filler(), labels, CPU).choose([case], lambda study, slices: logits)
     assert labels.tolist() == [True, False, False]
