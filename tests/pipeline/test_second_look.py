@@ -76,20 +76,23 @@ class PositiveStudy:
 
 
 def test_each_connected_part_of_a_label_has_a_box_two_pixels_wider() -> None:
-    found = list(structures(squares((0, 10, 20, 5), (0, 100, 20, 5), (1, 50, 60, 4)).numpy()))
+    found, _ = structures(squares((0, 10, 20, 9), (0, 100, 20, 9), (1, 50, 60, 8)).numpy())
     assert [(part.label, part.box) for part in found] == [
-        (0, (18, 8, 26, 16)),
-        (0, (18, 98, 26, 106)),
-        (1, (58, 48, 65, 55)),
+        (0, (18, 8, 30, 20)),
+        (0, (18, 98, 30, 110)),
+        (1, (58, 48, 69, 59)),
     ]
 
 
-def test_a_part_of_three_pixels_is_not_drawn_again() -> None:
-    assert not list(structures(squares((0, 10, 20, 3)).numpy()))
+def test_a_part_of_less_than_two_cells_of_the_embedding_is_left_as_it_is() -> None:
+    masks = squares((0, 10, 20, 7)).numpy()
+    found, left = structures(masks)
+    assert not found
+    np.testing.assert_array_equal(left, masks)
 
 
 def test_masks_are_drawn_inside_their_boxes_alone() -> None:
-    drawn = redraw(
+    drawn, _ = redraw(
         filler(), squares((1, 50, 60, 10)).numpy(), lambda row: embeddings(1), device=CPU
     )
     expected = squares((1, 48, 58, 14))
@@ -98,7 +101,7 @@ def test_masks_are_drawn_inside_their_boxes_alone() -> None:
 
 def test_sequences_that_contradict_each_other_give_one_half() -> None:
     masks = squares((0, 50, 60, 10)).numpy()
-    drawn = redraw(filler(), masks, lambda row: embeddings(1, -1), device=CPU)
+    drawn, _ = redraw(filler(), masks, lambda row: embeddings(1, -1), device=CPU)
     assert drawn[0, 0, 55, 65].item() == 0.5
 
 
@@ -135,6 +138,9 @@ def test_only_the_chosen_labels_change_to_the_mean_of_both_looks() -> None:
     assert probabilities[55, 65].item() == pytest.approx(1, abs=1e-3)  # in both looks
     assert probabilities[49, 65].item() == pytest.approx(0.5, abs=1e-3)  # in the margin of the box
     assert probabilities[10, 10].item() == pytest.approx(0, abs=1e-3)
+    small = torch.full((1, 2, 256, 256), -SURE)
+    small[0, 0, 50:57, 60:67] = SURE
+    assert torch.equal(SecondLook(filler(), chosen, CPU).draw(study, [2], small) > 0, small > 0)
     untouched = SecondLook(filler(), torch.zeros(2, dtype=torch.bool), CPU)
     assert untouched.draw(study, [2], logits) is logits
 

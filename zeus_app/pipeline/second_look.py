@@ -6,7 +6,7 @@ labels are chosen on training cases: those whose masks fit at least as well afte
 This is ours, not the paper's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -22,8 +22,8 @@ from zeus_app.types import BoolArray, FloatArray
 
 MARGIN_PX = 2
 """Margin around a structure's box: a first mask misses a little of its outline."""
-LEAST_BOX_PX = 16
-"""Boxes of a smaller area are left out: SAM draws more than such a structure."""
+LEAST_BOX_PX = 64
+"""Area of 2×2 cells of the embedding. Smaller parts keep their first masks: SAM cannot see them."""
 BOXES_AT_ONCE = 8
 MOST_CASES, SLICES_OF_A_CASE = 8, 4
 """Training cases that labels are chosen on, and slices of each."""
@@ -57,12 +57,14 @@ class Structure:
     box: BoxPx
 
 
-def structures(masks: BoolArray) -> Iterator[Structure]:
-    """The connected parts of (B, K, 256, 256) masks."""
+def structures(masks: BoolArray) -> tuple[list[Structure], BoolArray]:
+    """The connected parts of (B, K, 256, 256) masks; and a mask of those that are too small."""
+    found, small = [], np.zeros_like(masks)
     for row, label in np.argwhere(masks.any(axis=(2, 3))):
         parts, _ = ndimage.label(masks[row, label])
-        for rows, cols in ndimage.find_objects(parts):
+        for number, (rows, cols) in enumerate(ndimage.find_objects(parts), start=1):
             if (rows.stop - rows.start) * (cols.stop - cols.start) < LEAST_BOX_PX:
+                small[row, label][rows, cols] |= parts[rows, cols] == number
                 continue
             box = (
                 float(cols.start - MARGIN_PX),
@@ -70,7 +72,8 @@ def structures(masks: BoolArray) -> Iterator[Structure]:
                 float(cols.stop - 1 + MARGIN_PX),
                 float(rows.stop - 1 + MARGIN_PX),
             )
-            yield Structure(int(row), int(label), box)
+            found.append(Structure(int(row), int(label), box))
+    return found, small
 
 
 @torch.inference_mode()
@@ -80,8 +83,8 @@ def redraw(
     embeddings: Callable[[int], FloatArray],
     *,
     device: torch.device,
-) -> torch.Tensor:
-    """Draw every connected part of these masks again.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw every connected part of these masks again that is large enough.
 
     Args:
         decoder: SAM's, frozen.
@@ -91,10 +94,11 @@ def redraw(
         device: of the decoder.
 
     Returns:
-        (B, K, 256, 256) float32 probabilities; 0 outside of what was drawn.
+        (B, K, 256, 256) float32 probabilities: the larger one where parts meet, 0 elsewhere; and
+        bool masks of the parts that were not drawn again.
     """
     drawn = torch.zeros(masks.shape, device=device)
-    found = list(structures(masks))
+    found, left = structures(masks)
     by_row = {row: embeddings(row) for row in {part.row for part in found}}
     for start in range(0, len(found), BOXES_AT_ONCE):
         parts = found[start : start + BOXES_AT_ONCE]
@@ -105,7 +109,7 @@ def redraw(
         for part, probabilities in zip(parts, masks_of_sequences, strict=True):
             mask = drawn[part.row, part.label]
             torch.maximum(mask, probabilities.mean(dim=0), out=mask)
-    return drawn
+    return drawn, torch.from_numpy(left).to(device)
 
 
 class SecondLook:
@@ -172,8 +176,9 @@ class SecondLook:
             shown = np.flatnonzero(prepared.present[s])
             return np.stack([prepared.inputs.embedding(int(m), s) for m in shown])
 
-        drawn = redraw(self._decoder, masks.cpu().numpy(), embeddings, device=self._device)
-        return torch.logit((torch.sigmoid(logits) + drawn) / 2, eps=TINY)
+        drawn, left = redraw(self._decoder, masks.cpu().numpy(), embeddings, device=self._device)
+        mean = torch.logit((torch.sigmoid(logits) + drawn) / 2, eps=TINY)
+        return torch.where(left, logits, mean)
 
 
 def exclusive(logits: torch.Tensor) -> torch.Tensor:

@@ -93,7 +93,7 @@ class Segmenter:
             initial_state={k: v.clone() for k, v in model.trainable.state_dict().items()},
             split_path=split_path,
             device=device,
-            union=config.union,
+            union=config.chosen_union,
             threshold=config.threshold,
             cache_folder=cache_folder,
             cache_limit_gib=config.cache_gib,
