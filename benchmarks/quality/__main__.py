@@ -125,12 +125,15 @@ class _Session:
 
     def _run_fold(self, experiment: Experiment, keys: Sequence[RunKey], report: Report) -> None:
         # Cases are prepared for each fold: a model may keep in memory what it made of them.
-        cases = experiment.prepare(report)
-        for key in keys:
-            self.console.print(f"{key}: training", markup=False)
-            run = experiment.run(key, cases, every_subset=self.options.every_subset, report=report)
-            self.runs.put(run)
-            self.console.print(f"{key}: {_in_words(run)}", markup=False)
+        with experiment.segmenter.model.pin_embeddings():
+            cases = experiment.prepare(report)
+            for key in keys:
+                self.console.print(f"{key}: training", markup=False)
+                run = experiment.run(
+                    key, cases, every_subset=self.options.every_subset, report=report
+                )
+                self.runs.put(run)
+                self.console.print(f"{key}: {_in_words(run)}", markup=False)
 
     def _keys(self, plan: Plan) -> list[RunKey]:
         options = self.options
