@@ -2,13 +2,15 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.quality.memory import peak_mib, restart_peak
 from benchmarks.quality.runs import Idea, RunKey, code_version
@@ -21,6 +23,7 @@ from benchmarks.quality.scores import (
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import Plan
 from zeus_app.errors import InputError
+from zeus_app.models.net import ReadOutNet
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report
 from zeus_app.server.tasks.train_request import learner_of, train_config
@@ -60,6 +63,24 @@ def fold_patients(plan: Plan, fold: int, *, patients: int) -> tuple[str, ...]:
             remedy=f"send --train-patients {len(names)}",
         )
     return names[: patients or None]
+
+
+FIRST_LOOK = "all sequences, first look alone"
+"""Name of the scores without the second look, among those of the subsets."""
+
+
+@contextmanager
+def without_second_look(net: nn.Module) -> Iterator[bool]:
+    """Within this context no label is drawn again. Yields whether one would be."""
+    if not isinstance(net, ReadOutNet):
+        yield False
+        return
+    chosen = net.second_look.clone()
+    net.second_look.zero_()
+    try:
+        yield bool(chosen.any())
+    finally:
+        net.second_look.copy_(chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +221,10 @@ class Experiment:
                 label_map = evaluator.label_map(with_sequences(case, sequences, chosen))
                 scores = score(label_map, case, labels, spacing_mm)
                 by_subset.setdefault("+".join(chosen), {})[name] = scores
+            with without_second_look(setup.model.trainable) as had_one:
+                if had_one:
+                    scores = score(evaluator.label_map(case), case, labels, spacing_mm)
+                    by_subset.setdefault(FIRST_LOOK, {})[name] = scores
         report("judging", len(cases), len(cases))
         return {"cases": by_case, "subsets": by_subset}
 

@@ -17,7 +17,7 @@ from zeus_app.pipeline.second_look import (
 )
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.types import BoxPx
-from zeus_app.protocols import Prepared
+from zeus_app.protocols import Batch, Prepared
 from zeus_app.training.cases import make_case
 from zeus_app.types import FloatArray
 
@@ -70,6 +70,9 @@ class PositiveStudy:
     @property
     def inputs(self) -> "PositiveStudy":
         return self
+
+    def batch(self, slices: Sequence[int]) -> Batch:
+        return {}
 
     def embedding(self, sequence: int, s: int) -> FloatArray:
         return cast(FloatArray, embeddings(1)[0])
