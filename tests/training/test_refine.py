@@ -17,6 +17,7 @@ from zeus_app.errors import CancelledError, InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import Batch, Prepared
 from zeus_app.settings.config import TrainConfig
+from zeus_app.training.cases import Case
 from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 from zeus_app.training.refine import Refinement, Refiner, SupersededError, refinement_recipe
 from zeus_app.training.steps import Steps
@@ -273,6 +274,21 @@ def test_statistics_of_the_instructions_are_measured_from_scratch_alone(tmp_path
     learn(refiner, two, "s1")
     learn(refiner, two, "s2")
     assert model.calibrated_with == [2]
+
+
+def test_the_second_look_is_chosen_after_the_steps_on_all_cases(tmp_path: Path) -> None:
+    class TwoLooks(Refinable):
+        def second_look(
+            self, prepared: Prepared, slices: Sequence[int], union: torch.Tensor
+        ) -> torch.Tensor:
+            return union
+
+        def choose_second_look(self, cases: Sequence[Case]) -> None:
+            chosen_on.append([case.id for case in cases])
+
+    chosen_on: list[list[str]] = []
+    learn(a_refiner(tmp_path, TwoLooks()), [labelled(1), labelled(2)], "s2")
+    assert chosen_on == [["s2", "s1"]]
 
 
 def test_a_version_that_was_served_meanwhile_is_not_replaced(tmp_path: Path) -> None:

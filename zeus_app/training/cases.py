@@ -119,8 +119,8 @@ def draw_weights(shows: BoolArray, foreground: float) -> npt.NDArray[np.float64]
     """
     if foreground == 0 or not shows.any() or shows.all():
         return None
-    weights = np.where(shows, foreground / shows.sum(), (1 - foreground) / (~shows).sum())
-    return weights / weights.sum()
+    labelled, empty = foreground / shows.sum(), (1 - foreground) / (~shows).sum()
+    return np.where(shows, labelled, empty).astype(np.float64)
 
 
 def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Batch, torch.Tensor]:

@@ -12,6 +12,7 @@ from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import Case, draw_weights
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo
 from zeus_app.training.evaluator import Evaluator
+from zeus_app.training.predict import TakesSecondLook
 from zeus_app.training.preparation import check_space, prepare_cases
 from zeus_app.training.quick_check import QuickCheck, held_back, quick_check
 from zeus_app.training.setup import TrainingSetup
@@ -220,11 +221,13 @@ class _Learning:
         if not check.slices:
             return replace(result, reason="no slice is left to check the new weights on")
         began = time.monotonic()
+        model, cases = self.setup.model, (self.newest, *self.others)
         if self.parent is None:
-            cases = (self.newest, *self.others)
-            self.setup.model.calibrate([case.prepared for case in cases])
+            model.calibrate([case.prepared for case in cases])
         before = self._score(check)
         steps = self._learn(seconds, report)
+        if isinstance(model, TakesSecondLook):
+            model.choose_second_look(cases)
         result = replace(
             result,
             score_before=before,
