@@ -8,18 +8,16 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
-from zeus_app.labels.versions import FINAL
 from zeus_app.profiles import load_profile
 from zeus_app.profiles.fitting import refuse_idle_lora
 from zeus_app.server.context import ServerContext
+from zeus_app.server.jobs.jobs import TRAINING
 from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_stored_texts
+from zeus_app.server.studies.labelled import labelled_study
 from zeus_app.server.tasks.train_request import learner_of, train_config, train_defaults
 from zeus_app.settings.registry import lookup
-from zeus_app.studies.read import read_study
-from zeus_app.types import Guidance, LabelledStudy
 
 
 class ZeusTrain(TrainTask):
@@ -75,26 +73,12 @@ class ZeusTrain(TrainTask):
         lower_priority()
         ctx, config = self._ctx, train_config(request, self._learner)
         labelled = datastore.get_labeled_images()
-        studies = [self.labelled_study(study, datastore) for study in labelled]
+        studies = [labelled_study(study, datastore, ctx.target) for study in labelled]
         progress = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
         # With run_sync the server itself trains. No inference may use half-trained weights.
-        with ctx.jobs.job("training"):
+        with ctx.jobs.job(TRAINING):
             result = ctx.segmenter.fit(
                 studies, config, report=progress.stage, progress=progress.epoch
             )
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary
-
-    def labelled_study(self, study: str, datastore: StudyDatastore) -> LabelledStudy:
-        """A study with its final label and the user's instructions that belong to the target."""
-        resolved = datastore.catalogue.resolve(study)
-        stored = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
-        return LabelledStudy(
-            id=study,
-            read_study=partial(read_study, resolved.files),
-            read_label=partial(datastore.final_label, study),
-            read_grid=partial(datastore.catalogue.grid, resolved),
-            patient=resolved.files.patient,
-            sequences=tuple(resolved.files.sources),
-            guidance=Guidance(read_stored_texts(stored, self._ctx.target)),
-        )

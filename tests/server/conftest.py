@@ -12,12 +12,14 @@ from monailabel.client import MONAILabelClient
 
 from tests.server import running
 from tests.studies.tiny_files import dicom_series
-from zeus_app.types import Affine, FloatArray
+from zeus_app.types import Affine, FloatArray, LabelArray
 
 SHAPE = (24, 20, 6)
 SPACING_MM = (1.0, 1.0, 3.0)
 BRIGHT = 900.0  # T2 inside the lesion; outside it stays below 400
 LESION = np.s_[8:12, 9:13, 2:4]
+TALL_SHAPE = (24, 20, 16)
+TALL_LESION = np.s_[8:12, 9:13, 5:11]
 
 
 def head(seed: int, shape: tuple[int, ...] = SHAPE) -> FloatArray:
@@ -47,6 +49,19 @@ def make_study(folder: Path, name: str, seed: int, flip: tuple[int, ...] = (1, 1
     save(folder / name / f"{name}_t2.nii.gz", t2, affine(flip=flip))
     flair = head(seed + 100, (12, 10, 6))
     save(folder / name / f"{name}_flair.nii.gz", flair, affine((2.0, 2.0, 3.0), flip))
+
+
+def make_tall_study(folder: Path, name: str, seed: int) -> None:
+    """T2 of sixteen slices. A quick check holds back some of them; `make_study` has too few."""
+    t2 = head(seed, TALL_SHAPE)
+    t2[TALL_LESION] = BRIGHT
+    save(folder / name / f"{name}_t2.nii.gz", t2, affine())
+
+
+def tall_lesion() -> LabelArray:
+    label = np.zeros(TALL_SHAPE, np.uint8)
+    label[TALL_LESION] = 1
+    return label
 
 
 def make_bad_studies(folder: Path) -> None:

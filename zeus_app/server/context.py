@@ -17,6 +17,8 @@ from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.server.interactive.click_history import ClickHistory
 from zeus_app.server.jobs.background_encoding import BackgroundEncoder
 from zeus_app.server.jobs.jobs import Jobs
+from zeus_app.server.jobs.learning import CaseLearning
+from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.settings.config import ZeusConfig
@@ -45,6 +47,7 @@ class ServerContext:
         jobs: the inferences and clicks that run or wait.
         click_history: the prompts of each user.
         background_encoder: encodes the studies that clients open or label.
+        learning: learns from each submitted label, if the settings allow.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
@@ -58,6 +61,11 @@ class ServerContext:
         self.jobs = Jobs(max_waiting=config.waiting)
         self.background_encoder = BackgroundEncoder(
             self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to)
+        )
+        self.learning = CaseLearning(
+            config.learn,
+            start_worker=lambda: LearningProcess(folder, config),
+            is_training=lambda: bool(processes("train")) or self.jobs.is_training,
         )
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None

@@ -1,7 +1,10 @@
 """CPU priority of trainings and of the server; each call runs in a process of its own."""
 
+import os
 import subprocess
 import sys
+
+from zeus_app.server.lifecycle.cpu_priority import lower_priority_of
 
 
 def niceness(*calls: str) -> tuple[int, int]:
@@ -28,3 +31,11 @@ def test_a_training_runs_at_a_lower_priority() -> None:
 def test_the_server_keeps_its_priority() -> None:
     before, after = niceness("keep_priority", "lower_priority")
     assert after == before
+
+
+def test_a_process_that_was_started_runs_at_a_lower_priority() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    before = os.getpriority(os.PRIO_PROCESS, process.pid)
+    lower_priority_of(process.pid)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, before + 10)
+    process.communicate()

@@ -1,37 +1,24 @@
-"""What the training task refuses before it begins, and what it skips."""
+"""What the training task refuses before it begins."""
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from trainers.zeus import ZeusTrain
 from zeus_app.errors import InputError
-from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import load_target
-from zeus_app.types import StudyFiles
 
 
 class Labelled:
-    """A datastore of one labelled study. Its label was drawn when the target had FLAIR too."""
-
-    catalogue = SimpleNamespace(
-        resolve=lambda study: SimpleNamespace(files=StudyFiles(study, {}, patient=study)),
-        grid=lambda resolved: None,
-    )
-
-    def final_label(self, study: str) -> None: ...
+    """A datastore of one labelled study."""
 
     def list_images(self) -> list[str]:
         return ["alpha"]
 
     get_labeled_images = list_images
-
-    def get_label_info(self, study: str, tag: str) -> dict[str, Any]:
-        return {INSTRUCTIONS: {"FLAIR/lesion": "bright", "T2/lesion": "dark"}}
 
 
 def task(**settings: str) -> ZeusTrain:
@@ -41,11 +28,6 @@ def task(**settings: str) -> ZeusTrain:
         datastore=Labelled(),
     )
     return ZeusTrain(ctx)
-
-
-def test_a_stored_text_for_a_sequence_that_the_target_lacks_is_skipped() -> None:
-    labelled = task().labelled_study("alpha", cast(StudyDatastore, Labelled()))
-    assert labelled.guidance.texts == {("T2", "lesion"): "dark"}
 
 
 def test_a_training_in_which_lora_would_learn_nothing_is_refused_before_it_begins(

@@ -24,6 +24,14 @@ def keep_priority() -> None:
     _is_server.set()
 
 
+def lower_priority_of(pid: int) -> None:
+    """Lower the priority of a process that has just been started.
+
+    On Linux a priority belongs to a thread. A new process has one, and its later threads inherit.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + NICENESS_INCREMENT)
+
+
 def lower_priority() -> None:
     """Lower this process's priority for good; does nothing in the server itself."""
     if not _is_server.is_set():

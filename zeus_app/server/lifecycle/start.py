@@ -8,10 +8,12 @@ from monailabel.interfaces.utils.app import app_instance
 
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext, open_context
+from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.lifecycle.install import install
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 
 logger = logging.getLogger(__name__)
+_learning: list[CaseLearning] = []  # of the app that runs; a POST /reload replaces the app
 _serving = threading.Event()  # set once this process answers requests; POST /reload comes later
 
 
@@ -44,6 +46,10 @@ def serve(context: ServerContext) -> None:
         assert context.segmenter is not None  # builds the model now, not at the first request
     except InputError as error:
         raise exit_for(error) from error
+    while _learning:
+        _learning.pop().close()
+    _learning.append(context.learning)
+    context.learning.start()
     install(server, app_instance)
     if not _serving.is_set():
         stop_tasks_at_shutdown()

@@ -39,6 +39,7 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
         restored = store.history.restore(study, tag, version)
         if tag == FINAL:
             context().encode_labelled(study)
+            context().learning.submit(study)
         return {"study": study, "tag": tag, **_as_json(restored)}
 
 

@@ -62,6 +62,7 @@ def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         saved = stock.save_label(background_tasks, image, params, tag, label, user.username)
         if tag in (FINAL, ""):
             app().context.encode_labelled(saved["label"])
+            app().context.learning.submit(saved["label"])
         return saved
 
 

@@ -7,17 +7,20 @@ from fastapi import APIRouter
 from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.checkpoints import checkpoint_routes
 from zeus_app.server.routes.labels import label_routes
+from zeus_app.server.routes.learning import learning_routes
 from zeus_app.server.routes.progress import progress_routes
 from zeus_app.server.routes.studies import study_routes
 
 
 def zeus_routes(context: Callable[[], ServerContext]) -> APIRouter:
-    """The routes for studies, progress, labels and checkpoints.
+    """The routes for studies, progress, labels, checkpoints and learning after each case.
 
     Args:
         context: returns the running app's context; POST /reload may replace it.
     """
     router = APIRouter(prefix="/zeus", tags=["Zeus"])
-    for routes in (study_routes, progress_routes, label_routes, checkpoint_routes):
+    for routes in (
+        study_routes, progress_routes, label_routes, checkpoint_routes, learning_routes,
+    ):  # fmt: skip
         router.include_router(routes(context))
     return router
