@@ -159,7 +159,7 @@ def _decoder_id(config: ZeusConfig) -> str:
     """What a checkpoint must be trained with, besides the towers; "" for SAM's plain decoder."""
     unions = {"weighted": "weighted union", "features": "union of features"}
     parts = [] if config.decoder == "sam" else ["readout"]
-    return ", ".join([*parts, *filter(None, [unions.get(config.union)])])
+    return ", ".join([*parts, *filter(None, [unions.get(config.chosen_union)])])
 
 
 def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> str:
@@ -250,11 +250,11 @@ def trainable_net(
 
 
 def _union(config: ZeusConfig, target: Target) -> nn.Module | None:
-    if config.union == "features":
+    if config.chosen_union == "features":
         return None
-    if config.union == "weighted":
+    if config.chosen_union == "weighted":
         return WeightedUnion(len(target.sequences), len(target.labels))
-    return PlainUnion(config.union)
+    return PlainUnion(config.chosen_union)
 
 
 def _vision(

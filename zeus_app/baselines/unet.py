@@ -139,10 +139,10 @@ def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBasel
             expected="early or late",
             remedy="send --fusion early (sequences as channels) or --fusion late (a network each)",
         )
-    if config.union not in UNIONS:
+    if config.chosen_union not in UNIONS:
         raise InputError(
-            f"model unet with union {config.union}",
+            f"model unet with union {config.chosen_union}",
             expected=f"one of {', '.join(UNIONS)}",
             remedy="send --set union=max",
         )
-    return UNetBaseline(target=target, fusion=config.fusion, device=device, union=config.union)
+    return UNetBaseline(target=target, fusion=config.fusion, device=device, union=config.chosen_union)

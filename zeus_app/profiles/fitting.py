@@ -26,7 +26,7 @@ def refuse_features_without_read_out(config: ZeusConfig) -> None:
     Raises:
         InputError: the config has union features without the read-out or without hybrid fusion.
     """
-    if config.union == "features" and (config.decoder == "sam" or config.fusion != "hybrid"):
+    if config.chosen_union == "features" and (config.decoder == "sam" or config.fusion != "hybrid"):
         raise InputError(
             f"union features with decoder {config.decoder} and fusion {config.fusion}",
             expected="decoder readout with fusion hybrid: one network for all sequences",

@@ -13,14 +13,14 @@ from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
-Union = Literal["max", "mean", "vote", "weighted", "features"]
+Union = Literal["auto", "max", "mean", "vote", "weighted", "features"]
 Decoder = Literal["readout", "sam", "both"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
 
 
-_NEW_FIELDS = frozenset({"intensity", "sequence_dropout"})
+_NEW_FIELDS = frozenset({"balance_first", "intensity", "sequence_dropout"})
 """Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
@@ -75,16 +75,17 @@ class ZeusConfig(_Settings):
         " early: all sequences as channels of one image (unet only)",
     )
     decoder: Decoder = Field(
-        "sam",
+        "both",
         description="what makes masks from embeddings (zeus only): readout, a small network of ours"
         " that learns in minutes; both, the read-out, whose masks SAM's frozen decoder draws again"
         " for the labels that gain by it; sam, SAM's mask decoder, which is the paper's",
     )
     union: Union = Field(
-        "max",
+        "auto",
         description="how the sequences are united: max, mean or vote (majority) of their masks;"
         " weighted, by learned weights for each label and sequence; features, one mask from the"
-        " features of all sequences (readout with hybrid fusion only)",
+        " features of all sequences (read-out with hybrid fusion only); auto: features where they"
+        " are possible, else max",
     )
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability above which a voxel belongs to a label"
@@ -153,6 +154,14 @@ class ZeusConfig(_Settings):
     seed: int = Field(0, description="seed of the random number generators")
 
     @property
+    def chosen_union(self) -> str:
+        """The union, with "auto" resolved."""
+        if self.union != "auto":
+            return self.union
+        has_read_out = self.model == "zeus" and self.decoder != "sam"
+        return "features" if has_read_out and self.fusion == "hybrid" else "max"
+
+    @property
     def chosen_sequences(self) -> tuple[str, ...]:
         """Names of the sequences to use; empty for all of the target's."""
         return tuple(name.strip() for name in self.sequences.split(",") if name.strip())
@@ -198,6 +207,13 @@ class TrainConfig(_Settings):
         lt=1,
         description="minimum share of the BCE's weight for the voxels of a label; 0.05 suits"
         " lesions of a few voxels, but tends to over-segment",
+    )
+    balance_first: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="the same share at the beginning of the training; it falls linearly to"
+        " `balance`, so that small lesions are found first and outlined later",
     )
     time_budget_s: float | None = Field(
         None,

@@ -61,6 +61,8 @@ class Steps:
             group["lr"] = rate
         first, last = config.sequence_loss_first, config.sequence_loss
         self._loss.sequence_weight = first + (last - first) * progress
+        surplus = max(0.0, config.balance_first - config.balance)
+        self._loss.balance = config.balance + surplus * (1 - progress)
 
     def train_step(
         self, picks: Sequence[tuple[int, int]], rng: np.random.Generator
