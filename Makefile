@@ -43,8 +43,8 @@ serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name> [PROFILE= MODEL= FUS
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(FUSION),--fusion "$(FUSION)") \
 	    $(if $(STATE),--state "$(STATE)")
 
-real: setup ## run the same loop on the real MRI in ZEUS_REAL_DATA [TARGET=abdomen]
-	@$(ZEUS) real $(if $(TARGET),--target "$(TARGET)")
+real: setup ## run the same loop on the real MRI in ZEUS_REAL_DATA [TARGET=abdomen FOLD=0]
+	@$(ZEUS) real $(if $(TARGET),--target "$(TARGET)") $(if $(FOLD),--fold "$(FOLD)")
 
 bench: setup ## measure the speed, in under 30 minutes: benchmarks/results/speed.json and docs/speed.md
 	@.venv/bin/python -m benchmarks.speed

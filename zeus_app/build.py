@@ -150,7 +150,7 @@ def build_zeus(
 def _second_look(
     config: ZeusConfig, profile: Profile, net: ZeusNet, device: torch.device
 ) -> SecondLook | None:
-    if config.decoder != "both":
+    if config.chosen_decoder != "both":
         return None
     return SecondLook(PromptDecoder(*sam_parts(profile)), cast(ReadOutNet, net).second_look, device)
 
@@ -158,7 +158,7 @@ def _second_look(
 def _decoder_id(config: ZeusConfig) -> str:
     """What a checkpoint must be trained with, besides the towers; "" for SAM's plain decoder."""
     unions = {"weighted": "weighted union", "features": "union of features"}
-    parts = [] if config.decoder == "sam" else ["readout"]
+    parts = [] if config.chosen_decoder == "sam" else ["readout"]
     return ", ".join([*parts, *filter(None, [unions.get(config.chosen_union)])])
 
 
@@ -238,7 +238,7 @@ def trainable_net(
     aligner = lookup("instruction", config.instruction, ALIGNERS)(profile)
     union = _union(config, target)
     sequences, hybrid = target.sequence_names, config.fusion == "hybrid"
-    if config.decoder != "sam":
+    if config.chosen_decoder != "sam":
         count = len(sequences)
         read_outs = [ReadOut(count)] if hybrid else [ReadOut(1) for _ in sequences]
         return ReadOutNet(projector, aligner, read_outs, union, lora, labels=len(target.labels))

@@ -205,7 +205,7 @@ def test_what_an_interrupted_training_reached_can_be_served(tiny_folder: Path) -
 def test_trained_weights_of_the_old_code_fit_the_network(fusion: str) -> None:
     """Names and shapes of a checkpoint of 2ea7737: profile reference-small, target phantom."""
     path = OLD_STATE / "state_dict_of_2ea7737.json"
-    config = ZeusConfig(target="phantom", profile="reference-small", fusion=fusion)
+    config = ZeusConfig.from_conf({"decoder": "sam", "fusion": fusion})
     profile, target = load_profile(config.profile), load_target(config.target)
     with torch.device("meta"):
         net = trainable_net(config, profile, target=target, load_sam=decoder_skeleton)

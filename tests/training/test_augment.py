@@ -7,7 +7,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from zeus_app.training.augment import drop_sequences, random_affine, random_intensity
+from zeus_app.training.augment import (
+    drop_sequences,
+    hide_embeddings,
+    random_affine,
+    random_intensity,
+)
 
 
 class Draws:
@@ -177,3 +182,19 @@ def test_half_the_slices_lose_sequences_at_a_share_of_one_half() -> None:
 
 def test_a_slice_with_one_sequence_keeps_it() -> None:
     assert present_after(1, False, True) == [[False, True]] * 200
+
+
+def test_half_the_slices_are_read_from_pixels_alone_at_a_share_of_one_half() -> None:
+    batch = {"embeddings": torch.ones(400, 1, 2, 3, 3), "pixels": torch.ones(400, 1, 6, 6)}
+    hidden = hide_embeddings(batch, share=0.5, rng=np.random.default_rng(0))
+    by_slice = hidden["embeddings"].flatten(1)
+    assert set(by_slice.unique().tolist()) == {0, 1}
+    assert ((by_slice == 0).all(dim=1) | (by_slice == 1).all(dim=1)).all()
+    assert 160 < int((by_slice == 0).all(dim=1).sum()) < 240
+    assert hidden["pixels"] is batch["pixels"]
+    assert batch["embeddings"].all()  # the input stays
+
+
+def test_embeddings_are_never_hidden_from_a_model_without_pixels() -> None:
+    batch = {"embeddings": torch.ones(4, 1, 2, 3, 3)}
+    assert hide_embeddings(batch, share=1, rng=np.random.default_rng(0)) is batch

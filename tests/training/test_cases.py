@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import SIZE, tiny_case
-from zeus_app.training.cases import collate, draw_batches, draw_weights, make_case
+from zeus_app.training.cases import (
+    Case,
+    collate,
+    draw_batches,
+    draw_weights,
+    has_small_structures,
+    make_case,
+)
 
 
 def test_masks_come_out_as_they_went_in() -> None:
@@ -59,3 +66,18 @@ def test_without_both_kinds_of_slices_or_a_share_all_slices_are_equally_likely(
     shows: list[bool], foreground: float
 ) -> None:
     assert draw_weights(np.array(shows), foreground) is None
+
+
+def squares(*edges: int) -> Case:
+    """One slice with squares of these edges, apart from each other."""
+    masks = np.zeros((1, 1, 64, 64), np.uint8)
+    for number, edge in enumerate(edges):
+        masks[0, 0, 12 * number : 12 * number + edge, :edge] = 1
+    return make_case("a", tiny_case("a", slices=1).prepared, masks)
+
+
+def test_structures_are_small_if_half_of_them_lie_below_8_by_8_pixels() -> None:
+    assert has_small_structures([squares(7, 7, 10)])
+    assert not has_small_structures([squares(7, 8, 10)])
+    assert not has_small_structures([squares(8)])
+    assert not has_small_structures([squares()])

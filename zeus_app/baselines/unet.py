@@ -145,4 +145,6 @@ def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBasel
             expected=f"one of {', '.join(UNIONS)}",
             remedy="send --set union=max",
         )
-    return UNetBaseline(target=target, fusion=config.fusion, device=device, union=config.chosen_union)
+    return UNetBaseline(
+        target=target, fusion=config.fusion, device=device, union=config.chosen_union
+    )

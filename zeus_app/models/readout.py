@@ -25,11 +25,6 @@ DILATIONS = (1, 2, 4)
 GROUPS = 8
 DROPPED = 0.1
 """Share of the compressed channels that a training step hides."""
-PIXELS_ALONE = 0.3
-"""Share of the slices in a training step that are read from pixels alone.
-
-Without it, a training on one patient learns where lesions lie, not how they look.
-"""
 INITIAL_LOGIT = -2.0
 """Logit of every label at the start of a training: most pixels show no label."""
 
@@ -153,8 +148,6 @@ class ReadOut(nn.Module):
         for layer in self.middle:
             features = features + layer(features)
         upper = F.pixel_shuffle(self.upsample(features), 2)
-        if self.training:
-            upper = upper * (torch.rand(len(upper), 1, 1, 1, device=upper.device) > PIXELS_ALONE)
         fine = self.fine(F.relu(torch.cat([upper, pixels], dim=1)))
         weights = self.hypernetwork(instructions).float()  # (B, K, 4·FINE + 1)
         batch, labels, _ = weights.shape

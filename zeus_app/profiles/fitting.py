@@ -26,9 +26,10 @@ def refuse_features_without_read_out(config: ZeusConfig) -> None:
     Raises:
         InputError: the config has union features without the read-out or without hybrid fusion.
     """
-    if config.chosen_union == "features" and (config.decoder == "sam" or config.fusion != "hybrid"):
+    possible = config.chosen_decoder != "sam" and config.fusion == "hybrid"
+    if config.chosen_union == "features" and not possible:
         raise InputError(
-            f"union features with decoder {config.decoder} and fusion {config.fusion}",
+            f"union features with decoder {config.chosen_decoder} and fusion {config.fusion}",
             expected="decoder readout with fusion hybrid: one network for all sequences",
             remedy="send --set decoder=readout and --fusion hybrid, or --set union=max",
         )

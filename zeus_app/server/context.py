@@ -22,7 +22,7 @@ from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.settings.config import ZeusConfig
-from zeus_app.storage.state import StateFolder, state_folder
+from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
@@ -225,6 +225,7 @@ def open_context(studies: str, conf: Mapping[str, str], *, first: bool = True) -
         )
     folder = Path(studies)
     refuse_missing(folder, first=first)
+    config = with_decoder(config, target=target.name, studies=folder)
     state = state_folder(config, target=target.name, studies=folder)
     return ServerContext(config, target, state, folder)
 

@@ -14,13 +14,13 @@ from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
 Union = Literal["auto", "max", "mean", "vote", "weighted", "features"]
-Decoder = Literal["readout", "sam", "both"]
+Decoder = Literal["auto", "readout", "sam", "both"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
 
 
-_NEW_FIELDS = frozenset({"balance_first", "intensity", "sequence_dropout"})
+_NEW_FIELDS = frozenset({"balance_first", "intensity", "pixels_alone", "sequence_dropout"})
 """Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
@@ -75,10 +75,11 @@ class ZeusConfig(_Settings):
         " early: all sequences as channels of one image (unet only)",
     )
     decoder: Decoder = Field(
-        "both",
+        "auto",
         description="what makes masks from embeddings (zeus only): readout, a small network of ours"
         " that learns in minutes; both, the read-out, whose masks SAM's frozen decoder draws again"
-        " for the labels that gain by it; sam, SAM's mask decoder, which is the paper's",
+        " for the labels that gain by it; sam, SAM's mask decoder, which is the paper's; auto:"
+        " both, or sam where the state folder holds only versions that were trained with it",
     )
     union: Union = Field(
         "auto",
@@ -154,11 +155,16 @@ class ZeusConfig(_Settings):
     seed: int = Field(0, description="seed of the random number generators")
 
     @property
+    def chosen_decoder(self) -> str:
+        """The decoder, with "auto" resolved for a new state folder."""
+        return "both" if self.decoder == "auto" else self.decoder
+
+    @property
     def chosen_union(self) -> str:
         """The union, with "auto" resolved."""
         if self.union != "auto":
             return self.union
-        has_read_out = self.model == "zeus" and self.decoder != "sam"
+        has_read_out = self.model == "zeus" and self.chosen_decoder != "sam"
         return "features" if has_read_out and self.fusion == "hybrid" else "max"
 
     @property
@@ -242,6 +248,14 @@ class TrainConfig(_Settings):
         ge=0,
         description="strength of random rotation, scaling and shifting; 1: up to 9 degrees, 15 %"
         " and 1/20 of the picture's edge; 0: none",
+    )
+    pixels_alone: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="share of training slices whose embeddings are hidden from the read-out, if the"
+        " labels' structures are smaller than 8×8 pixels; so it learns how lesions look, not where"
+        " those of few patients lie",
     )
     sequence_dropout: float = Field(
         0,

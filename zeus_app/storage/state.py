@@ -121,7 +121,7 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         studies: the studies folder.
     """
     mode = () if config.instruction == "text" else (config.instruction,)
-    decoder = ("readout",) if config.model == "zeus" and config.decoder != "sam" else ()
+    decoder = ("readout",) if config.model == "zeus" and config.chosen_decoder != "sam" else ()
     return StateFolder(
         root=config.state or default_state_folder(studies),
         target=target,
@@ -130,6 +130,27 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
         fusion=config.fusion,
         variant=(*mode, *decoder, *config.chosen_sequences),
     )
+
+
+def with_decoder(config: ZeusConfig, *, target: str, studies: Path) -> ZeusConfig:
+    """The settings with decoder "auto" resolved for an existing state folder.
+
+    Until version 0.2.0, servers trained SAM's mask decoder. A server goes on with such versions
+    until the read-out has one of its own.
+
+    Args:
+        config: the settings.
+        target: the target's name.
+        studies: the studies folder.
+    """
+    if config.decoder != "auto":
+        return config
+    with_sam = config.model_copy(update={"decoder": "sam"})
+    old, new = (
+        any(state_folder(choice, target=target, studies=studies).checkpoints.glob("v*.json"))
+        for choice in (with_sam, config)
+    )
+    return with_sam if old and not new else config
 
 
 def folder_name(study: str) -> str:

@@ -76,6 +76,25 @@ def random_intensity(batch: Batch, *, strength: float, rng: np.random.Generator)
     return {**batch, "pixels": values * tissue}
 
 
+def hide_embeddings(batch: Batch, *, share: float, rng: np.random.Generator) -> Batch:
+    """Hide the embeddings of some slices, so that a model must read them from their pixels.
+
+    Args:
+        batch: unchanged unless it has both "embeddings", (B, ...), and "pixels".
+        share: share of the slices.
+        rng: random generator of the choice.
+
+    Returns:
+        The batch; hidden embeddings are zeros.
+    """
+    if "pixels" not in batch or "embeddings" not in batch:
+        return batch
+    embeddings = batch["embeddings"].clone()
+    hidden = rng.random(len(embeddings)) < share
+    embeddings[torch.from_numpy(hidden).to(embeddings.device)] = 0
+    return {**batch, "embeddings": embeddings}
+
+
 def drop_sequences(batch: Batch, *, share: float, rng: np.random.Generator) -> Batch:
     """Hide sequences of some slices, so that a model learns to do without any of them.
 

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 
 from zeus_app.protocols import Batch, Prepared
 from zeus_app.types import BoolArray, LabelArray
+
+SMALL_PX = 64
+"""Area of 2×2 cells of the embedding, in pixels. The embedding hardly shows smaller structures."""
+SAMPLED_SLICES = 10
+"""Slices of each case on which structures are measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,3 +134,15 @@ def collate(cases: Sequence[Case], picks: Sequence[tuple[int, int]]) -> tuple[Ba
     parts = [cases[c].prepared.batch([s]) for c, s in picks]
     batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return batch, torch.cat([cases[c].masks([s]) for c, s in picks])
+
+
+def has_small_structures(cases: Sequence[Case]) -> bool:
+    """Whether half of the labels' connected parts on slices are smaller than `SMALL_PX`."""
+    areas: list[int] = []
+    for case in cases:
+        slices = np.flatnonzero(case.shows.any(axis=1))
+        for s in slices[:: max(1, len(slices) // SAMPLED_SLICES)]:
+            for mask in case.masks([int(s)])[0].numpy():
+                parts, count = ndimage.label(mask)
+                areas += np.bincount(parts.ravel(), minlength=count + 1)[1:].tolist()
+    return bool(areas) and float(np.median(areas)) < SMALL_PX

@@ -10,8 +10,13 @@ import torch
 from zeus_app.devices import autocast, out_of_memory_error, release_memory, to_device
 from zeus_app.errors import InputError
 from zeus_app.settings.config import TrainConfig
-from zeus_app.training.augment import drop_sequences, random_affine, random_intensity
-from zeus_app.training.cases import Case, collate
+from zeus_app.training.augment import (
+    drop_sequences,
+    hide_embeddings,
+    random_affine,
+    random_intensity,
+)
+from zeus_app.training.cases import Case, collate, has_small_structures
 from zeus_app.training.losses import UnionLoss
 from zeus_app.training.setup import TrainingSetup
 
@@ -43,6 +48,7 @@ class Steps:
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
+        self._pixels_alone = config.pixels_alone if has_small_structures(cases) else 0
         self.batch_limit = config.batch_slices
         self._skipped = 0
 
@@ -146,6 +152,8 @@ class Steps:
             batch, masks = random_affine(batch, masks, strength=self._config.augment, rng=rng)
         if self._config.intensity:
             batch = random_intensity(batch, strength=self._config.intensity, rng=rng)
+        if self._pixels_alone:
+            batch = hide_embeddings(batch, share=self._pixels_alone, rng=rng)
         if self._config.sequence_dropout:
             batch = drop_sequences(batch, share=self._config.sequence_dropout, rng=rng)
         with autocast(self._device):

@@ -21,7 +21,7 @@ def stored_files(server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
             files={"label": (label.name, file)}, timeout=60,
         ).raise_for_status()  # fmt: skip
     state = server.state / "phantom"
-    checkpoints = Checkpoints(state / "reference-small-zeus-hybrid" / "checkpoints")
+    checkpoints = Checkpoints(state / "reference-small-zeus-hybrid-readout" / "checkpoints")
     info = CheckpointInfo("", "", 1, None, ("slow",), (), {})
     checkpoints.publish({"threshold": torch.tensor(500.0)}, info)
     checkpoints.serve("untrained")

@@ -47,7 +47,7 @@ def learner_of(config: ZeusConfig) -> str:
     """
     if config.model in plugin_models():
         return PLUGIN
-    return config.decoder if config.model == "zeus" else config.model
+    return config.chosen_decoder if config.model == "zeus" else config.model
 
 
 def train_config(request: Mapping[str, Any], learner: str) -> TrainConfig:
