@@ -97,8 +97,9 @@ def test_zeus_learns_through_its_decoder_and_other_models_have_their_own_name(
 ) -> None:
     assert learner_of(ZeusConfig(model="unet")) == "unet"
     for decoder in get_args(Decoder):
-        assert learner_of(ZeusConfig(model="zeus", decoder=decoder)) == decoder
-        assert decoder in RECIPES["default"]
+        learner = learner_of(ZeusConfig(model="zeus", decoder=decoder))
+        assert learner == ("both" if decoder == "auto" else decoder)
+        assert learner in RECIPES["default"]
     monkeypatch.setenv("ZEUS_PLUGINS", "tests.server.fakes.fake_model")  # its model is named zeus
     assert learner_of(ZeusConfig(model="zeus")) == PLUGIN
 
