@@ -218,8 +218,9 @@ class TrainConfig(_Settings):
         0,
         ge=0,
         lt=1,
-        description="the same share at the beginning of the training; it falls linearly to"
-        " `balance`, so that small lesions are found first and outlined later",
+        description="the same share at the beginning of the training, if the labels' structures are"
+        " smaller than 8×8 pixels; it falls linearly to `balance`, so that small lesions are found"
+        " first and outlined later",
     )
     time_budget_s: float | None = Field(
         None,

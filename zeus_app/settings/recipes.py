@@ -21,7 +21,7 @@ _READOUT: Mapping[str, object] = {
     "sequence_loss_first": 0,
     "sequence_loss": 0,
     "sequence_dropout": 0.5,
-    "balance_first": 0.05,
+    "balance_first": 0.2,
     "pixels_alone": 0.5,
     "augment": 1,
     "intensity": 0.5,

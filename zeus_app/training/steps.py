@@ -48,7 +48,9 @@ class Steps:
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
-        self._pixels_alone = config.pixels_alone if has_small_structures(cases) else 0
+        small = has_small_structures(cases)
+        self._pixels_alone = config.pixels_alone if small else 0
+        self._balance_first = config.balance_first if small else 0
         self.batch_limit = config.batch_slices
         self._skipped = 0
 
@@ -67,7 +69,7 @@ class Steps:
             group["lr"] = rate
         first, last = config.sequence_loss_first, config.sequence_loss
         self._loss.sequence_weight = first + (last - first) * progress
-        surplus = max(0.0, config.balance_first - config.balance)
+        surplus = max(0.0, self._balance_first - config.balance)
         self._loss.balance = config.balance + surplus * (1 - progress)
 
     def train_step(
