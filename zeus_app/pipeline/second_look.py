@@ -25,7 +25,7 @@ MARGIN_PX = 2
 LEAST_BOX_PX = 64
 """Area of 2×2 cells of the embedding. Smaller parts keep their first masks: SAM cannot see them."""
 BOXES_AT_ONCE = 8
-MOST_CASES, SLICES_OF_A_CASE = 8, 4
+MOST_CASES, SLICES_OF_A_CASE = 4, 3
 """Training cases that labels are chosen on, and slices of each."""
 TINY = 1e-6
 
