@@ -28,16 +28,16 @@ def loss_at(folder: Path, progress: float, case: Case) -> float:
     return loss
 
 
-def test_small_structures_weigh_more_at_the_beginning_and_as_they_are_at_the_end(
+def test_small_structures_weigh_most_at_the_beginning_and_a_quarter_of_it_at_the_end(
     tmp_path: Path,
 ) -> None:
     first, middle, last = (loss_at(tmp_path, progress, square(4)) for progress in (0, 0.5, 1))
     assert first > middle > last
-    # By hand: every pixel costs ln 2. 48 of 1536 pixels show the label; for a share of 0.4 each of
-    # them weighs 0.4 / 0.6 · 1488 / 48 times as much.
-    weight = 0.4 / 0.6 * 1488 / 48
-    expected = np.log(2) * (1488 + 48 * weight) / 1536
-    assert first - last == pytest.approx(expected - np.log(2), rel=1e-4)
+    # By hand: every pixel costs ln 2. 48 of 1536 pixels show the label; for a share of s each of
+    # them weighs s / (1 - s) · 1488 / 48 times as much. The share is 0.4 first and 0.1 last.
+    weights = (0.4 / 0.6 * 1488 / 48, 0.1 / 0.9 * 1488 / 48)
+    costs = [np.log(2) * (1488 + 48 * weight) / 1536 for weight in weights]
+    assert first - last == pytest.approx(costs[0] - costs[1], rel=1e-4)
 
 
 def test_large_structures_weigh_the_same_all_the_time(tmp_path: Path) -> None:

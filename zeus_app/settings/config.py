@@ -219,8 +219,8 @@ class TrainConfig(_Settings):
         ge=0,
         lt=1,
         description="the same share at the beginning of the training, if the labels' structures are"
-        " smaller than 8×8 pixels; it falls linearly to `balance`, so that small lesions are found"
-        " first and outlined later",
+        " smaller than 8×8 pixels; it falls linearly to a quarter, or to `balance` if that is"
+        " larger, so that small lesions are found first and outlined later",
     )
     time_budget_s: float | None = Field(
         None,

@@ -69,8 +69,9 @@ class Steps:
             group["lr"] = rate
         first, last = config.sequence_loss_first, config.sequence_loss
         self._loss.sequence_weight = first + (last - first) * progress
-        surplus = max(0.0, self._balance_first - config.balance)
-        self._loss.balance = config.balance + surplus * (1 - progress)
+        last_share = max(config.balance, self._balance_first / 4)
+        surplus = max(0.0, self._balance_first - last_share)
+        self._loss.balance = last_share + surplus * (1 - progress)
 
     def train_step(
         self, picks: Sequence[tuple[int, int]], rng: np.random.Generator
