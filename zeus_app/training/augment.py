@@ -62,7 +62,7 @@ def random_intensity(batch: Batch, *, strength: float, rng: np.random.Generator)
     """
     if "pixels" not in batch:
         return batch
-    pixels = batch["pixels"].float()
+    pixels = batch["pixels"].float().clamp(min=0)
     changes = strength * rng.uniform(-1, 1, size=(*pixels.shape[:2], 3))
     drawn = torch.tensor(changes, dtype=torch.float32, device=pixels.device)
     within = tuple(range(2, pixels.ndim))
