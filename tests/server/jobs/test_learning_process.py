@@ -22,10 +22,11 @@ from zeus_app.types import Volume
 
 pytestmark = pytest.mark.slow
 STARTS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.settings.config import ZeusConfig
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 process = LearningProcess(Path(sys.argv[1]), ZeusConfig.model_validate_json(sys.argv[2]))
 print(process._process.pid, flush=True)
 time.sleep(600)
