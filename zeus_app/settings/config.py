@@ -218,9 +218,8 @@ class TrainConfig(_Settings):
         0,
         ge=0,
         lt=1,
-        description="the same share at the beginning of the training, if the labels' structures are"
-        " smaller than 8×8 pixels; it falls linearly to a quarter, or to `balance` if that is"
-        " larger, so that small lesions are found first and outlined later",
+        description="the same share at the beginning, for labels whose structures are below 8×8"
+        " pixels; it falls linearly to a quarter, or to `balance` if that is larger",
     )
     time_budget_s: float | None = Field(
         None,
@@ -254,9 +253,8 @@ class TrainConfig(_Settings):
         0,
         ge=0,
         lt=1,
-        description="share of training slices whose embeddings are hidden from the read-out, if the"
-        " labels' structures are smaller than 8×8 pixels; so it learns how lesions look, not where"
-        " those of few patients lie",
+        description="share of training slices whose embeddings are hidden from the read-out, for"
+        " labels whose structures are below 8×8 pixels",
     )
     sequence_dropout: float = Field(
         0,
