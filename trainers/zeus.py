@@ -1,7 +1,7 @@
 """The training task behind POST /train/zeus: from submitted labels to a checkpoint."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from monailabel.interfaces.tasks.train import TrainTask
@@ -26,7 +26,11 @@ class ZeusTrain(TrainTask):
     def __init__(self, context: ServerContext) -> None:
         super().__init__(f"Learn {context.target.instance} from submitted labels")
         self._ctx = context
-        self._learner = learner_of(context.config)
+
+    @cached_property
+    def _learner(self) -> str:
+        # Not in __init__: a plugin that cannot be imported ends the start elsewhere, with its reason.
+        return learner_of(self._ctx.config)
 
     def config(self) -> dict[str, Any]:
         """The request's parameters with their defaults."""
