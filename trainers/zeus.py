@@ -29,7 +29,7 @@ class ZeusTrain(TrainTask):
 
     @cached_property
     def _learner(self) -> str:
-        # Not in __init__: a plugin that cannot be imported ends the start elsewhere, with its reason.
+        # Not in __init__: the start reports a plugin that cannot be imported.
         return learner_of(self._ctx.config)
 
     def config(self) -> dict[str, Any]:
