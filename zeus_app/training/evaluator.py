@@ -21,10 +21,12 @@ class Evaluator:
     Attributes:
         setup: its model must be in evaluation mode.
         batch_slices: slices per forward pass.
+        second_look: False compares the masks of the model's first look.
     """
 
     setup: TrainingSetup
     batch_slices: int
+    second_look: bool = True
 
     def volume_dsc(self, case: Case) -> float:
         """Mean Dice over the labels that the label or the prediction shows, per volume.
@@ -103,7 +105,10 @@ class Evaluator:
     def _label_indices(self, case: Case, slices: Sequence[int]) -> torch.Tensor:
         """(B, 256, 256) uint8: 0, or k + 1 for the label of channel k."""
         setup = self.setup
-        decoded = predict(setup.model, case.prepared, slices, device=setup.device, branches=False)
+        decoded = predict(
+            setup.model, case.prepared, slices, device=setup.device, branches=False,
+            second_look=self.second_look,
+        )  # fmt: skip
         probabilities = torch.sigmoid(decoded.union)  # (B, K, 256, 256)
         return label_indices(probabilities.transpose(0, 1), threshold=setup.threshold).cpu()
 

@@ -45,6 +45,7 @@ def predict(
     *,
     device: torch.device,
     branches: bool = True,
+    second_look: bool = True,
 ) -> Decoded:
     """Decode B slices in evaluation mode, with the model's second look if it takes one.
 
@@ -54,6 +55,7 @@ def predict(
         slices: axial slices with tissue.
         device: of the model's trainable part.
         branches: False if the caller needs the union alone.
+        second_look: False answers with the first look, in a fraction of the time.
 
     Returns:
         float32 logits.
@@ -61,6 +63,6 @@ def predict(
     with autocast(device):
         decoded = model.decode(batch_on(device, prepared, slices), branches=branches)
     union = decoded.union.float()
-    if isinstance(model, TakesSecondLook):
+    if second_look and isinstance(model, TakesSecondLook):
         union = model.second_look(prepared, slices, union)
     return Decoded(decoded.branches.float(), union)
