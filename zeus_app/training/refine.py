@@ -238,7 +238,7 @@ class _Learning:
         return self._decide(result, serve=serve)
 
     def _score(self, check: QuickCheck) -> float:
-        """DSC of the first look. Steps change it alone, and a second look takes ten times longer."""
+        """DSC of the first look: the steps change it alone, and the second takes far longer."""
         self.setup.model.trainable.eval()
         return check.score(Evaluator(self.setup, self.config.batch_slices, second_look=False))
 
