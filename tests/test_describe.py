@@ -195,7 +195,7 @@ def test_in_four_bits_a_linear_weight_takes_half_a_byte_and_its_share_of_a_scale
 
 def test_a_decoders_memory_holds_its_positional_code_too() -> None:
     buffers = 256 * 64 * 64 + 256
-    assert rows()["F_pred"].memory_bytes == 4 * (DECODER + buffers)
+    assert rows(decoder="sam")["F_pred"].memory_bytes == 4 * (DECODER + buffers)
 
 
 def test_lora_is_a_row_that_learns() -> None:
@@ -262,7 +262,7 @@ def run_cli(*options: str) -> str:
 
 def test_the_table_ends_with_what_is_trained() -> None:
     total = PROJECTION + ALIGNER + 2 * DECODER
-    last = run_cli("--fusion", "late").splitlines()[-1]
+    last = run_cli("--fusion", "late", "--set", "decoder=sam").splitlines()[-1]
     assert last == f"7.32 M parameters are trained ({total:,})"
 
 
