@@ -76,8 +76,8 @@ def test_what_learns_adds_up(fusion: str, decoders: int) -> None:
 
 
 # The read-out, worked out by hand. For each sequence: 3·48 compressed channels to 64, and 3·4
-# pixels to 16 in a 3×3 neighbourhood. For all: norm, three 3×3 layers with norms, upsampling, a fine
-# layer with its norm, and two linear layers for the vectors that weigh the features.
+# pixels to 16 in a 3×3 neighbourhood. For all: norm, three 3×3 layers with norms, upsampling, a
+# fine layer with its norm, and two linear layers for the vectors that weigh the features.
 READ_OUT_OF_A_SEQUENCE = (144 * 64 + 64) + (12 * 16 * 9 + 16)
 READ_OUT = (
     2 * 64 + 3 * (64 * 64 * 9 + 64 + 2 * 64) + (64 * 128 + 128) + (48 * 32 * 9 + 32 + 2 * 32)
