@@ -57,7 +57,7 @@ def build(mode: str, llm: Mapping[str, object], scratch: Path) -> Segmenter:
     profile = scratch / "profile.yaml"
     profile.write_text(yaml.safe_dump({"extends": "reference-small", "llm": dict(llm)}))
     config = ZeusConfig.model_validate(
-        {"instruction": mode, "profile": str(profile), "state": scratch / "state"}
+        {"instruction": mode, "decoder": "sam", "profile": str(profile), "state": scratch / "state"}
     )
     return build_segmenter(config, state_folder(config, target="phantom", studies=STUDIES))
 

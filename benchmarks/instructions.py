@@ -130,7 +130,7 @@ def measure(name: str, data: Path, console: Console) -> list[dict[str, Any]]:
     """Rows, per pair of training and evaluation: {"learnt", "asked", "dsc": per held-out study}."""
     question, plan = QUESTIONS[name], PLANS[name]
     state = CHECKOUT / "reports" / "real" / name / "state"  # shares the embeddings of `make real`
-    config = ZeusConfig(target=name, sequences=plan.sequences, state=state)
+    config = ZeusConfig(target=name, sequences=plan.sequences, state=state, decoder="sam")
     segmenter = build_segmenter(config, state_folder(config, target=name, studies=data))
     studies = labelled_studies(data, segmenter.target, skip=plan.smoke)
     ways = cases_by_way(segmenter, studies)

@@ -88,7 +88,7 @@ Answer = Callable[[torch.Tensor, SlicePrompt], FloatArray]
 def settings(name: str, folder: Path) -> tuple[ZeusConfig, StateFolder]:
     """The settings of `make real`, to use its embeddings and checkpoints."""
     state = CHECKOUT / "reports" / "real" / name / "state"
-    config = ZeusConfig(target=name, sequences=SEQUENCES[name], state=state)
+    config = ZeusConfig(target=name, sequences=SEQUENCES[name], state=state, decoder="sam")
     return config, state_folder(config, target=name, studies=folder)
 
 

@@ -110,7 +110,12 @@ class Bench:
     def segmenter(self, instruction: str = "text") -> Segmenter:
         """The model in this process, with its own state folder."""
         config = ZeusConfig.model_validate(
-            {"target": TARGET, "instruction": instruction, "state": self.folder / "learn"}
+            {
+                "target": TARGET,
+                "decoder": "sam",
+                "instruction": instruction,
+                "state": self.folder / "learn",
+            }
         )
         return build_segmenter(
             config, state_folder(config, target=TARGET, studies=self.folder / "studies")

@@ -1,7 +1,7 @@
 """The second look: SAM's frozen decoder draws the read-out's masks again, inside their boxes.
 
 The read-out finds a structure; SAM's decoder, prompted with the structure's box, draws its outline.
-The mean of both probabilities is the answer. Large structures gain by this, small ones lose. So
+The mean of both probabilities is the answer. Not every label gains by this. So
 labels are chosen on training cases: those whose masks fit at least as well after the second look.
 This is ours, not the paper's.
 """
