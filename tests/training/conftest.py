@@ -1,6 +1,6 @@
 """A model small enough to train in a test: one weight and one bias a branch and label."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,15 @@ from zeus_app.targets import Target, load_target
 from zeus_app.training.cases import Case, make_case
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.setup import TrainingSetup
-from zeus_app.types import BoolArray, FloatArray, Instruction
+from zeus_app.types import (
+    BoolArray,
+    FloatArray,
+    Grid,
+    Instruction,
+    LabelledStudy,
+    Study,
+    Volume,
+)
 
 SIZE = 16
 
@@ -89,4 +97,23 @@ def tiny_setup(
         threshold=threshold,
         cache_folder=folder / "cache",
         cache_limit_gib=cache_limit_gib,
+    )
+
+
+def labelled_study(
+    name: str,
+    patient: str,
+    *,
+    read_study: Callable[[], Study],
+    read_label: Callable[[], Volume],
+    grid: Grid,
+) -> LabelledStudy:
+    """A labelled study of one sequence."""
+    return LabelledStudy(
+        id=name,
+        read_study=read_study,
+        read_label=read_label,
+        read_grid=lambda: grid,
+        patient=patient,
+        sequences=("T2",),
     )

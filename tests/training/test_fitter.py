@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from tests.training.conftest import labelled_study
 from zeus_app.build import build_segmenter
 from zeus_app.errors import InputError
 from zeus_app.pipeline.segmenter import Segmenter
@@ -44,13 +45,12 @@ def read_label() -> Volume:
 
 
 def labelled(seed: int, patient: str = "") -> LabelledStudy:
-    return LabelledStudy(
-        id=f"s{seed}",
+    return labelled_study(
+        f"s{seed}",
+        patient or f"s{seed}",
         read_study=lambda: read_study(seed),
         read_label=read_label,
-        read_grid=lambda: Grid(SHAPE, AFFINE),
-        patient=patient or f"s{seed}",
-        sequences=("T2",),
+        grid=Grid(SHAPE, AFFINE),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import TinyModel, TinyPrepared, tiny_setup
+from tests.training.conftest import TinyModel, TinyPrepared, labelled_study, tiny_setup
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.progress import Report
 from zeus_app.protocols import Batch, Prepared
@@ -86,13 +86,12 @@ def read_label() -> Volume:
 
 
 def labelled(seed: int, patient: str = "") -> LabelledStudy:
-    return LabelledStudy(
-        id=f"s{seed}",
+    return labelled_study(
+        f"s{seed}",
+        patient or f"patient{seed}",
         read_study=lambda: read_study(seed),
         read_label=read_label,
-        read_grid=lambda: Grid(SHAPE, AFFINE),
-        patient=patient or f"patient{seed}",
-        sequences=("T2",),
+        grid=Grid(SHAPE, AFFINE),
     )
 
 
