@@ -1,5 +1,8 @@
 """Batch sizes, and splitting a batch when memory runs out."""
 
+import resource
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -61,3 +64,26 @@ def test_nothing_is_computed_for_no_rows() -> None:
     memory = SmallMemory(room=5)
     assert split_when_out_of_memory(memory, []) == []
     assert memory.sizes == []
+
+
+RESIZES = """
+import resource, sys, torch
+from zeus_app.devices import choose_device
+if sys.argv[1] == "chosen":
+    choose_device("cpu")
+for _ in range(20):
+    torch.ones(64 * 2**20 // 4)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def page_faults(argument: str) -> int:
+    """Pages that a fresh process got while it allocated 64 MiB twenty times."""
+    command = [sys.executable, "-c", RESIZES, argument]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is not glibc")
+def test_freed_memory_is_used_again_instead_of_given_back_to_the_system() -> None:
+    pages = 20 * 64 * 2**20 // resource.getpagesize()
+    assert page_faults("unchanged") - page_faults("chosen") > pages / 2

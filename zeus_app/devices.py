@@ -1,5 +1,8 @@
 """Devices: choosing one, its precision, batch sizes, and running out of its memory."""
 
+import ctypes
+import functools
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -11,6 +14,17 @@ from zeus_app.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
+MALLOC_OPTIONS = {
+    -8: 1,  # M_ARENA_MAX: one heap for all threads; only the first one grows without bound
+    -3: 1 << 30,  # M_MMAP_THRESHOLD: smaller blocks come from the heap
+    -1: 512 << 20,  # M_TRIM_THRESHOLD: so much freed memory stays with the process
+    -2: 64 << 20,  # M_TOP_PAD: the heap grows by at least so much
+}
+"""Settings of glibc's malloc. Its own ones give each tensor back to the system when it is freed.
+
+The system then clears every page of the next tensor: a third of the time of a training step.
+"""
+
 
 def choose_device(name: str) -> torch.device:
     """The device that a setting names.
@@ -21,6 +35,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: this machine has no such device.
     """
+    _keep_freed_memory()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,6 +48,17 @@ def choose_device(name: str) -> torch.device:
             remedy="send the name of a device that this machine has, for example cpu",
         ) from error
     return device
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let this process use the memory of freed tensors again, where the C library is glibc."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -94,6 +94,15 @@ def test_a_part_of_less_than_two_cells_of_the_embedding_is_left_as_it_is() -> No
     np.testing.assert_array_equal(left, masks)
 
 
+def test_only_the_four_largest_parts_of_a_label_on_a_slice_are_drawn_again() -> None:
+    edges = (9, 14, 10, 13, 11, 12)
+    found, left = structures(
+        squares(*((0, 30 * i, 20, edge) for i, edge in enumerate(edges))).numpy()
+    )
+    assert [part.box[2] - part.box[0] for part in found] == [17, 16, 15, 14]
+    np.testing.assert_array_equal(left, squares((0, 0, 20, 9), (0, 60, 20, 10)).numpy())
+
+
 def test_masks_are_drawn_inside_their_boxes_alone() -> None:
     drawn, _ = redraw(
         filler(), squares((1, 50, 60, 10)).numpy(), lambda row: embeddings(1), device=CPU

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.conftest import SIZE, TinyModel, tiny_case, tiny_setup
 from zeus_app.settings.config import TrainConfig
@@ -43,3 +44,14 @@ def test_small_structures_weigh_most_at_the_beginning_and_a_quarter_of_it_at_the
 def test_large_structures_weigh_the_same_all_the_time(tmp_path: Path) -> None:
     case = square(10)
     assert loss_at(tmp_path, 0, case) == pytest.approx(loss_at(tmp_path, 1, case))
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0, 0.66), (0.01, 0.01)])
+def test_a_gradient_longer_than_the_limit_is_scaled_down_to_it(
+    tmp_path: Path, limit: float, expected: float
+) -> None:
+    model = TinyModel()
+    steps = Steps(tiny_setup(tmp_path, model), [square(4)], TrainConfig(clip_gradient=limit))
+    steps.train_step([(0, s) for s in range(6)], np.random.default_rng(0))
+    gradients = [p.grad for p in model.trainable.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(expected, rel=0.01)

@@ -24,6 +24,8 @@ MARGIN_PX = 2
 """Margin around a structure's box: a first mask misses a little of its outline."""
 LEAST_BOX_PX = 64
 """Area of 2×2 cells of the embedding. Smaller parts keep their first masks: SAM cannot see them."""
+MOST_PARTS = 4
+"""The largest parts of a label on a slice are drawn again. The time of an answer stays bounded."""
 BOXES_AT_ONCE = 8
 MOST_CASES, SLICES_OF_A_CASE = 4, 3
 """Training cases that labels are chosen on, and slices of each."""
@@ -58,22 +60,31 @@ class Structure:
 
 
 def structures(masks: BoolArray) -> tuple[list[Structure], BoolArray]:
-    """The connected parts of (B, K, 256, 256) masks; and a mask of those that are too small."""
-    found, small = [], np.zeros_like(masks)
+    """The largest connected parts of (B, K, 256, 256) masks; and a mask of all other parts."""
+    found, others = [], np.zeros_like(masks)
     for row, label in np.argwhere(masks.any(axis=(2, 3))):
         parts, _ = ndimage.label(masks[row, label])
-        for number, (rows, cols) in enumerate(ndimage.find_objects(parts), start=1):
-            if (rows.stop - rows.start) * (cols.stop - cols.start) < LEAST_BOX_PX:
-                small[row, label][rows, cols] |= parts[rows, cols] == number
-                continue
-            box = (
-                float(cols.start - MARGIN_PX),
-                float(rows.start - MARGIN_PX),
-                float(cols.stop - 1 + MARGIN_PX),
-                float(rows.stop - 1 + MARGIN_PX),
-            )
-            found.append(Structure(int(row), int(label), box))
-    return found, small
+        boxes = ndimage.find_objects(parts)
+        largest = sorted(range(len(boxes)), key=lambda i: -_area(boxes[i]))[:MOST_PARTS]
+        drawn = [i for i in largest if _area(boxes[i]) >= LEAST_BOX_PX]
+        found += [Structure(int(row), int(label), _with_margin(boxes[i])) for i in drawn]
+        others[row, label] = masks[row, label] & ~np.isin(parts, [i + 1 for i in drawn])
+    return found, others
+
+
+def _area(box: tuple[slice, slice]) -> int:
+    rows, cols = box
+    return int((rows.stop - rows.start) * (cols.stop - cols.start))
+
+
+def _with_margin(box: tuple[slice, slice]) -> BoxPx:
+    rows, cols = box
+    return (
+        float(cols.start - MARGIN_PX),
+        float(rows.start - MARGIN_PX),
+        float(cols.stop - 1 + MARGIN_PX),
+        float(rows.stop - 1 + MARGIN_PX),
+    )
 
 
 @torch.inference_mode()
@@ -84,7 +95,7 @@ def redraw(
     *,
     device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw every connected part of these masks again that is large enough.
+    """Draw the largest connected parts of these masks again.
 
     Args:
         decoder: SAM's, frozen.

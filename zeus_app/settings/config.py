@@ -20,7 +20,9 @@ EncoderRuntime = Literal[
 ]
 
 
-_NEW_FIELDS = frozenset({"balance_first", "intensity", "pixels_alone", "sequence_dropout"})
+_NEW_FIELDS = frozenset(
+    {"balance_first", "clip_gradient", "intensity", "pixels_alone", "sequence_dropout"}
+)
 """Fields of `TrainConfig` that version 0.2.0 did not have, and whose default changes nothing."""
 
 
@@ -220,6 +222,12 @@ class TrainConfig(_Settings):
         lt=1,
         description="the same share at the beginning, for labels whose structures are below 8×8"
         " pixels; it falls linearly to a quarter, or to `balance` if that is larger",
+    )
+    clip_gradient: float = Field(
+        0,
+        ge=0,
+        description="largest norm of a step's gradient; a larger gradient is scaled down; 0 for no"
+        " limit",
     )
     time_budget_s: float | None = Field(
         None,

@@ -18,6 +18,7 @@ _READOUT: Mapping[str, object] = {
     "learning_rate": 3e-3,
     "weight_decay": 0,
     "warm_up": 0.05,
+    "clip_gradient": 5,
     "sequence_loss_first": 0,
     "sequence_loss": 0,
     "sequence_dropout": 0.5,

@@ -51,6 +51,7 @@ class Steps:
         small = has_small_structures(cases)
         self._pixels_alone = config.pixels_alone if small else 0
         self._balance_first = config.balance_first if small else 0
+        self._clip = config.clip_gradient or math.inf
         self.batch_limit = config.batch_slices
         self._skipped = 0
 
@@ -91,8 +92,8 @@ class Steps:
                 memory.
         """
         total, union = self._gradients(picks, rng)
-        gradients = [p.grad for p in self._model.trainable.parameters() if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+        parameters = self._model.trainable.parameters()
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._clip))
         if not math.isfinite(total) or not math.isfinite(norm):
             self._skip(f"loss {total:g}, gradient norm {norm:g}")
             return None
