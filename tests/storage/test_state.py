@@ -1,11 +1,12 @@
 """Which decoder serves a state folder when the settings leave the choice open."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from zeus_app.settings.config import ZeusConfig
-from zeus_app.storage.state import state_folder, with_decoder
+from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 
 
 def versions_of(root: Path, *decoders: str) -> None:
@@ -42,3 +43,16 @@ def test_both_looks_and_the_read_out_alone_share_their_versions(tmp_path: Path) 
         for decoder in ("readout", "both", "auto")
     }
     assert [folder.parent.name for folder in folders] == ["reference-small-zeus-hybrid-readout"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc", "..", ".", "", "a/b", "a\\b", "a\0b"])
+@pytest.mark.parametrize("place", ["target", "profile", "model", "fusion"])
+def test_no_name_leads_out_of_the_state_folder(tmp_path: Path, place: str, name: str) -> None:
+    state = StateFolder(tmp_path, "t", "p", "m", "f")
+    with pytest.raises(ValueError, match="leads out of the state folder"):
+        replace(state, **{place: name})  # type: ignore[arg-type]  # the names are texts
+
+
+def test_no_chosen_sequence_leads_out_of_the_state_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leads out of the state folder"):
+        StateFolder(tmp_path, "t", "p", "m", "f", variant=("T2/../../..",))

@@ -69,6 +69,20 @@ def test_a_target_file_of_the_user_is_loaded_by_its_path(tmp_path: Path) -> None
     assert load_target(str(path)).sequence_names == ("PD", "T2")
 
 
+def test_a_target_may_have_letters_of_any_language_and_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "knee.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, "name": "Läsion 2"}))
+    assert load_target(str(path)).name == "Läsion 2"
+
+
+def test_a_target_of_aliases_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "laughs.yaml"
+    lists = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 20)]
+    path.write_text("\n".join(["a0: &a0 [ha]", *lists]))
+    with pytest.raises(InputError, match=r"laughs.yaml: an alias, \*a0; write its value out"):
+        load_target(str(path))
+
+
 def test_an_unknown_target_is_answered_with_the_closest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'prostate'"):
         load_target("prostrate")
@@ -90,6 +104,12 @@ def test_a_file_that_is_no_yaml_is_bad_input(tmp_path: Path) -> None:
     ("change", "named"),
     [
         ({"labels": []}, "labels"),
+        ({"name": "../../x"}, "name '../../x' is not plain"),
+        ({"name": ".hidden"}, "not plain"),
+        ({"name": "k" * 65}, "has 65 characters"),
+        ({"name": "knee/left"}, "not plain"),
+        ({"name": "Cache"}, "Cache is a folder of the state folder"),
+        ({"sequences": [{"name": "../T2", "spoken": "T2", "aliases": ["t2"]}]}, "not plain"),
         ({"labels": [{"name": "bone", "value": 0}]}, "value"),
         ({"labels": [{"name": "bone", "value": 256}]}, "value"),
         ({"colour": "red"}, "colour"),

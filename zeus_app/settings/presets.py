@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from zeus_app.errors import InputError
+from zeus_app.settings.bounded_yaml import read_bounded
 from zeus_app.settings.registry import lookup
 
 T = TypeVar("T", bound=BaseModel)
+MAX_CHAIN = 8
+"""Most files that extend one another."""
 
 
 def shipped(package: str) -> dict[str, Path]:
@@ -37,7 +40,7 @@ def load(kind: str, name_or_path: str, package: str, schema: type[T]) -> T:
     path = _path(kind, name_or_path, package)
     try:
         return schema.model_validate(_read(kind, path, package))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:  # ValidationError is a ValueError
         raise InputError(
             f"{kind} file {path}: {error}",
             expected=f"a YAML file with the fields {', '.join(schema.model_fields)}",
@@ -52,12 +55,31 @@ def _path(kind: str, name_or_path: str, package: str) -> Path:
 
 
 def _read(kind: str, path: Path, package: str) -> Any:
-    """The content of a file, merged with that of the file that it extends."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or "extends" not in content:
-        return content
-    base = _read(kind, _path(kind, str(content.pop("extends")), package), package)
-    return _merge(base, content)
+    """The content of a file, merged with those of the files that it extends.
+
+    Raises:
+        ValueError: a file is no mapping, extends itself, or the chain is too long.
+    """
+    chain: list[Path] = []
+    contents: list[dict[str, Any]] = []
+    extends: object = str(path)
+    while extends:
+        file = path if not chain else _path(kind, str(extends), package)
+        if file.resolve() in chain:
+            over = ", ".join(each.name for each in chain[1:])
+            raise ValueError(f"{file.name} extends itself" + (f", over {over}" if over else ""))
+        if len(chain) == MAX_CHAIN:
+            raise ValueError(f"a chain of files that extend each other; at most {MAX_CHAIN} files")
+        chain.append(file.resolve())
+        content = read_bounded(file)
+        if not isinstance(content, dict):
+            raise ValueError(f"{file.name} is no mapping of fields to values")
+        extends = content.pop("extends", None)
+        contents.append(content)
+    merged: dict[str, Any] = {}
+    for content in reversed(contents):
+        merged = _merge(merged, content)
+    return merged
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from zeus_app.settings.config import ZeusConfig, default_state_folder
+from zeus_app.settings.plain_names import is_one_component
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class StateFolder:
     model: str
     fusion: str
     variant: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a name that would lead out of the folder."""
+        for name in (self.target, self.profile, self.model, self.fusion, *self.variant):
+            if not is_one_component(name):
+                raise ValueError(f"the name {name!r} leads out of the state folder")
 
     @property
     def _by_target(self) -> Path:

@@ -1,13 +1,27 @@
 """Targets: which labels to segment, in which sequences. One YAML file per target."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from zeus_app.errors import InputError
 from zeus_app.settings import presets
 from zeus_app.settings.config import ZeusConfig
+from zeus_app.settings.plain_names import check_plain
 from zeus_app.settings.registry import lookup
+
+PlainName = Annotated[str, AfterValidator(check_plain)]
+OWN_FOLDERS = frozenset({"cache", "sessions", "logs"})
+"""Folders of the state folder that belong to no target."""
 
 
 class Label(BaseModel):
@@ -50,7 +64,7 @@ class Sequence(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    name: str
+    name: PlainName
     prompt_name: str = Field(validation_alias=AliasChoices("prompt_name", "spoken"))
     aliases: tuple[str, ...]
 
@@ -59,7 +73,8 @@ class Target(BaseModel):
     """Labels to segment, the sequences to use, and the order of preference for the reference.
 
     Attributes:
-        name: name of the target; the file name of a shipped YAML.
+        name: name of the target and of its folder in the state folder; the file name of a shipped
+            YAML.
         instance: the target in words, e.g. "abdominal organs".
         labels: K labels, in the order of the model's channels.
         sequences: M sequences, in the order of the model's branches.
@@ -70,12 +85,19 @@ class Target(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: PlainName
     instance: str
     labels: tuple[Label, ...] = Field(min_length=1)
     sequences: tuple[Sequence, ...] = Field(min_length=1)
     reference: tuple[str, ...] = ()
     mask_aliases: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_folder_of_its_own(cls, name: str) -> str:
+        if name.lower() in OWN_FOLDERS:
+            raise ValueError(f"{name} is a folder of the state folder; expected another name")
+        return name
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "Target":
