@@ -65,7 +65,7 @@ class ServerContext:
         self.learning = CaseLearning(
             config.learn,
             start_worker=lambda: LearningProcess(folder, config),
-            is_training=lambda: bool(processes("train")) or self.jobs.is_training,
+            is_training=lambda: bool(processes("train")) or self.checkpoints.is_training,
         )
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None

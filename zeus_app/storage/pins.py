@@ -14,8 +14,9 @@ from pathlib import Path
 import diskcache
 import psutil
 
+from zeus_app.storage.running import is_running
+
 _BUSY_S = 60  # how long a writer waits for another, as in diskcache
-_CLOCK_SLACK_S = 5  # two readings of one process's start time may differ by this much
 
 EVICTION_POLICY = "least-recently-used-unless-held"
 """diskcache's "least-recently-used" without pinned keys. Each cache folder stores this name."""
@@ -94,7 +95,7 @@ class Pins:
         """Remove the pins of processes that no longer run, for example after a kill."""
         with self.transaction() as sql:
             rows = sql.execute("SELECT id, pid, started FROM ZeusHold").fetchall()
-        dead = [pin for pin, pid, started in rows if not _is_running(pid, started)]
+        dead = [pin for pin, pid, started in rows if not is_running(pid, started)]
         if dead:
             self.remove(dead)
 
@@ -107,18 +108,3 @@ class Pins:
                 " JOIN ZeusHeld ON hold = id GROUP BY pid ORDER BY pid"
             ).fetchall()
         return tuple(ProcessPins(*row) for row in rows)
-
-
-def _is_running(pid: int, started: float) -> bool:
-    """Whether the process of this id and start time (UNIX seconds) still runs.
-
-    The start time matters because the system gives the ids of ended processes to new ones.
-    """
-    try:
-        process = psutil.Process(pid)
-        is_same = abs(process.create_time() - started) < _CLOCK_SLACK_S
-        return is_same and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True

@@ -1,72 +1,37 @@
 """Versions of the trained weights: written atomically, listed, served, and rolled back."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
+from zeus_app.storage.process_lock import ProcessLock
+from zeus_app.training.checkpoint_files import (
+    UNTRAINED,
+    CheckpointInfo,
+    UnusableVersion,
+    read_resume,
+    read_version,
+)
 
-UNTRAINED = "untrained"
-"""The version of a model that was never trained."""
+__all__ = ["RUNNING", "UNTRAINED", "CheckpointInfo", "Checkpoints"]
+logger = logging.getLogger(__name__)
+
 RUNNING = "running"
 """The version that stands for the running or interrupted training."""
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """A version without its weights.
-
-    The field names are keys of public JSON (v0001.json and GET /zeus/checkpoints), so they stay.
-
-    Attributes:
-        version: "v0001" and so on.
-        created: ISO 8601, UTC.
-        epoch: epoch of these weights, counted from 1.
-        score: mean validation DSC in [0, 1]; None without validation.
-        studies: ids of the studies that this version and its ancestors were trained on. Scoring
-            leaves them out.
-        patients: patients of these studies.
-        validation: ids of the studies that chose the epoch.
-        fitted_to: what the weights belong to, by role: frozen towers, labels, sequences. The code
-            calls it `trained_with`.
-        parent: version that the training started from, or "untrained".
-        left_out: skipped study -> reason.
-        note: how the epoch was chosen, in words.
-        settings: the TrainConfig.
-        epochs: every `Epoch` of the training, as a dictionary.
-        seconds: wall-clock time of the training.
-        prepare_seconds: wall-clock time of encoding and other preparation before it; None in
-            versions of Zeus 0.2.0 and older.
-        identity: hash of recipe, cases and origin; equal for the same training.
-    """
-
-    version: str
-    created: str
-    epoch: int
-    score: float | None
-    studies: tuple[str, ...]
-    validation: tuple[str, ...]
-    fitted_to: Mapping[str, str]
-    patients: tuple[str, ...] = ()
-    parent: str = UNTRAINED
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    epochs: tuple[Mapping[str, Any], ...] = ()
-    seconds: float = 0.0
-    prepare_seconds: float | None = None
-    identity: str = ""
-
-
-_INFO = TypeAdapter(CheckpointInfo)
+TRAINING, LEARNING = "training", "learning after a case"
+"""What the holder of the lock on the checkpoints does."""
+OTHER_WORK_ENDS_S = 60.0
+"""How long a training waits for learning after a case, which gives way; and the reverse."""
+_VERSION = re.compile(r"v(\d{4,})")
 
 
 class Checkpoints:
@@ -84,19 +49,49 @@ class Checkpoints:
         """File with the last epoch of a running or interrupted training."""
         return self.folder / "running.pt"
 
+    @property
+    def lock(self) -> ProcessLock:
+        """Held by whatever trains these weights, so that no other process does too."""
+        return ProcessLock(self.folder / ".training.lock", "these checkpoints")
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training of any process writes these checkpoints."""
+        return self.lock.holder().get("work") == TRAINING
+
     def versions(self) -> list[CheckpointInfo]:
-        """All versions, the oldest first."""
-        paths = sorted(self.folder.glob("v[0-9]*.json"))
-        infos = [_INFO.validate_json(path.read_bytes()) for path in paths]
-        return [info for info in infos if self._weights(info.version).exists()]
+        """All versions that can be used, the oldest first."""
+        return [version for version in self._all() if isinstance(version, CheckpointInfo)]
+
+    def unusable(self) -> list[UnusableVersion]:
+        """The versions whose files are damaged or foreign, the oldest first."""
+        return [version for version in self._all() if isinstance(version, UnusableVersion)]
+
+    def _all(self) -> list[CheckpointInfo | UnusableVersion]:
+        paths = sorted(p for p in self.folder.glob("v*.json") if _VERSION.fullmatch(p.stem))
+        return [version for path in paths if (version := read_version(path))]
 
     def served(self) -> CheckpointInfo | None:
-        """The served version; None before the first training or while "untrained" is served."""
+        """The served version; None before the first training or while "untrained" is served.
+
+        If the files of the served version cannot be used, the newest version that can is served.
+        """
         path = self.folder / "served.json"
         if not path.exists():
             return None
-        version = json.loads(path.read_text(encoding="utf-8"))["version"]
-        return None if version is None else self.info(version)
+        name = _served_name(path)
+        if name is None:
+            return None
+        versions = self.versions()
+        for info in versions:
+            if info.version == name:
+                return info
+        newest = versions[-1] if versions else None
+        logger.warning(
+            "Zeus: the served checkpoint %r cannot be used; %s is served instead",
+            name, newest.version if newest else UNTRAINED,
+        )  # fmt: skip
+        return newest
 
     def info(self, version: str) -> CheckpointInfo:
         """One version. Raises UnknownNameError if there is no such version."""
@@ -126,16 +121,19 @@ class Checkpoints:
         return version
 
     def _publish_running(self) -> CheckpointInfo:
-        try:
-            saved = self.read(self.resume_path)
-        except FileNotFoundError as error:
+        saved = self.interrupted()
+        if saved is None:
             raise UnknownNameError(
                 "no running or interrupted training has finished an epoch",
                 expected=", ".join([*(info.version for info in self.versions()), UNTRAINED]),
                 remedy="list the versions with GET /zeus/checkpoints",
-            ) from error
+            )
         best = saved["run"]["best_state"] or saved["model"]
         return self.publish(best, CheckpointInfo(**saved["info"]))
+
+    def interrupted(self) -> dict[str, Any] | None:
+        """What the last epoch of a running or interrupted training saved, if it can be read."""
+        return read_resume(self.resume_path)
 
     def publish(
         self, state: Mapping[str, torch.Tensor], info: CheckpointInfo, *, serve: bool = True
@@ -170,8 +168,8 @@ class Checkpoints:
         Without its JSON the file is not a version. An unused number is never given again.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        numbers = [int(path.stem[1:]) for path in self.folder.glob("v[0-9]*.pt")]
-        number = max(numbers, default=0) + 1
+        matches = (_VERSION.fullmatch(path.stem) for path in self.folder.glob("v*.*"))
+        number = max((int(match[1]) for match in matches if match), default=0) + 1
         while True:
             version = f"v{number:04d}"
             try:
@@ -191,6 +189,7 @@ class Checkpoints:
 
         Raises:
             InputError: the version was trained with something else; the message names the roles.
+                Or the weights were damaged after the list of versions was made.
         """
         info = self.info(version)
         differences = [
@@ -204,10 +203,18 @@ class Checkpoints:
                 expected="the towers, labels and sequences that it was trained with",
                 remedy="serve another version, train again, or restore the profile and target",
             )
-        return self.read(self._weights(version))
+        try:
+            return self.read(self._weights(version))
+        except Exception as error:  # torch raises exceptions of many types for damaged files
+            raise InputError(
+                f"the weights of checkpoint {version} cannot be read",
+                expected="a whole file of weights that Zeus saved",
+                remedy="serve another version, for example with"
+                f" POST /zeus/checkpoints/{UNTRAINED}/serve",
+            ) from error
 
     def _weights(self, version: str) -> Path:
-        if not re.fullmatch(r"v\d{4,}", version):
+        if not _VERSION.fullmatch(version):
             raise UnknownNameError(
                 f"{version!r} is not a checkpoint",
                 expected="a version such as v0001",
@@ -225,3 +232,12 @@ class Checkpoints:
         """Read a dictionary that `save` wrote. No code in the file is run."""
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
+
+
+def _served_name(path: Path) -> str | None:
+    """The version that served.json names; None for "untrained"; empty if the file is damaged."""
+    try:
+        name = json.loads(path.read_bytes())["version"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return name if name is None or isinstance(name, str) else ""

@@ -9,7 +9,13 @@ from zeus_app.progress import Report, silent
 from zeus_app.protocols import LearnsProjection
 from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import TrainingCases
-from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
+from zeus_app.training.checkpoint import (
+    OTHER_WORK_ENDS_S,
+    TRAINING,
+    UNTRAINED,
+    CheckpointInfo,
+    Checkpoints,
+)
 from zeus_app.training.loop import Origin, Progress, Trainer, TrainResult, ignore_progress
 from zeus_app.training.preparation import check_space, prepare_cases
 from zeus_app.training.setup import TrainingSetup
@@ -37,10 +43,12 @@ def fit(
     Raises:
         InputError: nothing to learn from, too little disk space for the embeddings, or settings
             that contradict each other.
+        LockedError: another training writes the same checkpoints.
     """
     chosen = {study.id: study for study in studies if study.id not in config.excluded}
     check_space(setup, chosen.values())
-    with setup.model.pin_embeddings():
+    lock = setup.checkpoints.lock.hold(TRAINING, wait_s=OTHER_WORK_ENDS_S)
+    with lock, setup.model.pin_embeddings():
         split = split_studies(
             chosen, setup.split_path, fraction=config.validation_fraction, seed=config.seed
         )

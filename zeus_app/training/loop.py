@@ -281,10 +281,8 @@ class Trainer:
             The seconds that the training had used; 0 if it begins.
         """
         checkpoints = self.setup.checkpoints
-        if not self.config.resume or not checkpoints.resume_path.exists():
-            return 0.0
-        saved = checkpoints.read(checkpoints.resume_path)
-        if saved["identity"] != self.identity:
+        saved = checkpoints.interrupted() if self.config.resume else None
+        if saved is None or saved["identity"] != self.identity:
             return 0.0
         self._net.load_state_dict(saved["model"])
         self.steps.optimizer.load_state_dict(saved["optimizer"])

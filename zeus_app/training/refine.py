@@ -10,7 +10,12 @@ import numpy as np
 from zeus_app.progress import Report, silent
 from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import Case, draw_weights
-from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo
+from zeus_app.training.checkpoint import (
+    LEARNING,
+    OTHER_WORK_ENDS_S,
+    UNTRAINED,
+    CheckpointInfo,
+)
 from zeus_app.training.evaluator import Evaluator
 from zeus_app.training.preparation import check_space, prepare_cases
 from zeus_app.training.quick_check import QuickCheck, held_back, quick_check
@@ -110,7 +115,20 @@ class Refiner:
         Raises:
             InputError: the studies cannot be split or encoded, or the losses are not finite.
             SupersededError: another version was served meanwhile. Nothing is stored.
+            LockedError: a training writes the same checkpoints.
         """
+        with self._setup.checkpoints.lock.hold(LEARNING, wait_s=OTHER_WORK_ENDS_S):
+            return self._refine(studies, newest, seconds, serve=serve, report=report)
+
+    def _refine(
+        self,
+        studies: Sequence[LabelledStudy],
+        newest: str,
+        seconds: float,
+        *,
+        serve: bool,
+        report: Report,
+    ) -> Refinement:
         began = time.monotonic()
         parent = self._setup.checkpoints.served()
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from zeus_app.errors import InputError
 from zeus_app.protocols import Model
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
@@ -57,11 +58,18 @@ class TrainingSetup:
         """Put the weights of a version, or of "untrained", into the model.
 
         Raises:
-            InputError: the version was trained with other towers, labels or sequences.
+            InputError: the version was trained with other towers, labels or sequences, or its
+                weights are of another network.
         """
-        untrained = version == UNTRAINED
-        self.model.trainable.load_state_dict(
-            self.initial_state
-            if untrained
-            else self.checkpoints.load(version, trained_with=self.trained_with)
-        )
+        if version == UNTRAINED:
+            self.model.trainable.load_state_dict(self.initial_state)
+            return
+        weights = self.checkpoints.load(version, trained_with=self.trained_with)
+        try:
+            self.model.trainable.load_state_dict(weights)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"checkpoint {version} holds weights of another network",
+                expected="the weights that Zeus saved under this version",
+                remedy="serve another version, for example POST /zeus/checkpoints/untrained/serve",
+            ) from error

@@ -22,6 +22,7 @@ from zeus_app.server.studies.labelled import LabelledStudies
 from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.recipes import with_recipe
+from zeus_app.storage.process_lock import LockedError
 from zeus_app.storage.state import state_folder
 from zeus_app.targets import target_of
 from zeus_app.training.refine import Refinement, Refiner, SupersededError
@@ -112,7 +113,7 @@ def answer(learner: CaseLearner, study: str, requests: ServerRequests) -> dict[s
     """Learn from a study, and describe the result or the error."""
     try:
         return asdict(learner.learn(study, requests))
-    except CancelledError:
+    except (CancelledError, LockedError):  # a training comes first, also another server's
         return CANCELLED
     except InputError as error:
         return {"error": str(error)}

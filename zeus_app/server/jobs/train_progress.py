@@ -102,7 +102,8 @@ class TrainProgress:
 
 def read_progress(path: Path) -> dict[str, Any] | None:
     """Progress of the newest training; None before the first."""
-    if not path.exists():
+    try:
+        state = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):  # missing, damaged or foreign
         return None
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return state
+    return state if isinstance(state, dict) else None

@@ -10,6 +10,7 @@ from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.lifecycle.install import install
+from zeus_app.server.lifecycle.server_watch import announce_server, end_with_server
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def open_or_exit(studies: str, conf: Mapping[str, str]) -> ServerContext:
         SystemExit: a setting or the studies folder cannot be used; with the reason.
         InputError: the same at a POST /reload. The request fails and the server goes on.
     """
+    end_with_server()
     try:
         return open_context(studies, conf, first=not _serving.is_set())
     except InputError as error:
@@ -41,6 +43,7 @@ def serve(context: ServerContext) -> None:
     # Imported here, because training and scoring processes have no server.
     from monailabel.app import app as server
 
+    announce_server()
     context.log_studies()
     try:
         assert context.segmenter is not None  # builds the model now, not at the first request

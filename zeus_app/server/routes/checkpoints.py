@@ -15,11 +15,15 @@ def checkpoint_routes(context: Callable[[], ServerContext]) -> APIRouter:
 
     @router.get("/checkpoints", dependencies=[USER])
     def checkpoints() -> dict[str, Any]:
-        """List the versions of the weights, the oldest first, and the served one."""
+        """List the versions of the weights, the oldest first, and the served one.
+
+        "unusable" lists versions whose files are damaged or foreign, with the reasons.
+        """
         ctx = context()
         return {
             "served": ctx.served_version,
             "checkpoints": [vars(info) for info in ctx.checkpoints.versions()],
+            "unusable": [vars(version) for version in ctx.checkpoints.unusable()],
         }
 
     @router.post("/checkpoints/{version}/serve", dependencies=[ADMIN])
