@@ -74,6 +74,7 @@ CROSS_CUTTING = {
     "server/tasks/test_scored_answers.py",
     "server/tasks/test_train_task.py",
     "server/test_infer.py",
+    "server/test_monailabel_endpoints.py",
     "server/test_loop.py",
     "server/test_old_state.py",
     "server/test_readme.py",
