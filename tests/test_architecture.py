@@ -79,6 +79,7 @@ CROSS_CUTTING = {
     "server/test_old_state.py",
     "server/test_readme.py",
     "server/test_second_model.py",
+    "server/test_slicer.py",
     "storage/test_old_state.py",
     "studies/test_archives.py",
     "studies/test_real_studies.py",

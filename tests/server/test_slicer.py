@@ -1,0 +1,279 @@
+"""What 3D Slicer's module does in a morning, step by step, with the client that it ships.
+
+The steps share one server and one annotator, and run in this order.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
+
+from tests.server.conftest import LESION, SHAPE, SPACING_MM, affine, head, make_study, save, serving
+from tests.waiting import wait_until
+
+Answer = dict[str, Any]
+VOXEL = [9, 10, 2]
+OTHER = [17, 4, 2]
+AS_SLICER_READS = {"result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False}
+TASK_S = 120
+
+
+class Annotator:
+    """One user's Slicer: the stock client, the sample that is open, and files on its disk."""
+
+    def __init__(self, client: MONAILabelClient, folder: Path) -> None:
+        self.client, self.folder = client, folder
+        self.sample: Answer = {}
+        self.session = ""
+
+    def infer(self, model: str, session: str | None = None, **params: Any) -> sitk.Image:
+        """A mask as Slicer reads it; Slicer sends the parameters of its own reader along."""
+        image = "" if session else "alpha"
+        request = {**AS_SLICER_READS, **params}
+        file, _ = self.client.infer(model, image, request, session_id=session)
+        assert file.endswith(".nrrd")
+        return sitk.ReadImage(file)
+
+    def marked(self, model: str, **params: Any) -> list[list[int]]:
+        """The voxels of a mask, x first."""
+        array = sitk.GetArrayFromImage(self.infer(model, **params)).transpose()
+        voxels: list[list[int]] = np.argwhere(array).tolist()
+        return voxels
+
+    def label_file(self, ending: str, value: int = 1) -> str:
+        """The lesion as a file that Slicer exports."""
+        label = np.zeros(SHAPE, np.uint8)
+        label[LESION] = value
+        drawn = save(self.folder / "drawn.nii.gz", label, affine())
+        path = self.folder / f"label{ending}"
+        sitk.WriteImage(sitk.ReadImage(str(drawn)), str(path))
+        return str(path)
+
+    def segmentation_file(self, segment: str) -> str:
+        """The same with a segment's name in the header."""
+        image = sitk.ReadImage(self.label_file(".nii.gz"))
+        for key, value in (("ID", "Segment_1"), ("Name", segment), ("LabelValue", "1")):
+            image.SetMetaData(f"Segment0_{key}", value)
+        sitk.WriteImage(image, str(self.folder / "label.seg.nrrd"))
+        return str(self.folder / "label.seg.nrrd")
+
+    def saved_voxels(self) -> int:
+        """Voxels of value 1 of the label that the server holds."""
+        file = self.client.download_label("alpha", "final")
+        return int((sitk.GetArrayFromImage(sitk.ReadImage(file)) == 1).sum())
+
+
+def asks_whether_a_login_is_needed(slicer: Annotator) -> None:
+    assert slicer.client.auth_enabled() is False
+
+
+def reads_what_the_server_can_do(slicer: Annotator) -> None:
+    info = slicer.client.info()
+    assert {"zeus", "clicks", "clicks_3d", "edit"} <= set(info["models"])
+    assert {"first", "random"} <= set(info["strategies"])
+
+
+def takes_the_first_sample(slicer: Annotator) -> None:
+    slicer.sample = slicer.client.next_sample("first", {})
+    assert slicer.sample["id"] == "alpha"
+
+
+def takes_a_random_sample(slicer: Annotator) -> None:
+    assert slicer.client.next_sample("random", {})["id"] in {"alpha", "bravo"}
+
+
+def opens_the_sample(slicer: Annotator) -> None:
+    image = sitk.ReadImage(slicer.sample["path"])
+    assert image.GetSize() == SHAPE
+    assert image.GetSpacing() == pytest.approx(SPACING_MM)
+
+
+def lists_the_datastore(slicer: Annotator) -> None:
+    assert set(slicer.client.datastore()["objects"]) == {"alpha", "bravo"}
+
+
+def segments_automatically(slicer: Annotator) -> None:
+    assert slicer.infer("zeus").GetSize() == SHAPE
+
+
+def downloads_the_prediction(slicer: Annotator) -> None:
+    file = slicer.client.download_label("alpha", "original")
+    assert sitk.ReadImage(file).GetSize() == SHAPE
+
+
+def clicks_once_in_2d(slicer: Annotator) -> None:
+    marked = slicer.marked("clicks", label="lesion", foreground=[VOXEL], background=[])
+    assert marked == [VOXEL]
+
+
+def clicks_twice_in_2d(slicer: Annotator) -> None:
+    marked = slicer.marked("clicks", label="lesion", foreground=[VOXEL, OTHER], background=[])
+    assert sorted(marked) == sorted([VOXEL, OTHER])
+
+
+def clicks_on_the_background(slicer: Annotator) -> None:
+    marked = slicer.marked("clicks", label="lesion", foreground=[VOXEL], background=[OTHER])
+    assert marked == [VOXEL]
+
+
+def draws_a_box(slicer: Annotator) -> None:
+    roi = [VOXEL[0], VOXEL[0], VOXEL[1], VOXEL[1], VOXEL[2], VOXEL[2]]
+    assert slicer.marked("clicks", label="lesion", foreground=[], background=[], roi=roi) == [VOXEL]
+
+
+def clicks_in_3d(slicer: Annotator) -> None:
+    marked = slicer.marked("clicks_3d", label="lesion", foreground=[VOXEL], background=[])
+    assert VOXEL in marked
+
+
+def asks_for_3d_without_a_click(slicer: Annotator) -> None:
+    assert (
+        slicer.infer("clicks_3d", label="lesion", foreground=[], background=[]).GetSize() == SHAPE
+    )
+
+
+def clicks_another_label_in_3d(slicer: Annotator) -> None:
+    assert OTHER in slicer.marked("clicks_3d", label="cyst", foreground=[OTHER], background=[])
+
+
+def marks_a_slice_in_3d(slicer: Annotator) -> None:
+    click = {"foreground": [VOXEL], "background": [], "slice": VOXEL[2]}
+    assert VOXEL in slicer.marked("clicks_3d", label="lesion", **click)
+
+
+def edits_with_points_by_label(slicer: Annotator) -> None:
+    assert VOXEL in slicer.marked("edit", lesion=[VOXEL], background=[])
+
+
+def edits_without_points(slicer: Annotator) -> None:
+    assert slicer.infer("edit", lesion=[], background=[]).GetSize() == SHAPE
+
+
+def submits_nifti_gz(slicer: Annotator) -> None:
+    submit(slicer, slicer.label_file(".nii.gz"), [{"name": "lesion", "idx": 1}])
+
+
+def submits_nifti(slicer: Annotator) -> None:
+    submit(slicer, slicer.label_file(".nii"), [{"name": "lesion", "idx": 1}])
+
+
+def submits_nrrd_with_another_number(slicer: Annotator) -> None:
+    segments = [{"name": "cyst", "idx": 1}, {"name": "lesion", "idx": 2}]
+    submit(slicer, slicer.label_file(".nrrd", value=2), segments)
+
+
+def submits_nrrd_with_segments_in_another_order(slicer: Annotator) -> None:
+    segments = [{"name": "lesion", "idx": 2}, {"name": "cyst", "idx": 1}]
+    submit(slicer, slicer.label_file(".nrrd", value=2), segments)
+
+
+def submits_a_segmentation_with_names(slicer: Annotator) -> None:
+    submit(slicer, slicer.segmentation_file("lesion"), [])
+
+
+def submits_a_segment_of_another_name(slicer: Annotator) -> None:
+    before = slicer.saved_voxels()
+    with pytest.raises(MONAILabelClientException):
+        slicer.client.save_label("alpha", slicer.segmentation_file("vessel"), tag="")
+    assert slicer.saved_voxels() == before
+
+
+def submit(slicer: Annotator, file: str, segments: list[Answer]) -> None:
+    """Submit the lesion, and read it back."""
+    slicer.client.save_label("alpha", file, params={"label_info": segments})
+    assert slicer.saved_voxels() == 4 * 4 * 2
+
+
+def trains_with_the_form_as_shown(slicer: Annotator) -> None:
+    shown = slicer.client.info()["trainers"]["zeus"]["config"]
+    slicer.client.train_start("zeus", {**shown, "epochs": 2})
+
+
+def asks_how_the_training_goes(slicer: Annotator) -> None:
+    status = slicer.client.train_status(check_if_running=False)
+    assert status["status"] in {"SUBMITTED", "RUNNING", "DONE"}
+
+
+def waits_for_the_training(slicer: Annotator) -> None:
+    wait_until(
+        lambda: slicer.client.train_status()["status"] in {"DONE", "ERROR"}, timeout_s=TASK_S
+    )
+    assert slicer.client.train_status()["status"] == "DONE"
+
+
+def reads_the_statistics(slicer: Annotator) -> None:
+    assert slicer.client.info()["train_stats"]["zeus"]["checkpoint"] == "v0001"
+
+
+def segments_with_what_was_learnt(slicer: Annotator) -> None:
+    assert VOXEL in slicer.marked("zeus")
+
+
+def stops_a_training(slicer: Annotator) -> None:
+    slicer.client.train_start("zeus", {"epochs": 100})
+    slicer.client.train_stop()
+    wait_until(lambda: not slicer.client.train_status(check_if_running=True), timeout_s=TASK_S)
+
+
+def opens_a_session(slicer: Annotator) -> None:
+    image = save(slicer.folder / "scan_t2.nii.gz", head(7), affine())
+    slicer.session = slicer.client.create_session(str(image))["session_id"]
+
+
+def looks_at_the_session(slicer: Annotator) -> None:
+    assert slicer.client.get_session(slicer.session)["name"] == slicer.session
+
+
+def clicks_in_the_session(slicer: Annotator) -> None:
+    click = {"label": "lesion", "foreground": [VOXEL], "background": []}
+    assert slicer.infer("clicks", slicer.session, **click).GetSize() == SHAPE
+
+
+def closes_the_session(slicer: Annotator) -> None:
+    slicer.client.remove_session(slicer.session)
+    with pytest.raises(MONAILabelClientException):
+        slicer.client.get_session(slicer.session)
+
+
+def uploads_an_image(slicer: Annotator) -> None:
+    image = save(slicer.folder / "new_t2.nii.gz", head(8), affine())
+    assert slicer.client.upload_image(str(image), "new")["image"] == "new"
+
+
+def asks_for_a_slide(slicer: Annotator) -> None:
+    with pytest.raises(MONAILabelClientException):
+        slicer.client.wsi_infer("zeus", "alpha")
+
+
+STEPS: tuple[Callable[[Annotator], None], ...] = (
+    asks_whether_a_login_is_needed, reads_what_the_server_can_do, takes_the_first_sample,
+    takes_a_random_sample, opens_the_sample, lists_the_datastore, segments_automatically,
+    downloads_the_prediction, clicks_once_in_2d, clicks_twice_in_2d, clicks_on_the_background,
+    draws_a_box, clicks_in_3d, asks_for_3d_without_a_click,
+    clicks_another_label_in_3d, marks_a_slice_in_3d, edits_with_points_by_label,
+    edits_without_points, submits_nifti_gz, submits_nifti, submits_nrrd_with_another_number,
+    submits_nrrd_with_segments_in_another_order, submits_a_segmentation_with_names,
+    submits_a_segment_of_another_name, trains_with_the_form_as_shown, asks_how_the_training_goes,
+    waits_for_the_training, reads_the_statistics, segments_with_what_was_learnt, stops_a_training,
+    opens_a_session, looks_at_the_session, clicks_in_the_session, closes_the_session,
+    uploads_an_image, asks_for_a_slide,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def slicer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Annotator]:
+    folder = tmp_path_factory.mktemp("slicer")
+    for seed, study in enumerate(("alpha", "bravo")):
+        make_study(folder / "studies", study, seed)
+    for server in serving(folder / "studies", folder / "state"):
+        yield Annotator(MONAILabelClient(server.url, tmpdir=str(folder)), folder)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step.__name__ for step in STEPS])
+def test_slicer(slicer: Annotator, step: Callable[[Annotator], None]) -> None:
+    step(slicer)
