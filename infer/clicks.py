@@ -20,6 +20,7 @@ from zeus_app.server.interactive.initial_masks import load_masks
 from zeus_app.server.interactive.session import ClickSession, yield_when_propagating
 from zeus_app.server.tasks.answer import names_in, read_format, write_answer
 from zeus_app.server.tasks.inference import resolved_image
+from zeus_app.server.tasks.parameters import click_parameters
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, Volume
 
@@ -46,7 +47,7 @@ class ClickInfer(InferTask):
             # Clients show these options to their users, and send them.
             config=options if dimension == 2 else {**options, "most_slices": MAX_SLICES},
         )
-        self._ctx = context
+        self._ctx, self.parameters = context, click_parameters(target)
 
     def is_valid(self) -> bool:
         """SAM's own decoder needs no training."""
@@ -55,6 +56,10 @@ class ClickInfer(InferTask):
     def is_idempotent(self, request: Mapping[str, Any]) -> bool:
         """Only answers that need no history and no stored mask are shared by equal requests."""
         return read_click_request(request, self._ctx.target).is_self_contained
+
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Refuse a bad parameter before any work. Raises InputError."""
+        read_click_request(request, self._ctx.target), read_format(request)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Answer the prompts of a request, on top of its user's earlier prompts.

@@ -13,6 +13,7 @@ from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.answer import answer_params, names_in, read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image
+from zeus_app.server.tasks.parameters import INFERENCE
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, Segmentation, Volume
 
@@ -31,6 +32,7 @@ class ZeusInfer(InferTask):
             description=f"{target.instance}: one mask from {', '.join(target.sequence_names)}",
         )
         self._ctx = context
+        self.parameters = INFERENCE
 
     def is_valid(self) -> bool:
         """Always true: an untrained model answers too, with a note."""
@@ -39,6 +41,11 @@ class ZeusInfer(InferTask):
     def is_idempotent(self, request: Mapping[str, Any]) -> bool:
         """Always true: equal requests may share one run."""
         return True
+
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Refuse a bad parameter before any work. Raises InputError."""
+        read_format(request)
+        read_guidance(request, self._ctx.target)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Segment the study of a request.

@@ -11,7 +11,6 @@ from zeus_app.errors import InputError
 from zeus_app.profiles import load_profile
 from zeus_app.profiles.fitting import refuse_idle_lora
 from zeus_app.server.context import ServerContext
-from zeus_app.server.jobs.jobs import TRAINING
 from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
@@ -79,10 +78,6 @@ class ZeusTrain(TrainTask):
         labelled = datastore.get_labeled_images()
         studies = [labelled_study(study, datastore, ctx.target) for study in labelled]
         progress = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
-        # With run_sync the server itself trains. No inference may use half-trained weights.
-        with ctx.jobs.job(TRAINING):
-            result = ctx.segmenter.fit(
-                studies, config, report=progress.stage, progress=progress.epoch
-            )
+        result = ctx.segmenter.fit(studies, config, report=progress.stage, progress=progress.epoch)
         summary: dict[str, Any] = to_jsonable_python(result)
         return summary

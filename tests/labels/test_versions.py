@@ -118,3 +118,50 @@ def test_a_study_s_folder_is_one_visible_component(study: str) -> None:
 
 def test_different_studies_have_different_folders() -> None:
     assert len({folder_name(name) for name in ("a b", "a%20b", "a_b", "a/b", "a%2Fb")}) == 5
+
+
+def add_notes(folder: Path, start: Barrier, reader: str) -> None:
+    history = LabelHistory(folder)
+    start.wait()
+    for n in range(SAVES):
+        history.update_info("a", "final", {f"{reader}{n}": n})
+
+
+def test_no_note_of_two_processes_is_lost(history: LabelHistory, tmp_path: Path) -> None:
+    history.save("a", "final", label(1), {})
+    processes = multiprocessing.get_context("fork")
+    start = processes.Barrier(2)
+    writers = [processes.Process(target=add_notes, args=(tmp_path, start, r)) for r in "xy"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    newest = history.newest("a", "final")
+    assert newest is not None
+    notes = newest.info.keys() - {"ts"}
+    assert notes == {f"{reader}{n}" for reader in "xy" for n in range(SAVES)}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"ts": NaN}', r'{"x": "\ud800"}', "[" * 100_000, '{"x": 1e999}']
+)
+def test_a_damaged_note_of_an_older_version_breaks_nothing(
+    history: LabelHistory, tmp_path: Path, text: str
+) -> None:
+    history.save("a", "final", label(1), {})
+    (tmp_path / "final" / "a" / "v0001.json").write_text(text)
+    newest = history.newest("a", "final")
+    assert newest is not None
+    assert newest.info.keys() == {"ts"}
+    assert isinstance(newest.info["ts"], int)
+    history.update_info("a", "final", {"reader": "x"})  # and it can be noted on again
+
+
+def test_notes_on_a_label_are_bounded_but_zeus_s_own_entries_are_not(
+    history: LabelHistory,
+) -> None:
+    history.save("a", "final", label(1), {"params": "x" * 500_000})
+    history.update_info("a", "final", {"reader": "x" * 100_000})
+    with pytest.raises(InputError, match="at most 131072 bytes"):
+        history.update_info("a", "final", {"reader2": "x" * 100_000})
+    history.update_info("a", "final", {"score": {"dice": 1.0}})

@@ -140,7 +140,7 @@ def test_uploaded_masks_and_scribbles_are_there(context: ServerContext) -> None:
 
 def test_notes_and_uploaded_images_are_there(context: ServerContext) -> None:
     store = context.datastore
-    assert store.get_image_info("alpha")["quality"] == "good"
+    assert store.get_image_info("alpha")["info"]["quality"] == "good"
     assert store.list_images() == ["alpha", "bravo", "charlie", "dora"]
     assert store.get_image_info("dora")["sequences"] == ["T2"]
     assert store.problems == ()

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from urllib.parse import unquote
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.files import write_volume
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
+from zeus_app.storage.file_lock import file_lock
+from zeus_app.storage.notes import check_note, read_note, write_note
 from zeus_app.storage.state import folder_name
 from zeus_app.types import Volume
 
@@ -28,7 +29,10 @@ FINAL, ORIGINAL = "final", "original"
 """Tags of MONAI Label's DefaultLabelTag, repeated here because importing them takes seconds."""
 REMOVED = ".removed"
 _FILE = re.compile(r"v(\d{4,})(\.nii\.gz|\.removed)")
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+TAG_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+OWN_KEYS = ("ts", "name", "sequence", "model", "params", "score", "restored_from",
+            "imported_from")  # fmt: skip
+"""Entries of a label's info that Zeus itself writes. A client's notes never replace them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,6 @@ class LabelHistory:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
 
     def tags(self) -> list[str]:
         """All tags with a submitted label, removed ones included."""
@@ -113,20 +116,24 @@ class LabelHistory:
         return LabelVersion(_number(path), path, _read_info(path))
 
     def update_info(self, study: str, tag: str, info: Mapping[str, Any]) -> None:
-        """Add to the info of the newest version.
+        """Add to the info of the newest version. Updates of other processes are not lost.
 
         Raises:
             UnknownNameError: there is no label.
+            InputError: the notes, the earlier ones included, are too large.
         """
-        newest = self.newest(study, tag)
-        if newest is None:
-            raise _no_label(study, tag)
-        with self._lock:
-            _write_info(newest.path, {**newest.info, **info})
+        with file_lock(self._folder / ".notes.lock"):
+            newest = self.newest(study, tag)
+            if newest is None:
+                raise _no_label(study, tag)
+            merged = {**newest.info, **info}
+            if info.keys() - set(OWN_KEYS):  # what Zeus itself adds is not refused
+                check_note(merged, own_keys=OWN_KEYS)
+            write_note(_info_path(newest.path), merged)
 
     def folder_of(self, study: str, tag: str) -> Path:
         """The folder of a label's versions. Raises InputError if the tag is no valid name."""
-        if not _TAG.fullmatch(tag):
+        if not re.fullmatch(TAG_PATTERN, tag):
             raise InputError(
                 f"label tag {tag!r}",
                 expected="letters, digits, '-', '_' and '.', beginning with a letter or digit",
@@ -174,12 +181,5 @@ def _info_path(path: Path) -> Path:
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:
-    info_path = _info_path(path)
-    if not info_path.exists():
-        return {"ts": int(path.stat().st_mtime)}
-    info: dict[str, Any] = json.loads(info_path.read_text(encoding="utf-8"))
-    return info
-
-
-def _write_info(path: Path, info: Mapping[str, Any]) -> None:
-    write_text_atomically(_info_path(path), json.dumps(info, indent=1, default=str))
+    info = read_note(_info_path(path))
+    return info if "ts" in info else {**info, "ts": int(path.stat().st_mtime)}

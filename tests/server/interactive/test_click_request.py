@@ -205,3 +205,16 @@ def test_who_logged_in_is_whom_clicks_are_from_where_one_has_to(
     assert logged_in(ann) == {}
     monkeypatch.setattr(settings, "MONAI_LABEL_AUTH_ENABLE", True)
     assert logged_in(ann) == {"user": "ann"}
+
+
+@pytest.mark.parametrize("number", [float("inf"), 10**400, 1_000_001, "9" * 5000, "inf", -1, [1]])
+@pytest.mark.parametrize("name", ["slice", "most_slices"])
+def test_a_number_without_end_is_no_slice(name: str, number: object) -> None:
+    with pytest.raises(InputError, match="a whole number from 0 to 1000000") as caught:
+        read(**{name: number})
+    assert len(str(caught.value)) < 300
+
+
+def test_a_whole_number_without_end_is_no_voxel() -> None:
+    with pytest.raises(InputError, match="foreground"):
+        read(foreground=[[10**400, 1, 1]])

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.server.tasks.guidance import read_stored_texts, read_texts
+from zeus_app.server.tasks.guidance import read_stored_texts, read_texts, refuse_settings
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # T2 and FLAIR; lesion and cyst
@@ -63,3 +63,31 @@ def test_a_stored_text_for_a_sequence_that_the_target_lacks_is_skipped_and_logge
         texts = read_stored_texts(stored, PHANTOM.only(("T2",)))
     assert texts == {("T2", "lesion"): "dark"}
     assert "FLAIR/lesion is skipped" in caplog.text
+
+
+def test_a_text_longer_than_the_limit_is_refused_with_the_limit() -> None:
+    read_texts({"lesion": "x" * 2000}, PHANTOM)
+    with pytest.raises(InputError, match="2001 characters.*at most 2000 characters") as caught:
+        read_texts({"lesion": "x" * 2001}, PHANTOM)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("stored", ["x", ["lesion"], 3, {"lesion": "x" * 1_000_000}, {"lesion": 3},
+                                    {"lesion": ""}, {"lesion": None}])  # fmt: skip
+def test_stored_texts_that_cannot_be_used_are_skipped_and_logged(
+    stored: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert read_stored_texts(stored, PHANTOM) == {}
+    assert "skipped" in caplog.text
+    assert len(caplog.text) < 1000
+
+
+def test_the_other_texts_of_a_label_stay() -> None:
+    stored = {"T2/lesion": 3, "FLAIR/lesion": "bright"}
+    assert read_stored_texts(stored, PHANTOM) == {("FLAIR", "lesion"): "bright"}
+
+
+def test_settings_of_the_server_are_no_parameters() -> None:
+    with pytest.raises(InputError, match="--conf threshold VALUE"):
+        refuse_settings({"threshold": 0.3})

@@ -39,7 +39,7 @@ def scored(tmp_path: Path) -> dict[str, Any]:
             studies={name: StudyFiles(name, {}, patient) for name, patient in PATIENTS.items()}
         ),
         final_label=lambda study: Volume(mask, np.eye(4)),
-        update_label_info=lambda *info: None,
+        history=SimpleNamespace(update_info=lambda *info: None),
     )
     return DiceScoring(load_target("phantom"), checkpoints)({}, cast(StudyDatastore, datastore))
 

@@ -30,6 +30,7 @@ BACKGROUND = "background"
 """Name of the points outside every label. Stock clients list it as one more label."""
 INITIAL_MASKS = ("original", "final", "uploaded", "text")
 """Where an initial mask can come from."""
+_MAX_NUMBER = 1_000_000
 _VOXELS = "a list of [i, j, k] voxel indices of the image, for example [[12, 40, 7]]"
 _YES, _NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0", "")
 
@@ -162,7 +163,9 @@ def _named_mode(name: object) -> ClickMode:
         return ClickMode(str(name))
     except ValueError:
         raise InputError(
-            f"mode {name!r}", expected=", ".join(ClickMode), remedy='send for example "add"'
+            f"mode {str(name)[:80]!r}",
+            expected=", ".join(ClickMode),
+            remedy='send for example "add"',
         ) from None
 
 
@@ -208,7 +211,7 @@ def _voxels(value: object, name: str) -> tuple[Voxel, ...]:
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise TypeError("not a list")
         return tuple(map(_voxel, value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # OverflowError: a huge whole number
         raise InputError(
             f"{name} {str(value)[:80]}",
             expected=_VOXELS,
@@ -245,7 +248,9 @@ def _flag(value: object, name: str) -> bool:
     word = "" if value is None else str(value).lower()
     if word not in (*_YES, *_NO):
         raise InputError(
-            f"{name} {value!r}", expected="true or false", remedy=f"send {name}: true, or omit it"
+            f"{name} {str(value)[:80]!r}",
+            expected="true or false",
+            remedy=f"send {name}: true, or omit it",
         )
     return word in _YES
 
@@ -255,12 +260,12 @@ def _whole_number(value: Any, name: str) -> int | None:
         return None
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: infinite
         number = -1
-    if number < 0:
+    if not 0 <= number <= _MAX_NUMBER:
         raise InputError(
-            f"{name} {value!r}",
-            expected="a whole number from 0",
+            f"{name} {str(value)[:80]!r}",
+            expected=f"a whole number from 0 to {_MAX_NUMBER}",
             remedy=f"send for example {name}: 12",
         )
     return number

@@ -10,9 +10,6 @@ from typing import Any
 from zeus_app.errors import UnknownNameError
 from zeus_app.server.jobs.scheduler import Priority, PriorityScheduler, QueueEntry
 
-TRAINING = "training"
-"""The job of a training that the server itself runs, which only run_sync asks for."""
-
 
 @dataclass(eq=False)
 class Client:
@@ -119,11 +116,6 @@ class Jobs:
             yield job
         finally:
             self._scheduler.release(job)
-
-    @property
-    def is_training(self) -> bool:
-        """Whether a training of this process runs or waits."""
-        return any(job.study == TRAINING for job in self._inferences())
 
     def as_json(self) -> list[dict[str, Any]]:
         """All clicks and inferences, the running one first."""

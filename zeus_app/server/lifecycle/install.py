@@ -13,6 +13,7 @@ from zeus_app.server.routes.clicks import click_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
 from zeus_app.server.routes.inference import inference_routes
+from zeus_app.server.routes.tasks import task_routes
 from zeus_app.server.routes.training import training_routes
 from zeus_app.server.routes.uploads import upload_routes
 from zeus_app.server.routes.zeus import zeus_routes
@@ -32,6 +33,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
     stock_routes = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
+    server.include_router(task_routes())
     for make_routes in (
         inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
     ):  # fmt: skip

@@ -4,16 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
-from monailabel.endpoints import activelearning, scoring
 
 from zeus_app.errors import InputError
-from zeus_app.server.routes.guards import (
-    GuardedApp,
-    Params,
-    refuse_overwriting,
-    refuse_unknown,
-)
+from zeus_app.server.routes.forms import JSON_BODY, Params
+from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting, refuse_unknown
 from zeus_app.server.routes.roles import ANNOTATOR, USER
+from zeus_app.server.routes.tasks import answer_of, params_by_name
+from zeus_app.server.tasks.parameters import SCORING, STRATEGY, read_parameters
 
 
 def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
@@ -24,34 +21,66 @@ def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """
     router = APIRouter()
 
-    @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], dependencies=[USER])
-    def sample(strategy: str, params: Params = None) -> Any:
+    @router.post(
+        "/activelearning/{strategy}",
+        tags=["ActiveLearning"],
+        dependencies=[USER],
+        openapi_extra=JSON_BODY,
+    )
+    def sample(strategy: str, params: Params) -> dict[str, Any]:
         """Choose the next study to label; an empty object if all studies are labelled."""
         refuse_unknown(strategy, "strategy", app())
-        request = refuse_overwriting(params or {}, {"strategy": strategy})
-        study = _sample(strategy, request, app)
+        refuse_overwriting(params, {"strategy": strategy})
+        study = _sample(strategy, read_parameters(params, STRATEGY, task="strategy"), app())
         if study:
             ctx = app().context
             ctx.encode_opened(ctx.datastore.catalogue.resolve(study["id"]))
         return study
 
-    @router.post("/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR])
-    def score(method: str, params: Params = None, run_sync: bool = False) -> Any:
-        """Score predictions against final labels."""
-        refuse_unknown(method, "scoring method", app())
-        request = refuse_overwriting(params or {}, {"method": method})
-        return scoring.run_method(method, request, run_sync)
+    @router.post(
+        "/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR], openapi_extra=JSON_BODY
+    )
+    async def score(method: str, params: Params, run_sync: bool = False) -> Any:
+        """Score predictions against final labels, in a process of its own."""
+        return await answer_of("scoring", _scoring(method, params, app()), run_sync=run_sync)
+
+    @router.post("/scoring/", dependencies=[ANNOTATOR], include_in_schema=False)
+    async def score_all(params: Params, run_sync: bool = False) -> dict[str, Any]:
+        """Run every scoring method; params as in POST /train/."""
+        methods = tuple(app().tasks("scoring method"))
+        by_name = params_by_name(params, methods)
+        requests = {name: _scoring(name, by_name[name], app()) for name in methods}
+        return {
+            name: {
+                "result": await answer_of("scoring", request, run_sync=run_sync, enqueue=True),
+                "detail": None,
+            }
+            for name, request in requests.items()
+        }
 
     return router
 
 
-def _sample(strategy: str, request: dict[str, Any], app: Callable[[], GuardedApp]) -> Any:
+def _scoring(method: str, params: dict[str, Any], app: GuardedApp) -> dict[str, Any]:
+    """The checked request of a scoring."""
+    refuse_unknown(method, "scoring method", app)
+    refuse_overwriting(params, {"method": method})
+    return {**read_parameters(params, SCORING, task="scoring"), "method": method}
+
+
+def _sample(strategy: str, request: dict[str, Any], app: GuardedApp) -> dict[str, Any]:
     """Choose a study; choose again if the chosen one cannot be used and so left the list."""
-    catalogue = app().context.datastore.catalogue
+    datastore, choose = app.context.datastore, app.tasks("strategy")[strategy]
     while True:
-        listed = len(catalogue.studies)
+        listed = len(datastore.catalogue.studies)
         try:
-            return activelearning.sample(strategy, request, None)
+            chosen = choose({**request, "strategy": strategy}, datastore)
+            if not chosen:
+                return {}
+            study = chosen["id"]
+            info = datastore.get_image_info(study)
+            datastore.record_sample(study, strategy, request.get("client_id"))
+            return {"id": study, **info, "strategy": datastore.strategy_history(study)}
         except InputError:
-            if len(catalogue.studies) == listed:
+            if len(datastore.catalogue.studies) == listed:
                 raise

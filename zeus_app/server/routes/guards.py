@@ -2,21 +2,18 @@
 
 The stock routes let a body's params overwrite the model or image of the address, and answer an
 unknown name with a missing page. Their handlers are `async def` around synchronous work, so that
-one long request blocks all others. Zeus's versions of these routes are plain functions, which
-FastAPI runs in threads, and they call the checks in this module first.
+one long request blocks all others. Zeus's versions of these routes work in threads or wait for
+processes, and they call the checks in this module first.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
-
-from fastapi import Body
+from typing import Any, Protocol
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.settings.registry import lookup
 
-Params = Annotated[dict[str, Any] | None, Body()]
 _ADDRESS_KEYS = ("model", "image", "images", "method", "strategy", "session", "session_id")
 
 
@@ -62,7 +59,7 @@ def refuse_overwriting(params: dict[str, Any], address: Mapping[str, Any]) -> di
     for key in _ADDRESS_KEYS:
         if key in params and params[key] != address.get(key):
             raise InputError(
-                f"params that set {key!r} to {params[key]!r}",
+                f"params that set {key!r} to {str(params[key])[:80]!r}",
                 expected=f"{key} in the request's address alone",
                 remedy=f"take {key} out of params",
             )

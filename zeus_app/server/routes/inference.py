@@ -12,18 +12,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, File, Form, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from monailabel.endpoints import batch_infer
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.jobs.single_flight import SingleFlight
-from zeus_app.server.routes.forms import json_object
-from zeus_app.server.routes.guards import GuardedApp, Params, refuse_overwriting
+from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
+from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting
 from zeus_app.server.routes.roles import ADMIN, USER, logged_in
 from zeus_app.server.routes.saved_upload import saved_upload
+from zeus_app.server.routes.tasks import answer_of
 from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.tasks.guidance import refuse_settings
+from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup
 
 _SPARE_THREADS = 4  # for requests that are refused because too many wait already
@@ -65,7 +67,9 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         """
         running = app()
         task = lookup("model", model, running.tasks("model"))
-        request = refuse_overwriting(json_object(params), {"model": model, "image": image})
+        sent = refuse_overwriting(json_object(params), {"model": model, "image": image})
+        refuse_settings(sent)
+        request = read_parameters(sent, task.parameters, task="inference")
         request |= {**logged_in(user), "session_id": session_id}
         _refuse_dicom_seg(output)
 
@@ -138,17 +142,20 @@ def _add_slides(router: APIRouter) -> None:
 
 
 def _add_batch_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
-    @router.post("/batch/infer/{model}", dependencies=[ADMIN])
-    def run(
+    @router.post("/batch/infer/{model}", dependencies=[ADMIN], openapi_extra=JSON_BODY)
+    async def run(
         model: str,
+        params: Params,
         images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
-        params: Params = None,
         run_sync: bool = False,
     ) -> Any:
-        """Segment many studies, one after another; the predictions are saved."""
-        lookup("model", model, app().tasks("model"))
-        request = refuse_overwriting(params or {}, {"model": model, "images": images})
+        """Segment many studies, one after another, in a process of its own; saves predictions."""
+        task = lookup("model", model, app().tasks("model"))
+        refuse_settings(refuse_overwriting(params, {"model": model, "images": images}))
+        request = read_parameters(params, {**task.parameters, **BATCH}, task="batch inference")
+        task.check(request)
         # Stock code divides by the number of GPUs, which is 0 on a CPU. Zeus uses its own device.
-        return batch_infer.run(
-            model, images, {"max_workers": 1, **request, "multi_gpu": False}, run_sync
+        fixed = {"model": model, "images": images.value, "multi_gpu": False}
+        return await answer_of(
+            "batch_infer", {"max_workers": 1, **request, **fixed}, run_sync=run_sync
         )

@@ -27,7 +27,7 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
     def versions(study: str, tag: str = FINAL) -> dict[str, Any]:
         """List the versions of a study's label, the oldest first; the last one is in use."""
         store = context().datastore
-        store.catalogue.resolve(study)
+        study = store.catalogue.resolve(study).study
         history = store.history.versions(study, tag)
         return {"study": study, "tag": tag, "versions": [_as_json(one) for one in history]}
 
@@ -35,7 +35,7 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
     def restore(study: str, version: int, tag: str = FINAL) -> dict[str, Any]:
         """Add a copy of an older version as the newest one."""
         store = context().datastore
-        store.catalogue.resolve(study)
+        study = store.catalogue.resolve(study).study
         restored = store.history.restore(study, tag, version)
         if tag == FINAL:
             context().encode_labelled(study)
@@ -47,15 +47,17 @@ def _add_predictions(router: APIRouter, context: Callable[[], ServerContext]) ->
     @router.get("/originals/{study}", dependencies=[USER])
     def prediction(study: str) -> dict[str, Any]:
         """The parameters of a study's newest prediction, with the checkpoint that made it."""
-        predictions = context().datastore.predictions
-        predictions.mask(study)  # raises UnknownNameError if there is none
-        newest = predictions.newest(study)
+        store = context().datastore
+        study = store.catalogue.resolve(study).study
+        store.predictions.mask(study)  # raises UnknownNameError if there is none
+        newest = store.predictions.newest(study)
         return dict(newest.params) if newest else {}
 
     @router.get("/originals/{study}/mask", dependencies=[USER])
     def mask(study: str, sequence: str = "") -> FileResponse:
         """The mask of a study's newest prediction: the union, or one sequence's own mask."""
-        path = context().datastore.predictions.mask(study, sequence)
+        store = context().datastore
+        path = store.predictions.mask(store.catalogue.resolve(study).study, sequence)
         return FileResponse(path, media_type="application/gzip", filename=path.name)
 
 

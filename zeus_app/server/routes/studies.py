@@ -12,6 +12,8 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.roles import USER
 from zeus_app.types import StudyFiles
 
+_MAX_DIGITS = 6
+
 
 def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
     """GET /studies, POST /studies/{study}/prepare and GET /describe."""
@@ -61,10 +63,10 @@ def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
 
 def _slice_indices(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if not all(word.isdecimal() for word in words):
+    if not all(word.isdecimal() and len(word) <= _MAX_DIGITS for word in words):
         raise InputError(
-            f"slices {text!r}",
-            expected="whole numbers from 0, separated by commas",
+            f"slices {text[:80]!r}",
+            expected=f"whole numbers from 0, of at most {_MAX_DIGITS} digits, and commas between",
             remedy="send for example slices=12,13",
         )
     return tuple(map(int, words))

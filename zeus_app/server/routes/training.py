@@ -4,12 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
-from monailabel.endpoints import train
+from fastapi.concurrency import run_in_threadpool
 from monailabel.utils.async_tasks.utils import processes
 
-from zeus_app.server.routes.guards import GuardedApp, Params, refuse_overwriting
+from zeus_app.server.routes.forms import JSON_BODY, Params
+from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting, refuse_unknown
 from zeus_app.server.routes.roles import ADMIN
+from zeus_app.server.routes.tasks import answer_of, params_by_name
+from zeus_app.server.tasks.parameters import TRAINING, read_parameters
 from zeus_app.settings.registry import lookup
+from zeus_app.training.checkpoint import TRAINING as TRAINS
 
 
 def training_routes(app: Callable[[], GuardedApp]) -> APIRouter:
@@ -20,27 +24,45 @@ def training_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """
     router = APIRouter(tags=["Train"], dependencies=[ADMIN])
 
-    @router.post("/train/{model}")
-    def run(
-        model: str, params: Params = None, run_sync: bool = False, enqueue: bool = False
-    ) -> Any:
-        """Train on the submitted labels, in a process of its own unless run_sync is set."""
-        request = refuse_overwriting(params or {}, {"model": model})
+    def check(model: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a request whose training would fail; returns its known parameters."""
         running = app()
-        lookup("trainer", model, running.tasks("trainer")).check(request)
-        if not processes(
-            "train"
-        ):  # else /zeus/progress shows the previous training until it starts
+        trainer = lookup("trainer", model, running.tasks("trainer"))
+        trainer.check(refuse_overwriting(params, {"model": model}))
+        request = read_parameters(params, TRAINING, task="training")
+        if not processes("train"):  # /zeus/progress shows the previous training until it starts
+            running.context.checkpoints.lock.refuse_if_held(TRAINS)
             running.context.state.training.unlink(missing_ok=True)
         running.context.background_encoder.leave_to_training()
-        return train.run_model(model, request, run_sync, enqueue)
+        return {**request, "model": model}
+
+    @router.post("/train/{model}", openapi_extra=JSON_BODY)
+    async def run(model: str, params: Params, run_sync: bool = False, enqueue: bool = False) -> Any:
+        """Train on the submitted labels, in a process of its own.
+
+        With run_sync the answer comes at the end of the training; no other request is blocked.
+        """
+        request = await run_in_threadpool(check, model, params)
+        return await answer_of("train", request, run_sync=run_sync, enqueue=enqueue)
 
     @router.post("/train/", include_in_schema=False)
-    def run_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
-        """Run every trainer of the server; params are given by trainer name."""
+    async def run_all(params: Params, run_sync: bool = False) -> dict[str, Any]:
+        """Run every trainer of the server, or the one that `model` names.
+
+        Parameters are given by trainer name, or at the top for all trainers.
+        """
+        names = tuple(app().tasks("trainer"))
+        if params.get("model") is not None:
+            refuse_unknown(str(params["model"]), "trainer", app())
+            names = (str(params["model"]),)
+        by_name = params_by_name(params, names)
+        requests = {name: await run_in_threadpool(check, name, by_name[name]) for name in names}
         return {
-            model: {"result": run(model, (params or {}).get(model), run_sync), "detail": None}
-            for model in app().tasks("trainer")
+            name: {
+                "result": await answer_of("train", request, run_sync=run_sync, enqueue=True),
+                "detail": None,
+            }
+            for name, request in requests.items()
         }
 
     return router

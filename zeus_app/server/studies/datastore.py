@@ -19,10 +19,12 @@ from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.submission import read_submitted_label
-from zeus_app.labels.versions import FINAL, ORIGINAL, LabelHistory, LabelVersion
+from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_texts
-from zeus_app.storage.atomic import write_atomically, write_text_atomically
+from zeus_app.storage.atomic import write_atomically
+from zeus_app.storage.file_lock import file_lock
+from zeus_app.storage.notes import check_note, read_note, write_note
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
@@ -84,7 +86,7 @@ class StudyDatastore(Datastore):
         for image in self.list_images():
             labels = self.get_labels_by_image_id(image)
             objects[image] = {
-                "image": {"ext": ".nii.gz", "info": self._stored_info(image)},
+                "image": {"ext": ".nii.gz", "info": self._stored(image)},
                 "labels": {
                     tag: {"ext": ".nii.gz", "info": self.get_label_info(image, tag)}
                     for tag in labels
@@ -179,7 +181,10 @@ class StudyDatastore(Datastore):
         return str(self.catalogue.volume_file(self.catalogue.resolve(image_id)))
 
     def get_image_info(self, image_id: str) -> Info:
-        """What clients need to load an image, and the info that they stored with its study."""
+        """What clients need to load an image; under "info", the notes that they stored.
+
+        A client opens `path` and stores a download as `name`, so no note stands beside them.
+        """
         resolved = self.catalogue.resolve(image_id)
         path = self.catalogue.volume_file(resolved)
         name = resolved.study if resolved.whole else resolved.sequence
@@ -190,18 +195,32 @@ class StudyDatastore(Datastore):
             "path": str(path),
             "sequences": list(resolved.files.sources),
             "reference": resolved.sequence,
-            **self._stored_info(resolved.study),
+            **self._stored(resolved.study),
         }
 
     def update_image_info(self, image_id: str, info: Info) -> None:
-        """Add to the info stored with a study."""
+        """Add to a client's notes on a study. Raises InputError if they are too large."""
         study = self.catalogue.resolve(image_id).study
-        text = json.dumps({**self._stored_info(study), **info}, indent=1, default=str)
-        write_text_atomically(self._info_path(study), text)
+        with file_lock(self._state.info / ".lock"):
+            notes = {**read_note(self._notes_path(study)), **info}
+            check_note(notes)
+            write_note(self._notes_path(study), notes)
+
+    def record_sample(self, study: str, strategy: str, client: str | None) -> None:
+        """Store when a strategy chose a study, apart from the notes of clients."""
+        with file_lock(self._state.info / ".lock"):
+            history = self.strategy_history(study)
+            history[strategy] = {"ts": int(time.time()), "client_id": client}
+            write_note(self._strategies_path(study), history)
+
+    def strategy_history(self, study: str) -> dict[str, Info]:
+        """Strategy -> {"ts": seconds since 1970, "client_id"} of its newest choice of a study."""
+        return read_note(self._strategies_path(study))
 
     def add_image(self, image_id: str | None, image_filename: str, image_info: Info) -> str:
         """Save an upload as a study of one sequence; returns the study's id."""
         file = Path(image_filename)
+        check_note(image_info)
         study = self.catalogue.add(image_id or file.name, file)
         self.update_image_info(study, {**image_info, "uploaded": int(time.time())})
         return study
@@ -215,13 +234,17 @@ class StudyDatastore(Datastore):
             if self.history.newest(study, tag):
                 self.history.remove(study, tag)
 
-    def _info_path(self, study: str) -> Path:
+    def _notes_path(self, study: str) -> Path:
         return self._state.info / f"{folder_name(study)}.json"
 
-    def _stored_info(self, study: str) -> Info:
-        path = self._info_path(study)
-        info: Info = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return info
+    def _strategies_path(self, study: str) -> Path:
+        return self._state.info / "strategies" / f"{folder_name(study)}.json"
+
+    def _stored(self, study: str) -> Info:
+        return {
+            "strategy": self.strategy_history(study),
+            "info": read_note(self._notes_path(study)),
+        }
 
     # Labels.
 
@@ -238,7 +261,9 @@ class StudyDatastore(Datastore):
                 segments.
         """
         resolved = self.catalogue.resolve(image_id)
-        return self.add_label(resolved, Path(label_filename), label_tag, label_info or {})
+        notes = _without_own_keys(label_info or {})
+        check_note(notes)
+        return self.add_label(resolved, Path(label_filename), label_tag, notes)
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
         """Do the same as `save_label`, for an image that is resolved already."""
@@ -255,10 +280,8 @@ class StudyDatastore(Datastore):
 
     def _user_texts(self, study: str, info: Info) -> dict[str, str]:
         """The user's own texts: those sent with the label, else those of the newest prediction."""
-        sent = info.get(INSTRUCTIONS)
-        if sent is not None:
-            texts = read_texts(sent, self._target)
-            return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
+        if info.get(INSTRUCTIONS) is not None:
+            return self._checked_texts(info)
         prediction = self.predictions.newest(study)
         instructions = prediction.params.get(INSTRUCTIONS, ()) if prediction else ()
         return {
@@ -266,6 +289,10 @@ class StudyDatastore(Datastore):
             for instruction in instructions
             if instruction["model"] == "user"
         }
+
+    def _checked_texts(self, info: Info) -> dict[str, str]:
+        texts = read_texts(info[INSTRUCTIONS], self._target)
+        return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label. Its versions stay and can be restored."""
@@ -303,8 +330,15 @@ class StudyDatastore(Datastore):
         return dict(self._existing(label_id, label_tag).info)
 
     def update_label_info(self, label_id: str, label_tag: str, info: Info) -> None:
-        """Add to the info stored with a submitted label."""
-        self.history.update_info(self.catalogue.resolve(label_id).study, label_tag, info)
+        """Add to a client's notes on a submitted label.
+
+        Raises:
+            InputError: the notes are too large, or `instructions` are not as in `read_texts`.
+        """
+        notes = _without_own_keys(info)
+        if notes.get(INSTRUCTIONS) is not None:
+            notes[INSTRUCTIONS] = self._checked_texts(notes)
+        self.history.update_info(self.catalogue.resolve(label_id).study, label_tag, notes)
 
     def final_label(self, study: str) -> Volume:
         """The final label, uint8, on the grid that it was drawn on."""
@@ -334,3 +368,8 @@ class StudyDatastore(Datastore):
                 remedy=f"submit one with PUT /datastore/label?image={study}&tag={tag}",
             )
         return version
+
+
+def _without_own_keys(info: Info) -> Info:
+    """A client's notes on a label, without the entries that Zeus writes itself."""
+    return {key: value for key, value in info.items() if key not in OWN_KEYS}

@@ -14,6 +14,8 @@ _SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "instructi
 _SCOPES = ("none", "series", "key", "all")
 INSTRUCTIONS = "instructions"
 """Key of a user's own texts, in requests and in the info of labels."""
+MAX_CHARACTERS = 2000
+"""Longest text of a user. The LLM's own texts end after 512 tokens, which is about as long."""
 
 
 def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
@@ -28,13 +30,6 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
     Raises:
         InputError: the scope, a sequence or a label is unknown, or a text is empty.
     """
-    for key in _SET_AT_START:
-        if key in request:
-            raise InputError(
-                f"request parameter {key!r}",
-                expected="result_extension, result_dtype, scope or instructions",
-                remedy=f"start the server with --conf {key} VALUE",
-            )
     scope = request.get("scope") or ""
     if scope and scope not in _SCOPES:
         raise InputError(
@@ -43,6 +38,17 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
             remedy='send one of these, for example {"scope": "key"}',
         )
     return Guidance(read_texts(request.get(INSTRUCTIONS) or {}, target), scope)
+
+
+def refuse_settings(request: Mapping[str, Any]) -> None:
+    """Refuse parameters that are settings of the server. Raises InputError with the remedy."""
+    for key in _SET_AT_START:
+        if key in request:
+            raise InputError(
+                f"request parameter {key!r}",
+                expected="result_extension, result_dtype, scope or instructions",
+                remedy=f"start the server with --conf {key} VALUE",
+            )
 
 
 def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
@@ -56,25 +62,40 @@ def read_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
         InputError: not such a mapping, or an unknown sequence or label.
     """
     if not isinstance(given, Mapping):
-        raise _unreadable(target, f"instructions {given!r}")
+        raise _unreadable(target, f"instructions {str(given)[:80]!r}")
     entries = [(_pairs(str(key), target), str(key), text) for key, text in given.items()]
     for pairs, key, text in entries:
         if not pairs or not isinstance(text, str) or not text.strip():
-            raise _unreadable(target, f"instruction {key!r}: {text!r}")
+            raise _unreadable(target, f"instruction {key[:80]!r}: {str(text)[:80]!r}")
+        if len(text) > MAX_CHARACTERS:
+            raise InputError(
+                f"an instruction of {len(text)} characters for {key}",
+                expected=f"at most {MAX_CHARACTERS} characters",
+                remedy=f'send a shorter text, for example {{"{key}": "bright and round"}}',
+            )
     # The later text of a pair replaces the earlier one.
     entries.sort(key=lambda entry: ("/" in entry[1], entry[1] in target.label_names))
     return {pair: text for pairs, _, text in entries for pair in pairs}
 
 
-def read_stored_texts(given: Mapping[str, str], target: Target) -> dict[tuple[str, str], str]:
-    """Read texts that were stored with a label, perhaps when the target had more sequences.
+def read_stored_texts(given: object, target: Target) -> dict[tuple[str, str], str]:
+    """Read texts that were stored with a label.
 
-    A text for a sequence or label that the target lacks is skipped and logged.
+    A text that cannot be used is skipped and logged, for example one for a sequence that the target
+    has lost. So one label never ends a training from all labels.
     """
-    texts = {key: text for key, text in given.items() if _pairs(key, target)}
-    for key in given.keys() - texts.keys():
-        logger.warning("the stored instruction for %s is skipped: the target lacks it", key)
-    return read_texts(texts, target)
+    if not isinstance(given, Mapping):
+        logger.warning("stored instructions are skipped: they are no mapping, but %.80r", given)
+        return {}
+    usable = {}
+    for key, text in given.items():
+        try:
+            read_texts({key: text}, target)
+        except InputError as error:
+            logger.warning("the stored instruction for %.80s is skipped: %s", key, error)
+        else:
+            usable[key] = text
+    return read_texts(usable, target)
 
 
 def _pairs(key: str, target: Target) -> list[tuple[str, str]]:

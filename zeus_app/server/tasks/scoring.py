@@ -45,7 +45,7 @@ class DiceScoring(ScoringMethod):
                 skipped[study] = reasons[0] if reasons else "it has no prediction"
                 continue
             scores[study] = self._score(study, predictions[reasons.index("")], datastore)
-            datastore.update_label_info(study, FINAL, {"score": scores[study]})
+            datastore.history.update_info(study, FINAL, {"score": scores[study]})
         mean = float(np.mean([score["dice"] for score in scores.values()])) if scores else None
         logger.info("scored %d studies, mean DSC %s, skipped %s", len(scores), mean, skipped)
         return {"studies": scores, "left_out": skipped, "mean_dice": mean}

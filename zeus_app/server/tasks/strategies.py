@@ -33,5 +33,6 @@ class RandomUnlabelled(Strategy):
 
 def _last_chosen_s(datastore: StudyDatastore, study: str) -> int:
     """Seconds since 1970; 0 if the study was never chosen."""
-    chosen = datastore.get_image_info(study).get("strategy", {}).get("random", {})
-    return int(chosen.get("ts", 0))
+    chosen = datastore.strategy_history(study).get("random")
+    ts = chosen.get("ts") if isinstance(chosen, dict) else None
+    return ts if isinstance(ts, int) else 0

@@ -5,36 +5,20 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from zeus_app.errors import InputError
 from zeus_app.pipeline.plugins import plugin_models
+from zeus_app.server.tasks.parameters import DROPPED, STOCK_TRAINING_NAMES, lookup_parameter
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.settings.recipes import with_recipe
-from zeus_app.settings.registry import lookup
 
 PLUGIN = "plugin"
 """The learner of a model from outside Zeus. It has no recipe, so that the paper's values count."""
-
-STOCK_NAMES = {
-    "max_epochs": "epochs",
-    "early_stop_patience": "early_stop",
-    "val_split": "validation_fraction",
-    "train_batch_size": "batch_slices",
-}
-"""Parameter of MONAI Label's own trainers -> the setting of Zeus with the same meaning."""
-
-WITHOUT_MEANING = frozenset({
-    "bundle_path", "client_id", "dataloader", "dataset", "enqueue", "gpus", "local_rank", "model",
-    "multi_gpu", "name", "run_id", "tracking", "tracking_experiment_name", "tracking_uri",
-    "val_batch_size",
-})  # fmt: skip
-"""Parameters that stock clients or the server send and that Zeus does not use."""
 
 IGNORED = {
     "amp": "the precision depends on the device",
     "device": "the server's device is used",
     "pretrained": "send start=served to continue from the served weights",
 }
-"""Parameters that a user may have set on purpose -> what Zeus does instead."""
+"""Dropped parameters that a user may have set on purpose -> what Zeus does instead."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,16 +66,12 @@ def _settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for key, value in request.items():
-        name = STOCK_NAMES.get(key, key)
-        if key in WITHOUT_MEANING or value is None:
-            continue
-        if key in IGNORED:
+        name = STOCK_TRAINING_NAMES.get(key, key)
+        if key in IGNORED and value is not None:
             log_ignored(key)
+        if key in DROPPED or value is None:
             continue
-        try:
-            lookup("training parameter", name, TrainConfig.model_fields)
-        except InputError as error:
-            raise InputError(error.came, expected=error.expected, remedy=error.remedy) from error
+        lookup_parameter("training parameter", name, TrainConfig.model_fields)
         # Clients show 0 for "no budget".
         no_budget = name == "time_budget_s" and value in (0, "0", "")
         settings[name] = None if no_budget else value
