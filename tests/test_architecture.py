@@ -78,6 +78,7 @@ CROSS_CUTTING = {
     "server/test_monailabel_endpoints.py",
     "server/test_loop.py",
     "server/test_old_state.py",
+    "server/test_privacy.py",
     "server/test_readme.py",
     "server/test_second_model.py",
     "server/test_slicer.py",

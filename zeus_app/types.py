@@ -109,12 +109,13 @@ class StudyFiles:
     Attributes:
         id: the study's id.
         sources: sequence name -> source of its voxels.
-        patient: the patient; equal for all studies of one patient.
+        patient: the patient; equal for all studies of one patient. The server replaces it with a
+            pseudonym, since it may be a DICOM Patient ID.
     """
 
     id: str
     sources: Mapping[str, VolumeSource]
-    patient: str
+    patient: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ class StudyCandidate:
         sources: sequence name -> source.
         label: its mask, if the layout names one (labelsTr, a case list).
         prefix: the prefix of its files' names if the folder holds several studies; else empty.
-        patient: the patient if the layout names one; else empty.
+        patient: the patient if the layout names one; else empty. It may be a DICOM Patient ID.
+        former_name: the name that version 0.2.0 gave it, a DICOM Patient ID; else empty.
     """
 
     name: str
@@ -144,7 +146,12 @@ class StudyCandidate:
     sources: Mapping[str, VolumeSource]
     label: Path | None = None
     prefix: str = ""
-    patient: str = ""
+    patient: str = field(default="", repr=False)
+    former_name: str = field(default="", repr=False)
+
+    def rejected(self, files: tuple[Path, ...], reason: str) -> "RejectedStudy":
+        """The same study as one that cannot be used."""
+        return RejectedStudy(self.name, self.folder, files, reason, former_name=self.former_name)
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,7 @@ class RejectedStudy:
         files: the files.
         reason: why they cannot be used.
         only_masks: whether all files are masks. In or above a study's folder this is no problem.
+        former_name: see `StudyCandidate`.
     """
 
     name: str
@@ -164,6 +172,7 @@ class RejectedStudy:
     files: tuple[Path, ...]
     reason: str
     only_masks: bool = False
+    former_name: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from tests.studies.tiny_files import (
     reasons,
     sequences,
 )
+from zeus_app.dicom.series import read_header
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
@@ -127,9 +128,65 @@ def test_series_of_a_study_are_distinguished_by_headers_and_descriptions(tmp_pat
     assert catalog.problems == ()
 
 
-def test_an_examination_that_is_the_root_is_named_after_its_patient(tmp_path: Path) -> None:
+ROOT_STUDY = "study-c47f5b18b8a4"  # the first digits of the SHA-256 of "1.2.3"
+
+
+def test_an_examination_that_is_the_root_is_named_after_a_hash_of_its_uid(tmp_path: Path) -> None:
     prostate_examination(tmp_path)
-    assert set(find_studies(tmp_path, PROSTATE).studies) == {"anna"}
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {ROOT_STUDY}
+    assert catalog.former_ids == {"anna": {ROOT_STUDY}}
+
+
+def test_an_examination_without_patient_or_uid_is_named_after_the_root(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "a", "t2_tra", PatientID="")
+    dicom_series(tmp_path / "b", "t2_tra", study_uid="")
+    for name in ("a", "b"):
+        assert set(find_studies(tmp_path / name, PROSTATE).studies) == {name}
+
+
+def test_a_rejected_examination_has_its_former_id_too(tmp_path: Path) -> None:
+    dicom_series(tmp_path, "localizer")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert [problem.id for problem in catalog.problems] == [ROOT_STUDY]
+    assert catalog.former_ids == {"anna": {ROOT_STUDY}}
+
+
+def test_a_folder_with_the_name_of_the_former_id_is_that_study(tmp_path: Path) -> None:
+    dicom_series(tmp_path, "t2_tra")
+    dicom_series(tmp_path / "anna", "t2_tra", study_uid="1.9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {ROOT_STUDY, "anna"}
+    assert catalog.former_ids == {}
+
+
+def test_no_text_of_the_studies_holds_what_identifies_the_patient(tmp_path: Path) -> None:
+    person: dict[str, Any] = {
+        "PatientID": "P0815",
+        "PatientName": "Roe^Anna",
+        "PatientBirthDate": "19700101",
+    }
+    dicom_series(tmp_path / "studies", "t2_tra", **person)
+    dicom_series(tmp_path / "studies", "t2_tra again", names=("x.dcm", "y.dcm", "z.dcm"),
+                 **person)  # fmt: skip
+    dicom_series(tmp_path / "studies" / "other", "t2_tra", study_uid="1.9", **person)
+    catalog = find_studies(tmp_path / "studies", PROSTATE)
+    assert (len(catalog.studies), len(catalog.problems)) == (1, 1)
+    assert all(word not in f"{catalog}" for word in ("P0815", "Roe", "19700101"))
+
+
+def test_a_damaged_element_is_refused_without_its_value(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    folder = dicom_series(tmp_path, "t2_tra", PatientID="P0815 " * 20)
+    path = folder / "000.dcm"
+    damaged = path.read_bytes().replace(b"DS\x04\x003.0 ", b"DS\x04\x00Roe ")
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"its header is damaged \(\w+\)") as refused:
+        read_header(path)
+    said = f"{refused.value}{caplog.text}{[str(warning.message) for warning in recwarn]}"
+    assert "Roe" not in said
+    assert "P0815" not in said
 
 
 def test_two_studies_in_one_folder_get_their_dates_as_names(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_the_targets_mask_is_found_beside_the_sequences(tmp_path: Path) -> None:
     assert imported(tmp_path, MS) == {"p": "p_lesion_gt.nii.gz"}
 
 
+def test_a_mask_may_be_named_after_the_patient_id_of_dicom_files_in_the_root(
+    tmp_path: Path,
+) -> None:
+    dicom_series(tmp_path, "t2_tra", PatientID="P0815")
+    (study_id,) = find_studies(tmp_path, PROSTATE).studies
+    affine = np.diag([-1.5, -2, 3, 1])
+    nifti(tmp_path / "labels" / "P0815.nii.gz", np.ones((5, 4, 3), np.uint8), affine)
+    assert imported(tmp_path, PROSTATE) == {study_id: "P0815.nii.gz"}
+
+
 def test_finding_studies_imports_nothing(tmp_path: Path) -> None:
     study(tmp_path / "p", "FLAIR", "seg")
     assert set(find_studies(tmp_path, BRAIN).studies["p"].sources) == {"FLAIR"}

@@ -56,8 +56,9 @@ def test_the_prostate_studys_nifti_files_win_over_its_dicom(root: Path) -> None:
 
 def test_three_of_seven_dicom_series_are_what_the_target_wants() -> None:
     catalog = find_studies(PROSTATE_X / "dicom", load_target("prostate"))
+    (study,) = catalog.former_ids["ProstateX-0000"]  # its Patient ID
     assert files_by_sequence(catalog) == {
-        "ProstateX-0000": {
+        study: {
             "T2": "4.000000-t2tsetra-00702",
             "ADC": "7.000000-ep2ddifftraDYNDISTADC-48780",
             "HBV": "8.000000-ep2ddifftraDYNDISTCALCBVAL-83202",
@@ -69,7 +70,8 @@ def test_three_of_seven_dicom_series_are_what_the_target_wants() -> None:
 @pytest.mark.parametrize(("sequence", "name"), [("T2", "t2w"), ("ADC", "adc"), ("HBV", "hbv")])
 def test_dicom_and_nifti_of_one_series_are_the_same_volume(sequence: str, name: str) -> None:
     catalog = find_studies(PROSTATE_X / "dicom", load_target("prostate"))
-    volume = catalog.studies["ProstateX-0000"].sources[sequence].load()
+    (study,) = catalog.studies.values()
+    volume = study.sources[sequence].load()
     twin = nibabel.load(PROSTATE_X / f"ProstateX-0000_{name}.nii.gz")
     np.testing.assert_allclose(volume.affine_ras, twin.affine, atol=1e-4)
     assert np.array_equal(volume.array, twin.get_fdata(dtype=np.float32))

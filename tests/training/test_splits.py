@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 
 from zeus_app.errors import InputError
+from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.training.splits import join_split, read_sides, split_studies
 from zeus_app.types import LabelledStudy
 
@@ -165,3 +166,22 @@ def test_the_sides_of_a_split_are_read_from_its_file(tmp_path: Path) -> None:
     assert read_sides(path) == {}
     path.write_text('{"anna": "validation"}')
     assert read_sides(path) == {"anna": "validation"}
+
+
+def test_the_same_studies_are_held_back_under_every_key_of_pseudonyms(tmp_path: Path) -> None:
+    held_back = set()
+    for key in range(8):
+        pseudonyms = Pseudonyms(bytes([key]) * 32)
+        studies = of_patients({name: pseudonyms.of(name) for name in "abcdefgh"})
+        path = tmp_path / f"{key}.json"
+        held_back.add(split_studies(studies, path, fraction=0.25, seed=0).validation)
+    assert len(held_back) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"anna": "left"}', '{"anna": [1]}', "[" * 10**5])
+def test_a_damaged_split_is_refused_and_not_drawn_again(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"splits.json, which .*, is damaged.*from a backup"):
+        split_studies(single("abcd"), path, fraction=0.2, seed=0)
+    assert path.read_text() == text

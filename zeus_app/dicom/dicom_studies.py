@@ -9,7 +9,8 @@ folder's name. Of several series for one sequence the axial one is used.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from os.path import commonpath
 from pathlib import Path
 
@@ -73,14 +74,30 @@ def read_dicom_studies(
     studies: list[StudyCandidate | RejectedStudy] = []
     folders = [_folder(root, group, names) for group in groups.values()]
     for folder, group in zip(folders, groups.values(), strict=True):
-        name = "_".join(folder.relative_to(root).parts) or group[0].patient_id or root.name
+        name, former_name = _name(root, folder, group[0])
         if folders.count(folder) > 1 and folder != root:
             name = f"{name}_{group[0].study_date}"
-        studies.append(_study(name, folder, group, errors, names))
+        study = _study(name, folder, group, errors, names)
+        studies.append(replace(study, former_name=former_name))
     for folder in sorted(set(errors) - {header.path.parent for header in headers}):
         name = "_".join(folder.relative_to(root).parts) or root.name
         studies.append(RejectedStudy(name, folder, (folder,), errors[folder][0]))
     return studies
+
+
+def _name(root: Path, folder: Path, header: SliceHeader) -> tuple[str, str]:
+    """The name of a study, and the Patient ID that was its name until version 0.2.0, or "".
+
+    Files that lie in the studies folder itself have no folder to be named after. Their study is
+    named after a hash of the Study Instance UID, which says nothing about the patient.
+    """
+    if named := "_".join(folder.relative_to(root).parts):
+        return named, ""
+    if not header.patient_id:
+        return root.name, ""
+    if not header.study_uid:
+        return root.name, header.patient_id
+    return f"study-{sha256(header.study_uid.encode()).hexdigest()[:12]}", header.patient_id
 
 
 def _chaos_folder(path: Path) -> Path | None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.errors import InvalidDicomError
 
 from zeus_app.errors import InputError
 from zeus_app.types import LPS_TO_RAS, Affine, Grid
@@ -24,6 +25,8 @@ _TAGS: list[Any] = [
     "SliceThickness", "SpacingBetweenSlices",
     _B_VALUE, _SIEMENS_B, _SIEMENS_CREATOR, _GE_B, _GE_CREATOR, _PHILIPS_B, _PHILIPS_CREATOR,
 ]  # fmt: skip
+# Warnings about a value quote it, and it may name the patient. What is damaged still raises.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _GAP_TOLERANCE = 0.1  # share of the median distance between slices
 
 
@@ -36,6 +39,7 @@ class SliceHeader:
         orientation_lps: Image Orientation (Patient), two unit vectors in LPS; None if absent.
         spacing_mm: distance between rows, and between columns.
         thickness_mm: distance between slices, used for a series of one slice.
+        patient_id: Patient ID. It groups studies, and is never shown, logged or stored.
         b_value: diffusion weighting in s/mm²; None if the header has none.
         frames: number of images in the file.
     """
@@ -45,7 +49,7 @@ class SliceHeader:
     series_uid: str
     series_number: str
     description: str
-    patient_id: str
+    patient_id: str = field(repr=False)
     study_date: str
     modality: str
     image_type: tuple[str, ...]
@@ -92,10 +96,16 @@ def read_header(path: Path) -> SliceHeader:
         return _parsed(path, data)
     except Exception as error:  # pydicom raises exceptions of many types for damaged files
         raise InputError(
-            f"{path} cannot be read: {error}",
+            f"{path} cannot be read: {_without_values(error)}",
             expected="a complete DICOM image",
             remedy="copy the file again from its origin, or remove it from the studies folder",
         ) from error
+
+
+def _without_values(error: Exception) -> str:
+    """What an error says. Texts of most types may hold values, and a value may name the patient."""
+    is_general = isinstance(error, OSError | EOFError | InvalidDicomError | InputError)
+    return str(error) if is_general else f"its header is damaged ({type(error).__name__})"
 
 
 def _parsed(path: Path, data: Any) -> SliceHeader:

@@ -221,7 +221,8 @@ def _pieces_of(path: Path, study: StudyCandidate) -> tuple[Piece, ...]:
     `labels/anna.nii.gz` has no pieces left; its folder says that it is a mask.
     """
     name = stem(path)
-    for owner in (study.prefix, study.folder.name, study.name, safe_id(study.name)):
+    names = (study.prefix, study.folder.name, study.name, safe_id(study.name), study.former_name)
+    for owner in names:
         whole = name == owner and path.parent.name.lower() not in MASK_FOLDERS
         if owner and not whole and owner_of(name, [owner]) is not None:
             return split_name(name[len(owner) :])

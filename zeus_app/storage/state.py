@@ -11,6 +11,7 @@
                                                      chosen sequences are appended to the name
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
+    <root>/pseudonyms.key                            the key of the patients' pseudonyms, mode 0600
 
 Labels belong to the target alone, so a change of the model loses none.
 """

@@ -30,7 +30,7 @@ def check_headers(study: StudyCandidate, target: Target) -> StudyCandidate | Rej
         reasons = [str(error)]
     if not reasons:
         return study
-    return RejectedStudy(study.name, study.folder, files_of(study.sources), " ".join(reasons))
+    return study.rejected(files_of(study.sources), " ".join(reasons))
 
 
 def _apart(grids: dict[str, Grid], reference: str) -> list[str]:

@@ -13,7 +13,7 @@ Folders for masks (labels, seg), hidden folders, and BIDS derivatives are not se
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,10 +40,17 @@ _UNNAMED = SOURCE_FOLDERS | {"anat"}
 
 @dataclass(frozen=True)
 class Catalog:
-    """The content of a studies folder: usable studies by id, and problems of the others."""
+    """The content of a studies folder.
+
+    Attributes:
+        studies: usable studies by id.
+        problems: the other studies.
+        former_ids: id that version 0.2.0 gave to studies -> their ids now; see `StudyCandidate`.
+    """
 
     studies: dict[str, StudyFiles]
     problems: tuple[StudyProblem, ...]
+    former_ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -80,6 +87,7 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
     """
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
+    former: dict[str, set[str]] = defaultdict(set)
     for study_id, study in scan(root, target, skip=skip):
         if isinstance(study, StudyCandidate):
             order = [name for name in target.sequence_names if name in study.sources]
@@ -87,7 +95,11 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
             studies[study_id] = StudyFiles(study_id, sources, patient_of(study, study_id, root))
         else:
             problems.append(StudyProblem(study_id, study.files, study.reason))
-    return Catalog(studies, tuple(problems))
+        if study.former_name:
+            former[safe_id(study.former_name)].add(study_id)
+    known = {*studies, *(problem.id for problem in problems)}
+    former_ids = {old: frozenset(ids) for old, ids in former.items() if old not in known}
+    return Catalog(studies, tuple(problems), former_ids)
 
 
 def scan(
@@ -211,4 +223,4 @@ def _with_ids(
             others = ", ".join(str(other.folder) for other in candidates if other is not study)
             reason = f"{study.folder}: another study has the name {study_id} too ({others}). Rename"
             reason += " one of them"
-            yield study_id, RejectedStudy(study.name, study.folder, files_of(study.sources), reason)
+            yield study_id, study.rejected(files_of(study.sources), reason)

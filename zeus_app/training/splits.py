@@ -30,7 +30,7 @@ def join_split(
 
     Args:
         known: patient -> "train" or "validation".
-        patients: all patients with labels now.
+        patients: all patients with labels now. Their order and the seed decide about new ones.
         fraction: share to hold back, above 0. At least one patient is held back, and never all.
         seed: seed of the order in which new patients are drawn.
 
@@ -38,7 +38,7 @@ def join_split(
         `known` with the new patients added.
     """
     sides = dict(known)
-    new = sorted(set(patients) - set(sides))
+    new = [patient for patient in dict.fromkeys(patients) if patient not in sides]
     random.Random(seed).shuffle(new)
     total = len(sides) + len(new)
     most_held_back = min(max(1, round(fraction * total)), total - 1)
@@ -84,8 +84,25 @@ def split_studies(
 
 
 def read_sides(path: Path) -> dict[str, str]:
-    """Patient -> "train" or "validation", from the JSON file of a split; empty without a file."""
-    sides: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Patient -> "train" or "validation", from the JSON file of a split; empty without a file.
+
+    Raises:
+        InputError: the file is damaged. A new split would train on patients that were held back.
+    """
+    try:
+        sides = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        sides = None
+    if not isinstance(sides, dict) or any(
+        side not in ("train", "validation") for side in sides.values()
+    ):
+        raise InputError(
+            f"{path.name}, which holds each patient's side of the split, is damaged",
+            expected='a JSON object such as {"patient-1f3a9c2b04d7": "train"}',
+            remedy="restore it from a backup; or delete it, and the next training draws new sides",
+        )
     return sides
 
 

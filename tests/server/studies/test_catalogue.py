@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import affine, head, save
+from tests.studies.tiny_files import dicom_series
+from zeus_app.errors import InputError
 from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.storage.state import StateFolder
 from zeus_app.targets import load_target
@@ -61,3 +63,31 @@ def test_of_many_grids_the_oldest_is_forgotten(
     for number in (3, 1):
         grid_of_case(catalogue, tmp_path, number)
     assert loads == ["case1_t2.nii.gz"]
+
+
+def test_every_patient_is_a_pseudonym_that_groups_the_same_studies(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    dicom_series(folder, "T2", PatientID="P0815")
+    dicom_series(folder / "later", "T2", study_uid="1.9", PatientID="P0815")
+    for name in ("bob/first", "bob/second", "eve"):
+        save(folder / name / "t2.nii.gz", head(1), affine())
+    upload = save(tmp_path / "sub-7_ses-1_t2.nii.gz", head(2), affine())
+    state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
+    catalogue = Catalogue(folder, load_target("phantom"), state)
+    catalogue.refresh()
+    catalogue.add("sub-7_ses-1", upload)
+    groups: dict[str, list[str]] = {}
+    for study, files in sorted(catalogue.studies.items()):
+        groups.setdefault(files.patient, []).append(study)
+    (of_dicom,) = catalogue.former_ids["P0815"]
+    expected = {
+        "bob": ["bob_first", "bob_second"], "eve": ["eve"], "P0815": ["later", of_dicom],
+        "sub-7": ["sub-7_ses-1"],
+    }  # fmt: skip
+    assert groups == {catalogue.pseudonyms.of(name): names for name, names in expected.items()}
+    catalogue.refresh()
+    assert {files.patient for files in catalogue.studies.values()} == groups.keys()
+    with pytest.raises(InputError, match="'P0815' is taken"):
+        catalogue.add("P0815", upload)
+    session = catalogue.temporary_study(folder / "later")
+    assert session.files.patient == catalogue.pseudonyms.of("P0815")

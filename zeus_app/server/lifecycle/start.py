@@ -12,6 +12,7 @@ from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.lifecycle.install import install
 from zeus_app.server.lifecycle.server_watch import announce_server, end_with_server
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
+from zeus_app.server.studies.older_state import bring_up_to_date
 
 logger = logging.getLogger(__name__)
 _learning: list[CaseLearning] = []  # of the app that runs; a POST /reload replaces the app
@@ -38,14 +39,16 @@ def serve(context: ServerContext) -> None:
     """Turn MONAI Label's running server into Zeus: log the studies, build the model, add routes.
 
     Raises:
-        SystemExit: the model cannot be built; with the reason.
+        SystemExit: the state folder cannot be brought up to date, or the model cannot be built;
+            with the reason.
     """
     # Imported here, because training and scoring processes have no server.
     from monailabel.app import app as server
 
     announce_server()
-    context.log_studies()
     try:
+        bring_up_to_date(context.state.root, context.datastore.catalogue)
+        context.log_studies()
         assert context.segmenter is not None  # builds the model now, not at the first request
     except InputError as error:
         raise exit_for(error) from error

@@ -9,11 +9,11 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from zeus_app.errors import InputError, UnknownNameError
@@ -26,6 +26,7 @@ from zeus_app.server.studies.upload_files import (
 )
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
+from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.find import find_studies
@@ -71,7 +72,13 @@ class ResolvedImage:
 
 
 class Catalogue:
-    """The studies of a folder and the uploads. Reads nothing before `refresh`."""
+    """The studies of a folder and the uploads. Reads nothing before `refresh`.
+
+    The patient of every study that leaves the catalogue is a pseudonym.
+
+    Attributes:
+        former_ids: see `studies.find.Catalog`. Such an id still names its study, if there is one.
+    """
 
     def __init__(self, folder: Path, target: Target, state: StateFolder) -> None:
         self._folder = folder
@@ -81,6 +88,7 @@ class Catalogue:
         self._studies: dict[str, StudyFiles] = {}
         self._problems: tuple[StudyProblem, ...] = ()
         self._grids: dict[tuple[object, ...], Grid] = {}
+        self.former_ids: Mapping[str, frozenset[str]] = {}
 
     def refresh(self) -> None:
         """Look for studies and uploads again."""
@@ -94,7 +102,11 @@ class Catalogue:
                 studies[study] = uploaded_study(path, self._target)
             except InputError as error:
                 problems.append(StudyProblem(study, (path,), str(error)))
-        self._studies, self._problems = studies, tuple(problems)
+        self._studies = {name: self._private(files) for name, files in studies.items()}
+        self._problems = tuple(problems)
+        self.former_ids = {
+            old: now for old, now in catalog.former_ids.items() if old not in studies
+        }
 
     @property
     def studies(self) -> dict[str, StudyFiles]:
@@ -113,9 +125,7 @@ class Catalogue:
             InputError: the study exists but cannot be used.
             UnknownNameError: there is no such study, or the study has no such sequence.
         """
-        study, _, sequence = image_id.rpartition("/")
-        if image_id in self._studies or study not in self._studies:
-            study, sequence = image_id, ""
+        study, sequence = self._parts(image_id)
         for problem in self._problems:
             if problem.id == study and study not in self._studies:
                 raise InputError(
@@ -137,6 +147,26 @@ class Catalogue:
             return ResolvedImage(files, sequence, whole=False, is_temporary=False)
         return ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
 
+    def _parts(self, image_id: str) -> tuple[str, str]:
+        """The study and the sequence that an image id names; no sequence if it names none."""
+        study, _, sequence = image_id.rpartition("/")
+        for name, rest in ((image_id, ""), (study, sequence)):
+            now = self.former_ids.get(name, frozenset())
+            if name in self._studies:
+                return name, rest
+            if len(now) == 1:
+                return next(iter(now)), rest
+        return image_id, ""
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """The patients' pseudonyms."""
+        return Pseudonyms.of_folder(self._state.root)
+
+    def _private(self, files: StudyFiles) -> StudyFiles:
+        """The same study, with a pseudonym for its patient."""
+        return replace(files, patient=self.pseudonyms.of(files.patient))
+
     def temporary_study(self, path: Path, study_id: str = "") -> ResolvedImage:
         """Resolve the file, or the folder of one study, that came with a request or a session.
 
@@ -150,7 +180,8 @@ class Catalogue:
             InputError: the path does not exist, or the folder does not hold exactly one study.
         """
         files = read_one_file(path, self._target, study_id or f"temporary-{uuid.uuid4().hex}")
-        return ResolvedImage(files, self._reference(files), whole=True, is_temporary=True)
+        private = self._private(files)
+        return ResolvedImage(private, self._reference(files), whole=True, is_temporary=True)
 
     def _reference(self, files: StudyFiles) -> str:
         return self._target.reference_of(tuple(files.sources))
@@ -241,7 +272,8 @@ class Catalogue:
                 " files into the studies folder",
             )
         with self._lock:
-            taken = {*self._studies, *(problem.id for problem in self._problems)}
+            problems = (problem.id for problem in self._problems)
+            taken = {*self._studies, *problems, *self.former_ids}
             if name in taken:
                 raise InputError(
                     f"image id {name!r} is taken",
@@ -266,7 +298,7 @@ class Catalogue:
         except InputError:
             path.unlink()
             raise
-        self._studies = {**self._studies, study.id: study}
+        self._studies = {**self._studies, study.id: self._private(study)}
 
     def remove(self, image_id: str) -> str:
         """Take an upload off the list and move its file to uploads/removed/.
