@@ -196,3 +196,12 @@ def test_where_nothing_can_be_written_the_answer_stands_and_the_log_says_so(
     with caplog.at_level(logging.WARNING):
         assert append(ClickHistory(tmp_path / "clicks"), foreground=[[1, 1, 1]]) == 1
     assert "clicks on study a are not stored" in caplog.text
+
+
+def test_studies_that_differ_after_a_dot_share_no_clicks(tmp_path: Path) -> None:
+    history = ClickHistory(tmp_path)
+    for study, voxel in (("1.2.840.1", 1), ("1.2.840.2", 2), ("1.2.840", 3)):
+        request = read_click_request({"foreground": [[voxel] * 3], "user": "ann"}, PHANTOM)
+        assert history.append(request, study, ON_T2) == 1
+    (step,) = history.steps("ann", "1.2.840.1")
+    assert step.labels["lesion"].foreground == ((1, 1, 1),)

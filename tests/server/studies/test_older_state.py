@@ -146,6 +146,19 @@ def test_a_start_that_was_killed_is_completed(
     assert json.loads((context.state.info / f"{ID}.json").read_text()) == {"quality": "good"}
 
 
+@pytest.mark.parametrize("is_of_another_study", [False, True])
+def test_clicks_stored_under_half_of_the_id_follow_unless_another_study_has_this_name(
+    tmp_path: Path, is_of_another_study: bool
+) -> None:
+    make_studies(tmp_path / "studies")
+    if is_of_another_study:
+        dicom_series(tmp_path / "studies" / "PAT_08", "t2_tra", study_uid="1.9")
+    clicks = tmp_path / "state" / "prostate" / "clicks" / "0a1b"
+    write(clicks / "PAT_08.json", ["step"])
+    migrate(opened(tmp_path))
+    assert names(clicks) == ["PAT_08.json" if is_of_another_study else f"{ID}.json"]
+
+
 def test_clients_may_still_send_the_former_id(context: ServerContext) -> None:
     migrate(context)
     catalogue, store = context.datastore.catalogue, context.datastore

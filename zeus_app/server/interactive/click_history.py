@@ -138,7 +138,8 @@ class ClickHistory:
             path.unlink(missing_ok=True)
 
     def _file(self, user: str, study: str) -> Path:
-        return self.uploads_folder(user, study).with_suffix(".json")
+        folder = self.uploads_folder(user, study)
+        return folder.with_name(f"{folder.name}.json")
 
 
 def steps_after(steps: list[Step], request: ClickRequest, image: ClickedImage) -> list[Step]:

@@ -7,9 +7,10 @@ rename is atomic and replaces nothing, so a start that was killed is completed b
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 from zeus_app.errors import InputError
 from zeus_app.server.studies.catalogue import Catalogue
@@ -44,6 +45,7 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
         for old, new in new_ids.items():
             moved += _rename_study(root, old, new)
             moved += _rename_study(root, old, pseudonyms.of(old))  # what found its new name taken
+            moved += _rename_cut_clicks(root, old, new, studies)
         pseudonymise_trainings(
             root, lambda patient: patients.get(patient) or pseudonyms.of(patient), new_ids
         )
@@ -59,17 +61,44 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
 
 def _rename_study(root: Path, old: str, new: str) -> int:
     """Rename the files of a study where the new name is free; returns how many."""
+    moves = [
+        (path, target)
+        for path, target in _moves(root, folder_name(old), folder_name(new))
+        if not target.exists()
+    ]
+    for path, _ in moves:
+        _rename_inside(path, old, new)
+    renamed = _rename(moves)
+    for copy in list(_copies(root, folder_name(old))):
+        copy.unlink(missing_ok=True)
+    return renamed
+
+
+def _rename_cut_clicks(root: Path, old: str, new: str, studies: Container[str]) -> int:
+    """Rename clicks that version 0.2.0 stored without the id's last part, from the dot on.
+
+    Studies shared such a file. It stays as it is if one of the present studies has its name.
+    """
+    cut, dot, _ = folder_name(old).rpartition(".")
+    if not dot or not cut or unquote(cut) in studies:
+        return 0
+    moves = [
+        (path, path.with_name(f"{folder_name(new)}.json"))
+        for target in _targets(root)
+        for path in target.glob(f"clicks/*/{cut}.json")
+    ]
+    return _rename(moves)
+
+
+def _rename(moves: Iterable[tuple[Path, Path]]) -> int:
+    """Rename each path whose new name is free; returns how many."""
     renamed = 0
-    for path, target in list(_moves(root, folder_name(old), folder_name(new))):
+    for path, target in moves:
         if target.exists():
             continue
-        if path.is_dir():
-            _rename_inside(path, old, new)
         with suppress(FileNotFoundError):  # another server has just renamed it
             path.rename(target)
             renamed += 1
-    for copy in list(_copies(root, folder_name(old))):
-        copy.unlink(missing_ok=True)
     return renamed
 
 
