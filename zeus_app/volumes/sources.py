@@ -18,6 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from zeus_app.errors import InputError
 from zeus_app.types import LPS_TO_RAS, Affine, Grid, Volume
+from zeus_app.volumes.headers import ITK_READERS, check_itk_file
 from zeus_app.volumes.voxels import (
     COPY_AGAIN,
     as_float,
@@ -100,8 +101,7 @@ class ItkSource:
 
     def grid(self) -> Grid:
         """The grid in the header."""
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(self.path))
+        reader = _itk_reader(self.path)
         read_guarded(reader.ReadImageInformation, self.path)
         if reader.GetNumberOfComponents() != 1:
             raise not_one_number(self.path, f"{reader.GetNumberOfComponents()} values per voxel")
@@ -157,12 +157,23 @@ def read_voxels(path: Path) -> Volume:
 
 
 def _read_itk(path: Path) -> Volume:
-    image = read_guarded(lambda: sitk.ReadImage(str(path)), path)
+    image = read_guarded(_itk_reader(path).Execute, path)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise not_one_number(path, f"{image.GetNumberOfComponentsPerPixel()} values per voxel")
     array = sitk.GetArrayFromImage(image).T  # (Z, Y, X) -> (X, Y, Z)
     shape = three_axes(array.shape, path)
     return Volume(as_float(array, path).reshape(shape), _itk_affine(image, path))
+
+
+def _itk_reader(path: Path) -> sitk.ImageFileReader:
+    """ITK's reader for a file's ending. A header that leads to another place is refused before."""
+    reader = sitk.ImageFileReader()
+    ending = path.suffix.lower()
+    if ending in ITK_READERS:
+        read_guarded(lambda: check_itk_file(path), path)
+    reader.SetImageIO(ITK_READERS.get(ending, "NiftiImageIO"))
+    reader.SetFileName(str(path))
+    return reader
 
 
 def _itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> Affine:
@@ -192,7 +203,7 @@ def _check_length(path: Path, needed: int) -> None:
                 return
         with gzip.open(path) as file:  # several gzip members, or a truncated file
             length = 0
-            while block := file.read(1 << 22):
+            while length < needed and (block := file.read(1 << 22)):
                 length += len(block)
     else:
         length = path.stat().st_size

@@ -1,0 +1,136 @@
+"""A volume whose voxels lie elsewhere is refused before ITK opens it."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from zeus_app.errors import InputError
+from zeus_app.volumes.headers import check_itk_file, read_header
+from zeus_app.volumes.sources import ItkSource, read_voxels
+
+NRRD = """NRRD0004
+type: uint8
+dimension: 3
+space: left-posterior-superior
+sizes: 8 8 8
+space directions: (1,0,0) (0,1,0) (0,0,1)
+space origin: (0,0,0)
+encoding: raw
+"""
+META = """ObjectType = Image
+NDims = 3
+DimSize = 8 8 8
+ElementType = MET_UCHAR
+"""
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "other" / "secret"
+    path.parent.mkdir()
+    path.write_bytes(bytes(range(256)) * 2)
+    return path
+
+
+def file_with(tmp_path: Path, ending: str, header: str, voxels: bytes = b"") -> Path:
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(header.encode() + voxels)
+    return path
+
+
+@pytest.mark.parametrize("key", ["data file", "datafile", "DATA FILE", "Data File ", "dataFile"])
+def test_a_nrrd_header_that_names_another_place_is_refused(
+    tmp_path: Path, secret: Path, key: str
+) -> None:
+    for value in (
+        str(secret),
+        "other/secret",
+        "../x",
+        "LIST",
+        "LIST 2\nother/secret",
+        "%03d 1 8 1",
+    ):
+        path = file_with(tmp_path, ".nrrd", f"{NRRD}{key}: {value}\n\n")
+        with pytest.raises(InputError):
+            ItkSource(path).load()
+        with pytest.raises(InputError):
+            ItkSource(path).grid()
+
+
+@pytest.mark.parametrize("ending", [".mha", ".mhd"])
+@pytest.mark.parametrize("line", [
+    "ElementDataFile = {}", "elementdatafile = {}", "ElementDataFile: {}", "ElementDataFile={}",
+    "ElementDataFile = LIST\n{}", "ElementDataFile = LIST 3\n{}", "ElementDataFile: {} = LOCAL",
+    "ElementDataFile = {}\nElementDataFile = LOCAL", "Comment = a\rElementDataFile = {}\rX = y",
+    "ElementDataFile = %s 1 8 1", "ElementDataFile = LOCAL {}",
+])  # fmt: skip
+def test_a_meta_image_that_names_another_place_is_refused(
+    tmp_path: Path, secret: Path, ending: str, line: str
+) -> None:
+    for value in (str(secret), "other/secret", "../secret"):
+        path = file_with(tmp_path, ending, f"{META}{line.format(value)}\n")
+        with pytest.raises(InputError):
+            ItkSource(path).load()
+
+
+@pytest.mark.parametrize("skip", ["byte skip: 5", "line skip: 1", "byteskip: 5"])
+def test_voxels_that_do_not_follow_the_header_are_refused(tmp_path: Path, skip: str) -> None:
+    path = file_with(tmp_path, ".nrrd", f"{NRRD}{skip}\n\n", bytes(600))
+    with pytest.raises(InputError, match="do not follow"):
+        ItkSource(path).load()
+
+
+@pytest.mark.parametrize(
+    ("ending", "header"),
+    [
+        (".nrrd", NRRD.replace("8 8 8", "1300 1300 1300") + "\n"),
+        (".nrrd", NRRD.replace("8 8 8", "1100 1100 1100").replace("raw", "gzip") + "\n"),
+        (".mha", META.replace("8 8 8", "1300 1300 1300") + "ElementDataFile = LOCAL\n"),
+        (".mha", META + "CompressedData = True\nDimSize = 9 9 9\nElementDataFile = LOCAL\n"),
+        (".nrrd", NRRD.replace("8 8 8", "-8 8 8") + "\n"),
+        (".nrrd", NRRD.replace("8 8 8", "9" * 5000) + "\n"),
+        (".nrrd", NRRD),
+        (".nrrd", "NRRD0004\n"),
+        (".mha", META),
+        (".mha", "\0\0\0"),
+        (".nrrd", ""),
+    ],
+)
+def test_a_header_that_the_file_does_not_fill_is_refused(
+    tmp_path: Path, ending: str, header: str
+) -> None:
+    path = file_with(tmp_path, ending, header, gzip.compress(bytes(1000)))
+    with pytest.raises(InputError):
+        read_voxels(path)
+
+
+def test_the_reader_goes_by_the_ending_not_by_the_content(tmp_path: Path, secret: Path) -> None:
+    path = file_with(tmp_path, ".nrrd", f"{META}ElementDataFile = {secret}\n")
+    with pytest.raises(InputError):
+        read_voxels(path)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".mhd", ".nrrd"])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.int64])
+def test_what_itk_writes_is_read(
+    tmp_path: Path, ending: str, packed: bool, dtype: type[np.generic]
+) -> None:
+    array = np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(dtype)
+    path = tmp_path / f"x{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path), useCompression=packed)
+    header = check_itk_file(path)
+    assert header.shape == (4, 3, 2)
+    assert header.needed_bytes == array.nbytes
+    assert bool(header.data_file) == (ending == ".mhd")
+    np.testing.assert_array_equal(read_voxels(path).array, array.T)
+
+
+def test_the_header_of_a_segmentation_is_read(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.zeros((2, 2, 2), np.uint8))
+    image.SetMetaData("Segment0_Name", "data file: /etc/passwd")
+    sitk.WriteImage(image, str(tmp_path / "x.seg.nrrd"))
+    assert read_header(tmp_path / "x.seg.nrrd").data_file == ""
