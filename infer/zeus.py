@@ -12,7 +12,7 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.answer import answer_params, names_in, read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
-from zeus_app.server.tasks.inference import resolved_image
+from zeus_app.server.tasks.inference import resolved_image, save_prediction
 from zeus_app.server.tasks.parameters import INFERENCE
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, Segmentation, Volume
@@ -72,7 +72,7 @@ class ZeusInfer(InferTask):
             segmentation = replace(segmentation, latencies_ms=latencies_ms)
             params = answer_params(segmentation, ctx.config, ctx.target)
             if not resolved.is_temporary:
-                ctx.datastore.predictions.save(segmentation, params)
+                params |= save_prediction(ctx.datastore.predictions, segmentation, params)
         mask = mask_for(resolved, segmentation, study.source_grids)
         path = write_answer(mask, ctx.target.label_values, answer_format)
         logger.info(

@@ -48,3 +48,19 @@ def test_options_become_settings_of_the_server(
     assert command[command.index("--port") + 1] == "8123"
     confs = [command[i + 1 : i + 3] for i, word in enumerate(command) if word == "--conf"]
     assert confs == [["target", "phantom"], ["fusion", "late"], ["union", "mean"]]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5"])
+def test_other_machines_are_served_only_with_the_word_insecure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(server_command, "check_port", lambda host, port: None)
+    monkeypatch.setattr(os, "execve", lambda path, command, env: started.append(command))
+    arguments = ["serve", str(tmp_path), "--target", "phantom", "--host", host]
+    refused = runner.invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert "--insecure" in refused.output
+    assert runner.invoke(app, [*arguments, "--insecure"]).exit_code == 0
+    [command] = started
+    assert command[command.index("insecure") + 1] == "true"

@@ -202,31 +202,21 @@ def test_a_study_that_cannot_be_used_does_not_end_a_batch(server: Server) -> Non
     assert answers["alpha"]["params"]["study"] == "alpha"
 
 
-def test_the_server_answers_after_monai_label_s_own_reload(
-    server: Server, client: MONAILabelClient
-) -> None:
-    requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
-    assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"
-    assert requests.get(f"{server.url}/zeus/progress", timeout=60).ok
-
-
 def test_an_emptied_studies_folder_is_served_and_not_removed(
     server: Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
     moved = [path.rename(tmp_path / path.name) for path in server.studies.iterdir()]
+    refreshed = f"{server.url}/zeus/studies?refresh=true"
     try:
-        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
-        listed = requests.get(f"{server.url}/zeus/studies", timeout=60).json()
-        assert "alpha" not in listed["studies"]
+        assert "alpha" not in requests.get(refreshed, timeout=60).json()["studies"]
         assert server.studies.is_dir()
         server.studies.rmdir()
-        requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
-        gone = requests.get(f"{server.url}/zeus/studies", timeout=60)
+        gone = requests.get(refreshed, timeout=60)
         assert gone.status_code == 400
         assert "does not exist" in gone.json()["detail"]
     finally:
         server.studies.mkdir(exist_ok=True)
         for path in moved:
             path.rename(server.studies / path.name)
-    requests.post(f"{server.url}/reload", timeout=60).raise_for_status()
+    requests.get(refreshed, timeout=60).raise_for_status()
     assert client.infer("zeus", "alpha", {})[1]["study"] == "alpha"

@@ -53,6 +53,23 @@ def test_a_value_that_is_no_choice_is_refused() -> None:
         ZeusConfig.from_conf({"fusion": "middle"})
 
 
+def test_allowed_origins_and_hosts_are_lists_with_commas() -> None:
+    config = ZeusConfig(allowed_origins="https://a.example, http://b:80", allowed_hosts="a,[::1]")
+    assert config.origins == ("https://a.example", "http://b:80")
+    assert config.hosts == ("a", "[::1]")
+    assert ZeusConfig().origins == ZeusConfig().hosts == ()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"allowed_origins": "*"}, {"allowed_origins": "viewer.example"}, {"allowed_origins": "null"},
+     {"allowed_origins": "https://a/path"}, {"allowed_hosts": "https://a"}, {"allowed_hosts": "*"}],
+)  # fmt: skip
+def test_what_is_no_origin_or_host_is_refused(setting: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="comma-separated"):
+        ZeusConfig.from_conf(setting)
+
+
 def test_a_word_where_a_number_belongs_is_refused() -> None:
     with pytest.raises(InputError, match="epochs='many'"):
         TrainConfig.from_conf({"epochs": "many"})

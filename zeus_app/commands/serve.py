@@ -30,6 +30,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on. 0.0.0.0 listens on all addresses.")
     ] = "127.0.0.1",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines use the server without a login.")
+    ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 8000,
     settings: Settings = None,
 ) -> None:
@@ -40,6 +43,8 @@ def serve(
         server_command,
         server_environment,
     )
+    from zeus_app.server.security.listening import refuse_open_listening
+    from zeus_app.settings.config import ZeusConfig
 
     if not studies:
         raise InputError(
@@ -54,8 +59,9 @@ def serve(
         model=model,
         fusion=fusion,
         state=state,
-        **split_settings(settings or []),
+        **{**split_settings(settings or []), **({"insecure": "true"} if insecure else {})},
     )
+    refuse_open_listening(host, insecure=ZeusConfig.from_conf(conf).insecure)
     check_port(host, port)
     command = server_command(folder, conf, host=host, port=port)
     typer.echo(

@@ -203,13 +203,12 @@ def _stamp(path: Path) -> Hashable:
     return str(path), stat.st_mtime_ns, stat.st_size
 
 
-def open_context(studies: str, conf: Mapping[str, str], *, first: bool = True) -> ServerContext:
+def open_context(studies: str, conf: Mapping[str, str]) -> ServerContext:
     """Make a context from the command line of a server.
 
     Args:
         studies: path of the studies folder.
         conf: the settings, as `--conf` carries them.
-        first: False after a POST /reload.
 
     Raises:
         InputError: a target or setting is unknown, or the studies folder does not exist.
@@ -224,22 +223,21 @@ def open_context(studies: str, conf: Mapping[str, str], *, first: bool = True) -
             remedy="copy the studies into a folder and start with --studies <folder>",
         )
     folder = Path(studies)
-    refuse_missing(folder, first=first)
+    refuse_missing(folder)
     config = with_decoder(config, target=target.name, studies=folder)
     state = state_folder(config, target=target.name, studies=folder)
     return ServerContext(config, target, state, folder)
 
 
-def refuse_missing(folder: Path, *, first: bool = True) -> None:
+def refuse_missing(folder: Path) -> None:
     """Refuse a studies folder that does not exist.
 
     `monailabel start_server` creates a missing folder before it loads the app. So at the start an
     empty folder that is younger than this process counts as missing. It is removed again, with the
-    parents that were created for it. After a POST /reload an empty folder is served.
+    parents that were created for it.
 
     Args:
         folder: the studies folder.
-        first: False after a POST /reload.
 
     Raises:
         InputError: the folder is missing, or start_server has just created it.
@@ -248,7 +246,7 @@ def refuse_missing(folder: Path, *, first: bool = True) -> None:
         if any(folder.iterdir()):
             return
         process_start_s = psutil.Process().create_time() + _CLOCK_SLACK_S
-        if not first or folder.stat().st_ctime <= process_start_s:
+        if folder.stat().st_ctime <= process_start_s:
             logger.warning("Zeus: the studies folder %s is empty", folder)
             return
         folder.rmdir()

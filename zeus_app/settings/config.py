@@ -154,6 +154,21 @@ class ZeusConfig(_Settings):
     learn_s: float = Field(
         10, gt=0, description="duration of the steps after each label, in seconds"
     )
+    allowed_origins: str = Field(
+        "",
+        pattern=r"^(\s*https?://[A-Za-z0-9.:_\[\]-]+\s*(,|$))*$",
+        description="comma-separated origins of web pages that may use the server, for example"
+        " https://viewer.hospital.example; empty: only the server's own pages",
+    )
+    allowed_hosts: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.:_\[\], -]*$",
+        description="comma-separated names or addresses under which a reverse proxy is reached, for"
+        " example zeus.hospital.example; localhost and the server's own address are always allowed",
+    )
+    insecure: bool = Field(
+        False, description="allow other machines to use the server although it has no login"
+    )
     seed: int = Field(0, description="seed of the random number generators")
 
     @property
@@ -172,7 +187,21 @@ class ZeusConfig(_Settings):
     @property
     def chosen_sequences(self) -> tuple[str, ...]:
         """Names of the sequences to use; empty for all of the target's."""
-        return tuple(name.strip() for name in self.sequences.split(",") if name.strip())
+        return _words(self.sequences)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of the web pages that may use the server, besides its own."""
+        return _words(self.allowed_origins)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names under which clients reach the server, besides its own address."""
+        return _words(self.allowed_hosts)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 class TrainConfig(_Settings):

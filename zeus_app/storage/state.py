@@ -11,6 +11,7 @@
                                                      chosen sequences are appended to the name
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
+    <root>/logs/                                     the server's log
     <root>/pseudonyms.key                            the key of the patients' pseudonyms, mode 0600
 
 Labels belong to the target alone, so a change of the model loses none.
@@ -112,6 +113,11 @@ class StateFolder:
     def cache(self) -> Path:
         """Embeddings and texts of all targets. Zeus computes missing entries again."""
         return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """The log of the server that has this state folder."""
+        return self.root / "logs"
 
     @property
     def sessions(self) -> Path:

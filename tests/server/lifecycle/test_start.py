@@ -91,11 +91,6 @@ def test_an_empty_folder_that_is_older_than_the_server_is_served(
     assert tmp_path.is_dir()
 
 
-def test_a_folder_that_is_empty_at_a_reload_is_served(tmp_path: Path) -> None:
-    refuse_missing(tmp_path, first=False)  # younger than this process
-    assert tmp_path.is_dir()
-
-
 def test_the_log_names_orphaned_labels_and_their_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,3 +181,23 @@ def test_a_damaged_weight_file_ends_the_start_and_is_named(
     assert code != 0
     assert f"Zeus cannot start: weight file {bad} has SHA-256" in output
     assert "zeus weights get lite-medsam" in output
+
+
+def test_a_server_that_other_machines_could_reach_does_not_start(
+    studies: Path, tmp_path: Path
+) -> None:
+    command = running.command(studies, running.free_port(), {"state": str(tmp_path)})
+    at = command.index("--host")
+    del command[at : at + 2]  # MONAI Label's own default is 0.0.0.0
+    ended = subprocess.run(
+        command, env=running.environment(tmp_path), cwd=tmp_path, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert "listening on 0.0.0.0 without a login" in ended.stdout + ended.stderr
+
+
+def test_a_server_with_monai_label_s_login_does_not_start(studies: Path, tmp_path: Path) -> None:
+    code, output = start_and_fail(studies, tmp_path, {}, MONAI_LABEL_AUTH_ENABLE="true")
+    assert code != 0
+    assert "refuses every token" in output

@@ -1,8 +1,10 @@
 """A task gets the image that the server resolved, and no client can put another in its place."""
 
+import errno
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from zeus_app.server.tasks.inference import (
     RESOLVED_IMAGE,
     resolved_image,
     run_inference,
+    save_prediction,
     skip_failed,
 )
 from zeus_app.types import StudyFiles
@@ -68,3 +71,19 @@ def test_a_batch_waits_while_too_many_inferences_wait(monkeypatch: pytest.Monkey
 
     assert skip_failed(infer)({"image": "alpha"}, None) == {"file": "mask.nii.gz"}
     assert pauses_s == [5, 3]  # seconds; at most 5, so that a freed place is soon taken
+
+
+class FullDisk:
+    """Where no prediction can be saved."""
+
+    def save(self, segmentation: object, params: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/state/originals/alpha")
+
+
+def test_a_full_disk_does_not_take_the_answer_from_the_client() -> None:
+    disk: Any = FullDisk()
+    segmentation: Any = SimpleNamespace(study_id="alpha")
+    note = save_prediction(disk, segmentation, {})
+    assert note == {
+        "not_saved": "the server could not keep this prediction: No space left on device"
+    }

@@ -18,6 +18,7 @@ from typing import Any
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.learning_process import CANCELLED
+from zeus_app.server.security.log import log_one_line_a_record
 from zeus_app.server.studies.labelled import LabelledStudies
 from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import ZeusConfig
@@ -126,6 +127,7 @@ def main() -> None:
     """Serve one server until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server, which ends this
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] learning: %(message)s")
+    log_one_line_a_record()
     connection = Connection(int(sys.argv[1]))
     start = json.loads(connection.recv_bytes())
     requests = ServerRequests(connection)

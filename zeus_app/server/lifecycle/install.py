@@ -1,39 +1,52 @@
-"""Adds Zeus's routes and error handlers to the running MONAI Label server."""
+"""Turns MONAI Label's server into Zeus: routes, middleware, error handlers."""
 
-import logging
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from monailabel.config import settings
 
-from zeus_app.errors import BusyError, CancelledError, InputError
+from zeus_app.server.context import ServerContext
 from zeus_app.server.lifecycle.cpu_priority import keep_priority
+from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.routes.active_learning import active_learning_routes
 from zeus_app.server.routes.clicks import click_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
 from zeus_app.server.routes.inference import inference_routes
+from zeus_app.server.routes.logs import log_routes
+from zeus_app.server.routes.ohif import viewer_routes
+from zeus_app.server.routes.refused import refused_routes
 from zeus_app.server.routes.tasks import task_routes
 from zeus_app.server.routes.training import training_routes
 from zeus_app.server.routes.uploads import upload_routes
 from zeus_app.server.routes.zeus import zeus_routes
+from zeus_app.server.security.faults import Faults
+from zeus_app.server.security.headers import SecurityHeaders
+from zeus_app.server.security.listening import listening_host
+from zeus_app.server.security.requests import RequestGuard
 
-CANCELLED_STATUS = 409
-logger = logging.getLogger(__name__)
 
-
-def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
-    """Add routes and error handlers. Call it once, when the server starts.
+def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> None:
+    """Add routes, middleware and error handlers. Call it once, when the server starts.
 
     Args:
         server: MONAI Label's FastAPI application.
         app: returns the running MONAI Label app.
+        log: the file of the server's log.
     """
     keep_priority()
+    context = app().context
     stock_routes = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
-    server.include_router(task_routes())
+    for router in (
+        task_routes(), log_routes(log), viewer_routes(), refused_routes(),
+    ):  # fmt: skip
+        server.include_router(router)
     for make_routes in (
         inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
     ):  # fmt: skip
@@ -41,25 +54,46 @@ def install(server: FastAPI, app: Callable[[], GuardedApp]) -> None:
     routes = server.router.routes[stock_routes:]
     del server.router.routes[stock_routes:]
     server.router.routes[:0] = routes  # FastAPI takes the first match
-    server.add_exception_handler(InputError, _input_error)
-    server.add_exception_handler(CancelledError, _cancelled_error)
-    server.add_exception_handler(BusyError, _busy_error)
-    # The start-up event has built the middleware. The next request builds it again, with handlers.
+    # The start-up event has built the middleware. The next request builds it again.
     server.middleware_stack = None
+    Faults(private_paths(context)).install(server)
+    config = context.config
+    guard(
+        server,
+        hosts=(listening_host(sys.argv[1:]), *config.hosts),
+        origins=config.origins,
+        local_only=not config.insecure,
+    )
 
 
-async def _input_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, InputError)
-    logger.warning("%s %s: %s", request.method, request.url.path, error)
-    return JSONResponse({"detail": str(error)}, status_code=error.status)
+def guard(
+    server: FastAPI, *, hosts: tuple[str, ...], origins: tuple[str, ...], local_only: bool
+) -> None:
+    """Replace MONAI Label's middleware, which lets every web page use the server.
+
+    Args:
+        server: MONAI Label's FastAPI application.
+        hosts: names under which clients reach the server, besides its own address.
+        origins: of web pages that may use the server, besides its own.
+        local_only: refuse requests from other machines.
+    """
+    server.user_middleware[:] = [
+        entry for entry in server.user_middleware if "allow_origins" not in entry.kwargs
+    ]
+    if origins:
+        server.add_middleware(
+            CORSMiddleware, allow_origins=[*origins], allow_methods=["*"], allow_headers=["*"]
+        )
+    server.add_middleware(RequestGuard, hosts=hosts, origins=origins, local_only=local_only)
+    server.add_middleware(SecurityHeaders)  # the last one is the outermost
 
 
-async def _cancelled_error(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=CANCELLED_STATUS)
-
-
-async def _busy_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, BusyError)
-    logger.warning("%s %s: %s", request.method, request.url.path, error)
-    headers = {"Retry-After": str(error.retry_after_s)}
-    return JSONResponse({"detail": str(error)}, status_code=error.status, headers=headers)
+def private_paths(context: ServerContext) -> dict[Path, str]:
+    """Folders of this machine -> what clients read instead."""
+    return {
+        context.state.root: "<state>",
+        Path(settings.MONAI_LABEL_STUDIES): "<studies>",
+        CHECKOUT: "<zeus>",
+        Path(tempfile.gettempdir()): "<temporary>",
+        Path.home(): "<home>",
+    }

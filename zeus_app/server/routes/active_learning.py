@@ -17,7 +17,7 @@ def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """Routes that replace MONAI Label's own.
 
     Args:
-        app: returns the running app; POST /reload may replace it.
+        app: returns the running app.
     """
     router = APIRouter()
 

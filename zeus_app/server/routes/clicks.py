@@ -17,7 +17,7 @@ def click_routes(context: Callable[[], ServerContext]) -> APIRouter:
     """The routes under /zeus/clicks.
 
     Args:
-        context: gives the running app's context; POST /reload may replace it.
+        context: gives the running app's context.
     """
     router = APIRouter(prefix="/zeus/clicks", tags=["Zeus"])
 

@@ -35,7 +35,7 @@ def inference_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """Routes that replace MONAI Label's own.
 
     Args:
-        app: returns the running app; POST /reload may replace it.
+        app: returns the running app.
     """
     router = APIRouter(tags=["Infer"])
     _add_infer(router, app)

@@ -20,7 +20,7 @@ def training_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """Routes that replace MONAI Label's own.
 
     Args:
-        app: returns the running app; POST /reload may replace it.
+        app: returns the running app.
     """
     router = APIRouter(tags=["Train"], dependencies=[ADMIN])
 

@@ -26,7 +26,7 @@ def upload_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     """Routes that replace MONAI Label's own.
 
     Args:
-        app: returns the running app; POST /reload may replace it.
+        app: returns the running app.
     """
     router = APIRouter(prefix="/datastore", tags=["Datastore"])
     _add_image(router, app)

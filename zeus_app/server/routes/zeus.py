@@ -16,7 +16,7 @@ def zeus_routes(context: Callable[[], ServerContext]) -> APIRouter:
     """The routes for studies, progress, labels, checkpoints and learning after each case.
 
     Args:
-        context: returns the running app's context; POST /reload may replace it.
+        context: returns the running app's context.
     """
     router = APIRouter(prefix="/zeus", tags=["Zeus"])
     for routes in (

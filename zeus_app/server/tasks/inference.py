@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import BusyError, InputError
+from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.versions import ORIGINAL
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.settings.registry import lookup
+from zeus_app.types import Segmentation
 
 Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
@@ -54,6 +56,22 @@ def resolved_image(request: Mapping[str, Any]) -> ResolvedImage:
     resolved = request[RESOLVED_IMAGE]
     assert isinstance(resolved, ResolvedImage), "tasks are called by run_inference alone"
     return resolved
+
+
+def save_prediction(
+    predictions: Predictions, segmentation: Segmentation, params: Mapping[str, Any]
+) -> dict[str, str]:
+    """Save a prediction. A full disk does not take the answer from the client.
+
+    Returns:
+        Further parameters of the answer: empty, or "not_saved" with the reason.
+    """
+    try:
+        predictions.save(segmentation, params)
+    except OSError as error:
+        logger.warning("the prediction of %s is not saved: %s", segmentation.study_id, error)
+        return {"not_saved": f"the server could not keep this prediction: {error.strerror}"}
+    return {}
 
 
 def skip_failed(infer: Infer) -> Infer:

@@ -1,0 +1,43 @@
+"""The viewer's files are served, also those of subfolders, and no other file."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from zeus_app.server.routes.ohif import VIEWER, viewer_routes
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> TestClient:
+    folder = tmp_path / "ohif"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("viewer")
+    (folder / "assets" / "icon.svg").write_text("<svg/>")
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "secret.txt")
+    server = FastAPI()
+    server.include_router(viewer_routes(folder))
+    return TestClient(server)
+
+
+def test_a_file_of_a_subfolder_has_its_own_type(client: TestClient) -> None:
+    answer = client.get("/ohif/assets/icon.svg")
+    assert answer.text == "<svg/>"
+    assert answer.headers["content-type"] == "image/svg+xml"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "viewer?StudyInstanceUIDs=1.2", "assets", "..", ".", "%2e%2e/secret.txt",
+             "..%2fsecret.txt", "link", "a%00b", "/etc/passwd", "a" * 300, "a/" * 2000]
+)  # fmt: skip
+def test_every_other_path_is_a_page_of_the_viewer(client: TestClient, path: str) -> None:
+    answer = client.get(f"/ohif/{path}")
+    assert answer.status_code in (200, 404)
+    assert "secret" not in answer.text
+    assert answer.text == "viewer" or answer.status_code == 404
+
+
+def test_the_wheel_ships_the_viewer() -> None:
+    assert (VIEWER / "index.html").is_file()

@@ -1,0 +1,27 @@
+"""Stock routes that Zeus does not have answer with the reason."""
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from zeus_app.server.routes.refused import refused_routes
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", "/proxy/dicom/qido/studies", 404, "no DICOMweb server"),
+        ("POST", "/proxy/dicom/wado/studies", 404, "no DICOMweb server"),
+        ("GET", "/proxy/dicom/http://evil.example/", 404, "no DICOMweb server"),
+        ("PUT", "/model/zeus", 404, "/zeus/checkpoints"),
+        ("GET", "/model/info/zeus", 404, "/zeus/checkpoints"),
+        ("DELETE", "/model/..", 404, ""),
+        ("POST", "/reload", 410, "is gone"),
+    ],
+)
+def test_the_reason_is_told(method: str, path: str, status: int, reason: str) -> None:
+    server = FastAPI()
+    server.include_router(refused_routes())
+    answer = TestClient(server).request(method, path)
+    assert answer.status_code == status
+    assert reason in answer.json()["detail"]

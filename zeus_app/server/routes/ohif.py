@@ -1,0 +1,39 @@
+"""GET /ohif: the viewer that MONAI Label ships."""
+
+from pathlib import Path
+
+import monailabel
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse
+
+from zeus_app.server.routes.roles import USER
+
+VIEWER = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
+
+
+def viewer_routes(folder: Path = VIEWER) -> APIRouter:
+    """A route that replaces MONAI Label's own, which serves no file of a subfolder.
+
+    Args:
+        folder: the viewer's files.
+    """
+    router = APIRouter(tags=["Others"], dependencies=[USER])
+
+    @router.get("/ohif/{path:path}", include_in_schema=False)
+    def viewer_file(path: str) -> FileResponse:
+        """A file of the viewer. A path without a file is a page of the viewer itself."""
+        file = _file_below(folder, path) or folder / "index.html"
+        if not file.is_file():
+            raise HTTPException(404, "this server has no OHIF viewer")
+        return FileResponse(file)
+
+    return router
+
+
+def _file_below(folder: Path, path: str) -> Path | None:
+    """The file of a path; None if there is none below the folder."""
+    try:
+        file = (folder / path.lstrip("/")).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, ValueError):  # too long, or with a NUL
+        return None
