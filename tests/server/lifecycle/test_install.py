@@ -53,6 +53,8 @@ def test_a_redirect_leads_to_no_foreign_host(client: TestClient) -> None:
         ("GET", "/ohif/%2e%2e", 200),
         ("GET", "/logs/?lines=99999999999999999999999999", 422),
         ("PUT", "/model/zeus", 404),
+        ("HEAD", "/datastore/image?image=a&check_sum=FOO:x", 400),
+        ("GET", "/session/x?image=true", 404),
         ("GET", "/proxy/dicom/qido/studies", 404),
         ("POST", "/reload", 410),
     ],

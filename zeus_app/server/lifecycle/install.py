@@ -13,6 +13,7 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.lifecycle.cpu_priority import keep_priority
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.routes.active_learning import active_learning_routes
+from zeus_app.server.routes.checksums import checksum_routes
 from zeus_app.server.routes.clicks import click_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
@@ -20,6 +21,7 @@ from zeus_app.server.routes.inference import inference_routes
 from zeus_app.server.routes.logs import log_routes
 from zeus_app.server.routes.ohif import viewer_routes
 from zeus_app.server.routes.refused import refused_routes
+from zeus_app.server.routes.sessions import session_routes
 from zeus_app.server.routes.tasks import task_routes
 from zeus_app.server.routes.training import training_routes
 from zeus_app.server.routes.uploads import upload_routes
@@ -49,6 +51,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
         server.include_router(router)
     for make_routes in (
         inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
+        checksum_routes, session_routes,
     ):  # fmt: skip
         server.include_router(make_routes(app))
     routes = server.router.routes[stock_routes:]
