@@ -25,6 +25,12 @@ class UnknownNameError(InputError):
     status = 404
 
 
+class TooLargeError(InputError):
+    """More than the server takes. The server answers with status 413."""
+
+    status = 413
+
+
 class CancelledError(Exception):
     """The user cancelled the work. Nothing incomplete was written."""
 

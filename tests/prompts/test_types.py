@@ -91,8 +91,8 @@ def test_clicks_beyond_the_first_and_last_slice_are_left_out() -> None:
 
 def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    foreground = tuple((float(i), 5.0, 2.0) for i in range(3, 9))
-    background = tuple((float(i), 10.0, 2.0) for i in range(3, 9))
+    foreground = np.array([(float(i), 5.0, 2.0) for i in range(3, 9)])
+    background = np.array([(float(i), 10.0, 2.0) for i in range(3, 9)])
     prompts = slice_prompts(StudyPrompt(scribbles=Scribbles(foreground, background)), frame)
     assert sorted(prompts) == [2]
     assert (len(prompts[2].foreground), len(prompts[2].background)) == (6, 6)
@@ -101,7 +101,10 @@ def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
 def test_of_a_long_scribble_few_points_count_and_of_clicks_all() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
     many = tuple((5.0 + i / 100, 5.0, 2.0) for i in range(100))
-    assert len(slice_prompts(StudyPrompt(scribbles=Scribbles(many)), frame)[2].foreground) == 32
+    assert (
+        len(slice_prompts(StudyPrompt(scribbles=Scribbles(np.array(many))), frame)[2].foreground)
+        == 32
+    )
     assert len(slice_prompts(StudyPrompt(many), frame)[2].foreground) == 100
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +23,21 @@ MAX_SCRIBBLE_POINTS = 32
 """Most points of one scribble on one slice. They are spread evenly along the scribble."""
 
 
-@dataclass(frozen=True)
+def _no_voxels() -> npt.NDArray[np.float64]:
+    return np.empty((0, 3))
+
+
+@dataclass(frozen=True, eq=False)
 class Scribbles:
     """Voxels that a user drew on.
 
     Attributes:
-        foreground: voxels on the label.
-        background: voxels outside the label.
+        foreground: (N, 3) float64, voxels on the label.
+        background: the same, voxels outside the label.
     """
 
-    foreground: tuple[Voxel, ...] = ()
-    background: tuple[Voxel, ...] = ()
+    foreground: npt.NDArray[np.float64] = field(default_factory=_no_voxels)
+    background: npt.NDArray[np.float64] = field(default_factory=_no_voxels)
 
 
 @dataclass(frozen=True)
@@ -43,21 +48,21 @@ class StudyPrompt:
         foreground: points on the label.
         background: points outside the label.
         box: two opposite corner voxels, in any order. Both corners are inside.
-        scribbles: voxels that the user drew on; each counts as a point.
+        scribbles: voxels that the user drew on; each counts as a point. Not compared by `==`.
         initial_mask: (X, Y, Z) bool, the mask to refine, or None. Not compared by `==`.
     """
 
     foreground: tuple[Voxel, ...] = ()
     background: tuple[Voxel, ...] = ()
     box: tuple[Voxel, Voxel] | None = None
-    scribbles: Scribbles = field(default_factory=Scribbles)
+    scribbles: Scribbles = field(default_factory=Scribbles, compare=False, repr=False)
     initial_mask: BoolArray | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_prompts(self) -> bool:
         """Whether there is any point, box, scribble or marked voxel of an initial mask."""
         points = self.foreground or self.background
-        scribbles = self.scribbles.foreground or self.scribbles.background
+        scribbles = len(self.scribbles.foreground) or len(self.scribbles.background)
         has_mask = self.initial_mask is not None and bool(self.initial_mask.any())
         return bool(points or scribbles) or self.box is not None or has_mask
 
@@ -117,9 +122,17 @@ def outside(voxels: Iterable[Voxel], grid: Grid) -> list[Voxel]:
 
 def move_voxels(voxels: tuple[Voxel, ...], target: Grid, source: Grid) -> tuple[Voxel, ...]:
     """Points of the source grid in voxels of the target grid."""
+    points = np.array(voxels, np.float64).reshape(-1, 3)
+    return tuple(map(_voxel, move_points(points, target, source)))
+
+
+def move_points(
+    points: npt.NDArray[np.number[Any]], target: Grid, source: Grid
+) -> npt.NDArray[np.float64]:
+    """(N, 3) voxels of the source grid -> (N, 3) float64 voxels of the target grid."""
     matrix = np.linalg.inv(target.affine_ras) @ source.affine_ras
-    moved = np.array(voxels, np.float64).reshape(-1, 3) @ matrix[:3, :3].T
-    return tuple(map(_voxel, moved + matrix[:3, 3]))
+    moved: npt.NDArray[np.float64] = points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    return moved
 
 
 def _move_box(box: tuple[Voxel, Voxel], target: Grid, source: Grid) -> tuple[Voxel, Voxel]:
@@ -163,26 +176,30 @@ def slice_prompts(prompt: StudyPrompt, frame: SliceFrame) -> dict[int, SliceProm
 
 
 def _points(
-    clicks: tuple[Voxel, ...], scribble: tuple[Voxel, ...], frame: SliceFrame
+    clicks: tuple[Voxel, ...], scribble: npt.NDArray[np.float64], frame: SliceFrame
 ) -> dict[int, list[Point]]:
     """Slice index -> every click, and at most MAX_SCRIBBLE_POINTS voxels of the scribble."""
-    points = _points_by_slice(clicks, frame)
-    for s, drawn in _points_by_slice(scribble, frame).items():
-        count = min(MAX_SCRIBBLE_POINTS, len(drawn))
-        chosen = np.linspace(0, len(drawn) - 1, count).round()
-        points.setdefault(s, []).extend(drawn[int(i)] for i in chosen)
+    on_slices = _by_slice(np.array(clicks, np.float64).reshape(-1, 3), frame)
+    points = {s: _as_points(pixels) for s, pixels in on_slices.items()}
+    for s, pixels in _by_slice(scribble, frame).items():
+        count = min(MAX_SCRIBBLE_POINTS, len(pixels))
+        chosen = np.linspace(0, len(pixels) - 1, count).round().astype(int)
+        points.setdefault(s, []).extend(_as_points(pixels[chosen]))
     return points
 
 
-def _points_by_slice(voxels: tuple[Voxel, ...], frame: SliceFrame) -> dict[int, list[Point]]:
-    """Slice index -> points. Points beyond the outer face of an end slice are dropped."""
-    points: dict[int, list[Point]] = {}
-    if voxels:
-        for s, row, col in to_pixels(np.array(voxels, np.float64), frame).tolist():
-            slice_index = int(np.floor(s + 0.5))
-            if 0 <= slice_index < frame.grid.shape[2]:
-                points.setdefault(slice_index, []).append((row, col))
-    return points
+def _by_slice(
+    voxels: npt.NDArray[np.float64], frame: SliceFrame
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Slice index -> (N, 2) rows and columns. Points beyond the outer face of an end slice drop."""
+    placed = to_pixels(voxels, frame)
+    slices = np.floor(placed[:, 0] + 0.5).astype(int)
+    inside = (slices >= 0) & (slices < frame.grid.shape[2])
+    return {int(s): placed[slices == s, 1:] for s in np.unique(slices[inside])}
+
+
+def _as_points(pixels: npt.NDArray[np.float64]) -> list[Point]:
+    return [(row, col) for row, col in pixels.tolist()]
 
 
 def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:

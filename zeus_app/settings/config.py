@@ -154,6 +154,14 @@ class ZeusConfig(_Settings):
     learn_s: float = Field(
         10, gt=0, description="duration of the steps after each label, in seconds"
     )
+    max_upload_mib: int = Field(
+        1024, gt=0, description="largest body of a request, and largest unpacked archive, in MiB"
+    )
+    max_voxels: int = Field(
+        200_000_000,
+        gt=0,
+        description="most voxels of an uploaded volume; 200 million are 512×512×760",
+    )
     allowed_origins: str = Field(
         "",
         pattern=r"^(\s*https?://[A-Za-z0-9.:_\[\]-]+\s*(,|$))*$",

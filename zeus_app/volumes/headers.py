@@ -167,7 +167,7 @@ def _lines(start: bytes, *, end: Callable[[str], bool]) -> list[tuple[str, int]]
     Raises:
         ValueError: the header has no end, or a line is no plain text.
     """
-    lines = []
+    lines: list[tuple[str, int]] = []
     position = 0
     while not lines or not end(lines[-1][0]):
         stop = start.find(b"\n", position)

@@ -35,6 +35,7 @@ _UNREADABLE = (
     ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError,
     RuntimeError, MemoryError,
 )  # fmt: skip
+MAX_DEFLATE_RATIO = 1040  # gzip's deflate packs 1032 bytes into one at best
 _SAME_PLACE_VOXELS = 0.01  # quaternions and affines are stored as float32
 
 
@@ -197,6 +198,8 @@ def _open_nifti(path: Path) -> Any:
 def _check_length(path: Path, needed: int) -> None:
     """Compare the file's length with its header's. Decompress the file only if necessary."""
     if path.name.lower().endswith(".gz"):
+        if path.stat().st_size * MAX_DEFLATE_RATIO < needed:
+            raise EOFError(f"{path.stat().st_size} bytes cannot hold the {needed} of its header")
         with path.open("rb") as file:
             file.seek(-4, 2)
             if int.from_bytes(file.read(4), "little") == needed % 2**32:  # ISIZE of RFC 1952

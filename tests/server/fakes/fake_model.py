@@ -194,7 +194,7 @@ class FakeClicks(ClickSegmenter):
             if prompt.box:
                 low, high = np.round(prompt.box).astype(int)
                 answer[tuple(map(slice, low, high + 1))] = k + 1
-            for voxel in (*prompt.foreground, *prompt.scribbles.foreground):
+            for voxel in (*prompt.foreground, *prompt.scribbles.foreground.tolist()):
                 answer[tuple(np.round(voxel).astype(int))] = k + 1
             for voxel in prompt.background:
                 index = tuple(np.round(voxel).astype(int))

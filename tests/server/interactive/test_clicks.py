@@ -229,16 +229,22 @@ def test_an_uploaded_mask_is_the_initial_mask(
     assert np.array_equal(np.asarray(mask.dataobj), initial)
 
 
-def test_a_mask_that_lies_elsewhere_is_refused(server: running.Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("initial_mask", "lie inside the study"), ("scribbles", "another grid than the study's")],
+)
+def test_a_mask_that_lies_elsewhere_is_refused(
+    server: running.Server, tmp_path: Path, kind: str, reason: str
+) -> None:
     away = affine()
     away[:3, 3] += 5000
     path = save(tmp_path / "prior.nii.gz", np.ones(SHAPE, np.uint8), away)
     with path.open("rb") as file:
         refused = requests.put(
-            f"{server.url}/zeus/clicks/alpha/scribbles", files={"file": file}, timeout=10
+            f"{server.url}/zeus/clicks/alpha/{kind}", files={"file": file}, timeout=10
         )
     assert refused.status_code == 400
-    assert "lie inside the study" in refused.json()["detail"]
+    assert reason in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_stored_text_for_a_sequence_that_the_target_lacks_is_skipped_and_logge
 
 def test_a_text_longer_than_the_limit_is_refused_with_the_limit() -> None:
     read_texts({"lesion": "x" * 2000}, PHANTOM)
-    with pytest.raises(InputError, match="2001 characters.*at most 2000 characters") as caught:
+    with pytest.raises(InputError, match=r"2001 characters.*at most 2000 characters") as caught:
         read_texts({"lesion": "x" * 2001}, PHANTOM)
     assert len(str(caught.value)) < 300
 

@@ -1,16 +1,16 @@
 """Masks that prompts start from: a prediction, a submitted label, an uploaded mask, scribbles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from nibabel.affines import apply_affine
 
 from zeus_app.errors import InputError
 from zeus_app.labels.files import write_volume
+from zeus_app.labels.grids import describe_grid, same_place
 from zeus_app.labels.versions import FINAL
-from zeus_app.prompts.types import Scribbles, move_voxels
+from zeus_app.prompts.types import Scribbles, move_points
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_request import ClickRequest
 from zeus_app.server.studies.catalogue import ResolvedImage
@@ -18,9 +18,11 @@ from zeus_app.storage.atomic import write_atomically
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, Volume
 from zeus_app.volumes.sources import read_voxels
+from zeus_app.volumes.uploads import check_upload, header_grid
 
 SCRIBBLE_BACKGROUND, SCRIBBLE_FOREGROUND = 2, 3
 """Values of scribbles in a label volume, as MONAI Label's clients draw them."""
+MAX_SCRIBBLED_VOXELS = 1_000_000
 UPLOADS = {"scribbles": "scribbles", "initial_mask": "prior", "prior": "prior"}
 """Kind of upload -> name of its file. `prior` is the deprecated name of `initial_mask`."""
 
@@ -84,34 +86,43 @@ def on_grid(label: Volume, grid: Grid) -> LabelArray:
 def scribbles_on(grid: Grid, drawn: Volume) -> Scribbles:
     """Every drawn voxel as a point of another grid; none is lost on a coarser grid."""
     values = np.rint(drawn.array)
-    foreground, background = (
-        tuple((float(i), float(j), float(k)) for i, j, k in np.argwhere(values == value))
-        for value in (SCRIBBLE_FOREGROUND, SCRIBBLE_BACKGROUND)
-    )
     return Scribbles(
-        move_voxels(foreground, grid, drawn.grid), move_voxels(background, grid, drawn.grid)
+        move_points(np.argwhere(values == SCRIBBLE_FOREGROUND), grid, drawn.grid),
+        move_points(np.argwhere(values == SCRIBBLE_BACKGROUND), grid, drawn.grid),
     )
 
 
 def save_upload(
     ctx: ServerContext, user: str, resolved: ResolvedImage, kind: str, file: Path
 ) -> None:
-    """Save a user's scribbles or initial mask, on any grid.
+    """Save a user's scribbles or initial mask.
 
     Args:
         ctx: of the server.
         user: whose upload it is.
         resolved: an image of the study.
         kind: a key of UPLOADS.
-        file: the uploaded label volume.
+        file: the uploaded label volume. Scribbles lie on the grid of a sequence of the study; an
+            initial mask may lie on any grid.
 
     Raises:
-        InputError: the file is unreadable, or none of its marks lies inside the study.
+        InputError: the file is unreadable, lies outside the study, or has too many marks.
     """
-    volume = read_voxels(file)
+    check_upload(file, max_voxels=ctx.config.max_voxels)
     grid = ctx.datastore.catalogue.grid(resolved)
+    if kind == "scribbles":
+        _check_scribbles_grid(ctx, resolved, header_grid(file))
+    volume = read_voxels(file)
     label = Volume(np.rint(volume.array).astype(np.uint8), volume.affine_ras)
-    if label.array.any() and not _marks_inside(label, grid):
+    marks = int(np.count_nonzero(label.array))
+    if kind == "scribbles" and marks > MAX_SCRIBBLED_VOXELS:
+        raise InputError(
+            f"scribbles of {marks} voxels",
+            expected=f"at most {MAX_SCRIBBLED_VOXELS}",
+            remedy=f"draw thin lines, or send the mask with PUT"
+            f" /zeus/clicks/{resolved.study}/initial_mask",
+        )
+    if marks and not _marks_inside(label, grid):
         raise InputError(
             f"{kind} on {label.grid}",
             expected=f"marks that lie inside the study ({grid})",
@@ -121,10 +132,21 @@ def save_upload(
     write_atomically(path, partial(write_volume, volume=label))
 
 
+def _check_scribbles_grid(ctx: ServerContext, resolved: ResolvedImage, drawn: Grid) -> None:
+    """Refuse scribbles that lie on the grid of no sequence of their study."""
+    catalogue = ctx.datastore.catalogue
+    grids = [catalogue.grid(replace(resolved, sequence=name)) for name in resolved.files.sources]
+    if not any(same_place(drawn, grid) for grid in grids):
+        raise InputError(
+            f"scribbles on another grid than the study's images: {describe_grid(drawn)}",
+            expected=" or ".join(describe_grid(grid) for grid in grids),
+            remedy="draw them on the image that GET /datastore/image sends",
+        )
+
+
 def _marks_inside(label: Volume, grid: Grid) -> bool:
     """Whether the centre of a marked voxel lies inside a grid."""
-    matrix = np.linalg.inv(grid.affine_ras) @ label.affine_ras
-    voxels = apply_affine(matrix, np.argwhere(label.array))
+    voxels = move_points(np.argwhere(label.array), grid, label.grid)
     inside = (voxels > -0.5) & (voxels < np.array(grid.shape) - 0.5)
     return bool(inside.all(axis=1).any())
 
