@@ -85,6 +85,7 @@ CROSS_CUTTING = {
     "server/test_slicer.py",
     "storage/test_old_state.py",
     "studies/test_archives.py",
+    "studies/test_odd_names.py",
     "studies/test_real_studies.py",
     "test_architecture.py",
     "test_prose.py",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import check_utf8
 from zeus_app.studies.align import MIN_OVERLAP, field_of_view
 from zeus_app.studies.candidates import files_of
 from zeus_app.targets import Target
@@ -14,6 +15,11 @@ _SAMPLES = 32  # sampled points per axis; all voxels would take too long for a w
 
 def check_headers(study: StudyCandidate, target: Target) -> StudyCandidate | RejectedStudy:
     """The study itself, or the reason why it cannot be used. No voxels are read."""
+    for path in files_of(study.sources):
+        try:
+            check_utf8(path)
+        except InputError as error:
+            return study.rejected((path,), str(error))
     grids: dict[str, Grid] = {}
     reasons = []
     for sequence, source in study.sources.items():

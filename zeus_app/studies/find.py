@@ -11,15 +11,18 @@ A folder is read as the first of these that fits:
 Folders for masks (labels, seg), hidden folders, and BIDS derivatives are not searched.
 """
 
+import os
 import re
+import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zeus_app.dicom.dicom_studies import SOURCE_FOLDERS, read_dicom_studies
 from zeus_app.dicom.series import is_dicom
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import case_list, read_case_list
 from zeus_app.studies.check import check_headers
@@ -36,6 +39,7 @@ _BIDS_NOT_ANATOMY = words("func dwi fmap perf meg eeg ieeg pet beh")
 _BIDS_NO_SUBJECTS = words("derivatives sourcedata code stimuli")
 _SYSTEM_FOLDERS = words("__macosx @eadir lost+found")
 _UNNAMED = SOURCE_FOLDERS | {"anat"}
+_MAX_REASON = 2000  # characters
 
 
 @dataclass(frozen=True)
@@ -60,35 +64,38 @@ class Walk:
     Attributes:
         root: the studies folder.
         names: the target's aliases.
-        skip: folders that are not searched.
-        seen: device and inode of each visited folder.
+        is_upload: see `find_studies`.
+        seen: device and inode of each folder that is not visited, or not again.
         studies: candidates and rejected studies so far.
         dicom: DICOM files so far.
     """
 
     root: Path
     names: Names
-    skip: frozenset[Path]
-    seen: set[tuple[int, int]] = field(default_factory=set)
+    is_upload: bool
+    seen: set[tuple[int, int]]
     studies: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
     dicom: list[Path] = field(default_factory=list)
 
 
-def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> Catalog:
+def find_studies(
+    root: Path, target: Target, *, skip: Collection[Path] = (), is_upload: bool = False
+) -> Catalog:
     """Find every study below `root` with a sequence of the target.
 
     Args:
         root: the studies folder. Nothing is written to it.
         target: the sequences and their aliases.
         skip: folders that are not searched, such as the state folder.
+        is_upload: the files come from a client. No list among them may name other files.
 
     Raises:
-        InputError: `root` is not a folder.
+        InputError: `root` is not a folder, or its path is no UTF-8.
     """
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
     former: dict[str, set[str]] = defaultdict(set)
-    for study_id, study in scan(root, target, skip=skip):
+    for study_id, study in scan(root, target, skip=skip, is_upload=is_upload):
         if isinstance(study, StudyCandidate):
             order = [name for name in target.sequence_names if name in study.sources]
             sources = {name: study.sources[name] for name in order}
@@ -103,46 +110,77 @@ def find_studies(root: Path, target: Target, *, skip: Collection[Path] = ()) -> 
 
 
 def scan(
-    root: Path, target: Target, *, skip: Collection[Path] = ()
+    root: Path, target: Target, *, skip: Collection[Path] = (), is_upload: bool = False
 ) -> list[tuple[str, StudyCandidate | RejectedStudy]]:
     """All candidates and rejected studies, sorted by id. Ids of candidates are unique."""
-    if not root.is_dir():
+    check_utf8(root.absolute())
+    if not os.path.isdir(root):
         raise InputError(
             f"studies folder {root} does not exist or is not a folder",
             expected="an existing folder with studies",
             remedy="check the path, for example with ls; Zeus does not create it",
         )
     names = Names.of(target)
-    cases = case_list(root)
+    cases = None if is_upload else case_list(root)
     if cases is not None:
         studies = read_case_list(cases, names)
     else:
-        walk = Walk(root, names, frozenset(path.resolve() for path in skip))
-        _visit(walk, root, inside_study=False)
+        skipped = {_identity(path) for path in skip if os.path.isdir(path)}
+        walk = Walk(root, names, is_upload, skipped)
+        _visit_all(walk)
         studies = walk.studies + read_dicom_studies(root, walk.dicom, names)
-    studies = [
-        check_headers(study, target) if isinstance(study, StudyCandidate) else study
-        for study in studies
-    ]
+    studies = [_checked(study, target) for study in studies]
     return sorted(_with_ids(_without_false_alarms(studies)), key=lambda pair: pair[0])
 
 
-def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
-    """Read one folder and its subfolders. A folder that links reach twice is read once."""
-    try:
-        status = folder.stat()
-        children = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    except OSError as error:
-        walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), str(error)))
-        return
-    if (status.st_dev, status.st_ino) in walk.seen or folder.resolve() in walk.skip:
-        return
-    walk.seen.add((status.st_dev, status.st_ino))
+def _checked(
+    study: StudyCandidate | RejectedStudy, target: Target
+) -> StudyCandidate | RejectedStudy:
+    """The study, if its files can be used; else the reason, as every client can show it."""
+    if isinstance(study, StudyCandidate):
+        study = check_headers(study, target)
+    if isinstance(study, StudyCandidate):
+        return study
+    reason = readable(study.reason)
+    if len(reason) > _MAX_REASON:
+        reason = f"{reason[:_MAX_REASON]} ..."
+    return replace(study, name=readable(study.name), reason=reason)
+
+
+def _visit_all(walk: Walk) -> None:
+    """Read the root and its subfolders, however deep they are nested."""
+    pending = [(walk.root, False)]
+    while pending:
+        folder, inside_study = pending.pop()
+        try:
+            subfolders = _visit(walk, folder, inside_study=inside_study)
+        except OSError as error:
+            reason = f"{folder} cannot be read: {error.strerror}"
+            walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), reason))
+        else:
+            pending += reversed(subfolders)
+
+
+def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> list[tuple[Path, bool]]:
+    """Read one folder. A folder that links reach twice is read once.
+
+    Returns:
+        The subfolders to visit, and whether each lies inside a study.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    identity = _identity(folder)
+    if identity in walk.seen:
+        return []
+    walk.seen.add(identity)
+    children = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     is_root = folder == walk.root
-    if is_msd(folder):
+    if not walk.is_upload and is_msd(folder):
         walk.studies += read_msd(folder, "" if is_root else _name(walk, folder), walk.names)
-        return
-    files = [path for path in children if not path.is_dir()]
+        return []
+    types = {path: _type(path) for path in children}
+    files = [path for path, kind in types.items() if kind in (stat.S_IFREG, 0)]
     volumes = [path for path in files if is_volume(path)]
     here: list[StudyCandidate | RejectedStudy] = []
     if volumes:
@@ -152,19 +190,32 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> None:
     holds_study = any(isinstance(study, StudyCandidate) for study in here)
     dicom = [] if inside_study or holds_study else [p for p in files if is_dicom(p)]
     walk.dicom += dicom
-    subfolders = list(_to_visit(folder, children, inside_study or holds_study))
-    for child in subfolders:
-        _visit(walk, child, inside_study=inside_study or (holds_study and not is_root))
+    folders = [path for path, kind in types.items() if kind == stat.S_IFDIR]
+    subfolders = list(_to_visit(folder, folders, inside_study or holds_study))
     if not (is_root or inside_study or volumes or dicom or subfolders):
         reason = "holds no readable image" if files else "is an empty folder"
         walk.studies.append(
             RejectedStudy(_name(walk, folder), folder, (folder,), f"{folder} {reason}")
         )
+    return [(child, inside_study or (holds_study and not is_root)) for child in subfolders]
 
 
-def _to_visit(folder: Path, children: list[Path], inside_study: bool) -> Iterator[Path]:
+def _identity(folder: Path) -> tuple[int, int]:
+    """Device and inode."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _type(path: Path) -> int:
+    """The type of a file, as in `stat`; 0 for a link to nothing, which its reader reports."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return 0
+
+
+def _to_visit(folder: Path, folders: list[Path], inside_study: bool) -> Iterator[Path]:
     """The subfolders that may hold studies."""
-    folders = [path for path in children if path.is_dir()]
     is_bids = any(_BIDS_ENTITY.match(path.name) for path in folders)
     in_bids = _BIDS_ENTITY.match(folder.name) is not None
     for path in folders:
