@@ -12,6 +12,9 @@ import yaml
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 32
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads five times as fast
+_BAD_VALUE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""Errors of PyYAML for values such as `!!float ''` or the date 2026-99-99."""
 
 
 class BoundsError(ValueError):
@@ -48,15 +51,17 @@ def read_bounded(
     text = content.decode("utf-8")
     _check_nodes(text, max_nodes, max_depth)
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_LOADER)
     except RecursionError as error:
         raise BoundsError("nested too deep") from error
+    except _BAD_VALUE as error:
+        raise yaml.YAMLError(f"a value that is damaged ({str(error)[:80]})") from error
 
 
 def _check_nodes(text: str, max_nodes: int, max_depth: int) -> None:
     """Count the nodes of a text from its events, which are made one by one."""
     nodes = depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent):
             raise BoundsError(f"an alias, *{event.anchor}; write its value out")
         if isinstance(event, yaml.NodeEvent):

@@ -12,6 +12,9 @@ it:
       patient: anna                                 # optional; for patients with several studies
 """
 
+import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +23,29 @@ import yaml
 from zeus_app.dicom.series import is_dicom
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
+from zeus_app.settings.bounded_yaml import read_bounded
+from zeus_app.settings.file_names import is_utf8
 from zeus_app.studies.candidates import source_of
 from zeus_app.targets.naming import Names, split_name
 from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 from zeus_app.volumes.sources import NiftiChannelSource
 
 LIST_NAMES = ("cases.json", "cases.yaml", "cases.yml")
+MAX_BYTES = 32 * 1024 * 1024
+_MAX_VALUES = 1_000_000  # of YAML; those of a study of four sequences are fourteen
+_MAX_ID = 255  # characters
 
 
 def case_list(root: Path) -> Path | None:
     """The list in the studies folder, or None."""
-    return next((root / name for name in LIST_NAMES if (root / name).is_file()), None)
+    return next((root / name for name in LIST_NAMES if os.path.isfile(root / name)), None)
 
 
 def read_case_list(path: Path, names: Names) -> list[StudyCandidate | RejectedStudy]:
     """Make a study of every entry. A wrong entry becomes a rejected study; the others remain."""
     try:
-        cases = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        cases = _content(path)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         return [RejectedStudy(path.stem, path.parent, (path,), f"{path} cannot be read: {error}")]
     if not isinstance(cases, list):
         reason = f"{path} is not a list. Expected: a list of {{id, sequences: {{name: path}}}}"
@@ -45,11 +53,22 @@ def read_case_list(path: Path, names: Names) -> list[StudyCandidate | RejectedSt
     return [_case(case, f"case-{i + 1}", path, names) for i, case in enumerate(cases)]
 
 
+def _content(path: Path) -> Any:
+    """What the file holds. A .json file may be YAML too, as older versions took it."""
+    if path.suffix == ".json":
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
+        with suppress(json.JSONDecodeError):
+            return json.loads(content.decode("utf-8"))
+    return read_bounded(path, max_bytes=MAX_BYTES, max_nodes=_MAX_VALUES)
+
+
 def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate | RejectedStudy:
-    name = str(case["id"]) if isinstance(case, dict) and case.get("id") else fallback
+    name = fallback
     try:
-        if not isinstance(case, dict) or not case.get("id"):
-            raise ValueError("an entry without id")
+        name = _id(case)
         unknown = set(case) - {"id", "sequences", "label", "patient"}
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
@@ -63,10 +82,19 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate 
                 raise ValueError(f"two entries for {sequence}")
             sources[sequence] = _source(value, path.parent)
         label = path.parent / str(case["label"]) if case.get("label") else None
-    except (ValueError, TypeError, KeyError, InputError) as error:
+    except (ValueError, TypeError, KeyError, OSError, RecursionError, InputError) as error:
         return RejectedStudy(name, path.parent, (path,), f"{path.name}, {name}: {error}")
     patient = str(case.get("patient") or name)
     return StudyCandidate(name, path.parent, sources, label=label, patient=patient)
+
+
+def _id(case: Any) -> str:
+    if not isinstance(case, dict) or not case.get("id"):
+        raise ValueError("an entry without id")
+    name = str(case["id"])
+    if len(name) > _MAX_ID or not is_utf8(name):
+        raise ValueError(f"the id {name[:_MAX_ID]!r}; expected at most {_MAX_ID} characters")
+    return name
 
 
 def _sequence(key: str, names: Names) -> str:
@@ -86,11 +114,11 @@ def _source(value: Any, base: Path) -> VolumeSource:
             raise ValueError(f"{value}; expected {{path: FILE, channel: N}}, N counted from 0")
         return NiftiChannelSource(base / str(value["path"]), int(channel))
     path = base / str(value)
-    if not path.exists():
-        raise ValueError(f"{path} does not exist")
     if path.is_dir():
-        files = tuple(sorted(p for p in path.iterdir() if is_dicom(p)))
+        files = tuple(sorted(p for p in path.iterdir() if p.is_file() and is_dicom(p)))
         if not files:
             raise ValueError(f"{path} holds no DICOM files")
         return DicomSeriesSource(files)
+    if not path.is_file():
+        raise ValueError(f"{path} is no file" if path.exists() else f"{path} does not exist")
     return source_of(path)

@@ -17,6 +17,7 @@ from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 from zeus_app.volumes.sources import NiftiChannelSource, is_volume, stem
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+_MAX_BYTES = 64 * 1024 * 1024  # of dataset.json; it may list every image
 _IMAGES = {"imagesTr": "labelsTr", "imagesTs": "labelsTs"}
 
 
@@ -30,7 +31,7 @@ def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | Rej
     description = folder / "dataset.json"
     try:
         channels = _channels(description, names)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         reason = (
             f"{description} names no channels ({error}). Expected: "
             '"modality" or "channel_names": {"0": "FLAIR", ...}'
@@ -60,7 +61,11 @@ def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | Rej
 
 def _channels(description: Path, names: Names) -> dict[int, str]:
     """Channel number -> sequence, for channels that are sequences of the target."""
-    content = json.loads(description.read_text(encoding="utf-8"))
+    with description.open("rb") as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise ValueError(f"more than {_MAX_BYTES} bytes")
+    content = json.loads(text)
     named: Mapping[str, object] = content.get("channel_names") or content["modality"]
     channels: dict[int, str] = {}
     for number, channel in named.items():
@@ -68,6 +73,8 @@ def _channels(description: Path, names: Names) -> dict[int, str]:
         if len(hits) == 1:
             if hits[0].sequence in channels.values():
                 raise ValueError(f"two channels are {hits[0].sequence}")
+            if not number.isdecimal():
+                raise ValueError(f"channel {number!r}")
             channels[int(number)] = hits[0].sequence
     return channels
 
