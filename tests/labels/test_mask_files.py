@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,16 @@ def test_a_mask_may_lie_on_any_sequence_s_grid_in_any_storage_order(tmp_path: Pa
 def test_a_study_without_masks_is_passed_over(tmp_path: Path) -> None:
     study(tmp_path / "p", "FLAIR")
     assert imported(tmp_path, BRAIN) == {}
+
+
+def test_a_mask_whose_name_is_no_utf8_is_told_and_never_opened(tmp_path: Path) -> None:
+    study(tmp_path / "p", "FLAIR")
+    (tmp_path / "p" / os.fsdecode(b"M\xfcller_lesion.nrrd")).write_bytes(b"NRRD0004")
+    reason = imported(tmp_path, MS)["p"]
+    assert r"M\xfcller_lesion.nrrd, a name that is no UTF-8" in reason
+
+
+def test_a_pipe_is_no_mask(tmp_path: Path) -> None:
+    study(tmp_path / "p", "FLAIR")
+    os.mkfifo(tmp_path / "p" / "lesion.nrrd")
+    assert imported(tmp_path, MS) == {}

@@ -1,10 +1,12 @@
 """Which decoder serves a state folder when the settings leave the choice open."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from zeus_app.errors import InputError
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 
@@ -56,3 +58,14 @@ def test_no_name_leads_out_of_the_state_folder(tmp_path: Path, place: str, name:
 def test_no_chosen_sequence_leads_out_of_the_state_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leads out of the state folder"):
         StateFolder(tmp_path, "t", "p", "m", "f", variant=("T2/../../..",))
+
+
+def test_a_state_folder_whose_path_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    config = ZeusConfig(state=tmp_path / os.fsdecode(b"M\xfcller"))
+    with pytest.raises(InputError, match=r"M\\xfcller, a name that is no UTF-8"):
+        state_folder(config, target="phantom", studies=tmp_path)
+
+
+def test_a_studies_folder_whose_path_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"M\\xfcller, a name that is no UTF-8"):
+        state_folder(ZeusConfig(), target="phantom", studies=tmp_path / os.fsdecode(b"M\xfcller"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from zeus_app.dicom.series import read_header, stack_slices
+from zeus_app.settings.file_names import check_utf8
 from zeus_app.types import Grid, Volume
 from zeus_app.volumes.sources import read_guarded
 from zeus_app.volumes.voxels import as_float, not_one_number, usable
@@ -37,9 +38,12 @@ class DicomSeriesSource:
 
         Rescale slope and intercept are applied.
         """
+        for path in self.paths:
+            check_utf8(path)
         folder = self.paths[0].parent
         stack = stack_slices([read_header(path) for path in self.paths])
         reader = sitk.ImageSeriesReader()
+        reader.SetImageIO("GDCMImageIO")  # by itself, ITK goes by a file's content
         reader.SetFileNames([str(path) for path in stack.paths])
         image = read_guarded(reader.Execute, folder)
         if image.GetNumberOfComponentsPerPixel() != 1:

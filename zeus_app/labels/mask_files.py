@@ -21,6 +21,7 @@ import numpy as np
 
 from zeus_app.errors import InputError
 from zeus_app.labels.grids import describe_grid, same_place
+from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of, owner_of
 from zeus_app.studies.find import scan
 from zeus_app.targets import Target
@@ -82,11 +83,12 @@ def find_masks(
         try:
             path = _choose(files, study, names, pattern, root)
             if path is not None:
+                check_utf8(path)
                 volume = read_foreign_mask(path, target)
                 _check_place(volume.grid, path, study)
                 yield ImportedLabel(study_id, volume, path)
         except InputError as error:
-            yield StudyProblem(study_id, tuple(files), str(error))
+            yield StudyProblem(study_id, tuple(files), readable(error))
 
 
 def read_foreign_mask(path: Path, target: Target) -> Volume:
@@ -155,7 +157,8 @@ def _files_beside(study: StudyCandidate, root: Path, prefixes: Collection[str]) 
 
 
 def _volumes(folders: list[Path]) -> list[Path]:
-    return [path for folder in folders for path in sorted(folder.iterdir()) if is_volume(path)]
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if is_volume(path)]
+    return [path for path in files if not path.is_fifo()]
 
 
 def _mask_folders(folder: Path) -> list[Path]:

@@ -84,10 +84,9 @@ class Predictions:
                 expected="a study that was segmented",
                 remedy=f"segment it first, with POST /infer/zeus?image={study}",
             )
-        path = prediction.path
-        if sequence:
+        path, used = prediction.path, prediction.params["used"]
+        if sequence in used:
             path = path.parent / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
-        used = prediction.params["used"]
         if sequence not in ("", *used) or not path.exists():
             raise UnknownNameError(
                 f"the prediction for study {study!r} has no mask of sequence {sequence!r}",

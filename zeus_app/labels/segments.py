@@ -59,6 +59,7 @@ def _names_in_header(path: Path) -> dict[float, str]:
     if extension_of(path.name) != ".seg.nrrd":
         return {}
     reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO")  # by itself, ITK goes by a file's content
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}

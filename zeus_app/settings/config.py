@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import check_utf8
 from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
@@ -357,7 +358,12 @@ class TrainConfig(_Settings):
 
 
 def default_state_folder(studies: Path) -> Path:
-    """The default state folder. It is outside the studies folder, which may be read-only."""
+    """The default state folder. It is outside the studies folder, which may be read-only.
+
+    Raises:
+        InputError: the path of the studies folder is no UTF-8.
+    """
+    check_utf8(studies.resolve())
     home = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
     path = str(studies.resolve())
     name = path.strip("/").replace("/", "-") or "root"

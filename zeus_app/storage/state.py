@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from zeus_app.settings.config import ZeusConfig, default_state_folder
+from zeus_app.settings.file_names import check_utf8
 from zeus_app.settings.plain_names import is_one_component
 
 
@@ -133,11 +134,16 @@ def state_folder(config: ZeusConfig, *, target: str, studies: Path) -> StateFold
             named after `studies`.
         target: the target's name; `config.target` may be a path.
         studies: the studies folder.
+
+    Raises:
+        InputError: the path of the state folder or of the studies folder is no UTF-8.
     """
+    root = config.state or default_state_folder(studies)
+    check_utf8(root.absolute())
     mode = () if config.instruction == "text" else (config.instruction,)
     decoder = ("readout",) if config.model == "zeus" and config.chosen_decoder != "sam" else ()
     return StateFolder(
-        root=config.state or default_state_folder(studies),
+        root=root,
         target=target,
         profile=Path(config.profile).stem,
         model=config.model,

@@ -17,6 +17,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import check_utf8
 from zeus_app.types import LPS_TO_RAS, Affine, Grid, Volume
 from zeus_app.volumes.headers import ITK_READERS, check_itk_file
 from zeus_app.volumes.voxels import (
@@ -129,9 +130,13 @@ def stem(path: Path) -> str:
 def itk_agrees(source: NiftiSource) -> bool:
     """Whether ITK, and so 3D Slicer, reads three axes and the same voxel places as nibabel.
 
+    Of x.nii.gz, ITK reads the header, but the voxels of x.nii if that lies beside it.
+
     Raises:
         InputError: nibabel cannot read the file.
     """
+    if source.path.suffix.lower() == ".gz" and source.path.with_suffix("").exists():
+        return False
     if len(_open_nifti(source.path).shape) != 3:
         return False
     grid = source.grid()
@@ -168,6 +173,7 @@ def _read_itk(path: Path) -> Volume:
 
 def _itk_reader(path: Path) -> sitk.ImageFileReader:
     """ITK's reader for a file's ending. A header that leads to another place is refused before."""
+    check_utf8(path)
     reader = sitk.ImageFileReader()
     ending = path.suffix.lower()
     if ending in ITK_READERS:

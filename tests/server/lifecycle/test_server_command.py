@@ -83,3 +83,9 @@ def test_dcmqi_is_found_without_activating_the_environment(
 def test_training_processes_import_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert server_command.server_environment()["PYTHONPATH"] == str(server_command.CHECKOUT)
+
+
+def test_a_studies_folder_whose_path_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"M\xfcller")).mkdir()
+    with pytest.raises(InputError, match=r"M\\xfcller, a name that is no UTF-8"):
+        server_command.check_studies_folder(tmp_path / os.fsdecode(b"M\xfcller"))

@@ -120,3 +120,16 @@ def test_a_file_that_an_older_one_replaced_is_copied_again(tmp_path: Path) -> No
         store = store or opened(tmp_path / "studies")
         copy = nib.load(store.get_image_uri("msd_case"))
         np.testing.assert_array_equal(np.asarray(copy.dataobj), head(seed))
+
+
+def test_an_image_beside_its_unpacked_namesake_is_downloaded_as_a_copy(tmp_path: Path) -> None:
+    path = study(tmp_path, lambda image: None).rename(tmp_path / "studies" / "anna" / "T2a.nii.gz")
+    namesake = save(path.with_suffix(""), head(2), affine())
+    cases = [{"id": "anna", "sequences": {"T2": "anna/T2a.nii.gz"}}]
+    (tmp_path / "studies" / "cases.json").write_text(json.dumps(cases))
+    by_itk = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    assert np.array_equal(by_itk.T, head(2))  # ITK opens another file than it is told to
+    download = opened(tmp_path / "studies").get_image_uri("anna")
+    assert download != str(path)
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(download)).T, head(1))
+    assert namesake.exists()

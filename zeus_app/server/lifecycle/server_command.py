@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import check_utf8
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
@@ -18,8 +19,9 @@ def check_studies_folder(folder: Path) -> Path:
     Stock MONAI Label would create a missing folder and serve no study.
 
     Raises:
-        InputError: there is no such folder, or this user may not read it.
+        InputError: there is no such folder, this user may not read it, or its path is no UTF-8.
     """
+    check_utf8(folder.resolve())
     if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
         return folder.resolve()
     if folder.is_dir():

@@ -10,6 +10,7 @@ from zeus_app.errors import InputError
 from zeus_app.profiles import load_profile
 from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.roles import USER
+from zeus_app.settings.file_names import readable
 from zeus_app.types import StudyFiles
 
 _MAX_DIGITS = 6
@@ -33,9 +34,9 @@ def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
             },
             "problems": [
                 {
-                    "study": problem.id,
-                    "files": list(map(str, problem.files)),
-                    "reason": problem.reason,
+                    "study": readable(problem.id),
+                    "files": list(map(readable, problem.files)),
+                    "reason": readable(problem.reason),
                 }
                 for problem in store.problems
             ],
