@@ -1,6 +1,7 @@
 """What every test shares: no network, and markers that skip aloud."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -20,12 +21,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="ZEUS_REAL_DATA names no folder of real MRI"))
         if item.get_closest_marker("gpu") and not _has_cuda():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        if item.get_closest_marker("browser") and not _has_chromium():
+            item.add_marker(pytest.mark.skip(reason="no Chromium: install chromium-driver"))
 
 
 def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _has_chromium() -> bool:
+    return all(map(shutil.which, ("chromium", "chromedriver")))
 
 
 @pytest.fixture(autouse=True, scope="session")

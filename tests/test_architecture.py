@@ -71,6 +71,7 @@ CROSS_CUTTING = {
     "server/routes/test_bad_files.py",
     "server/routes/test_bad_input.py",
     "server/routes/test_download.py",
+    "server/security/test_in_a_browser.py",
     "server/security/test_on_a_server.py",
     "server/studies/test_notes.py",
     "server/tasks/test_scored_answers.py",

@@ -16,6 +16,10 @@ def client(tmp_path: Path) -> TestClient:
     (folder / "index.html").write_text("viewer")
     (folder / "assets" / "icon.svg").write_text("<svg/>")
     (tmp_path / "secret.txt").write_text("secret")
+    (folder / "fonts.html").write_text(
+        '<link rel="preconnect" href="https://f.example" crossorigin/><link href="/ohif/a.css"/>'
+    )
+    (folder / "a.css").write_text("@import url(https://f.example/css?a:1&b);\nbody{margin:0}")
     (folder / "link").symlink_to(tmp_path / "secret.txt")
     server = FastAPI()
     server.include_router(viewer_routes(folder))
@@ -26,6 +30,30 @@ def test_a_file_of_a_subfolder_has_its_own_type(client: TestClient) -> None:
     answer = client.get("/ohif/assets/icon.svg")
     assert answer.text == "<svg/>"
     assert answer.headers["content-type"] == "image/svg+xml"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "text"),
+    [
+        ("fonts.html", "text/html; charset=utf-8", '<link href="/ohif/a.css"/>'),
+        ("a.css", "text/css; charset=utf-8", "\nbody{margin:0}"),
+    ],
+)
+def test_no_page_asks_another_site_for_fonts(
+    client: TestClient, name: str, content_type: str, text: str
+) -> None:
+    answer = client.get(f"/ohif/{name}")
+    assert answer.text == text
+    assert answer.headers["content-type"] == content_type
+
+
+@pytest.mark.parametrize("path", ["", "app.bundle.css"])
+def test_the_viewer_of_the_wheel_asks_no_other_site_for_fonts(path: str) -> None:
+    server = FastAPI()
+    server.include_router(viewer_routes())
+    text = TestClient(server).get(f"/ohif/{path}").text
+    assert len(text) > 1000
+    assert "fonts.g" not in text
 
 
 @pytest.mark.parametrize(

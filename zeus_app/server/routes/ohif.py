@@ -1,14 +1,18 @@
 """GET /ohif: the viewer that MONAI Label ships."""
 
+import re
 from pathlib import Path
 
 import monailabel
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from zeus_app.server.routes.roles import USER
 
 VIEWER = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
+_TYPES = {".html": "text/html", ".css": "text/css"}
+_OTHER_SITE = re.compile(rb"""<link [^>]*=["']?https?:[^>]*>|@import url\(["']?https?:[^)]*\);""")
+"""What makes a browser ask another site, in pages and styles: for fonts of Google."""
 
 
 def viewer_routes(folder: Path = VIEWER) -> APIRouter:
@@ -20,11 +24,14 @@ def viewer_routes(folder: Path = VIEWER) -> APIRouter:
     router = APIRouter(tags=["Others"], dependencies=[USER])
 
     @router.get("/ohif/{path:path}", include_in_schema=False)
-    def viewer_file(path: str) -> FileResponse:
+    def viewer_file(path: str) -> Response:
         """A file of the viewer. A path without a file is a page of the viewer itself."""
         file = _file_below(folder, path) or folder / "index.html"
         if not file.is_file():
             raise HTTPException(404, "this server has no OHIF viewer")
+        if file.suffix in _TYPES:
+            own = _OTHER_SITE.sub(b"", file.read_bytes())
+            return Response(own, media_type=_TYPES[file.suffix])
         return FileResponse(file)
 
     return router
