@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import nibabel as nib
@@ -6,7 +7,12 @@ import pytest
 import SimpleITK as sitk
 
 from zeus_app.errors import InputError
-from zeus_app.labels.files import EXTENSIONS, read_label, write_label
+from zeus_app.labels.files import (
+    EXTENSIONS,
+    MAX_BYTES_AFTER_VOXELS,
+    read_label,
+    write_label,
+)
 from zeus_app.types import Volume
 
 NAMES = {"lesion": 1}
@@ -99,3 +105,11 @@ def test_a_file_that_is_no_label_is_refused(tmp_path: Path) -> None:
         read_label(tmp_path / "l.nrrd")
     with pytest.raises(InputError, match=r"l.jpg"):
         read_label(tmp_path / "l.jpg")
+
+
+def test_a_packed_label_with_far_more_than_its_header_states_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "label.nii.gz"
+    small = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)).to_bytes()
+    path.write_bytes(gzip.compress(small + bytes(MAX_BYTES_AFTER_VOXELS + 1)))
+    with pytest.raises(InputError, match="more than the 360 bytes"):
+        read_label(path)

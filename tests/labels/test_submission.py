@@ -9,9 +9,10 @@ import SimpleITK as sitk
 
 from tests.server.conftest import SHAPE, affine, save
 from zeus_app.errors import InputError
+from zeus_app.labels.files import write_label
 from zeus_app.labels.submission import read_submitted_label
 from zeus_app.targets import Target, load_target
-from zeus_app.types import Grid, LabelArray
+from zeus_app.types import Grid, LabelArray, Volume
 
 OWN = """
 name: own
@@ -130,3 +131,14 @@ def test_a_file_in_another_storage_order_is_read_on_the_image_s_grid(
 def test_a_value_of_no_label_is_refused(own_target: Target, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"values of no label of the target: 2\. Expected.* 3, 1"):
         read_values(own_target, tmp_path, drawn(2), None)
+
+
+@pytest.mark.parametrize("name", ["label.nii.gz", "label.nrrd"])
+def test_a_label_of_another_size_is_refused_before_a_voxel_is_read(
+    own_target: Target, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    write_label(path, Volume(np.zeros((9, 9, 9), np.uint8), np.eye(4)), names={})
+    monkeypatch.setattr("zeus_app.labels.files.read_voxels", pytest.fail)
+    with pytest.raises(InputError, match=r"shape 9×9×9.*the image's shape, 4×4×3"):
+        read_submitted_label(path, target=own_target, grid=Grid((4, 4, 3), np.eye(4)))

@@ -134,3 +134,13 @@ def test_the_header_of_a_segmentation_is_read(tmp_path: Path) -> None:
     image.SetMetaData("Segment0_Name", "data file: /etc/passwd")
     sitk.WriteImage(image, str(tmp_path / "x.seg.nrrd"))
     assert read_header(tmp_path / "x.seg.nrrd").data_file == ""
+
+
+def test_keys_that_itk_writes_for_a_nifti_or_dicom_image_are_taken(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    for key in ("0008|0060", "dim[0]", "ITK_FileNotes", "pixdim[1]"):
+        image.SetMetaData(key, "1")
+    for name in ("x.mha", "x.mhd", "x.nrrd"):
+        sitk.WriteImage(image, tmp_path / name)
+        assert check_itk_file(tmp_path / name).shape == (5, 4, 3)
+        assert read_voxels(tmp_path / name).array.sum() == 1770

@@ -2,7 +2,8 @@
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -12,10 +13,12 @@ import SimpleITK as sitk
 
 from zeus_app.errors import InputError
 from zeus_app.types import LPS_TO_RAS, Affine, Volume
-from zeus_app.volumes.sources import read_voxels
+from zeus_app.volumes.sources import nifti_bytes, read_voxels
+from zeus_app.volumes.uploads import header_grid
 from zeus_app.volumes.voxels import check_right_angles
 
 EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
+MAX_BYTES_AFTER_VOXELS = 1 << 20
 DTYPES = {
     "uint8": np.uint8,
     "uint16": np.uint16,
@@ -47,10 +50,23 @@ def read_label(path: Path) -> Volume:
     Raises:
         InputError: the file is damaged, or holds more than one 3-D label map.
     """
-    try:
+    with _told_as_label(path):
         if extension_of(path.name) == ".nii.gz":
-            _verify_checksum(path)
+            _verify_checksum(path, nifti_bytes(path))
         return read_voxels(path)
+
+
+def label_shape(path: Path) -> tuple[int, int, int]:
+    """The shape that a label file's header states. Raises as `read_label`; reads no voxel."""
+    with _told_as_label(path):
+        extension_of(path.name)
+        return header_grid(path).shape
+
+
+@contextmanager
+def _told_as_label(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (InputError, OSError, EOFError, zlib.error) as error:
         came = error.came if isinstance(error, InputError) else f"{path} cannot be read: {error}"
         raise InputError(
@@ -61,11 +77,14 @@ def read_label(path: Path) -> Volume:
         ) from error
 
 
-def _verify_checksum(path: Path) -> None:
+def _verify_checksum(path: Path, needed: int) -> None:
     """Decompress a gzip file to its end, where its checksum is. nibabel stops before that."""
+    length = 0
     with gzip.open(path) as file:
-        while file.read(1 << 22):
-            pass
+        while block := file.read(1 << 22):
+            length += len(block)
+            if length > needed + MAX_BYTES_AFTER_VOXELS:
+                raise EOFError(f"it has more than the {needed} bytes that its header states")
 
 
 def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti1Image:

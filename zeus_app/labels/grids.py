@@ -25,11 +25,7 @@ def check_label(label: Volume, grid: Grid, values: tuple[int, ...]) -> None:
         InputError: wrong shape, wrong place, or values that are neither 0 nor among `values`.
     """
     if label.array.shape != grid.shape:
-        raise InputError(
-            f"a label of shape {_shape(label.array.shape)}",
-            expected=f"the image's shape, {_shape(grid.shape)}",
-            remedy="draw the label on this image, or resample it onto the image",
-        )
+        raise _other_shape(label.array.shape, grid)
     if not label.grid.matches(grid, tolerance_mm=_tolerance_mm(grid)):
         raise InputError(
             f"a label that lies in another place than its image: {describe_grid(label.grid)}",
@@ -37,6 +33,20 @@ def check_label(label: Volume, grid: Grid, values: tuple[int, ...]) -> None:
             remedy="save the label with the image's geometry, or resample it onto the image",
         )
     _check_values(label, values)
+
+
+def check_size(shape: tuple[int, ...], grid: Grid) -> None:
+    """Refuse a label of another size than its image, in any order of the axes."""
+    if sorted(shape) != sorted(grid.shape):
+        raise _other_shape(shape, grid)
+
+
+def _other_shape(shape: tuple[int, ...], grid: Grid) -> InputError:
+    return InputError(
+        f"a label of shape {_shape(shape)}",
+        expected=f"the image's shape, {_shape(grid.shape)}",
+        remedy="draw the label on this image, or resample it onto the image",
+    )
 
 
 def _check_values(label: Volume, values: tuple[int, ...]) -> None:

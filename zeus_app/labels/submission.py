@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zeus_app.labels.files import read_label
-from zeus_app.labels.grids import check_label, in_order_of
+from zeus_app.labels.files import label_shape, read_label
+from zeus_app.labels.grids import check_label, check_size, in_order_of
 from zeus_app.labels.segments import with_target_values
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Volume
@@ -28,6 +28,7 @@ def read_submitted_label(
     Raises:
         InputError: the file is damaged, lies on another grid, or holds unknown values or segments.
     """
+    check_size(label_shape(path), grid)  # before a voxel is read
     label = with_target_values(read_label(path), path, target=target, label_info=label_info)
     label = in_order_of(label, grid)
     check_label(label, grid, tuple(target.label_values.values()))

@@ -54,7 +54,7 @@ class ServerContext:
         self.config = config
         self.target = target
         self.state = state
-        self.datastore = StudyDatastore(folder, target, state)
+        self.datastore = StudyDatastore(folder, target, state, max_voxels=config.max_voxels)
         self.checkpoints = Checkpoints(state.checkpoints)
         self.click_history = ClickHistory(state.clicks)
         self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * MIB)

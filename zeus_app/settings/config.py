@@ -159,9 +159,9 @@ class ZeusConfig(_Settings):
         1024, gt=0, description="largest body of a request, and largest unpacked archive, in MiB"
     )
     max_voxels: int = Field(
-        200_000_000,
+        100_000_000,
         gt=0,
-        description="most voxels of an uploaded volume; 200 million are 512×512×760",
+        description="most voxels of an upload; 100 million are two volumes of 512×512×190",
     )
     allowed_origins: str = Field(
         "",

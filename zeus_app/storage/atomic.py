@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = ".writing-"
+_MAX_ENDING = 16  # characters; the temporary name must not be longer than a name may be
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -20,7 +21,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: called with the temporary path, which has the same extension.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    ending = "".join(path.suffixes)
+    ending = "".join(path.suffixes[-2:])[-_MAX_ENDING:]
     temporary = path.parent / f"{_PREFIX}{uuid.uuid4().hex}{ending}"
     try:
         with _locked(temporary):

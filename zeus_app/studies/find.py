@@ -30,7 +30,7 @@ from zeus_app.studies.folders import read_folder
 from zeus_app.studies.msd import is_msd, read_msd
 from zeus_app.studies.patients import patient_of
 from zeus_app.targets import Target
-from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id, words
+from zeus_app.targets.naming import MASK_FOLDERS, UNNAMED, Names, ascii_part, safe_id, words
 from zeus_app.types import RejectedStudy, StudyCandidate, StudyFiles, StudyProblem
 from zeus_app.volumes.sources import is_volume
 
@@ -95,6 +95,7 @@ def find_studies(
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
     former: dict[str, set[str]] = defaultdict(set)
+    unnamed: list[str] = []
     for study_id, study in scan(root, target, skip=skip, is_upload=is_upload):
         if isinstance(study, StudyCandidate):
             order = [name for name in target.sequence_names if name in study.sources]
@@ -104,6 +105,10 @@ def find_studies(
             problems.append(StudyProblem(study_id, study.files, study.reason))
         if study.former_name:
             former[safe_id(study.former_name)].add(study_id)
+        elif not ascii_part(study.name):
+            unnamed.append(study_id)
+    if len(unnamed) == 1:  # of several, none was usable under this id
+        former[UNNAMED].add(unnamed[0])
     known = {*studies, *(problem.id for problem in problems)}
     former_ids = {old: frozenset(ids) for old, ids in former.items() if old not in known}
     return Catalog(studies, tuple(problems), former_ids)

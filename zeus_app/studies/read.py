@@ -49,7 +49,7 @@ def sequence_from_name(name: str, target: Target) -> str | None:
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
-    catalog = find_studies(folder, target)
+    catalog = find_studies(folder, target, is_upload=True)
     if len(catalog.studies) != 1:
         reasons = "; ".join(problem.reason for problem in catalog.problems)
         raise InputError(

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from zeus_app.targets import Target
 
@@ -21,6 +22,8 @@ def words(text: str) -> frozenset[str]:
 
 _PIECE = re.compile(r"[A-Z]*[^A-Z\W_]*")
 _LONGEST_RUN = 5
+UNNAMED = "study"
+"""Id of a name without letters and digits; until version 0.2.0, without ASCII ones."""
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 # Planes and pulse sequences. They may stand between the words of an alias ("T1 AX POST").
@@ -195,6 +198,18 @@ def is_machine_made(pieces: Sequence[Piece]) -> bool:
 
 
 def safe_id(name: str) -> str:
-    """A study id for paths and URLs: ASCII letters, digits, dots, dashes and underscores."""
+    """A study id for paths and URLs: ASCII letters, digits, dots, dashes and underscores.
+
+    Accents are dropped. A name without ASCII letters and digits becomes "study-" and a hash.
+    """
+    plain = ascii_part(name)
+    if plain or name.isascii():
+        return plain or UNNAMED
+    decomposed = unicodedata.normalize("NFKD", name).encode("utf-8", "surrogatepass")
+    return f"{UNNAMED}-{sha256(decomposed).hexdigest()[:8]}"
+
+
+def ascii_part(name: str) -> str:
+    """What an id keeps of a name; empty for a name in Cyrillic, Chinese or emojis alone."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return _SAFE.sub("_", plain).strip("._-")[:128] or "study"
+    return _SAFE.sub("_", plain).strip("._-")[:128]

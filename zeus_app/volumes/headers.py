@@ -37,7 +37,8 @@ _NRRD_SYNONYMS = {
     "signed long long int": "longlong", "unsigned long long": "ulonglong",
     "unsigned long long int": "ulonglong",
 }  # fmt: skip
-_KEY = re.compile(r"[a-z0-9_]+")
+_KEY = re.compile(r"[!-9;<>-~]+")
+"""Printable ASCII without ":" and "=". ITK writes keys such as "0008|0060" and "dim[0]" itself."""
 _PLAIN_NAME = re.compile(r"[^/\\%\0]+")
 
 

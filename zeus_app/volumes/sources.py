@@ -7,6 +7,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,20 @@ def _itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> Affine:
 def _open_nifti(path: Path) -> Any:
     """An image whose header is read and whose voxels are not. A truncated file is refused."""
     image = read_guarded(lambda: nib.load(path), path)
-    needed = image.dataobj.offset + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
+    needed = _bytes_of(image)
     read_guarded(lambda: _check_length(path, needed), path)
     return image
+
+
+def nifti_bytes(path: Path) -> int:
+    """Bytes of a NIfTI file, unpacked, up to its last voxel. Raises InputError if it has fewer."""
+    return _bytes_of(_open_nifti(path))
+
+
+def _bytes_of(image: Any) -> int:
+    # prod of Python's numbers: numpy's would wrap around for the sizes of a damaged header.
+    voxels = prod(int(size) for size in image.shape)
+    return int(image.dataobj.offset) + voxels * int(image.get_data_dtype().itemsize)
 
 
 def _check_length(path: Path, needed: int) -> None:

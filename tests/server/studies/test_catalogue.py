@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from tests.server.conftest import affine, head, save
 from tests.studies.tiny_files import dicom_series
-from zeus_app.errors import InputError
+from zeus_app.errors import InputError, TooLargeError
 from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.storage.state import StateFolder
 from zeus_app.targets import load_target
@@ -91,3 +92,47 @@ def test_every_patient_is_a_pseudonym_that_groups_the_same_studies(tmp_path: Pat
         catalogue.add("P0815", upload)
     session = catalogue.temporary_study(folder / "later")
     assert session.files.patient == catalogue.pseudonyms.of("P0815")
+
+
+def test_two_servers_on_one_state_folder_never_overwrite_each_others_uploads(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "studies").mkdir()
+    state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
+    here, there = (Catalogue(tmp_path / "studies", load_target("phantom"), state) for _ in "ab")
+    for catalogue in (here, there):
+        catalogue.refresh()
+    first = save(tmp_path / "one" / "t2.nii.gz", head(1), affine())
+    here.add("anna", first)
+    for name in ("t2.nii.gz", "flair.nii.gz", "t2.mha"):
+        second = tmp_path / "two" / name
+        second.parent.mkdir(exist_ok=True)
+        sitk.WriteImage(sitk.ReadImage(str(save(tmp_path / "v.nii", head(2), affine()))), second)
+        with pytest.raises(InputError, match="'anna' is taken"):
+            there.add("anna", second)
+    (kept,) = state.uploads.glob("[!.]*")
+    assert kept.read_bytes() == first.read_bytes()
+
+
+def test_an_upload_whose_voxels_are_damaged_is_never_put_in_place(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
+    catalogue = Catalogue(tmp_path / "studies", load_target("phantom"), state, max_voxels=1000)
+    array = head(1, (10, 10, 10))
+    array[3, 3, 3] = np.nan
+    with pytest.raises(InputError):
+        catalogue.add("anna", save(tmp_path / "nan_t2.nii.gz", array, affine()))
+    with pytest.raises(TooLargeError, match="1100 voxels"):
+        catalogue.add("anna", save(tmp_path / "t2.nii.gz", head(1, (10, 10, 11)), affine()))
+    assert not list(state.uploads.glob("*"))
+
+
+def test_an_upload_of_an_older_version_that_is_too_large_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
+    save(state.uploads / "anna~T2.nii.gz", head(1, (10, 10, 11)), affine())
+    catalogue = Catalogue(tmp_path / "studies", load_target("phantom"), state, max_voxels=1000)
+    catalogue.refresh()
+    ((problem,), studies) = catalogue.problems, catalogue.studies
+    assert (problem.id, studies) == ("anna", {})
+    assert "1100 voxels" in problem.reason

@@ -26,6 +26,7 @@ from zeus_app.server.routes.tasks import task_routes
 from zeus_app.server.routes.training import training_routes
 from zeus_app.server.routes.uploads import upload_routes
 from zeus_app.server.routes.zeus import zeus_routes
+from zeus_app.server.security.body_size import MIB, BodyLimit
 from zeus_app.server.security.faults import Faults
 from zeus_app.server.security.headers import SecurityHeaders
 from zeus_app.server.security.listening import listening_host
@@ -61,6 +62,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     server.middleware_stack = None
     Faults(private_paths(context)).install(server)
     config = context.config
+    server.add_middleware(BodyLimit, max_bytes=config.max_upload_mib * MIB)
     guard(
         server,
         hosts=(listening_host(sys.argv[1:]), *config.hosts),

@@ -16,12 +16,13 @@ from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
-from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.errors import InputError
 from zeus_app.server.jobs.single_flight import SingleFlight
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
 from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting
 from zeus_app.server.routes.roles import ADMIN, USER, logged_in
 from zeus_app.server.routes.saved_upload import saved_upload
+from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.guidance import refuse_settings
@@ -111,13 +112,7 @@ def _resolved(
         with saved_upload(file, default_name="image.nii.gz") as path:
             yield catalogue.temporary_study(path)
     elif session_id:
-        session = app.sessions().get_session(session_id)
-        if session is None:
-            raise UnknownNameError(
-                f"unknown session {session_id!r}",
-                expected="a session that has not expired",
-                remedy="make a session with PUT /session/ and send its session_id",
-            )
+        session = known_session(app, session_id, update_ts=True)
         yield catalogue.temporary_study(Path(session.image))
     elif image:
         yield catalogue.resolve(image)

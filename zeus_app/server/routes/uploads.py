@@ -1,13 +1,14 @@
 """PUT /datastore: images, labels and info from clients.
 
 The stock routes fail on a form that is not JSON. They also forget an uploaded file's name, which
-says the sequence.
+says the sequence, and they leave a refused label behind.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, UploadFile
 from monailabel.endpoints import datastore as stock
 from monailabel.endpoints.user.auth import User
 
@@ -17,6 +18,7 @@ from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.roles import ANNOTATOR
 from zeus_app.server.routes.saved_upload import saved_upload
 
+logger = logging.getLogger(__name__)
 Annotator = Annotated[User, ANNOTATOR]
 Text = Annotated[str, Form()]
 Upload = Annotated[UploadFile, File()]
@@ -50,20 +52,22 @@ def _add_image(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
 def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
     @router.put("/label")
     def save_label(
-        background_tasks: BackgroundTasks,
         user: Annotator,
         image: str,
         label: Upload,
         params: Text = "{}",
         tag: str = FINAL,
-    ) -> Any:
+    ) -> dict[str, str]:
         """Add a version of a study's label."""
-        json_object(params)  # raises InputError where the stock route would fail with status 500
-        saved = stock.save_label(background_tasks, image, params, tag, label, user.username)
-        if tag in (FINAL, ""):
-            app().context.encode_labelled(saved["label"])
-            app().context.learning.submit(saved["label"])
-        return saved
+        info, tag = json_object(params), tag or FINAL
+        store = app().datastore()
+        with saved_upload(label, default_name="label.nii.gz") as path:
+            study = store.save_label(image, str(path), tag, info)
+        logger.info("label of %s, tag %s, by %s", study, tag, user.username)
+        if tag == FINAL:
+            app().context.encode_labelled(study)
+            app().context.learning.submit(study)
+        return {"image": image, "label": study}
 
 
 def _add_info(router: APIRouter) -> None:

@@ -26,14 +26,17 @@ from zeus_app.server.studies.upload_files import (
 )
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
+from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder, folder_name
-from zeus_app.studies.candidates import files_of
+from zeus_app.studies.candidates import files_of, source_of
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.read import read_one_file, read_study, sequence_from_name
+from zeus_app.studies.uploads import check_images
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
-from zeus_app.volumes.sources import VOLUME_SUFFIXES, is_volume, stem
+from zeus_app.volumes.sources import is_volume, stem
+from zeus_app.volumes.uploads import MAX_VOXELS, check_upload
 
 logger = logging.getLogger(__name__)
 MAX_GRIDS = 4096  # kept in memory
@@ -80,8 +83,11 @@ class Catalogue:
         former_ids: see `studies.find.Catalog`. Such an id still names its study, if there is one.
     """
 
-    def __init__(self, folder: Path, target: Target, state: StateFolder) -> None:
+    def __init__(
+        self, folder: Path, target: Target, state: StateFolder, *, max_voxels: int = MAX_VOXELS
+    ) -> None:
         self._folder = folder
+        self._max_voxels = max_voxels
         self._target = target
         self._state = state
         self._lock = threading.Lock()
@@ -99,6 +105,7 @@ class Catalogue:
             if not is_volume(path) or path.is_dir() or study in studies:
                 continue
             try:
+                check_upload(path, max_voxels=self._max_voxels)
                 studies[study] = uploaded_study(path, self._target)
             except InputError as error:
                 problems.append(StudyProblem(study, (path,), str(error)))
@@ -177,8 +184,10 @@ class Catalogue:
             study_id: the study's id; a new unique one if empty.
 
         Raises:
-            InputError: the path does not exist, or the folder does not hold exactly one study.
+            InputError: the path does not exist, an image is too large or leads elsewhere, or the
+                folder does not hold exactly one study.
         """
+        check_images(path, max_voxels=self._max_voxels)
         files = read_one_file(path, self._target, study_id or f"temporary-{uuid.uuid4().hex}")
         private = self._private(files)
         return ResolvedImage(private, self._reference(files), whole=True, is_temporary=True)
@@ -260,45 +269,38 @@ class Catalogue:
             the study's id.
 
         Raises:
-            InputError: the id is unsafe or taken, or the file cannot be read.
+            InputError: the id is unsafe or taken, or the file cannot be read. Nothing is saved.
         """
         name = stem(Path(image_id)) if is_volume(Path(image_id)) else image_id
         refuse_unsafe(image_id, name)
-        if not is_volume(file):
-            raise InputError(
-                f"an image file ending in {''.join(file.suffixes)!r}",
-                expected=", ".join(VOLUME_SUFFIXES),
-                remedy="convert the image to NIfTI, for example image.nii.gz, or put its DICOM"
-                " files into the studies folder",
-            )
-        with self._lock:
-            problems = (problem.id for problem in self._problems)
-            taken = {*self._studies, *problems, *self.former_ids}
-            if name in taken:
-                raise InputError(
-                    f"image id {name!r} is taken",
-                    expected="an id that no study has",
-                    remedy=f"send another id, for example {name}_2",
-                )
-            sequence = (
-                sequence_from_name(stem(file), self._target)
-                or sequence_from_name(name, self._target)
-                or self._target.reference_of(self._target.sequence_names)
-            )
-            self._save_upload(file, self._state.uploads / upload_name(name, sequence, file))
+        self._refuse_taken(name)
+        check_upload(file, max_voxels=self._max_voxels)
+        source_of(file).load()  # some faults show in voxels alone
+        path = self._state.uploads / upload_name(name, self._sequence_of(file, name), file)
+        with self._lock, file_lock(self._state.uploads / ".lock"):
+            self._refuse_taken(name)
+            write_atomically(path, partial(shutil.copyfile, file))
+            study = uploaded_study(path, self._target)
+            self._studies = {**self._studies, study.id: self._private(study)}
         return name
 
-    def _save_upload(self, file: Path, path: Path) -> None:
-        """Copy an upload to `path` and list its study; delete the copy if it cannot be read."""
-        write_atomically(path, partial(shutil.copyfile, file))
-        try:
-            study = uploaded_study(path, self._target)
-            for source in study.sources.values():
-                source.load()
-        except InputError:
-            path.unlink()
-            raise
-        self._studies = {**self._studies, study.id: self._private(study)}
+    def _sequence_of(self, file: Path, name: str) -> str:
+        return (
+            sequence_from_name(stem(file), self._target)
+            or sequence_from_name(name, self._target)
+            or self._target.reference_of(self._target.sequence_names)
+        )
+
+    def _refuse_taken(self, name: str) -> None:
+        """Refuse the id of another study, or of an upload to another server with this state."""
+        problems = (problem.id for problem in self._problems)
+        uploads = map(uploaded_id, self._state.uploads.glob("*"))
+        if name in {*self._studies, *problems, *self.former_ids, *uploads}:
+            raise InputError(
+                f"image id {name!r} is taken",
+                expected="an id that no study has",
+                remedy=f"send another id, for example {name}_2",
+            )
 
     def remove(self, image_id: str) -> str:
         """Take an upload off the list and move its file to uploads/removed/.

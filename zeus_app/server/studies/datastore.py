@@ -29,6 +29,7 @@ from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
 from zeus_app.types import StudyProblem, Volume
+from zeus_app.volumes.uploads import MAX_VOXELS
 
 Info = dict[str, Any]
 
@@ -42,12 +43,14 @@ class StudyDatastore(Datastore):
         predictions: Zeus's own masks. MONAI Label tags them "original".
     """
 
-    def __init__(self, folder: Path, target: Target, state: StateFolder) -> None:
+    def __init__(
+        self, folder: Path, target: Target, state: StateFolder, *, max_voxels: int = MAX_VOXELS
+    ) -> None:
         self._target = target
         self._state = state
         self._name = target.name
         self._description = f"Studies of {target.instance} in {folder}"
-        self.catalogue = Catalogue(folder, target, state)
+        self.catalogue = Catalogue(folder, target, state, max_voxels=max_voxels)
         self.history = LabelHistory(state.labels)
         self.predictions = Predictions(state.predictions)
         self.refresh()
