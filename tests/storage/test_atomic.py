@@ -100,3 +100,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["note.json"]
+
+
+def test_a_name_may_be_as_long_as_a_name_may_be(tmp_path: Path) -> None:
+    path = tmp_path / ("a." + "b" * 246 + ".nii.gz")  # 255 characters
+    write_atomically(path, lambda temporary: temporary.write_text(temporary.name[-7:]))
+    assert path.read_text() == ".nii.gz"

@@ -114,6 +114,24 @@ def test_a_name_in_utf8_is_a_study(root: Path, name: str, study_id: str) -> None
         assert files.sources["T2"].load().array.shape == (4, 4, 3)
 
 
+def test_names_without_a_latin_letter_are_different_studies_of_different_patients(
+    root: Path,
+) -> None:
+    for name in ("Иванов", "Петров", "患者", "😀"):
+        study(root / name, "T2")
+    catalog = find_studies(root, BRAIN)
+    assert {"study-9db4a3b3", "study-f0443a34"} < set(catalog.studies)  # of sha256sum
+    assert len({files.patient for files in catalog.studies.values()}) == 5
+    assert catalog.former_ids == {}
+
+
+def test_the_only_name_without_a_latin_letter_had_another_id(root: Path) -> None:
+    study(root / "患者", "T2")
+    assert find_studies(root, BRAIN).former_ids == {"study": {"study-9db4a3b3"}}
+    study(root / "study", "T2")
+    assert find_studies(root, BRAIN).former_ids == {}
+
+
 def test_folders_may_be_nested_deeper_than_functions(root: Path) -> None:
     study(root.joinpath(*["d"] * 300), "T2")
     limit = sys.getrecursionlimit()

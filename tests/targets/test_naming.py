@@ -108,7 +108,8 @@ def test_a_word_of_the_target_in_front_of_the_sequence_is_the_patients_name() ->
         ("Brats18_CBICA_1", "Brats18_CBICA_1"),
         ("Müller, Anna / 3", "Muller_Anna_3"),
         ("../x", "x"),
-        ("患者", "study"),
+        ("患者", "study-9db4a3b3"),
+        ("...", "study"),
         ("a?b#c%d", "a_b_c_d"),
     ],
 )
