@@ -62,6 +62,8 @@ ALL_CODE = sorted(
 CROSS_CUTTING = {
     "encoders/test_sam_parity.py",
     "fuzz/test_openapi.py",
+    "fuzz/test_params.py",
+    "fuzz/test_volumes.py",
     "instructions/test_last_hidden.py",
     "instructions/test_skeletons.py",
     "labels/test_import_command.py",

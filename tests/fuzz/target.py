@@ -5,12 +5,13 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import nibabel as nib
 import numpy as np
@@ -54,10 +55,15 @@ class Target:
             files={"label": ("label.nii.gz", label)}, timeout=TIMEOUT_S,
         )  # fmt: skip
 
-    def send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+    def send(
+        self, method: str, path: str, *, query: Mapping[str, str | bytes] | None = None,
+        **arguments: Any,
+    ) -> requests.Response:  # fmt: skip
         """Send a request, check its answer, and ask the server whether it is well."""
-        request = requests.Request(method, self.server.url + path, **arguments)
-        return self.send_prepared(request.prepare())
+        request = requests.Request(method, self.server.url, **arguments).prepare()
+        # `requests` would shorten a path with "..".
+        request.url = self.server.url + path + (f"?{urlencode(query)}" if query else "")
+        return self.send_prepared(request)
 
     def send_prepared(self, request: requests.PreparedRequest) -> requests.Response:
         """Do the same with a request that is ready to be sent."""
@@ -109,6 +115,12 @@ class Target:
             yield f"afterwards the acknowledged label is gone: {answer.status_code} {answer.text}"
         elif not np.array_equal(voxels_of(answer.content), self.kept):
             yield "afterwards the acknowledged label has other voxels"
+
+    def peak_memory_mib(self) -> float:
+        """The most memory that the server ever held (Linux)."""
+        status = Path(f"/proc/{self.server.process.pid}/status").read_text()
+        words = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()
+        return int(words[1]) / 1024
 
     def files_elsewhere(self) -> dict[Path, bytes]:
         """Files of `outer` that lie outside the state and temporary folders."""

@@ -1,0 +1,96 @@
+"""Texts, names, numbers and JSON that clients should not send, and some that they may."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+LONG = 300_000
+DEEP = 100_000
+
+ODD_NUMBERS = st.sampled_from(
+    [0, -1, 1, 63, 2**31, 2**63, -(2**63), 2**200, 0.5, 1e308, -0.0, float("nan"), float("inf")]
+)
+ODD_TEXTS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        ["", " ", "\x00", "\ud800", "a\ud800b", "\U0001f9e0", "é", "e\u0301", "\r\nX: y", "%s%n",
+         "../../x", "/etc/passwd", "a/b", "CON", "-1", "1e999", "nan", "null", "9" * 5000,
+         "\u202e", "\u2028", "'; --", "{}", "[", "lesion", "T2", "alpha", "alpha/T2", "final",
+         "original", "v0001", "untrained", "a" * LONG]
+    ),
+)  # fmt: skip
+ODD_TEXTS_IN_URLS = ODD_TEXTS.filter(lambda text: len(text) <= 6000).map(
+    lambda text: text.encode("utf-8", "surrogatepass")
+)
+"""As bytes: `requests` cannot encode a lone surrogate."""
+RAW_VALUES = st.sampled_from(
+    ["1e999", "-1e999", "NaN", "-Infinity", "9" * 5000, r'"\ud800"', r'"\u0000"', "01", "1.", "tru",
+     "[" * DEEP, '{"a":' * DEEP, "[" * DEEP + "]" * DEEP, '"' + "a" * LONG + '"',
+     "[" + "0," * LONG + "0]", '{"a": 1, "a": 2}', "'x'", "/*", ""]
+)  # fmt: skip
+"""Values as they stand in JSON; a serializer would not write them."""
+
+PLAIN_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 30), st.floats(-5, 30), ODD_NUMBERS, ODD_TEXTS
+)
+POINTS = st.lists(
+    st.lists(st.one_of(st.integers(-2, 26), ODD_NUMBERS), min_size=2, max_size=4), max_size=4
+)
+VALUES = st.one_of(
+    PLAIN_VALUES,
+    POINTS,
+    st.recursive(
+        PLAIN_VALUES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD_TEXTS, inner, max_size=3),
+        max_leaves=8,
+    ),
+)
+
+
+def objects(names: Mapping[str, object] | list[str]) -> st.SearchStrategy[str]:
+    """JSON of an object: known names with odd values, and odd names."""
+    keys = st.sampled_from(sorted(names)) | ODD_TEXTS
+    members = st.tuples(keys, VALUES.map(json.dumps) | RAW_VALUES)
+    return st.lists(members, max_size=4).map(
+        lambda pairs: "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in pairs) + "}"
+    )
+
+
+def json_texts(names: Mapping[str, object] | list[str]) -> st.SearchStrategy[bytes]:
+    """What a client sends as JSON: mostly objects; also other values, and bytes of any kind."""
+    texts = st.one_of(objects(names), objects(names), VALUES.map(json.dumps), RAW_VALUES)
+    return st.one_of(
+        texts.map(str.encode),
+        texts.map(str.encode),
+        st.sampled_from([b"\xff\xfe", b"\xef\xbb\xbf{}", b"\x00", b"null", "{}".encode("utf-16")]),
+        st.binary(max_size=20),
+    )
+
+
+def file_names(outer: Path) -> st.SearchStrategy[str]:
+    """Names of uploaded files, with endings of volumes and others.
+
+    Args:
+        outer: folder that absolute names lead to.
+    """
+    stems = st.sampled_from(
+        ["x_t2", "flair", "", ".", "..", "../../x", "x/..", f"{outer}/absolute", "~", "a\\b", "C:x",
+         "-rf", "a b", "\x01", "Müller", "\u202e", "a" * 240, "a" * 300, "case.nii", "dataset",
+         "cases", "._x", '"', "%2e%2e"]
+    )  # fmt: skip
+    endings = st.sampled_from(
+        [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip", "", ".json", ".yaml", ".dcm", ".txt",
+         ".seg.nrrd", ".NII.GZ", ".nii.gz ", ".gz", ".tar", ".py", "." + "e" * 260]
+    )  # fmt: skip
+    return st.builds(lambda stem, ending: stem + ending, stems, endings)
+
+
+def queries(values: Mapping[str, list[str]]) -> st.SearchStrategy[dict[str, bytes]]:
+    """Parameters of an address: some of the names, with known or odd values."""
+    fields = {
+        name: st.sampled_from([text.encode() for text in known]) | ODD_TEXTS_IN_URLS
+        for name, known in values.items()
+    }
+    return st.fixed_dictionaries({}, optional=fields)

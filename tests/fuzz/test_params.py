@@ -1,0 +1,133 @@
+"""Parameters, forms, bodies and addresses that no client should send, to every route with any."""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.cases import CASES, try_cases
+from tests.fuzz.odd_values import ODD_TEXTS_IN_URLS, json_texts, queries
+from tests.fuzz.target import Target
+from tests.fuzz.volume_files import nifti
+from zeus_app.server.tasks.parameters import BATCH, DROPPED, INFERENCE, TRAINING, click_parameters
+from zeus_app.targets import load_target
+
+SHARE = 0.2  # of all cases
+CLICKS = [*click_parameters(load_target("phantom"))]
+NOTES = ["instructions", "strategy", "path", "name", "checksum", "ts", "params", "user"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route that takes JSON.
+
+    Attributes:
+        method: of HTTP.
+        path: with a query, if any.
+        names: names of parameters that mean something to it.
+        form: the field of a form that holds the JSON; empty if it is the body.
+        file: the field of a form that holds a label, if any.
+    """
+
+    method: str
+    path: str
+    names: list[str] = field(default_factory=list)
+    form: str = ""
+    file: str = ""
+
+    @property
+    def files(self) -> dict[str, tuple[str, bytes]] | None:
+        return {self.file: ("x_t2.nii.gz", nifti(is_label=True))} if self.file else None
+
+
+ROUTES = (
+    Route("PUT", "/datastore/image/info?image=alpha", NOTES, "info"),
+    Route("PUT", "/datastore/label/info?label=alpha&tag=final", NOTES, "info"),
+    Route("PUT", "/datastore/updatelabelinfo?label=bravo&tag=final", NOTES, "params"),
+    Route("PUT", "/datastore/label?image=alpha", [*NOTES, "label_info"], "params", "label"),
+    Route("PUT", "/datastore/image?image=charlie", NOTES, "params", "file"),
+    *(Route("POST", f"/infer/{model}?image=alpha", CLICKS, "params")
+      for model in ("zeus", "clicks", "clicks_3d", "edit")),
+    Route("POST", "/train/", [*TRAINING, "zeus", "model"]),
+    Route("POST", "/train/zeus", [*TRAINING, *DROPPED]),
+    Route("POST", "/train/zeus?run_sync=true", [*TRAINING]),
+    Route("POST", "/batch/infer/zeus", [*BATCH, *INFERENCE, *DROPPED]),
+    Route("POST", "/batch/infer/clicks", [*BATCH, *CLICKS]),
+    Route("POST", "/scoring/", [*DROPPED, "bundle_path"]),
+    Route("POST", "/scoring/dice", [*DROPPED, "bundle_path"]),
+    Route("POST", "/activelearning/first", ["label_tag", "client_id"]),
+    Route("POST", "/activelearning/random", ["label_tag", "client_id"]),
+)  # fmt: skip
+
+ADDRESSES: dict[str, dict[str, list[str]]] = {
+    "GET /zeus/studies": {"refresh": ["true"]},
+    "POST /zeus/studies/{}/prepare": {"slices": ["1,2", "-1", "99999"]},
+    "DELETE /zeus/infer/{}": {},
+    "GET /zeus/labels/{}": {"tag": ["final"]},
+    "POST /zeus/labels/{}/restore": {"version": ["1", "v0001"], "tag": ["final"]},
+    "GET /zeus/originals/{}": {},
+    "GET /zeus/originals/{}/mask": {"sequence": ["T2"]},
+    "POST /zeus/checkpoints/{}/serve": {},
+    "GET /zeus/clicks/{}": {"user": ["anonymous"]},
+    "GET /train/": {"all": ["true"], "check_if_running": ["true"]},
+    "GET /logs/": {"lines": ["0", "-5", "1e9"], "html": ["true"], "text": ["true"]},
+    "GET /datastore/": {"output": ["all", "train"]},
+    "GET /datastore/image": {"image": ["alpha", "alpha/FLAIR"]},
+    "HEAD /datastore/image": {"image": ["alpha"], "check_sum": ["MD5:x", "SHA512:", "FOO:x"]},
+    "GET /datastore/label": {"label": ["alpha"], "tag": ["final"]},
+    "GET /datastore/label/info": {"label": ["alpha"], "tag": ["final"]},
+    "DELETE /datastore/label": {"id": ["charlie"], "tag": ["final"]},
+    "DELETE /datastore/image": {"id": ["alpha"]},
+    "GET /session/{}": {"image": ["true"], "update_ts": ["true"]},
+    "DELETE /session/{}": {},
+    "GET /model/{}": {},
+    "GET /model/info/{}": {},
+    "GET /ohif/{}": {},
+    "GET /proxy/dicom/{}": {},
+    "GET /static/{}": {},
+    "GET /{}": {},
+}
+"""Method and path, where {} is a name -> parameters of the query with known values."""
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> tuple[Route, bytes]:
+    route = draw(st.sampled_from(ROUTES))
+    return route, draw(json_texts(route.names))
+
+
+@st.composite
+def addresses(draw: st.DrawFn) -> tuple[str, str, dict[str, bytes]]:
+    place = draw(st.sampled_from(sorted(ADDRESSES)))
+    method, path = place.split(" ")
+    known = st.sampled_from([b"alpha", b"..", b".", b"../../x", b"%2e%2e", b"a%00"])
+    name = draw(known | ODD_TEXTS_IN_URLS)
+    return method, path.replace("{}", quote(name, safe="%/")), draw(queries(ADDRESSES[place]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@try_cases(round(CASES * SHARE / 2))
+@given(case=forms())
+def test_odd_json_gets_a_result_or_a_reason(target: Target, case: tuple[Route, bytes]) -> None:
+    route, text = case
+    data = {route.form: text} if route.form else text
+    target.send(route.method, route.path, data=data, files=route.files)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@try_cases(round(CASES * SHARE / 2))
+@given(case=addresses())
+def test_odd_addresses_get_a_result_or_a_reason(
+    target: Target, case: tuple[str, str, dict[str, bytes]]
+) -> None:
+    method, path, query = case
+    target.send(method, path, query=query)
+
+
+@pytest.mark.slow
+def test_no_odd_parameter_wrote_a_file_elsewhere(target: Target) -> None:
+    assert target.files_elsewhere() == target.untouched
