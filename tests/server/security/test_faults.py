@@ -30,6 +30,9 @@ ERRORS: dict[str, Exception] = {
     "stock text": HTTPException(400, "\ud800"),
     "unchanged": HTTPException(304),
 }
+# FastAPI's own answer to a disk that the form of an upload fills.
+ERRORS["upload"] = HTTPException(400, "There was an error parsing the body")
+ERRORS["upload"].__cause__ = ERRORS["full"]
 
 
 @pytest.fixture
@@ -49,6 +52,7 @@ def client() -> TestClient:
     [
         ("input", 400, "<state>/x.nii"),
         ("full", 507, "No space left on device"),
+        ("upload", 507, "No space left on device"),
         ("readonly", 507, "Read-only file system"),
         ("long", 400, "send a shorter name"),
         ("many", 503, "too many requests"),

@@ -12,6 +12,7 @@ from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.lifecycle.install import install
 from zeus_app.server.lifecycle.server_watch import announce_server, end_with_server
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
+from zeus_app.server.lifecycle.temporary_files import use_own_temporary_folder
 from zeus_app.server.security.listening import (
     listening_host,
     refuse_open_listening,
@@ -40,6 +41,8 @@ def open_or_exit(studies: str, conf: Mapping[str, str]) -> ServerContext:
 def serve(context: ServerContext) -> None:
     """Turn MONAI Label's running server into Zeus: log the studies, build the model, add routes.
 
+    Its temporary files get a folder of their own.
+
     Raises:
         SystemExit: the server would listen to other machines without a login, the state folder
             cannot be brought up to date, or the model cannot be built; with the reason.
@@ -52,6 +55,7 @@ def serve(context: ServerContext) -> None:
         refuse_stock_login(is_on=settings.MONAI_LABEL_AUTH_ENABLE)
         refuse_open_listening(listening_host(sys.argv[1:]), insecure=context.config.insecure)
         announce_server()
+        use_own_temporary_folder()
         bring_up_to_date(context.state.root, context.datastore.catalogue)
         context.log_studies()
         assert context.segmenter is not None  # builds the model now, not at the first request

@@ -104,7 +104,12 @@ class Faults:
         return self._answer(request, error.status, error, headers)
 
     async def _http_error(self, request: Request, error: HTTPException) -> Response:
-        """Answer as FastAPI does. Clients ask for what may be missing, so nothing is logged."""
+        """Answer as FastAPI does. Clients ask for what may be missing, so nothing is logged.
+
+        FastAPI takes an error of the disk that an upload fills for a bad upload.
+        """
+        if isinstance(error.__cause__, OSError):
+            return await self._os_error(request, error.__cause__)
         if not is_body_allowed_for_status_code(error.status_code):
             return Response(status_code=error.status_code, headers=error.headers)
         detail = error.detail
