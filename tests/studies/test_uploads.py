@@ -7,15 +7,14 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tests.server.conftest import affine, save
-from tests.studies.tiny_files import dicom_series
+from tests.studies.tiny_files import dicom_series, nifti
 from zeus_app.errors import InputError, TooLargeError
 from zeus_app.studies.uploads import check_images
 
 
 def test_the_voxels_of_all_files_count_together(tmp_path: Path) -> None:
     for name in ("t1", "t2"):
-        save(tmp_path / "a" / f"{name}.nii.gz", np.zeros((5, 4, 3), np.uint8), affine())
+        nifti(tmp_path / "a" / f"{name}.nii.gz", np.zeros((5, 4, 3), np.uint8))
     check_images(tmp_path, max_voxels=120)
     check_images(tmp_path / "a" / "t1.nii.gz", max_voxels=60)
     with pytest.raises(TooLargeError, match="120 voxels"):
@@ -50,7 +49,7 @@ def test_a_dicom_header_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["t2.nii.gz", "1.dcm", "folder"])
 def test_a_link_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "study").mkdir()
-    target = save(tmp_path / "t2.nii.gz", np.zeros((5, 4, 3), np.uint8), affine())
+    target = nifti(tmp_path / "t2.nii.gz", np.zeros((5, 4, 3), np.uint8))
     (tmp_path / "study" / name).symlink_to(tmp_path if name == "folder" else target)
     with pytest.raises(InputError, match="an upload named"):
         check_images(tmp_path / "study", max_voxels=10**9)

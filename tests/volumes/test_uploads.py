@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.server.conftest import affine, save
+from tests.studies.tiny_files import nifti
 from zeus_app.errors import InputError, TooLargeError
 from zeus_app.volumes.uploads import check_upload, header_grid
 
@@ -15,9 +15,9 @@ VOXELS = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
 
 @pytest.fixture(params=["t2.nii.gz", "t2.nii", "t2.mha", "t2.nrrd"])
 def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    nifti = save(tmp_path / "in" / "t2.nii", VOXELS, affine())
+    stored = nifti(tmp_path / "in" / "t2.nii", VOXELS)
     path = tmp_path / str(request.param)
-    sitk.WriteImage(sitk.ReadImage(str(nifti)), path)
+    sitk.WriteImage(sitk.ReadImage(str(stored)), path)
     return path
 
 
@@ -29,8 +29,8 @@ def test_the_header_tells_the_number_of_voxels(volume: Path) -> None:
 
 
 def test_a_volume_of_two_files_is_refused(tmp_path: Path) -> None:
-    nifti = save(tmp_path / "in" / "t2.nii", VOXELS, affine())
-    sitk.WriteImage(sitk.ReadImage(str(nifti)), tmp_path / "t2.mhd")
+    stored = nifti(tmp_path / "in" / "t2.nii", VOXELS)
+    sitk.WriteImage(sitk.ReadImage(str(stored)), tmp_path / "t2.mhd")
     assert (tmp_path / "t2.raw").exists()
     with pytest.raises(InputError, match="lie in another file"):
         check_upload(tmp_path / "t2.mhd", max_voxels=1000)
@@ -43,7 +43,7 @@ def test_a_header_that_states_more_than_the_file_can_hold_is_refused(volume: Pat
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:
-    save(tmp_path / "t2.nii", VOXELS, affine())
+    nifti(tmp_path / "t2.nii", VOXELS)
     (tmp_path / "t1.nii").symlink_to(tmp_path / "t2.nii")
     with pytest.raises(InputError, match="an upload named"):
         check_upload(tmp_path / "t1.nii", max_voxels=1000)
