@@ -1,5 +1,6 @@
 """A real server over a real socket, on tiny studies made here, with a fake model behind it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
+import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
 from tests.server import running
@@ -81,6 +83,10 @@ def make_bad_studies(folder: Path) -> None:
     channels = np.stack([head(1), nan], axis=-1)  # a Decathlon archive; FLAIR holds NaN
     save(folder / "msd" / "imagesTr" / "case.nii.gz", channels, affine())
     (folder / "msd" / "dataset.json").write_text('{"modality": {"0": "T2", "1": "FLAIR"}}')
+    nrrd = folder / "odd" / "odd_t2.nrrd"  # ITK would end the server at its folder's name
+    nrrd.parent.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(head(5).T), nrrd)
+    nrrd.parent.rename(folder / os.fsdecode(b"M\xfcller"))
     away = affine()
     away[:3, 3] += 5000
     save(folder / "apart" / "apart_t2.nii.gz", head(3), affine())

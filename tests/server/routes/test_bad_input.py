@@ -138,6 +138,7 @@ def test_params_that_are_not_a_json_object_are_refused(server: Server, params: s
         ("line", "shape (24,)"),
         ("aaa_still", "every voxel has the value 0"),
         ("msd_case", "NaN"),
+        ("M_xfcller", r"M\xfcller/odd_t2.nrrd, a name that is no UTF-8"),
     ],
 )
 def test_a_study_that_cannot_be_used_is_refused_with_the_reason(
@@ -153,6 +154,8 @@ def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server)
     files = {problem["study"]: problem["files"] for problem in problems}
     assert files["fived"] == [str(server.studies / "fived" / "fived_t2.nii.gz")]
     assert "truncated cannot be used" in server.log_text()
+    assert files["M_xfcller"] == [rf"{server.studies}/M\xfcller/odd_t2.nrrd"]
+    assert "M_xfcller cannot be used" in server.log_text()
 
 
 def test_a_study_with_bad_voxels_leaves_the_list_when_it_is_read_until_a_refresh(
