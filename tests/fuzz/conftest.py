@@ -26,6 +26,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     target.acknowledge(lesion_file(outer / "tmp" / "label.nii.gz").read_bytes())
     target.untouched = target.files_elsewhere()
     yield target
+    (inner / "statuses.txt").write_text(
+        "".join(f"{n} {s} {p}\n" for (p, s), n in sorted(target.statuses.items()))
+    )
     ended = running.has_ended(server)
     running.stop(server)
     assert not ended, server.log_text()[-4000:]

@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -36,12 +37,14 @@ class Target:
         outer: folder of the studies, the state, the temporary files and nothing else.
         kept: voxels of the label of KEPT.
         untouched: files of `outer` that no request may change, with their content.
+        statuses: (method and path, status) -> number of answers.
     """
 
     server: running.Server
     outer: Path
     kept: LabelArray
     untouched: dict[Path, bytes] = field(default_factory=dict)
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def acknowledge(self, label: bytes) -> None:
         """Submit a label of every study."""
@@ -68,6 +71,8 @@ class Target:
     def send_prepared(self, request: requests.PreparedRequest) -> requests.Response:
         """Do the same with a request that is ready to be sent."""
         answer = self._exchange(request)
+        path = str(request.url).removeprefix(self.server.url).partition("?")[0]
+        self.statuses[f"{request.method} {path}", answer.status_code] += 1
         faults = [*self._faults_of(answer), *self._faults_afterwards()]
         assert not faults, f"{'; '.join(faults)}\nThe request: {as_curl(request)}"
         return answer

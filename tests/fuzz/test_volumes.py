@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.cases import CASES, try_cases
+from tests.fuzz.nifti_files import nifti
 from tests.fuzz.odd_values import file_names
 from tests.fuzz.target import Target, voxels_of
-from tests.fuzz.volume_files import ENDINGS, VOLUMES, zips
+from tests.fuzz.volume_files import VOLUMES, zips
 from tests.server.conftest import SHAPE
 
 SHARE = 0.3  # of all cases
@@ -76,6 +77,15 @@ def use_session(target: Target, answer: requests.Response) -> None:
     target.send("DELETE", f"/session/{session}")
 
 
+def lend_two_files(target: Target, upload: Upload) -> None:
+    """Make a session of two files: two sequences, or two slices of one."""
+    other = Upload("other_flair.nii.gz", nifti(is_label=False))
+    parts = [*part("files", upload).items(), *part("files", other).items()]
+    answer = target.send("PUT", "/session/", query={"expiry": "600"}, files=parts)
+    if answer.ok:
+        use_session(target, answer)
+
+
 def infer_file(target: Target, upload: Upload) -> None:
     """Segment a file that is sent along."""
     target.send("POST", "/infer/zeus", files=part("file", upload))
@@ -93,7 +103,7 @@ def upload_scribbles(target: Target, upload: Upload) -> None:
 
 
 USES: tuple[Callable[[Target, Upload], None], ...] = (
-    upload_image, upload_label, lend_session, infer_file, upload_scribbles,
+    upload_image, upload_label, lend_session, lend_two_files, infer_file, upload_scribbles,
 )  # fmt: skip
 
 
@@ -104,13 +114,15 @@ def part(field: str, upload: Upload) -> dict[str, tuple[str, bytes]]:
 PLAIN_NAMES = st.sampled_from(["made_t2.nii.gz", "made_t2.nii", "made_t2.nrrd", "made_t2.mha"])
 
 
+ENDINGS = {b"NRRD": ".nrrd", b"ObjectType": ".mha", b"\x1f\x8b": ".nii.gz"}
+
+
 def ending_of(content: bytes) -> str:
-    """The ending that fits a file's content."""
-    if content.startswith(b"NRRD"):
-        return ENDINGS["nrrd"]
-    if content.startswith(b"ObjectType"):
-        return ENDINGS["meta"]
-    return ENDINGS["nifti"] if content.startswith(b"\x1f\x8b") else ".nii"
+    """The ending that fits a file's first bytes."""
+    fitting = [ending for start, ending in ENDINGS.items() if content.startswith(start)]
+    if content[128:132] == b"DICM":
+        fitting = [".dcm"]
+    return fitting[0] if fitting else ".nii"
 
 
 @st.composite
