@@ -33,6 +33,8 @@ ERRORS: dict[str, Exception] = {
 # FastAPI's own answer to a disk that the form of an upload fills.
 ERRORS["upload"] = HTTPException(400, "There was an error parsing the body")
 ERRORS["upload"].__cause__ = ERRORS["full"]
+ERRORS["no program"] = HTTPException(404, "no nvidia-smi")
+ERRORS["no program"].__cause__ = ERRORS["unknown file"]
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def client() -> TestClient:
         ("input", 400, "<state>/x.nii"),
         ("full", 507, "No space left on device"),
         ("upload", 507, "No space left on device"),
+        ("no program", 404, "no nvidia-smi"),
         ("readonly", 507, "Read-only file system"),
         ("long", 400, "send a shorter name"),
         ("many", 503, "too many requests"),

@@ -108,8 +108,9 @@ class Faults:
 
         FastAPI takes an error of the disk that an upload fills for a bad upload.
         """
-        if isinstance(error.__cause__, OSError):
-            return await self._os_error(request, error.__cause__)
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return await self._os_error(request, cause)
         if not is_body_allowed_for_status_code(error.status_code):
             return Response(status_code=error.status_code, headers=error.headers)
         detail = error.detail
