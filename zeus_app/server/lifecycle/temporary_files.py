@@ -22,7 +22,8 @@ def use_own_temporary_folder() -> Path:
     system releases the lock when the server ends, in whatever way.
 
     Returns:
-        the folder. It is removed when the server ends by itself.
+        the folder. It is removed when the process ends by itself. After a signal (uvicorn raises
+        it again at its end) the folder stays, empty but for its lock, until the next server starts.
     """
     base = Path(tempfile.gettempdir())
     _remove_abandoned(base)
