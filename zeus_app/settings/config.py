@@ -159,9 +159,9 @@ class ZeusConfig(_Settings):
         1024, gt=0, description="largest body of a request, and largest unpacked archive, in MiB"
     )
     max_voxels: int = Field(
-        100_000_000,
+        64_000_000,
         gt=0,
-        description="most voxels of an upload; 100 million are two volumes of 512×512×190",
+        description="most voxels of an upload; four volumes of 256×256×192 have 50 million",
     )
     allowed_origins: str = Field(
         "",

@@ -8,8 +8,8 @@ from zeus_app.types import Grid
 from zeus_app.volumes.headers import ITK_READERS, check_itk_file
 from zeus_app.volumes.sources import VOLUME_SUFFIXES, ItkSource, NiftiSource, is_volume
 
-MAX_VOXELS = 100_000_000
-"""Default of the setting max_voxels. Four sequences of 256×256×192 voxels have half of it."""
+MAX_VOXELS = 64_000_000
+"""Default of the setting max_voxels. Four sequences of 256×256×192 have 50 million; to open as many takes 1.2 GiB."""
 
 
 def check_upload(path: Path, *, max_voxels: int) -> int:
