@@ -9,7 +9,8 @@ from zeus_app.volumes.headers import ITK_READERS, check_itk_file
 from zeus_app.volumes.sources import VOLUME_SUFFIXES, ItkSource, NiftiSource, is_volume
 
 MAX_VOXELS = 64_000_000
-"""Default of the setting max_voxels. Four sequences of 256×256×192 have 50 million; to open as many takes 1.2 GiB."""
+"""Default of the setting max_voxels. Four sequences of 256×256×192 voxels have 50 million. To open
+64 million takes about 1.2 GiB."""
 
 
 def check_upload(path: Path, *, max_voxels: int) -> int:
