@@ -1,6 +1,7 @@
 """A dataset.json that cannot be read is a problem of its archive."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_a_damaged_description_hides_no_other_study(tmp_path: Path, content: str
     (reason,) = reasons(catalog).values()
     assert len(reason) < 2100
     reason.encode()
+
+
+@pytest.mark.parametrize("name", ["a_0000.nrrd", "a_0000.nii.gz", "a.nrrd", "a.nii"])
+def test_a_pipe_is_never_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "imagesTr").mkdir()
+    os.mkfifo(tmp_path / "imagesTr" / name)
+    (tmp_path / "dataset.json").write_text('{"modality": {"0": "T2"}}')
+    assert set(reasons(find_studies(tmp_path, BRAIN))) == {"a"}
 
 
 def test_a_huge_description_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

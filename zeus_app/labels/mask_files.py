@@ -157,8 +157,7 @@ def _files_beside(study: StudyCandidate, root: Path, prefixes: Collection[str]) 
 
 
 def _volumes(folders: list[Path]) -> list[Path]:
-    files = [path for folder in folders for path in sorted(folder.iterdir()) if is_volume(path)]
-    return [path for path in files if not path.is_fifo()]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if is_volume(path)]
 
 
 def _mask_folders(folder: Path) -> list[Path]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from zeus_app.errors import InputError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line breaks and surrogates."""
 
 
 def is_utf8(name: object) -> bool:
@@ -33,11 +35,13 @@ def check_utf8(path: Path) -> None:
 
 
 def readable(text: object) -> str:
-    r"""A path or text for people, for example `M\xfcller` for a name in Latin-1."""
-    return _SURROGATE.sub(_escaped, str(text))
+    r"""A path or text on one line, for example `M\xfcller` for a name in Latin-1."""
+    return _UNSEEN.sub(_escaped, str(text))
 
 
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
     # Python keeps the byte 0xfc as U+DCFC (PEP 383).
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+    if 0xDC80 <= number <= 0xDCFF:
+        return f"\\x{number - 0xDC00:02x}"
+    return match[0].encode("unicode_escape").decode()

@@ -175,6 +175,8 @@ def _read_itk(path: Path) -> Volume:
 def _itk_reader(path: Path) -> sitk.ImageFileReader:
     """ITK's reader for a file's ending. A header that leads to another place is refused before."""
     check_utf8(path)
+    if path.exists() and not path.is_file():  # a pipe may never end
+        raise InputError(f"{path}, no regular file", expected="a file", remedy=COPY_AGAIN)
     reader = sitk.ImageFileReader()
     ending = path.suffix.lower()
     if ending in ITK_READERS:
