@@ -1,5 +1,6 @@
 """Parameters, forms, bodies and addresses that no client should send, to every route with any."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -37,7 +38,7 @@ class Route:
     method: str
     path: str
     names: list[str]
-    valid: dict[str, object] = field(default_factory=dict)
+    valid: Mapping[str, object] = field(default_factory=dict)
     form: str = ""
     file: str = ""
 
@@ -50,10 +51,13 @@ ROUTES = (
     Route("PUT", "/datastore/image/info?image=alpha", NOTES, form="info"),
     Route("PUT", "/datastore/label/info?label=alpha&tag=final", NOTES, form="info"),
     Route("PUT", "/datastore/updatelabelinfo?label=bravo&tag=final", NOTES, form="params"),
-    Route("PUT", "/datastore/label?image=alpha", [*NOTES, "label_info"], form="params", file="label"),
+    Route("PUT", "/datastore/label?image=alpha", [*NOTES, "label_info"], form="params",
+          file="label"),
     Route("PUT", "/datastore/image?image=charlie", NOTES, form="params", file="file"),
+    Route("POST", "/infer/zeus?image=alpha", [*INFERENCE], form="params"),
     *(Route("POST", f"/infer/{model}?image=alpha", CLICKS, CLICK, form="params")
-      for model in ("zeus", "clicks", "clicks_3d", "edit")),
+      for model in ("clicks", "clicks_3d")),
+    Route("POST", "/infer/edit?image=alpha", CLICKS, {"lesion": [[9, 10, 3]]}, form="params"),
     Route("POST", "/train/", [*TRAINING, "zeus", "model"], {"epochs": 1}),
     Route("POST", "/train/zeus", [*TRAINING, *DROPPED], {"epochs": 1}),
     Route("POST", "/train/zeus?run_sync=true", [*TRAINING], {"epochs": 1}),
