@@ -87,3 +87,25 @@ def page_faults(argument: str) -> int:
 def test_freed_memory_is_used_again_instead_of_given_back_to_the_system() -> None:
     pages = 20 * 64 * 2**20 // resource.getpagesize()
     assert page_faults("unchanged") - page_faults("chosen") > pages / 2
+
+
+RETURNS = """
+import numpy as np, psutil
+from zeus_app.devices import choose_device, return_freed_memory
+choose_device("cpu")
+def resident():
+    return psutil.Process().memory_info().rss
+blocks = [np.ones(2**21 // 8) for _ in range(100)]
+kept = blocks[-1]  # freed memory below a block in use stays with the process by itself
+del blocks
+before = resident()
+return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is not glibc")
+def test_freed_memory_returns_to_the_system_on_demand() -> None:
+    command = [sys.executable, "-c", RETURNS]
+    returned = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert returned > 90 * 2 * 2**20  # 99 of the 100 blocks of 2 MiB are free

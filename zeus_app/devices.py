@@ -23,6 +23,8 @@ MALLOC_OPTIONS = {
 """Settings of glibc's malloc. Its own ones give each tensor back to the system when it is freed.
 
 The system then clears every page of the next tensor: a third of the time of a training step.
+Threads that ran before these settings may have a heap already; a server's environment prevents
+that.
 """
 
 
@@ -59,6 +61,15 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         for option, value in MALLOC_OPTIONS.items():
             mallopt(option, value)
+
+
+def return_freed_memory() -> None:
+    """Return this process's freed memory to the system, where the C library is glibc.
+
+    It takes 15 to 50 ms. The next work of this process takes about as long to get its pages back.
+    """
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from zeus_app.devices import batch_size, split_when_out_of_memory
+from zeus_app.devices import batch_size, return_freed_memory, split_when_out_of_memory
 from zeus_app.metrics import mean_dice
 from zeus_app.models.fusion import label_indices
 from zeus_app.pipeline.decoded import DecodedCache, DecodedStudy
@@ -218,6 +218,7 @@ class Segmenter:
         with watch.stage("encode and instruct"):
             prepared = self.model.prepare(stack, guidance=guidance, report=report, keep_pixels=True)
         maps = self._label_maps(prepared, stack.frame, watch, report)
+        return_freed_memory()  # otherwise a server keeps up to 1 GiB until its next inference
         return DecodedStudy(maps, prepared.instructions)
 
     @torch.inference_mode()

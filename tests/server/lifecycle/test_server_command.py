@@ -85,6 +85,15 @@ def test_training_processes_import_this_checkout(monkeypatch: pytest.MonkeyPatch
     assert server_command.server_environment()["PYTHONPATH"] == str(server_command.CHECKOUT)
 
 
+def test_all_threads_of_a_server_share_one_heap_unless_its_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert server_command.server_environment()["MALLOC_ARENA_MAX"] == "1"
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert server_command.server_environment()["MALLOC_ARENA_MAX"] == "4"
+
+
 def test_a_studies_folder_whose_path_is_no_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"M\xfcller")).mkdir()
     with pytest.raises(InputError, match=r"M\\xfcller, a name that is no UTF-8"):
