@@ -63,6 +63,7 @@ CROSS_CUTTING = {
     "encoders/test_sam_parity.py",
     "fuzz/test_openapi.py",
     "fuzz/test_params.py",
+    "fuzz/test_target.py",
     "fuzz/test_volumes.py",
     "instructions/test_last_hidden.py",
     "instructions/test_skeletons.py",

@@ -1,5 +1,6 @@
 """One server for all made requests. All that it writes lies in one folder."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from tests.fuzz.target import KEPT, STUDIES, Target
 from tests.server import running
 from tests.server.conftest import LESION, SHAPE, lesion_file, make_study
 
+STATUSES = pytest.StashKey[Counter[int]]()
 CONF = {"target": "phantom", "learn": "off"}
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Target]:
     outer = tmp_path_factory.mktemp("fuzz")
     inner = outer / "a" / "b" / "c"  # so that ../../ stays below `outer`
     for seed, name in enumerate((*STUDIES, KEPT)):
@@ -23,12 +27,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     kept = np.zeros(SHAPE, np.uint8)
     kept[LESION] = 1
     target = Target(server, outer, kept)
+    pytestconfig.stash[STATUSES] = target.statuses
     target.acknowledge(lesion_file(outer / "tmp" / "label.nii.gz").read_bytes())
     target.untouched = target.files_elsewhere()
     yield target
-    (inner / "statuses.txt").write_text(
-        "".join(f"{n} {s} {p}\n" for (p, s), n in sorted(target.statuses.items()))
-    )
     ended = running.has_ended(server)
     running.stop(server)
     assert not ended, server.log_text()[-4000:]
@@ -48,3 +50,15 @@ def start(outer: Path, inner: Path) -> running.Server:
         patch.setenv("ZEUS_PLUGINS", "tests.fuzz.quick_tasks")
         patch.setenv("FAKE_CONTROL", str(control))
         return running.start(inner / "studies", state, CONF, fake=False)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Tell how many requests were sent, and what became of them."""
+    statuses = config.stash.get(STATUSES, Counter())
+    if statuses:
+        counts = ", ".join(
+            f"{count} of status {status}" for status, count in sorted(statuses.items())
+        )
+        terminalreporter.write_line(f"fuzz: {statuses.total()} answers: {counts}")

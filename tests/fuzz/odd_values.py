@@ -99,3 +99,23 @@ def queries(values: Mapping[str, list[str]]) -> st.SearchStrategy[dict[str, byte
         for name, known in values.items()
     }
     return st.fixed_dictionaries({}, optional=fields)
+
+
+HEADERS: Mapping[str, list[str]] = {
+    "Range": ["bytes=0-10", "bytes=-1", "bytes=5-1", "bytes=a-b", "bytes=99999999999-", "x",
+              "bytes=", "bytes=" + "0-1," * 500],
+    "If-Range": ["x", '"x"'],
+    "Authorization": ["Bearer x", "Basic !!", "Bearer " + "x" * 5000],
+    "Accept": ["text/html", "*/*;q=x"],
+    "Accept-Encoding": ["none-such", "gzip, br"],
+    "Content-Encoding": ["gzip", "none-such"],
+    "Content-Type": ["application/json", "multipart/form-data", "text/plain; charset=none-such"],
+    "Cookie": ["a=b; a=c", "=", "x" * 5000],
+    "Origin": ["null", "http://evil.example", "\xff"],
+    "Referer": ["http://evil.example"],
+    "X-Forwarded-For": ["8.8.8.8", "x"],
+    "X-HTTP-Method-Override": ["DELETE"],
+}  # fmt: skip
+ODD_HEADERS = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(values) for name, values in HEADERS.items()}
+)

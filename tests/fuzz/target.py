@@ -1,12 +1,11 @@
 """A server that made requests are sent to, and what each of its answers must keep."""
 
 import gzip
-import json
 import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
@@ -37,14 +36,14 @@ class Target:
         outer: folder of the studies, the state, the temporary files and nothing else.
         kept: voxels of the label of KEPT.
         untouched: files of `outer` that no request may change, with their content.
-        statuses: (method and path, status) -> number of answers.
+        statuses: status -> number of answers.
     """
 
     server: running.Server
     outer: Path
     kept: LabelArray
     untouched: dict[Path, bytes] = field(default_factory=dict)
-    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
 
     def acknowledge(self, label: bytes) -> None:
         """Submit a label of every study."""
@@ -71,9 +70,8 @@ class Target:
     def send_prepared(self, request: requests.PreparedRequest) -> requests.Response:
         """Do the same with a request that is ready to be sent."""
         answer = self._exchange(request)
-        path = str(request.url).removeprefix(self.server.url).partition("?")[0]
-        self.statuses[f"{request.method} {path}", answer.status_code] += 1
-        faults = [*self._faults_of(answer), *self._faults_afterwards()]
+        self.statuses[answer.status_code] += 1
+        faults = [*faults_of(answer, self._private_paths), *self._faults_afterwards()]
         assert not faults, f"{'; '.join(faults)}\nThe request: {as_curl(request)}"
         return answer
 
@@ -88,19 +86,6 @@ class Target:
                     f"no answer ({error}); the server {'has ended' if ended else 'runs'}\n{lines}"
                     f"\nThe request: {as_curl(request)}"
                 ) from error
-
-    def _faults_of(self, answer: requests.Response) -> Iterator[str]:
-        status = answer.status_code
-        is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers
-        if status >= 500 and not is_busy and status != HTTPStatus.INSUFFICIENT_STORAGE:
-            yield f"status {status}: {answer.text[:500]}"
-        if status in REFUSALS and answer.request.method != "HEAD" and not reason_of(answer):
-            yield f"status {status} without a reason in JSON: {answer.text[:500]!r}"
-        if "Traceback (most recent call last)" in answer.text:
-            yield f"status {status} with a traceback: {answer.text[:2000]}"
-        if status >= 400:
-            yield from (f"status {status} with the path {path}: {answer.text[:500]}"
-                        for path in self._private_paths if path in answer.text)  # fmt: skip
 
     @property
     def _private_paths(self) -> tuple[str, ...]:
@@ -135,6 +120,26 @@ class Target:
             for path in self.outer.rglob("*")
             if path.is_file() and not any(path.is_relative_to(folder) for folder in own)
         }
+
+
+def faults_of(answer: requests.Response, private_paths: Sequence[str]) -> Iterator[str]:
+    """What an answer must not be or tell.
+
+    Args:
+        answer: to any request.
+        private_paths: folders of the server's machine.
+    """
+    status = answer.status_code
+    is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers
+    if status >= 500 and not is_busy and status != HTTPStatus.INSUFFICIENT_STORAGE:
+        yield f"status {status}: {answer.text[:500]}"
+    if status in REFUSALS and answer.request.method != "HEAD" and not reason_of(answer):
+        yield f"status {status} without a reason in JSON: {answer.text[:500]!r}"
+    if "Traceback (most recent call last)" in answer.text:
+        yield f"status {status} with a traceback: {answer.text[:2000]}"
+    if status >= 400:
+        named = [path for path in private_paths if path in answer.text]
+        yield from (f"status {status} with the path {path}: {answer.text[:500]}" for path in named)
 
 
 def reason_of(answer: requests.Response) -> object:
@@ -181,8 +186,3 @@ def _saved(content: bytes) -> Path:
     path = folder / sha256(content).hexdigest()[:12]
     path.write_bytes(content)
     return path
-
-
-def as_json(value: object) -> str:
-    """JSON with NaN and lone surrogates, as some clients write it."""
-    return json.dumps(value, allow_nan=True)

@@ -1,17 +1,19 @@
 """Parameters, forms, bodies and addresses that no client should send, to every route with any."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.broken_forms import broken_forms
 from tests.fuzz.cases import CASES, try_cases
 from tests.fuzz.nifti_files import nifti
-from tests.fuzz.odd_values import ODD_TEXTS_IN_URLS, json_texts, queries
+from tests.fuzz.odd_values import ODD_HEADERS, ODD_TEXTS_IN_URLS, json_texts, queries
 from tests.fuzz.target import Target
 from zeus_app.server.tasks.parameters import BATCH, DROPPED, INFERENCE, TRAINING, click_parameters
 from zeus_app.targets import load_target
@@ -41,6 +43,9 @@ class Route:
     valid: Mapping[str, object] = field(default_factory=dict)
     form: str = ""
     file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
     @property
     def files(self) -> dict[str, tuple[str, bytes]] | None:
@@ -121,25 +126,35 @@ def addresses(draw: st.DrawFn) -> tuple[str, str, dict[str, bytes]]:
     return method, path.replace("{}", quote(name, safe="%/")), draw(queries(ADDRESSES[place]))
 
 
+def send(target: Target, route: Route, text: bytes) -> requests.Response:
+    data = {route.form: text} if route.form else text
+    return target.send(route.method, route.path, data=data, files=route.files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.valid], ids=str)
+def test_what_odd_parameters_join_is_valid(target: Target, route: Route) -> None:
+    answer = send(target, route, json.dumps(route.valid).encode())
+    assert answer.status_code in (200, 429), answer.text  # 429: the last task still runs
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @try_cases(round(CASES * SHARE / 3))
 @given(case=forms())
 def test_odd_json_gets_a_result_or_a_reason(target: Target, case: tuple[Route, bytes]) -> None:
-    route, text = case
-    data = {route.form: text} if route.form else text
-    target.send(route.method, route.path, data=data, files=route.files)
+    send(target, *case)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @try_cases(round(CASES * SHARE / 3))
-@given(case=addresses())
+@given(case=addresses(), headers=st.just({}) | ODD_HEADERS)
 def test_odd_addresses_get_a_result_or_a_reason(
-    target: Target, case: tuple[str, str, dict[str, bytes]]
+    target: Target, case: tuple[str, str, dict[str, bytes]], headers: dict[str, str]
 ) -> None:
     method, path, query = case
-    target.send(method, path, query=query)
+    target.send(method, path, query=query, headers=headers)
 
 
 @pytest.mark.slow
