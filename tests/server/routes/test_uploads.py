@@ -173,3 +173,11 @@ def test_a_body_without_files_has_a_limit(server: Server) -> None:
     answer = requests.post(f"{server.url}/train/zeus", data=json.dumps({"x": text}), timeout=60)
     assert answer.status_code == 413
     assert "4 MiB" in detail(answer)
+
+
+def test_a_mask_sent_along_with_an_inference_is_not_ignored(server: Server) -> None:
+    answer = requests.post(
+        f"{server.url}/infer/clicks?image=alpha", files={"label": ("s.nii.gz", b"x")}, timeout=60
+    )
+    assert answer.status_code == 400
+    assert "PUT /zeus/clicks/<study>/scribbles" in detail(answer)

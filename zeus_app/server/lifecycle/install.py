@@ -29,6 +29,7 @@ from zeus_app.server.routes.zeus import zeus_routes
 from zeus_app.server.security.body_size import MIB, BodyLimit
 from zeus_app.server.security.faults import Faults
 from zeus_app.server.security.headers import SecurityHeaders
+from zeus_app.server.security.json_refusals import JsonRefusals
 from zeus_app.server.security.listening import listening_host
 from zeus_app.server.security.requests import RequestGuard
 
@@ -60,6 +61,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     server.router.routes[:0] = routes  # FastAPI takes the first match
     # The start-up event has built the middleware. The next request builds it again.
     server.middleware_stack = None
+    server.add_middleware(JsonRefusals)
     Faults(private_paths(context)).install(server)
     config = context.config
     server.add_middleware(BodyLimit, max_bytes=config.max_upload_mib * MIB)
@@ -95,10 +97,12 @@ def guard(
 
 def private_paths(context: ServerContext) -> dict[Path, str]:
     """Folders of this machine -> what clients read instead."""
+    temporary = Path(tempfile.gettempdir())  # the server's own, in the one of all programs
     return {
         context.state.root: "<state>",
         Path(settings.MONAI_LABEL_STUDIES): "<studies>",
         CHECKOUT: "<zeus>",
-        Path(tempfile.gettempdir()): "<temporary>",
+        temporary: "<temporary>",
+        temporary.parent: "<temporary>",
         Path.home(): "<home>",
     }

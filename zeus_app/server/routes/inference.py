@@ -59,6 +59,7 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         session_id: str = "",
         params: Annotated[str, Form()] = "{}",
         file: Annotated[UploadFile | None, File()] = None,
+        label: Annotated[UploadFile | None, File()] = None,
         output: ResultType | None = None,
     ) -> Any:
         """Segment a study, a session's image, or a file sent along; blocks no other request.
@@ -73,6 +74,7 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         request = read_parameters(sent, task.parameters, task="inference")
         request |= {**logged_in(user), "session_id": session_id}
         _refuse_dicom_seg(output)
+        _refuse_scribbles(label)
 
         def work() -> dict[str, Any]:
             with _resolved(running, image, session_id, file) as resolved:
@@ -92,6 +94,17 @@ def _refuse_dicom_seg(output: ResultType | None) -> None:
     if output == ResultType.dicom_seg:
         raise InputError(
             "output=dicom_seg", expected="image, json or all", remedy="send output=image"
+        )
+
+
+def _refuse_scribbles(label: UploadFile | None) -> None:
+    """Refuse the mask that MONAI Label's scribble models take; ignoring it would hide it."""
+    if label is not None:
+        raise InputError(
+            "a mask sent along as label",
+            expected="scribbles that are sent before the inference",
+            remedy="send PUT /zeus/clicks/<study>/scribbles, then POST /infer/clicks with"
+            ' params={"scribbles": true}',
         )
 
 
