@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzz.broken_forms import broken_forms
@@ -103,6 +103,7 @@ ADDRESSES: dict[str, dict[str, list[str]]] = {
     "GET /{}": {},
 }
 """Method and path, where {} is a name -> parameters of the query with known values."""
+DOWNLOAD: tuple[str, str, dict[str, bytes]] = ("GET", "/datastore/image", {"image": b"alpha"})
 
 
 TAKES_A_FORM = ("PUT /datastore/image?image=made", "PUT /datastore/label?image=charlie",
@@ -149,6 +150,8 @@ def test_odd_json_gets_a_result_or_a_reason(target: Target, case: tuple[Route, b
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @try_cases(round(CASES * SHARE / 3))
+@example(case=DOWNLOAD, headers={"Range": "bytes=a-b"})
+@example(case=DOWNLOAD, headers={"Range": "bytes=99999999999-"})
 @given(case=addresses(), headers=st.just({}) | ODD_HEADERS)
 def test_odd_addresses_get_a_result_or_a_reason(
     target: Target, case: tuple[str, str, dict[str, bytes]], headers: dict[str, str]
