@@ -107,6 +107,50 @@ def test_a_header_that_the_file_does_not_fill_is_refused(
         read_voxels(path)
 
 
+@pytest.mark.parametrize(
+    "axes", ["-1", "0", "2", "4", "65536", "4294967299", "9" * 100, "3.0", "x"]
+)
+def test_a_number_of_axes_that_contradicts_the_sizes_is_refused(tmp_path: Path, axes: str) -> None:
+    nrrd = NRRD.replace("dimension: 3", f"dimension: {axes}")
+    meta = META.replace("NDims = 3", f"NDims = {axes}")
+    for ending, header in ((".nrrd", f"{nrrd}\n"), (".mha", f"{meta}ElementDataFile = LOCAL\n")):
+        with pytest.raises(InputError, match="axes"):  # ITK would end the process
+            ItkSource(file_with(tmp_path, ending, header, bytes(512))).grid()
+
+
+@pytest.mark.parametrize("key", ["thicknesses", "spaceunits", "kinds", "unknown"])
+def test_a_nrrd_line_that_overflows_a_buffer_of_itk_is_refused(tmp_path: Path, key: str) -> None:
+    path = file_with(tmp_path, ".nrrd", f"{NRRD}{key}: {'x' * 3000}\n\n", bytes(512))
+    with pytest.raises(InputError, match="long"):
+        ItkSource(path).grid()
+
+
+@pytest.mark.parametrize("key", ["Name", "Comment", "Unknown"])
+def test_a_meta_image_value_that_overflows_a_buffer_of_itk_is_refused(
+    tmp_path: Path, key: str
+) -> None:
+    header = f"{META}{key} = {'x' * 300}\nElementDataFile = LOCAL\n"
+    with pytest.raises(InputError, match="long"):
+        ItkSource(file_with(tmp_path, ".mha", header, bytes(512))).grid()
+
+
+def test_long_texts_that_harm_nothing_are_taken(tmp_path: Path) -> None:
+    texts = f"content: {'x' * 3000}\n# {'x' * 3000}\nSegment0_Tags:={'x' * 3000}\n"
+    path = file_with(tmp_path, ".nrrd", f"{NRRD}{texts}\n", bytes(512))
+    assert read_voxels(path).array.shape == (8, 8, 8)
+
+
+def test_directions_with_every_digit_are_taken(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.uint8))
+    turn = sitk.VersorTransform((1, 1e-17, 3e-17), 1e-17).GetMatrix()
+    image.SetDirection([float(value) + 1e-17 for value in turn])
+    image.SetOrigin((-123.45678901234567, 1e-17 / 3, 98.76543210987654))
+    for ending in (".nrrd", ".mha"):
+        path = tmp_path / f"x{ending}"
+        sitk.WriteImage(image, path)
+        assert read_voxels(path).array.shape == (5, 4, 3)
+
+
 def test_the_reader_goes_by_the_ending_not_by_the_content(tmp_path: Path, secret: Path) -> None:
     path = file_with(tmp_path, ".nrrd", f"{META}ElementDataFile = {secret}\n")
     with pytest.raises(InputError):

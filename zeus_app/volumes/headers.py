@@ -37,6 +37,8 @@ _NRRD_SYNONYMS = {
     "signed long long int": "longlong", "unsigned long long": "ulonglong",
     "unsigned long long int": "ulonglong",
 }  # fmt: skip
+_LONGEST_NRRD_LINE, _LONGEST_META_VALUE = 400, 200
+"""In bytes. ITK copies longer ones into buffers of 1024 and 255 bytes without looking."""
 _KEY = re.compile(r"[!-9;<>-~]+")
 """Printable ASCII without ":" and "=". ITK writes keys such as "0008|0060" and "dim[0]" itself."""
 _PLAIN_NAME = re.compile(r"[^/\\%\0]+")
@@ -121,10 +123,12 @@ def _nrrd(start: bytes) -> VolumeHeader:
         key, colon, value = line.partition(":")
         if not colon or line.startswith("#") or value.startswith("="):
             continue  # a name of a LIST of files, a comment, or a key of the user
-        _add(fields, key.replace(" ", ""), value)
+        name = _add(fields, key.replace(" ", ""), value)
+        if len(line.encode()) > _LONGEST_NRRD_LINE and name != "content":
+            raise ValueError(f"a long {name[:40]!r}")
     if fields.get("lineskip", "0") != "0" or fields.get("byteskip", "0") not in ("0", "-1"):
         raise ValueError("voxels that do not follow the header")
-    shape = tuple(int(size) for size in fields["sizes"].split())
+    shape = _shape(fields["sizes"], axes=fields["dimension"])
     kind = fields["type"].lower()
     needed = _checked_product(shape) * _bytes_of(_NRRD_SYNONYMS.get(kind, kind), _NRRD_BYTES)
     encoding = fields["encoding"].lower()
@@ -138,10 +142,12 @@ def _meta_image(start: bytes) -> VolumeHeader:
         key, equals, value = line.partition("=")
         if not equals:
             raise ValueError("a line without '='")
-        _add(fields, key, value)
+        name = _add(fields, key, value)
+        if len(value.encode()) > _LONGEST_META_VALUE:
+            raise ValueError(f"a long {name[:40]!r}")
     if fields.get("headersize", "0") not in ("0", "-1"):
         raise ValueError("voxels that do not follow the header")
-    shape = tuple(int(size) for size in fields["dimsize"].split())
+    shape = _shape(fields["dimsize"], axes=fields["ndims"])
     channels = int(fields.get("elementnumberofchannels", "1"))
     needed = _checked_product((*shape, channels)) * _bytes_of(fields["elementtype"], _META_BYTES)
     is_packed = fields.get("compresseddata", "false").lower() in ("true", "1")
@@ -150,12 +156,24 @@ def _meta_image(start: bytes) -> VolumeHeader:
     return VolumeHeader(shape, needed, "gzip" if is_packed else "raw", data_file, lines[-1][1])
 
 
-def _add(fields: dict[str, str], key: str, value: str) -> None:
-    """Add a field. Readers differ in what else they take for a key, so other keys are refused."""
+def _shape(sizes: str, *, axes: str) -> tuple[int, ...]:
+    """Numbers of all axes. ITK believes the stated number of axes, and reads as many sizes."""
+    shape = tuple(int(size) for size in sizes.split())
+    if axes != str(len(shape)):
+        raise ValueError(f"{len(shape)} sizes for {axes[:40]} axes")
+    return shape
+
+
+def _add(fields: dict[str, str], key: str, value: str) -> str:
+    """Add a field, and return its name in lower case.
+
+    Readers differ in what else they take for a key, so other keys are refused.
+    """
     name = key.strip().lower()
     if name in fields or not _KEY.fullmatch(name):
         raise ValueError(f"field {name[:40]!r}")
     fields[name] = value.strip()
+    return name
 
 
 def _lines(start: bytes, *, end: Callable[[str], bool]) -> list[tuple[str, int]]:
