@@ -299,4 +299,4 @@ def test_no_answer_leaves_a_file_behind(server: running.Server, clients: Clients
     clients.see_logged("a client disconnected; 2 wait for its inference")
     clients.release()
     assert answer(first)[0].status == answer(second)[0].status == 200
-    wait_until(lambda: list((server.state / "tmp").glob("zeus-*")) == [])
+    wait_until(lambda: list((server.state / "tmp").glob("zeus-server-*/zeus-*")) == [])
