@@ -134,6 +134,14 @@ def test_a_meta_image_value_that_overflows_a_buffer_of_itk_is_refused(
         ItkSource(file_with(tmp_path, ".mha", header, bytes(512))).grid()
 
 
+@pytest.mark.parametrize("encoding", ["text", "ascii", "hex", "bzip2", ""])
+def test_voxels_that_are_neither_raw_nor_gzip_are_refused(tmp_path: Path, encoding: str) -> None:
+    # Bytes that are no text end the process in ITK's reader of text.
+    header = NRRD.replace("encoding: raw", f"encoding: {encoding}")
+    with pytest.raises(InputError, match="encoding"):
+        ItkSource(file_with(tmp_path, ".nrrd", f"{header}\n", b"\xff" * 90_000)).grid()
+
+
 def test_long_texts_that_harm_nothing_are_taken(tmp_path: Path) -> None:
     texts = f"content: {'x' * 3000}\n# {'x' * 3000}\nSegment0_Tags:={'x' * 3000}\n"
     path = file_with(tmp_path, ".nrrd", f"{NRRD}{texts}\n", bytes(512))

@@ -51,7 +51,7 @@ class VolumeHeader:
     Attributes:
         shape: numbers of all axes.
         needed_bytes: of the voxels, unpacked.
-        encoding: "raw", "gzip" or another one of the format.
+        encoding: "raw", "gzip" or "gz".
         data_file: the other file that holds the voxels; empty if they follow the header.
         length: bytes of the header.
     """
@@ -85,7 +85,7 @@ def check_itk_file(path: Path) -> VolumeHeader:
                 remedy="save the image again as one file, for example as .nii.gz",
             )
     held = data.stat().st_size - (0 if header.data_file else header.length)
-    ratio = _SMALLEST_RATIO.get(header.encoding, 0)
+    ratio = _SMALLEST_RATIO[header.encoding]
     if held < header.needed_bytes * ratio:
         raise InputError(
             f"{path.name} cannot be read: {held} bytes of voxels, {header.encoding}, instead of"
@@ -132,6 +132,8 @@ def _nrrd(start: bytes) -> VolumeHeader:
     kind = fields["type"].lower()
     needed = _checked_product(shape) * _bytes_of(_NRRD_SYNONYMS.get(kind, kind), _NRRD_BYTES)
     encoding = fields["encoding"].lower()
+    if encoding not in _SMALLEST_RATIO:  # ITK's reader of text fails on other bytes
+        raise ValueError(f"encoding {encoding[:40]!r} instead of raw or gzip")
     return VolumeHeader(shape, needed, encoding, fields.get("datafile", ""), lines[-1][1])
 
 
