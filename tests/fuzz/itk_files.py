@@ -27,13 +27,15 @@ NRRD_LINES = {
     "data file": ["/etc/passwd", "LIST", "x%03d.raw 1 9 1", "../../x", "", "/dev/zero"],
     "byte skip": ["-1", "0", "99999999999", "-5"],
     "line skip": ["0", "5", "-1"],
+    "thicknesses": ["nan nan 3", "x" * 3000],
+    "kinds and more": ["x" * 3000],
     "content": ["x" * 70_000, "\x00", "\u00e9"],
 }  # fmt: skip
 NRRD_NEEDED = ("type", "dimension", "space", "sizes", "space directions", "space origin",
                "endian", "encoding")  # fmt: skip
 META_LINES = {
     "ObjectType": ["Image", "Tube", ""],
-    "NDims": ["3", "3", "2", "4", "0", "-1", "99999"],
+    "NDims": ["3", "2", "4", "0", "-1", "99999", "4294967299"],
     "BinaryData": ["True", "False"],
     "BinaryDataByteOrderMSB": ["False", "True"],
     "CompressedData": ["False", "True", "maybe"],
@@ -47,7 +49,8 @@ META_LINES = {
     "HeaderSize": ["0", "-1", "5", "99999999999"],
     "ElementNumberOfChannels": ["1", "3", "0", "-1", "9999999"],
     "ElementType": ["MET_UCHAR", "MET_FLOAT", "MET_LONG", "MET_STRING", "MET_OTHER", ""],
-    "Comment": ["x" * 70_000, "\x00"],
+    "Name": ["x" * 300, ""],
+    "Comment": ["x" * 70_000, "\x00", "x" * 300],
 }  # fmt: skip
 META_NEEDED = ("ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "CompressedData",
                "TransformMatrix", "Offset", "ElementSpacing", "DimSize", "ElementType")  # fmt: skip

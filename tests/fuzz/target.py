@@ -81,7 +81,7 @@ class Target:
                 return session.send(request, timeout=TIMEOUT_S, allow_redirects=False)
             except requests.RequestException as error:
                 ended = running.has_ended(self.server)
-                lines = "\n".join(self.server.log_text().splitlines()[-20:])
+                lines = "\n".join(line[:200] for line in self.server.log_text().splitlines()[-5:])
                 raise AssertionError(
                     f"no answer ({error}); the server {'has ended' if ended else 'runs'}\n{lines}"
                     f"\nThe request: {as_curl(request)}"

@@ -15,7 +15,7 @@ from tests.fuzz.cases import CASES, try_cases
 from tests.fuzz.target import STUDIES, Target
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
-SHARE = 0.5  # of all cases
+SHARE = 0.3  # of all cases
 KNOWN: dict[str, list[str]] = {
     "study": [*STUDIES, "alpha/FLAIR"],
     "image": [*STUDIES, "alpha/FLAIR"],

@@ -18,7 +18,7 @@ from tests.fuzz.target import Target, voxels_of
 from tests.fuzz.volume_files import VOLUMES, zips
 from tests.server.conftest import SHAPE
 
-SHARE = 0.3  # of all cases
+SHARE = 0.5  # of all cases
 MOST_MEMORY_MIB = 2048  # of the server at its peak, with a model of no size
 
 

@@ -135,7 +135,7 @@ def test_uploaded_masks_and_scribbles_are_there(context: ServerContext) -> None:
     initial = read_label(history.uploads_folder("ann", "alpha") / "prior.nii.gz")
     assert np.argwhere(initial.array).tolist() == [[5, 5, 2]]
     mask = read_voxels(history.uploads_folder("bob", "alpha") / "scribbles.nii.gz")
-    assert scribbles_on(mask.grid, mask).foreground == ((9, 9, 3),)
+    assert scribbles_on(mask.grid, mask).foreground.tolist() == [[9, 9, 3]]
 
 
 def test_notes_and_uploaded_images_are_there(context: ServerContext) -> None:
