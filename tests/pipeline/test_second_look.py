@@ -30,12 +30,14 @@ class FillsBoxes:
 
     def __init__(self) -> None:
         self.boxes: list[BoxPx] = []
+        self.passes: list[int] = []  # boxes of each pass
 
     def to(self, device: torch.device) -> "FillsBoxes":
         return self
 
     def __call__(self, embeddings: torch.Tensor, boxes: Sequence[BoxPx]) -> torch.Tensor:
         self.boxes += boxes
+        self.passes.append(len(boxes))
         logits = torch.full((len(boxes), 256, 256), -SURE)
         for logit, embedding, (left, top, right, bottom) in zip(
             logits, embeddings, boxes, strict=True
@@ -109,6 +111,12 @@ def test_masks_are_drawn_inside_their_boxes_alone() -> None:
     )
     expected = squares((1, 48, 58, 14))
     assert torch.equal(drawn > 0.5, expected)
+
+
+def test_on_a_cpu_two_parts_at_a_time_are_drawn_so_that_a_pass_needs_little_memory() -> None:
+    decoder, masks = FillsBoxes(), squares((0, 20, 20, 10), (0, 60, 20, 10), (1, 20, 90, 10))
+    redraw(cast(PromptDecoder, decoder), masks.numpy(), lambda row: embeddings(1, 1), device=CPU)
+    assert decoder.passes == [4, 2]  # two parts in each of two sequences, then the third part
 
 
 def test_sequences_that_contradict_each_other_give_one_half() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from zeus_app.devices import batch_size
 from zeus_app.pipeline.slice_inputs import SliceInputs
 from zeus_app.prompts.decoder import PromptDecoder
 from zeus_app.prompts.types import BoxPx
@@ -26,7 +27,8 @@ LEAST_BOX_PX = 64
 """Area of 2×2 cells of the embedding. Smaller parts keep their first masks: SAM cannot see them."""
 MOST_PARTS = 4
 """The largest parts of a label on a slice are drawn again. The time of an answer stays bounded."""
-BOXES_AT_ONCE = 8
+BOXES_AT_ONCE, BOXES_AT_ONCE_CPU = 8, 2
+"""Parts in one pass of SAM's decoder. On a CPU two take less time than eight, and less memory."""
 MOST_CASES, SLICES_OF_A_CASE = 4, 3
 """Training cases that labels are chosen on, and slices of each."""
 TINY = 1e-6
@@ -111,8 +113,9 @@ def redraw(
     drawn = torch.zeros(masks.shape, device=device)
     found, left = structures(masks)
     by_row = {row: embeddings(row) for row in {part.row for part in found}}
-    for start in range(0, len(found), BOXES_AT_ONCE):
-        parts = found[start : start + BOXES_AT_ONCE]
+    batch = batch_size(0, device, gpu=BOXES_AT_ONCE, cpu=BOXES_AT_ONCE_CPU)
+    for start in range(0, len(found), batch):
+        parts = found[start : start + batch]
         counts = [len(by_row[part.row]) for part in parts]
         stacked = torch.from_numpy(np.concatenate([by_row[part.row] for part in parts]))
         boxes = [part.box for part, count in zip(parts, counts, strict=True) for _ in range(count)]

@@ -218,7 +218,7 @@ class Segmenter:
         with watch.stage("encode and instruct"):
             prepared = self.model.prepare(stack, guidance=guidance, report=report, keep_pixels=True)
         maps = self._label_maps(prepared, stack.frame, watch, report)
-        return_freed_memory()  # otherwise a server keeps up to 1 GiB until its next inference
+        return_freed_memory()  # otherwise a server keeps hundreds of MiB that it does not use
         return DecodedStudy(maps, prepared.instructions)
 
     @torch.inference_mode()
