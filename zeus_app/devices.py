@@ -66,7 +66,7 @@ def _keep_freed_memory() -> None:
 def return_freed_memory() -> None:
     """Return this process's freed memory to the system, where the C library is glibc.
 
-    It takes 15 to 50 ms. The next work of this process takes about as long to get its pages back.
+    The next work of this process then takes a little longer, because it must get its pages again.
     """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

@@ -42,9 +42,14 @@ def test_a_process_that_has_ended_has_no_memory(tmp_path: Path) -> None:
     [("zeus_app.server.jobs.task_worker", "task"),
      ("zeus_app.server.jobs.learning_worker", "learning"), ("something", "other")],
 )  # fmt: skip
-def test_a_child_is_known_by_the_module_that_it_runs(module: str, kind: str) -> None:
+def test_a_child_is_known_by_the_module_that_it_runs(
+    module: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = [sys.executable, "-c", "input()", module]
     with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+        # Servers of other tests may run beside it.
+        own = [psutil.Process(child.pid)]
+        monkeypatch.setattr(psutil.Process, "children", lambda _, *, recursive: own)
         peaks = Peaks()
         watch(psutil.Process(), peaks)
         assert child.stdin is not None

@@ -324,7 +324,7 @@ def test_the_resnets_grid_is_what_its_pooling_averages(
     tokens = MedClipVision(resnet_weights, grid=True).encode(pictures[:1])
     assert tokens.shape == (1, 49, 2048)
     expected = features[0][0].permute(1, 2, 0).reshape(49, 2048).numpy()  # row by row
-    np.testing.assert_allclose(tokens[0], expected, rtol=1e-3, atol=1e-3)  # of values up to 40
+    np.testing.assert_allclose(tokens[0], expected, rtol=1e-3, atol=3e-4)  # values reach 114
 
 
 def test_the_skeletons_hold_the_published_numbers_of_parameters() -> None:

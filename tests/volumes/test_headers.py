@@ -7,24 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.volumes.itk_headers import meta_header, nrrd_header
 from zeus_app.errors import InputError
 from zeus_app.volumes.headers import check_itk_file, read_header
 from zeus_app.volumes.sources import ItkSource, read_voxels
 
-NRRD = """NRRD0004
-type: uint8
-dimension: 3
-space: left-posterior-superior
-sizes: 8 8 8
-space directions: (1,0,0) (0,1,0) (0,0,1)
-space origin: (0,0,0)
-encoding: raw
-"""
-META = """ObjectType = Image
-NDims = 3
-DimSize = 8 8 8
-ElementType = MET_UCHAR
-"""
+NRRD = nrrd_header("8 8 8")
+META = meta_header("8 8 8")
 
 
 @pytest.fixture

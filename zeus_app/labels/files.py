@@ -50,7 +50,7 @@ def read_label(path: Path) -> Volume:
     Raises:
         InputError: the file is damaged, or holds more than one 3-D label map.
     """
-    with _told_as_label(path):
+    with _errors_of_a_label(path):
         if extension_of(path.name) == ".nii.gz":
             _verify_checksum(path, nifti_bytes(path))
         return read_voxels(path)
@@ -58,13 +58,13 @@ def read_label(path: Path) -> Volume:
 
 def label_shape(path: Path) -> tuple[int, int, int]:
     """The shape that a label file's header states. Raises as `read_label`; reads no voxel."""
-    with _told_as_label(path):
+    with _errors_of_a_label(path):
         extension_of(path.name)
         return header_grid(path).shape
 
 
 @contextmanager
-def _told_as_label(path: Path) -> Iterator[None]:
+def _errors_of_a_label(path: Path) -> Iterator[None]:
     try:
         yield
     except (InputError, OSError, EOFError, zlib.error) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from zeus_app.errors import InputError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks and surrogates."""
 
 
@@ -36,7 +36,7 @@ def check_utf8(path: Path) -> None:
 
 def readable(text: object) -> str:
     r"""A path or text on one line, for example `M\xfcller` for a name in Latin-1."""
-    return _UNSEEN.sub(_escaped, str(text))
+    return _NOT_SHOWN.sub(_escaped, str(text))
 
 
 def _escaped(match: re.Match[str]) -> str:

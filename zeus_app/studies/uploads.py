@@ -30,9 +30,9 @@ def check_images(path: Path, *, max_voxels: int) -> None:
     """
     total = 0
     for file in _files(path):
-        is_other = file.is_symlink() or is_volume(file) or not is_dicom(file)
-        voxels_of = check_upload if is_other else _dicom_voxels
-        total += voxels_of(file, max_voxels=max_voxels)
+        is_series = is_image(file) and not is_volume(file)
+        check = _check_dicom if is_series else check_upload  # which refuses what is no image
+        total += check(file, max_voxels=max_voxels)
         checked_count("the upload", total, max_voxels=max_voxels)
 
 
@@ -42,8 +42,8 @@ def _files(path: Path) -> Sequence[Path]:
     return sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
 
 
-def _dicom_voxels(path: Path, *, max_voxels: int) -> int:
-    """The number of pixels that a DICOM file's header states."""
+def _check_dicom(path: Path, *, max_voxels: int) -> int:
+    """The number of pixels that a DICOM file's header states, if it is allowed."""
     _refuse_deflated(path)
     header = read_header(path)
     rows, columns = header.shape

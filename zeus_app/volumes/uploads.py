@@ -9,8 +9,7 @@ from zeus_app.volumes.headers import ITK_READERS, check_itk_file
 from zeus_app.volumes.sources import VOLUME_SUFFIXES, ItkSource, NiftiSource, is_volume
 
 MAX_VOXELS = 64_000_000
-"""Default of the setting max_voxels. Four sequences of 256×256×192 voxels have 50 million. To open
-64 million takes about 1.2 GiB."""
+"""Default of the setting max_voxels. Four sequences of 256×256×192 voxels have 50 million."""
 
 
 def check_upload(path: Path, *, max_voxels: int) -> int:

@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 """Environment that gives all threads of a process one heap, where the C library is glibc.
 
-Each heap keeps freed memory of its own. A second one cost a server 750 MiB; see docs/speed.md.
+Each heap keeps freed memory of its own. See docs/speed.md for what a server keeps.
 """
 
 

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import tempfile
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import IO
 from fastapi import UploadFile
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import readable
+from zeus_app.settings.plain_names import is_one_component
 
 MAX_NAME_BYTES = 200  # of 255 that file systems allow; Zeus adds the number of a version
 _BLOCK_BYTES = 1024 * 1024
@@ -54,9 +55,8 @@ def file_name(file: UploadFile, *, default: str) -> str:
 
 def check_file_name(name: str) -> None:
     """Refuse a name that leads to another folder, is too long, or holds control characters."""
-    kinds = {unicodedata.category(character) for character in name}
-    is_readable = name not in (".", "..") and not kinds & {"Cc", "Cs"}  # Cs: lone surrogates
-    if not is_readable or len(os.fsencode(name)) > MAX_NAME_BYTES:
+    is_plain = is_one_component(name) and readable(name) == name
+    if not is_plain or len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputError(
             f"a file named {name[:80]!r}",
             expected=f"a name of at most {MAX_NAME_BYTES} bytes, without control characters",

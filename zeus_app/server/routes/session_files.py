@@ -44,7 +44,7 @@ def save_files(files: Sequence[UploadFile], folder: Path) -> Path:
 
 
 def unpack(file: UploadFile, folder: Path, *, max_bytes: int) -> Path:
-    """Unpack the ZIP of a study's images. Hidden files and folders of an operating system drop.
+    """Unpack the ZIP of a study's images. Hidden files are left out.
 
     Args:
         file: the archive.
@@ -66,7 +66,7 @@ def unpack(file: UploadFile, folder: Path, *, max_bytes: int) -> Path:
             _unpack(_wanted(archive, name, max_bytes), archive, folder)
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk
+            raise  # the disk failed, not the archive
         raise InputError(
             f"{name!r} with uncompress=true",
             expected="one whole ZIP without a password, named *.zip",

@@ -31,7 +31,7 @@ def session_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
     ) -> dict[str, Any]:
         """Save the images of one study until the session expires."""
-        session = _lend(app(), files, uncompress=uncompress, expiry=expiry)
+        session = _new_session(app(), files, uncompress=uncompress, expiry=expiry)
         app().context.encode_session(session.name, Path(session.image))
         return {"session_id": session.name, "session_info": _as_json(session)}
 
@@ -53,8 +53,13 @@ def session_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     return router
 
 
-def _lend(app: GuardedApp, files: Sequence[UploadFile], *, uncompress: bool, expiry: int) -> Any:
-    """A new session with a request's files, or with those of its one ZIP. All or nothing stays."""
+def _new_session(
+    app: GuardedApp, files: Sequence[UploadFile], *, uncompress: bool, expiry: int
+) -> Any:
+    """A new session with a request's files, or with those of its one ZIP.
+
+    If a file is refused, nothing of the request stays.
+    """
     config, name = app.context.config, str(uuid.uuid4())
     with tempfile.TemporaryDirectory(prefix="zeus-") as folder:
         study = Path(folder) / "study"

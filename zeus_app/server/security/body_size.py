@@ -12,7 +12,7 @@ MAX_PLAIN_BYTES = 4 * MIB
 class BodyLimit:
     """ASGI middleware that refuses large bodies with status 413.
 
-    It believes neither the header Content-Length nor its absence: it counts what arrives.
+    It counts the bytes that arrive, because the header Content-Length may be wrong or missing.
 
     Args:
         app: answers the requests.
