@@ -98,3 +98,13 @@ def test_a_studies_folder_whose_path_is_no_utf8_is_refused(tmp_path: Path) -> No
     (tmp_path / os.fsdecode(b"M\xfcller")).mkdir()
     with pytest.raises(InputError, match=r"M\\xfcller, a name that is no UTF-8"):
         server_command.check_studies_folder(tmp_path / os.fsdecode(b"M\xfcller"))
+
+
+def test_a_server_that_was_started_without_one_heap_says_how_to_set_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server_command.warn_of_many_heaps({"MALLOC_ARENA_MAX": "1"})
+    assert not caplog.records
+    server_command.warn_of_many_heaps({})
+    (record,) = caplog.records
+    assert "MALLOC_ARENA_MAX=1" in record.getMessage()

@@ -1,5 +1,6 @@
 """Command line and environment of a Zeus server, in one place."""
 
+import logging
 import os
 import socket
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from zeus_app.errors import InputError
 from zeus_app.settings.file_names import check_utf8
 
+logger = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
 ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
@@ -16,6 +18,15 @@ ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 
 Each heap keeps freed memory of its own. See docs/speed.md for what a server keeps.
 """
+
+
+def warn_of_many_heaps(environment: Mapping[str, str]) -> None:
+    """Log how a server needs less memory, if it was started without `server_environment`."""
+    if not ONE_HEAP.keys() <= environment.keys():
+        logger.warning(
+            "this server may keep more than 3 GiB of memory. Start it with `zeus serve`, or set"
+            " MALLOC_ARENA_MAX=1 before its command"
+        )
 
 
 def check_studies_folder(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Start of a server: bad settings end it with a one-line message before it answers requests."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ from monailabel.interfaces.utils.app import app_instance
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.lifecycle.install import install
+from zeus_app.server.lifecycle.server_command import warn_of_many_heaps
 from zeus_app.server.lifecycle.server_watch import announce_server, end_with_server
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 from zeus_app.server.lifecycle.temporary_files import use_own_temporary_folder
@@ -55,6 +57,7 @@ def serve(context: ServerContext) -> None:
         refuse_stock_login(is_on=settings.MONAI_LABEL_AUTH_ENABLE)
         refuse_open_listening(listening_host(sys.argv[1:]), insecure=context.config.insecure)
         announce_server()
+        warn_of_many_heaps(os.environ)
         use_own_temporary_folder()
         bring_up_to_date(context.state.root, context.datastore.catalogue)
         context.log_studies()
