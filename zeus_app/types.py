@@ -103,6 +103,19 @@ class VolumeSource(Protocol):
 
 
 @dataclass(frozen=True)
+class UnusedImage:
+    """An image that lies with a study and is not one of its sequences.
+
+    Attributes:
+        files: its files: one, or all files of a DICOM series.
+        reason: why Zeus does not use it, for users.
+    """
+
+    files: tuple[Path, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class StudyFiles:
     """The files of a study, not read yet.
 
@@ -111,11 +124,17 @@ class StudyFiles:
         sources: sequence name -> source of its voxels.
         patient: the patient; equal for all studies of one patient. The server replaces it with a
             pseudonym, since it may be a DICOM Patient ID.
+        evidence: sequence name -> why its image is taken for this sequence, for users.
+        unused: the other images that lie with the study.
+        masks: files that may be masks of the study. Only `zeus import-labels` reads them.
     """
 
     id: str
     sources: Mapping[str, VolumeSource]
     patient: str = field(repr=False)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[UnusedImage, ...] = ()
+    masks: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +158,7 @@ class StudyCandidate:
         prefix: the prefix of its files' names if the folder holds several studies; else empty.
         patient: the patient if the layout names one; else empty. It may be a DICOM Patient ID.
         former_name: the name that version 0.2.0 gave it, a DICOM Patient ID; else empty.
+        evidence, unused, masks: see `StudyFiles`.
     """
 
     name: str
@@ -148,6 +168,9 @@ class StudyCandidate:
     prefix: str = ""
     patient: str = field(default="", repr=False)
     former_name: str = field(default="", repr=False)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[UnusedImage, ...] = ()
+    masks: tuple[Path, ...] = ()
 
     def rejected(self, files: tuple[Path, ...], reason: str) -> "RejectedStudy":
         """The same study as one that cannot be used."""

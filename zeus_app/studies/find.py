@@ -100,7 +100,14 @@ def find_studies(
         if isinstance(study, StudyCandidate):
             order = [name for name in target.sequence_names if name in study.sources]
             sources = {name: study.sources[name] for name in order}
-            studies[study_id] = StudyFiles(study_id, sources, patient_of(study, study_id, root))
+            studies[study_id] = StudyFiles(
+                study_id,
+                sources,
+                patient_of(study, study_id, root),
+                evidence=study.evidence,
+                unused=study.unused,
+                masks=study.masks,
+            )
         else:
             problems.append(StudyProblem(study_id, study.files, study.reason))
         if study.former_name:
