@@ -14,6 +14,7 @@ import requests
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+APP = CHECKOUT / "apps" / "zeus"
 FAKE_MODEL = "tests.server.fakes.fake_model"
 START_TIMEOUT_S = 180
 
@@ -45,10 +46,9 @@ def control_folder(state: Path) -> Path:
     return state / "fake-control"
 
 
-def command(studies: Path, port: int, conf: dict[str, str]) -> list[str]:
-    words = [sys.executable, "-m", "monailabel.main", "start_server", "--app",
-             str(CHECKOUT / "apps" / "zeus"), "--studies", str(studies), "--host", "127.0.0.1",
-             "--port", str(port)]  # fmt: skip
+def command(studies: Path, port: int, conf: dict[str, str], *, app: Path = APP) -> list[str]:
+    words = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app),
+             "--studies", str(studies), "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
     for key, value in conf.items():
         words += ["--conf", key, value]
     return words
@@ -79,13 +79,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True) -> Server:
+def start(
+    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True, app: Path = APP
+) -> Server:
+    """Start a server.
+
+    Args:
+        studies: the studies folder.
+        state: the state folder.
+        conf: settings, without the state folder.
+        fake: whether the fake model answers.
+        app: the folder of the MONAI Label app.
+    """
     port = free_port()
     control_folder(state).mkdir(parents=True, exist_ok=True)
     log = state / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command(studies, port, {**conf, "state": str(state)}),
+            command(studies, port, {**conf, "state": str(state)}, app=app),
             stdout=out, stderr=subprocess.STDOUT, env=environment(state, fake=fake), cwd=state,
             preexec_fn=obey_file_modes,
         )  # fmt: skip

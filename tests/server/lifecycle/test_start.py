@@ -166,6 +166,32 @@ def test_a_read_only_studies_folder_is_served_and_does_not_change(
     assert tree(studies) == before
 
 
+def test_a_server_of_a_read_only_installation_starts_and_writes_nothing_there(
+    studies: Path, tmp_path: Path
+) -> None:
+    app = tmp_path / "installed" / "zeus"
+    leave_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(running.APP, app, symlinks=True, ignore=leave_out)
+    paths = [app, *(path for path in app.rglob("*") if not path.is_symlink())]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    before = tree(app)
+    try:
+        server = running.start(studies, tmp_path / "state", {"target": "phantom"}, app=app)
+        log = requests.get(f"{server.url}/logs/?text=true", timeout=60).text
+        running.stop(server)
+        assert tree(app) == before
+        assert "target phantom" in log
+        assert list((tmp_path / "state" / "logs").glob("server-*.log"))
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
+
+
+def test_the_log_that_monai_label_opens_in_the_app_keeps_nothing() -> None:
+    assert (running.APP / "logs" / "app.log").resolve() == Path(os.devnull)
+
+
 @pytest.mark.slow
 def test_a_damaged_weight_file_ends_the_start_and_is_named(
     studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
