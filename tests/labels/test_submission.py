@@ -133,6 +133,38 @@ def test_a_value_of_no_label_is_refused(own_target: Target, tmp_path: Path) -> N
         read_values(own_target, tmp_path, drawn(2), None)
 
 
+@pytest.mark.parametrize("name", ["l.nii.gz", "l.nii", "l.nrrd", "l.seg.nrrd"])
+@pytest.mark.parametrize("off", [-1e-4, 1e-7, 0.004])
+def test_imprecise_values_are_rounded_before_segments_are_named(
+    own_target: Target, tmp_path: Path, name: str, off: float
+) -> None:
+    path = tmp_path / name
+    stored = Volume((drawn(1, 2) * (1 + off)).astype(np.float32), affine())
+    write_label(path, stored, names={"core": 1, "edge": 2}, dtype="float32")
+    read = read_submitted_label(
+        path, target=own_target, grid=GRID, label_info=segments("core", "edge")
+    )
+    assert read.array[:3, 0, 0].tolist() == [CORE, EDGE, 0]
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, 0.98])
+def test_fractions_are_refused_with_the_value_and_the_remedy(
+    own_target: Target, tmp_path: Path, value: float
+) -> None:
+    path = save(tmp_path / "l.nii.gz", np.full(SHAPE, value, np.float32), affine())
+    with pytest.raises(InputError, match=rf"label file l.nii.gz: .*: {value}\..*threshold of 0.5"):
+        read_submitted_label(path, target=own_target, grid=GRID)
+
+
+@pytest.mark.parametrize("value", [-1, 256, 300])
+def test_values_beyond_a_byte_are_refused_and_never_wrapped(
+    own_target: Target, tmp_path: Path, value: int
+) -> None:
+    path = save(tmp_path / "l.nii.gz", np.full(SHAPE, value, np.int16), affine())
+    with pytest.raises(InputError, match=rf"no label of the target: {value}\. "):
+        read_submitted_label(path, target=own_target, grid=GRID)
+
+
 @pytest.mark.parametrize("name", ["label.nii.gz", "label.nrrd"])
 def test_a_label_of_another_size_is_refused_before_a_voxel_is_read(
     own_target: Target, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from zeus_app.errors import InputError
+from zeus_app.labels.values import with_whole_values
 from zeus_app.types import LPS_TO_RAS, Affine, Volume
 from zeus_app.volumes.sources import nifti_bytes, read_voxels
 from zeus_app.volumes.uploads import header_grid
@@ -45,15 +46,17 @@ def extension_of(name: str) -> str:
 
 
 def read_label(path: Path) -> Volume:
-    """Read a label map with its stored values, as float32. A 2-D file becomes one slice.
+    """Read a label map, as float32 with whole numbers. A 2-D file becomes one slice.
 
     Raises:
-        InputError: the file is damaged, or holds more than one 3-D label map.
+        InputError: the file is damaged, holds more than one 3-D label map, or holds values that
+            `labels/values.py` does not round.
     """
     with _errors_of_a_label(path):
         if extension_of(path.name) == ".nii.gz":
             _verify_checksum(path, nifti_bytes(path))
-        return read_voxels(path)
+        volume = read_voxels(path)
+    return with_whole_values(volume, f"label file {path.name}")
 
 
 def label_shape(path: Path) -> tuple[int, int, int]:

@@ -4,13 +4,13 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from zeus_app.errors import InputError
+from zeus_app.labels.values import listed
 from zeus_app.studies.align import canonical, to_grid
 from zeus_app.types import Grid, Volume
 
 PLACE_TOLERANCE_VOXELS = 0.1
 """Largest distance between a label's voxel and the image's, in the image's smallest voxel edge.
 Other programs round affines by far less; a shift by one voxel is ten times more."""
-MOST_VALUES_LISTED = 10
 
 
 def check_label(label: Volume, grid: Grid, values: tuple[int, ...]) -> None:
@@ -53,12 +53,8 @@ def _check_values(label: Volume, values: tuple[int, ...]) -> None:
     allowed = np.isin(label.array, (0, *values))
     if allowed.all():
         return
-    unknown = np.unique(label.array[~allowed])
-    listed = ", ".join(f"{value:g}" for value in unknown[:MOST_VALUES_LISTED])
-    rest = len(unknown) - MOST_VALUES_LISTED
     raise InputError(
-        f"a label with values of no label of the target: {listed}"
-        f"{f' and {rest} more' if rest > 0 else ''}",
+        f"a label with values of no label of the target: {listed(label.array[~allowed])}",
         expected=f"0 for background and {', '.join(str(value) for value in values)}",
         remedy="give the segments the names of the target's labels, or import the mask with "
         "`zeus import-labels`, which translates values",

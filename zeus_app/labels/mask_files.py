@@ -21,6 +21,7 @@ import numpy as np
 
 from zeus_app.errors import InputError
 from zeus_app.labels.grids import describe_grid, same_place
+from zeus_app.labels.values import listed, with_whole_values
 from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of, owner_of
 from zeus_app.studies.find import scan
@@ -35,8 +36,6 @@ from zeus_app.targets.naming import (
 )
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
-
-_ROUNDING = 0.01  # largest distance of a stored label value from a whole number
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,24 +99,16 @@ def read_foreign_mask(path: Path, target: Target) -> Volume:
     Raises:
         InputError: the mask is unreadable, or holds fractions or values of no label of the target.
     """
-    volume = read_voxels(path)
-    array = np.asarray(volume.array, dtype=np.float32)
-    whole = np.rint(array)
-    if not np.isfinite(array).all() or np.abs(array - whole).max() > _ROUNDING:
-        raise InputError(
-            f"{path}: values that are not whole numbers",
-            expected="a mask with one whole number per voxel",
-            remedy="turn probabilities into labels first, for example with a threshold of 0.5, and"
-            " NaN into 0",
-        )
+    volume = with_whole_values(read_voxels(path), str(path))
+    whole = volume.array
     new_value = {value: label.value for label in target.labels for value in label.foreign_values}
     translated = np.zeros(whole.shape, dtype=np.uint8)
     for foreign, value in new_value.items():
         translated[whole == foreign] = value
-    unknown = np.unique(whole[(whole != 0) & (translated == 0)])
+    unknown = whole[(whole != 0) & (translated == 0)]
     if len(unknown):
         raise InputError(
-            f"{path}: values {', '.join(f'{v:g}' for v in unknown)} are no label of {target.name}",
+            f"{path}: values {listed(unknown)} are no label of {target.name}",
             expected=f"0 and {', '.join(map(str, sorted(new_value)))}",
             remedy="check that this is the right mask, or add the value to a label in the target's"
             " YAML, for example import_values: [1, 4]",
