@@ -1,0 +1,116 @@
+"""What the name of a file, a folder or a DICOM series says about an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from zeus_app.recognition.vocabulary import Vocabulary
+from zeus_app.recognition.weighting import Facts, sequences_of
+from zeus_app.recognition.words import NUMBER, Word, split_words
+
+_NEVER_BEFORE = frozenset({"", "number", "time"})
+_JOINED = 2  # words between "registered to" and the other image's weighting
+# Facets that tell the sequence, in the evidence.
+_TELLING = frozenset({"weighting", "hint", "gradient", "contrast", "part", "fat", "b-value", "echo"})
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """What a name says.
+
+    Attributes:
+        name: the name, as written.
+        words: its words.
+        sequences: the sequences that it may mean; one if it is clear, none if it says nothing.
+        is_mask: whether it is the name of a mask.
+        start: offset of the first word that describes the image; the length if none does.
+        traits: what else it says: "projection", "processed", "repeated", "registered",
+            "fat-suppressed", "contrast" (of no T1), "off-axis", "brain mask", "machine", "reader".
+        extra: number of words that say nothing about the sequence, from `start` on.
+    """
+
+    name: str
+    words: tuple[Word, ...]
+    sequences: tuple[str, ...]
+    is_mask: bool
+    start: int
+    traits: frozenset[str]
+    extra: int
+
+    @property
+    def sequence(self) -> str:
+        """The one sequence that it means; "" if it says nothing or is unclear."""
+        return self.sequences[0] if len(self.sequences) == 1 else ""
+
+    @property
+    def evidence(self) -> str:
+        """The words that tell the sequence, as written: "T1", "POST"."""
+        telling = [self.name[w.start : w.end] for w in self.words if w.facet in _TELLING]
+        return ", ".join(dict.fromkeys(telling))
+
+
+@lru_cache(maxsize=65536)
+def read_name(name: str, vocabulary: Vocabulary) -> ImageName:
+    """Read a name without suffix.
+
+    The last word for a weighting tells the sequence, with the words around it. Words before a
+    patient's name, as in `T2_patient_FLAIR`, do not.
+    """
+    words = split_words(name, vocabulary)
+    described, is_registered = _without_other_image(words)
+    main = _main(described)
+    first = _first_of(described, main)
+    facts = Facts.of(described[first:])
+    traits = set(facts.traits)
+    if is_registered:
+        traits.add("registered")
+    return ImageName(
+        name=name,
+        words=words,
+        sequences=sequences_of(facts),
+        is_mask=any(word.facet == "mask" and word.value in {"mask", "brain"} for word in words),
+        start=described[first].start if first < len(described) else len(name),
+        traits=frozenset(traits),
+        extra=len(words) - first - sum(word.facet in _TELLING for word in described[first:]),
+    )
+
+
+def _without_other_image(words: Sequence[Word]) -> tuple[tuple[Word, ...], bool]:
+    """The words without the image that this one was registered to: `FLAIR_to_T1` is FLAIR."""
+    for at, word in enumerate(words):
+        is_join = word.facet == "join" or (word.text == "2" and word.start == words[at - 1].end)
+        if not (is_join and any(w.facet in {"weighting", "hint"} for w in words[:at])):
+            continue
+        for other in range(at + 1, min(at + 1 + _JOINED, len(words))):
+            if words[other].facet in {"weighting", "hint"}:
+                return (*words[:at], *words[other + 1 :]), True
+    return tuple(words), any(word.text in {"r", "rr", "w", "wr"} for word in words)
+
+
+def _main(words: Sequence[Word]) -> int:
+    """Index of the last word that tells the sequence; -1 without one."""
+    for facets in ({"weighting"}, {"hint", "gradient", "part", "b-value"}, {"contrast"}, {"mask"}):
+        at = [i for i, word in enumerate(words) if word.facet in facets]
+        if at:
+            return at[-1]
+    return -1
+
+
+def _first_of(words: Sequence[Word], main: int) -> int:
+    """Index of the first word of the description around `main`; all words if there is none."""
+    if main < 0:
+        return len(words)
+    first = main
+    while first > 0 and (
+        words[first - 1].facet not in _NEVER_BEFORE or _continues(words, first - 1)
+    ):
+        first -= 1
+    return first
+
+
+def _continues(words: Sequence[Word], at: int) -> bool:
+    """Whether a number or `b` belongs to a b-value: `b 1000`, `b50_800`."""
+    before = words[at - 1] if at else None
+    if words[at].meaning == NUMBER and before is not None:
+        return before.text == "b" or before.b_value is not None
+    return words[at].text == "b" and at + 1 < len(words) and words[at + 1].meaning == NUMBER
