@@ -9,7 +9,7 @@ import pytest
 from zeus_app.prompts.types import Scribbles, StudyPrompt, Voxel, slice_prompts
 from zeus_app.studies.align import canonical
 from zeus_app.studies.slices import make_frame, to_pictures
-from zeus_app.types import Volume
+from zeus_app.types import Grid, Volume
 
 SHAPE = (20, 16, 5)
 ORIENTATIONS = [
@@ -100,12 +100,51 @@ def test_scribbles_are_points_on_the_label_and_beside_it() -> None:
 
 def test_of_a_long_scribble_few_points_count_and_of_clicks_all() -> None:
     frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
-    many = tuple((5.0 + i / 100, 5.0, 2.0) for i in range(100))
-    assert (
-        len(slice_prompts(StudyPrompt(scribbles=Scribbles(np.array(many))), frame)[2].foreground)
-        == 32
-    )
+    many = tuple((float(i), float(j), 2.0) for i in range(10) for j in range(10))
+    drawn = slice_prompts(StudyPrompt(scribbles=Scribbles(np.array(many))), frame)
+    assert len(drawn[2].foreground) == 32
     assert len(slice_prompts(StudyPrompt(many), frame)[2].foreground) == 100
+
+
+def test_clicks_within_one_voxel_or_one_pixel_are_one_point() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)  # a voxel is 12.8 px wide
+    same_voxel = ((5.3, 6.2, 2.4), (4.7, 5.8, 1.6), (5.0, 6.0, 2.0), (5.0, 6.0, 2.0))
+    (prompt,) = slice_prompts(StudyPrompt(same_voxel, same_voxel[:2]), frame).values()
+    (alone,) = slice_prompts(StudyPrompt(same_voxel[3:], same_voxel[1:2]), frame).values()
+    assert (prompt.foreground, prompt.background) == (alone.foreground, alone.background)
+    fine = make_frame(Grid((512, 512, 5), np.eye(4)))  # a pixel is two voxels wide
+    neighbours = ((8.0, 8.0, 2.0), (9.0, 8.0, 2.0), (10.0, 8.0, 2.0))
+    assert len(slice_prompts(StudyPrompt(neighbours), fine)[2].foreground) == 2
+
+
+def test_voxels_of_a_fine_scribble_that_lie_in_one_pixel_or_on_a_click_are_one_point() -> None:
+    frame = make_frame(stored((0, 1, 2), (1, 1, 1))[0].grid)
+    click = (5.0, 6.0, 2.0)
+    drawn = Scribbles(np.array([click, click, (5.01, 6.0, 2.0), (9.0, 6.0, 2.0)]))
+    (prompt,) = slice_prompts(StudyPrompt((click,), scribbles=drawn), frame).values()
+    assert len(prompt.foreground) == 2
+
+
+@pytest.mark.parametrize(
+    ("box", "faces"),
+    [
+        (((-7, 3, 2), (5, 99, 2)), (14 * 12.8, 25, 256, 25 + 13 * 12.8125)),
+        (((-1, -1, -9), (99, 99, 99)), (0, 25, 256, 230)),
+        (((25, 4, 2), (19.4, 8, 2)), (0, 25 + 7 * 12.8125, 12.8, 25 + 12 * 12.8125)),
+    ],
+)
+def test_a_box_is_cut_at_the_edge_of_the_image(
+    box: tuple[Voxel, Voxel], faces: tuple[float, ...]
+) -> None:
+    """20×16 voxels fill 256×205 px below 25 px of padding: 12.8 px by 12.8125 px a voxel."""
+    frame = make_frame(Grid(SHAPE, np.diag([2.0, 2.0, 3.0, 1.0])))
+    assert slice_prompts(StudyPrompt(box=box), frame)[2].box == pytest.approx(faces)
+
+
+def test_a_box_outside_the_image_is_on_no_slice() -> None:
+    frame = make_frame(Grid(SHAPE, np.diag([2.0, 2.0, 3.0, 1.0])))
+    for box in (((20, 0, 0), (30, 9, 4)), ((0, -9, 0), (9, -1, 4)), ((0, 0, 5), (9, 9, 9))):
+        assert slice_prompts(StudyPrompt(box=box), frame) == {}
 
 
 def test_a_mask_to_start_from_is_shown_on_its_own_slices() -> None:

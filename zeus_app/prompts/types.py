@@ -120,6 +120,25 @@ def outside(voxels: Iterable[Voxel], grid: Grid) -> list[Voxel]:
     ]
 
 
+def cut_box(box: tuple[Voxel, Voxel], grid: Grid) -> tuple[Voxel, Voxel] | None:
+    """The part of a box that lies inside a grid; None if no voxel of the grid is inside the box.
+
+    Args:
+        box: two opposite corners, in voxels of the grid. Both corner voxels are inside.
+        grid: the image.
+
+    Returns:
+        The box itself if it lies inside; else its lowest and highest corner, cut at the edge.
+    """
+    last = np.array(grid.shape) - 1.0
+    low, high = np.min(box, axis=0), np.max(box, axis=0)
+    if (high < -0.5).any() or (low >= last + 0.5).any():
+        return None
+    if (low >= 0).all() and (high <= last).all():
+        return box
+    return _voxel(np.clip(low, 0, last)), _voxel(np.clip(high, 0, last))
+
+
 def move_voxels(voxels: tuple[Voxel, ...], target: Grid, source: Grid) -> tuple[Voxel, ...]:
     """Points of the source grid in voxels of the target grid."""
     points = np.array(voxels, np.float64).reshape(-1, 3)
@@ -178,14 +197,30 @@ def slice_prompts(prompt: StudyPrompt, frame: SliceFrame) -> dict[int, SliceProm
 def _points(
     clicks: tuple[Voxel, ...], scribble: npt.NDArray[np.float64], frame: SliceFrame
 ) -> dict[int, list[Point]]:
-    """Slice index -> every click, and at most MAX_SCRIBBLE_POINTS voxels of the scribble."""
-    on_slices = _by_slice(np.array(clicks, np.float64).reshape(-1, 3), frame)
-    points = {s: _as_points(pixels) for s, pixels in on_slices.items()}
-    for s, pixels in _by_slice(scribble, frame).items():
+    """Slice index -> every click, and at most MAX_SCRIBBLE_POINTS voxels of the scribble.
+
+    Several points in one voxel or in one pixel are one point, however often they were sent: each
+    further point means that less of the object is guessed.
+    """
+    voxels = np.array(clicks, np.float64).reshape(-1, 3)
+    clicked = _by_slice(_distinct(voxels), frame)
+    drawn = _by_slice(scribble, frame)
+    points = {}
+    for s in {*clicked, *drawn}:
+        pixels = drawn.get(s, np.empty((0, 2)))
+        pixels = _distinct(pixels)
         count = min(MAX_SCRIBBLE_POINTS, len(pixels))
         chosen = np.linspace(0, len(pixels) - 1, count).round().astype(int)
-        points.setdefault(s, []).extend(_as_points(pixels[chosen]))
+        both = np.concatenate([pixels[chosen], clicked.get(s, np.empty((0, 2)))])
+        points[s] = _as_points(_distinct(both))
     return points
+
+
+def _distinct(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The last of all points whose rounded indices are equal, in the order of the points."""
+    whole = np.floor(points + 0.5)[::-1]
+    _, from_end = np.unique(whole, axis=0, return_index=True)
+    return points[np.sort(len(points) - 1 - from_end)]
 
 
 def _by_slice(
@@ -203,8 +238,11 @@ def _as_points(pixels: npt.NDArray[np.float64]) -> list[Point]:
 
 
 def _boxes(box: tuple[Voxel, Voxel], frame: SliceFrame) -> dict[int, BoxPx]:
-    """The box on each slice that it reaches into by half a voxel."""
-    low, high = np.min(box, axis=0), np.max(box, axis=0)
+    """The box on each slice that it reaches into by half a voxel, cut at the image's edge."""
+    inside = cut_box(box, frame.grid)
+    if inside is None:
+        return {}
+    low, high = np.min(inside, axis=0), np.max(inside, axis=0)
     faces = np.array([[*(low[:2] - 0.5), 0], [*(high[:2] + 0.5), 0]])
     (_, bottom, right), (_, top, left) = (to_pixels(faces, frame) + 0.5).tolist()
     first, last = int(np.floor(low[2] + 0.5)), int(np.floor(high[2] + 0.5))

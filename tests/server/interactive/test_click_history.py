@@ -132,6 +132,47 @@ def test_a_box_is_answered_in_its_middle_slice_unless_one_inside_is_named() -> N
     assert at([], roi=roi, slice=2) == (5.5, 6, 2)
 
 
+def test_a_box_is_cut_at_the_edge_of_the_image() -> None:
+    (step,) = after([], roi=[40, 20, -5, 8, 4, 9])
+    assert step.labels["lesion"].box == ((20, 0, 4), (23, 8, 5))
+    assert step.at == (21.5, 4, 4.5)
+
+
+@pytest.mark.parametrize(
+    "roi", [[9, 2, 4, 8, 3, 3], [2.5, 9.25, 4, 8, 3, 3], [-0.4, 9, 4, 8, 0, 0]]
+)
+def test_a_box_inside_the_image_stays_as_it_was_sent(roi: list[float]) -> None:
+    (step,) = after([], roi=roi)
+    box = step.labels["lesion"].box
+    assert box is not None
+    np.testing.assert_allclose(np.ravel(box), np.clip([*roi[0::2], *roi[1::2]], 0, None))
+
+
+def test_a_click_again_on_an_earlier_voxel_is_the_newest() -> None:
+    steps = after([], foreground=[[1, 1, 2]])
+    steps = after(steps, foreground=[[3, 3, 4]], mode="add")
+    again = after(steps, foreground=[[1, 1, 2]], mode="add")
+    assert again[-1].labels["lesion"].foreground == ((3, 3, 4), (1, 1, 2))
+    assert again[-1].at == (1, 1, 2)
+
+
+def test_a_click_again_after_a_named_slice_is_answered_on_its_own_slice() -> None:
+    steps = after([], foreground=[[1, 1, 2]], slice=5)
+    assert at(steps, foreground=[[1, 1, 2]], mode="add") == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("foreground", "background"), ("background", "foreground")]
+)
+def test_of_a_voxel_clicked_as_inside_and_outside_the_newest_click_counts(
+    first: str, then: str
+) -> None:
+    steps = after([], **{first: [[1, 1, 1], [2, 2, 2]]})
+    prompt = after(steps, **{then: [[1, 1, 1]]}, mode="add")[-1].labels["lesion"]
+    assert getattr(prompt, first) == ((2, 2, 2),)
+    assert getattr(prompt, then) == ((1, 1, 1),)
+
+
 def append(history: ClickHistory, study: str = "a", **request: Any) -> int:
     return history.append(read_click_request(request, PHANTOM), study, ON_T2)
 

@@ -161,6 +161,18 @@ def test_an_answer_may_depend_on_the_request_alone(
         ({"foreground": "1,2,3"}, "foreground"),
         ({"foreground": [[1, 2, float("nan")]]}, "foreground"),
         ({"foreground": [[1, 2, "x"]]}, "foreground"),
+        ({"foreground": [["1", "2", "3"]]}, "foreground"),
+        ({"foreground": ["123"]}, "foreground"),
+        ({"foreground": [[True, 2, 3]]}, "foreground"),
+        ({"background": [[1, False, 3]]}, "background"),
+        ({"lesion": [[1, 2, True]]}, "lesion"),
+        ({"foreground": [True, True, True]}, "foreground"),
+        ({"roi": [1, True, 2, 3, 4, 5]}, "roi"),
+        ({"roi": [[1, 2, 3], [4, 5, False]]}, "roi"),
+        ({"roi": [1, 2, 3, 4, 5, "6"]}, "roi"),
+        ({"roi": [1, 2, 3, 4, 5, float("inf")]}, "roi"),
+        ({"foreground": [[1, 2, 3]], "slice": True}, "slice"),
+        ({"foreground": [[1, 2, 3]], "most_slices": False}, "most_slices"),
         ({"roi": [1, 2, 3]}, "roi"),
         ({"roi": [1, 2]}, "roi"),
         ({"foreground": [[1, 2, 3]], "label": "spleen"}, "unknown label"),
@@ -179,6 +191,50 @@ def test_a_parameter_that_cannot_be_read_is_named(request_: dict[str, Any], name
         read(**request_)
 
 
+def test_the_same_click_twice_is_one_click() -> None:
+    once = labels(foreground=[[1, 2, 3]], background=[[4, 5, 6]])
+    twice = labels(foreground=[[1, 2, 3]] * 2, background=[[4, 5, 6]] * 3)
+    assert twice == once
+    assert labels(lesion=[[1, 2, 3]] * 2, cyst=[[7, 8, 9]] * 2) == labels(
+        lesion=[[1, 2, 3]], cyst=[[7, 8, 9]]
+    )
+
+
+def test_clicks_within_one_voxel_are_one_click_on_that_voxel() -> None:
+    clicks = [[1, 2, 3], [1.4, 2, 3], [0.6, 2.4, 3], [1, 1.5, 2.7], [1.2, 2.2, 3.2]]
+    assert labels(foreground=clicks) == labels(foreground=[[1, 2, 3]])
+
+
+def test_of_repeated_clicks_the_newest_place_in_the_list_counts() -> None:
+    clicks = [[1, 1, 2], [3, 3, 4], [1, 1, 2]]
+    assert labels(foreground=clicks)["lesion"].foreground == ((3, 3, 4), (1, 1, 2))
+
+
+def test_a_point_on_the_label_and_outside_it_stays_both() -> None:
+    """Whoever sends all points again says no order. The background then decides."""
+    prompts = labels(foreground=[[1, 2, 3]], background=[[1, 2, 3]])
+    assert prompts == {"lesion": StudyPrompt(((1, 2, 3),), ((1, 2, 3),))}
+
+
+@pytest.mark.parametrize(
+    "roi",
+    [
+        [-9, -1, 4, 8, 3, 3],  # beside it
+        [24, 30, 4, 8, 3, 3],
+        [2, 9, 4, 8, 6, 9],  # above it
+        [[2, 9, -40], [4, 8, -0.6]],
+    ],
+)
+def test_a_box_outside_the_image_is_refused_with_the_image_s_size(roi: list[Any]) -> None:
+    with pytest.raises(InputError, match=r"a box around lesion.*24×20×6 voxels"):
+        refuse_outside(read(roi=roi), GRID)
+
+
+@pytest.mark.parametrize("roi", [[-9, 0, 4, 8, 3, 3], [40, 23, -5, 99, 3, -2], [-9, 99] * 3])
+def test_a_box_that_reaches_into_the_image_is_not_refused(roi: list[float]) -> None:
+    refuse_outside(read(roi=roi), GRID)
+
+
 def test_a_slice_that_the_image_lacks_is_refused() -> None:
     with pytest.raises(InputError, match=r"slice 6.*0 to 5"):
         refuse_outside(read(foreground=[[1, 1, 2]], slice=6), GRID)
@@ -194,7 +250,7 @@ def test_an_undo_uses_no_slice() -> None:
 
 @pytest.mark.parametrize("name", ["foreground", "background", "lesion"])
 def test_a_point_outside_the_image_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"click on lesion at voxel \[1\.0, 2\.0, 5\.6\]"):
+    with pytest.raises(InputError, match=r"click on lesion at voxel \[1\.0, 2\.0, 6\.0\]"):
         refuse_outside(read(**{name: [[1, 2, 5.6]]}), GRID)
 
 

@@ -105,6 +105,8 @@ def test_the_form_of_monai_label_s_trainers_gives_the_settings_that_zeus_has() -
         (CLICKS, "lesion", 3),
         (CLICKS, "user", ["anna"]),
         (CLICKS, "slice", 10**18),
+        (CLICKS, "slice", True),
+        (CLICKS, "most_slices", False),
         (CLICKS, "slice", float("inf")),
         (TRAINING, "exclude", "x" * 20_000),
         (TRAINING, "epochs", [3]),

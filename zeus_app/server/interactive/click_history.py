@@ -5,14 +5,15 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from zeus_app.prompts.types import StudyPrompt, Voxel, move_voxels
+from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, move_voxels
 from zeus_app.server.interactive.click_request import ClickMode, ClickRequest
+from zeus_app.server.interactive.click_values import once
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.state import folder_name
 from zeus_app.types import Grid
@@ -145,7 +146,7 @@ class ClickHistory:
 def steps_after(steps: list[Step], request: ClickRequest, image: ClickedImage) -> list[Step]:
     """The steps after a request. The prompts of the last step count.
 
-    A request that changes nothing, or comes twice, adds no step.
+    A request that changes nothing, or comes twice, adds no step. Boxes are cut at the image's edge.
     """
     if request.mode is ClickMode.RESET:
         steps = []
@@ -156,38 +157,51 @@ def steps_after(steps: list[Step], request: ClickRequest, image: ClickedImage) -
     before = steps[-1] if steps else Step({}, image.sequence)
     if before.sequence != image.sequence:
         before = image.move_here(before)
-    labels = request.prompts
-    if request.mode is ClickMode.ADD:
-        labels = _merged(before.labels, request.prompts)
-    if labels == before.labels and request.slice_index is None:
+    prompts = {
+        name: replace(prompt, box=prompt.box and cut_box(prompt.box, image.grid))
+        for name, prompt in request.prompts.items()
+    }
+    is_addition = request.mode is ClickMode.ADD
+    labels = _merged(before.labels, prompts) if is_addition else prompts
+    if labels == before.labels and request.slice_index is None and not (is_addition and prompts):
         return steps
-    step = Step(labels, image.sequence, _newest_voxel(request, before, image.grid))
+    newest = _newest_voxel(prompts.values(), request.slice_index, before, image.grid)
+    step = Step(labels, image.sequence, newest)
     return [*(steps[:-1] if labels == before.labels else steps), step]
 
 
 def _merged(
     earlier: Mapping[str, StudyPrompt], new: Mapping[str, StudyPrompt]
 ) -> dict[str, StudyPrompt]:
-    """Each label's points without repetition; a new box replaces the earlier one."""
+    """Each label's points, each once; a new box replaces the earlier one.
+
+    A voxel that was on the label and is now clicked as outside it, or the reverse, is what the new
+    click says.
+    """
     labels = dict(earlier)
     for name, prompt in new.items():
         known = labels.get(name, StudyPrompt())
         labels[name] = StudyPrompt(
-            tuple(dict.fromkeys(known.foreground + prompt.foreground)),
-            tuple(dict.fromkeys(known.background + prompt.background)),
+            once(_without(prompt.background, known.foreground) + prompt.foreground),
+            once(_without(prompt.foreground, known.background) + prompt.background),
             prompt.box or known.box,
         )
     return labels
 
 
-def _newest_voxel(request: ClickRequest, before: Step, grid: Grid) -> Voxel | None:
+def _without(dropped: tuple[Voxel, ...], voxels: tuple[Voxel, ...]) -> tuple[Voxel, ...]:
+    return tuple(voxel for voxel in voxels if voxel not in dropped)
+
+
+def _newest_voxel(
+    prompts: Collection[StudyPrompt], slice_index: int | None, before: Step, grid: Grid
+) -> Voxel | None:
     """The voxel whose slice a 2-D answer shows.
 
     Without `slice`: the last new point, else the last point, else the middle of the last box. With
     `slice`: a point on that slice, else the middle of the last box, else the middle of that slice.
     A box comes before the slice because 3D Slicer sends a distance in mm as the slice of a box.
     """
-    prompts, slice_index = request.prompts.values(), request.slice_index
     points = _points(prompts)
     boxes = [prompt.box for prompt in prompts if prompt.box]
     if slice_index is None:

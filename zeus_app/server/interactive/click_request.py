@@ -12,13 +12,21 @@ Without `mode`, the older parameters count: `refine`, `undo`, `reset` and `reset
 stock 3D Slicer sends `reset_state`). `prior` is the deprecated name of `initial_mask`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.prompts.types import StudyPrompt, Voxel, outside
+from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, outside
+from zeus_app.server.interactive.click_values import (
+    once,
+    read_box,
+    read_flag,
+    read_names,
+    read_points,
+    read_whole_number,
+)
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_guidance
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
@@ -30,9 +38,6 @@ BACKGROUND = "background"
 """Name of the points outside every label. Stock clients list it as one more label."""
 INITIAL_MASKS = ("original", "final", "uploaded", "text")
 """Where an initial mask can come from."""
-_MAX_NUMBER = 1_000_000
-_VOXELS = "a list of [i, j, k] voxel indices of the image, for example [[12, 40, 7]]"
-_YES, _NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0", "")
 
 
 class ClickMode(StrEnum):
@@ -95,31 +100,31 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
         InputError: a parameter does not have its form.
         UnknownNameError: the target has no such label or sequence.
     """
-    sequences = _names(request.get("sequences"))
+    sequences = read_names(request.get("sequences"))
     for name in sequences:
         lookup("sequence", name, {known: known for known in target.sequence_names})
     label = _label(request.get("label"), target)
-    max_slices = _whole_number(request.get("most_slices"), "most_slices")
+    max_slices = read_whole_number(request.get("most_slices"), "most_slices")
     return ClickRequest(
         prompts=_prompts(request, target, label),
         mode=_mode(request, target),
-        slice_index=_whole_number(request.get("slice"), "slice"),
+        slice_index=read_whole_number(request.get("slice"), "slice"),
         sequences=sequences,
         max_slices=MAX_SLICES if max_slices is None else max_slices,
         label=label,
         initial_mask=_initial_mask(request),
         guidance=read_guidance(request, target),
-        use_scribbles=_flag(request.get("scribbles"), "scribbles"),
+        use_scribbles=read_flag(request.get("scribbles"), "scribbles"),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
         session=str(request.get("session_id") or ""),
     )
 
 
 def refuse_outside(request: ClickRequest, grid: Grid) -> None:
-    """Refuse points and a slice that lie outside the image.
+    """Refuse points, a box and a slice that lie outside the image.
 
     Raises:
-        InputError: names the first such point, or the slice.
+        InputError: names the first such point, the box, or the slice.
     """
     for name, prompt in request.prompts.items():
         for voxel in outside((*prompt.foreground, *prompt.background), grid):
@@ -127,6 +132,12 @@ def refuse_outside(request: ClickRequest, grid: Grid) -> None:
                 f"a click on {name} at voxel {list(voxel)}",
                 expected=f"a voxel of the image that was asked about, {grid}",
                 remedy="send voxel indices [i, j, k] of that image, not mm",
+            )
+        if prompt.box and cut_box(prompt.box, grid) is None:
+            raise InputError(
+                f"a box around {name} from voxel {list(prompt.box[0])} to {list(prompt.box[1])}",
+                expected=f"a box that reaches into the image that was asked about, {grid}",
+                remedy="send voxel indices of that image, not mm; what lies outside is cut off",
             )
     # 3D Slicer sends a distance in mm as the slice of a box. An undo does not use the slice.
     has_box = any(prompt.box for prompt in request.prompts.values())
@@ -145,7 +156,8 @@ def _mode(request: Mapping[str, Any], target: Target) -> ClickMode:
     A request without any list of points is an "add" of nothing.
     """
     flags = {
-        name: _flag(request.get(name), name) for name in ("reset", "reset_state", "undo", "refine")
+        name: read_flag(request.get(name), name)
+        for name in ("reset", "reset_state", "undo", "refine")
     }
     if request.get("mode"):
         return _named_mode(request["mode"])
@@ -171,21 +183,21 @@ def _named_mode(name: object) -> ClickMode:
 
 def _prompts(request: Mapping[str, Any], target: Target, label: str) -> dict[str, StudyPrompt]:
     """Label name -> points and box; `label` is that of the deepgrow points and of the box."""
-    foreground = _voxels(request.get("foreground"), "foreground")
-    background = _voxels(request.get(BACKGROUND), BACKGROUND)
+    foreground = read_points(request.get("foreground"), "foreground")
+    background = read_points(request.get(BACKGROUND), BACKGROUND)
     if request.get("label") == BACKGROUND:  # the user clicked on the background
-        foreground, background = (), background + foreground
+        foreground, background = (), once(background + foreground)
     points = {
-        name: _voxels(request[name], name) for name in target.label_names if request.get(name)
+        name: read_points(request[name], name) for name in target.label_names if request.get(name)
     }
-    box = _box(request.get("roi"))
+    box = read_box(request.get("roi"))
     if foreground or box or (background and not points):
-        points[label] = points.get(label, ()) + foreground
+        points[label] = once(points.get(label, ()) + foreground)
     return {
         # A point on another label is a background point of this label.
         name: StudyPrompt(
             foreground=voxels,
-            background=background + _points_of_others(points, name),
+            background=once(background + _points_of_others(points, name)),
             box=box if name == label else None,
         )
         for name, voxels in points.items()
@@ -202,87 +214,6 @@ def _label(value: object, target: Target) -> str:
     if not value or not isinstance(value, str) or value == BACKGROUND:
         return target.label_names[0]
     return lookup("label", value, {name: name for name in target.label_names})
-
-
-def _voxels(value: object, name: str) -> tuple[Voxel, ...]:
-    if value is None:
-        return ()
-    try:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise TypeError("not a list")
-        return tuple(map(_voxel, value))
-    except (TypeError, ValueError, OverflowError) as error:  # OverflowError: a huge whole number
-        raise InputError(
-            f"{name} {str(value)[:80]}",
-            expected=_VOXELS,
-            remedy="send a list of points with three numbers each",
-        ) from error
-
-
-def _voxel(value: Sequence[Any]) -> Voxel:
-    i, j, k = (float(number) for number in value)
-    if not all(abs(number) < 1e6 for number in (i, j, k)):
-        raise ValueError("a number is not a voxel index")
-    return i, j, k
-
-
-def _box(value: object) -> tuple[Voxel, Voxel] | None:
-    """Read [i0, i1, j0, j1, k0, k1] or two corners [i, j, k], in any order; both are inside.
-
-    3D Slicer sends six numbers. A rectangle of cornerstone, the library of OHIF, has corners.
-    """
-    if not value:
-        return None
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) not in (2, 6):
-        raise InputError(
-            f"roi {str(value)[:80]}",
-            expected="[i0, i1, j0, j1, k0, k1] or two corners [i, j, k], in voxels of the image",
-            remedy="send for example [10, 20, 30, 44, 5, 7] or [[10, 30, 5], [20, 44, 7]]",
-        )
-    first, second = _voxels(value if len(value) == 2 else [value[0::2], value[1::2]], "roi")
-    return first, second
-
-
-def _flag(value: object, name: str) -> bool:
-    """Read true or false as MONAI Label does: in Python, bool("false") is True."""
-    word = "" if value is None else str(value).lower()
-    if word not in (*_YES, *_NO):
-        raise InputError(
-            f"{name} {str(value)[:80]!r}",
-            expected="true or false",
-            remedy=f"send {name}: true, or omit it",
-        )
-    return word in _YES
-
-
-def _whole_number(value: Any, name: str) -> int | None:
-    if value is None or value == "":
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):  # OverflowError: infinite
-        number = -1
-    if not 0 <= number <= _MAX_NUMBER:
-        raise InputError(
-            f"{name} {str(value)[:80]!r}",
-            expected=f"a whole number from 0 to {_MAX_NUMBER}",
-            remedy=f"send for example {name}: 12",
-        )
-    return number
-
-
-def _names(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = value.split(",")
-    if not value:
-        return ()
-    if not isinstance(value, Sequence):
-        raise InputError(
-            f"sequences {value!r}",
-            expected="names of sequences, as a list or separated by commas",
-            remedy='send for example "T1,T2"',
-        )
-    return tuple(str(name).strip() for name in value if str(name).strip())
 
 
 def _initial_mask(request: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.versions import TAG_PATTERN
@@ -51,8 +51,17 @@ class Parameter:
             ) from error
 
 
+def _refuse_bool(value: object) -> object:
+    """Refuse true and false, which pydantic would turn into 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected")
+    return value
+
+
 _Word = Annotated[str, StringConstraints(max_length=_MAX_WORD)]
-_Number = Annotated[int | float, Field(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
+_Number = Annotated[
+    int | float, Field(ge=-_MAX_NUMBER, le=_MAX_NUMBER), BeforeValidator(_refuse_bool)
+]
 _Words = Annotated[list[_Word], Field(max_length=_MAX_WORDS)]
 WORD = Parameter(TypeAdapter(_Word), f"a text of at most {_MAX_WORD} characters", '"T2"')
 WORDS = Parameter(
