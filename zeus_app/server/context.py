@@ -21,6 +21,7 @@ from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.study_search import log_problem
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 from zeus_app.studies.candidates import files_of
@@ -179,10 +180,7 @@ class ServerContext:
             len(catalogue.studies), self.state.root,
         )  # fmt: skip
         for problem in catalogue.problems:
-            files = ", ".join(map(str, problem.files))
-            logger.warning(
-                "Zeus: study %s cannot be used: %s (%s)", problem.id, problem.reason, files
-            )
+            log_problem(problem)
         for orphan in self.datastore.orphaned_labels:
             logger.warning("Zeus: %s (%s)", orphan.reason, orphan.files[0])
 

@@ -15,6 +15,7 @@ from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.routes.active_learning import active_learning_routes
 from zeus_app.server.routes.checksums import checksum_routes
 from zeus_app.server.routes.clicks import click_routes
+from zeus_app.server.routes.connect import connect_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
 from zeus_app.server.routes.inference import inference_routes
@@ -53,7 +54,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
         server.include_router(router)
     for make_routes in (
         inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
-        checksum_routes, session_routes,
+        checksum_routes, session_routes, connect_routes,
     ):  # fmt: skip
         server.include_router(make_routes(app))
     routes = server.router.routes[stock_routes:]

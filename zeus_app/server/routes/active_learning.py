@@ -28,10 +28,15 @@ def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         openapi_extra=JSON_BODY,
     )
     def sample(strategy: str, params: Params) -> dict[str, Any]:
-        """Choose the next study to label; an empty object if all studies are labelled."""
+        """Choose the next study to label; an empty object if all studies are labelled.
+
+        A study that has been copied into the studies folder meanwhile counts.
+        """
         refuse_unknown(strategy, "strategy", app())
         refuse_overwriting(params, {"strategy": strategy})
-        study = _sample(strategy, read_parameters(params, STRATEGY, task="strategy"), app())
+        request = read_parameters(params, STRATEGY, task="strategy")
+        app().context.datastore.look()
+        study = _sample(strategy, request, app())
         if study:
             ctx = app().context
             ctx.encode_opened(ctx.datastore.catalogue.resolve(study["id"]))

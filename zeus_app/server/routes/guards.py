@@ -22,6 +22,9 @@ class GuardedApp(Protocol):
 
     context: ServerContext
 
+    def info(self) -> dict[str, Any]:
+        """What a client reads when it connects."""
+
     def infer_image(self, request: Mapping[str, Any], resolved: ResolvedImage) -> dict[str, Any]:
         """Run an inference task on an image."""
 

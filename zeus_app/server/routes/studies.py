@@ -26,6 +26,8 @@ def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
         store = context().datastore
         if refresh:
             store.refresh()
+        else:
+            store.look()
         labelled = set(store.get_labeled_images())
         return {
             "studies": {

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -93,11 +93,17 @@ class Catalogue:
         self._lock = threading.Lock()
         self._studies: dict[str, StudyFiles] = {}
         self._problems: tuple[StudyProblem, ...] = ()
+        self._found_problems: frozenset[StudyProblem] = frozenset()
         self._grids: dict[tuple[object, ...], Grid] = {}
         self.former_ids: Mapping[str, frozenset[str]] = {}
 
-    def refresh(self) -> None:
-        """Look for studies and uploads again."""
+    def refresh(self, *, stays: Callable[[StudyProblem], bool] = lambda _: False) -> None:
+        """Look for studies and uploads again.
+
+        Args:
+            stays: whether one of `read_problems` stays a problem: its files are as they were.
+        """
+        listed_before = self.studies
         catalog = find_studies(self._folder, self._target, skip=(self._state.root,))
         studies, problems = dict(catalog.studies), list(catalog.problems)
         for path in sorted(self._state.uploads.glob("*")):
@@ -109,11 +115,26 @@ class Catalogue:
                 studies[study] = uploaded_study(path, self._target)
             except InputError as error:
                 problems.append(StudyProblem(study, (path,), str(error)))
-        self._studies = {name: self._private(files) for name, files in studies.items()}
-        self._problems = tuple(problems)
+        private = {name: self._private(files) for name, files in studies.items()}
+        with self._lock:
+            # Other requests may have added, removed or read studies meanwhile.
+            gone = listed_before.keys() - self._studies.keys()
+            added = {n: files for n, files in self._studies.items() if n not in listed_before}
+            unread = [p for p in self.read_problems if p.id in private]
+            unread = [p for p in unread if p.id in gone or stays(p)]
+            left_out = gone.union(problem.id for problem in unread)
+            found = {name: files for name, files in private.items() if name not in left_out}
+            self._studies = added | found
+            self._problems = (*problems, *unread)
+            self._found_problems = frozenset(problems)
         self.former_ids = {
             old: now for old, now in catalog.former_ids.items() if old not in studies
         }
+
+    @property
+    def read_problems(self) -> tuple[StudyProblem, ...]:
+        """The problems that showed when the study was read, and not when it was found."""
+        return tuple(p for p in self._problems if p not in self._found_problems)
 
     @property
     def studies(self) -> dict[str, StudyFiles]:

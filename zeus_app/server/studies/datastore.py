@@ -21,6 +21,7 @@ from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.submission import read_submitted_label
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
+from zeus_app.server.studies.study_search import StudySearch
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_texts
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.file_lock import file_lock
@@ -51,6 +52,7 @@ class StudyDatastore(Datastore):
         self._name = target.name
         self._description = f"Studies of {target.instance} in {folder}"
         self.catalogue = Catalogue(folder, target, state, max_voxels=max_voxels)
+        self._search = StudySearch(self.catalogue, folder, state.root)
         self.history = LabelHistory(state.labels)
         self.predictions = Predictions(state.predictions)
         self.refresh()
@@ -131,8 +133,15 @@ class StudyDatastore(Datastore):
         return str(path)
 
     def refresh(self) -> None:
-        """Look for studies again."""
-        self.catalogue.refresh()
+        """Find the studies again. Those that could not be read are listed again."""
+        self._search.search()
+
+    def look(self) -> None:
+        """Find the studies again if something has changed in the studies folder; see `StudySearch`.
+
+        It may take some seconds, so no route may call it on the event loop.
+        """
+        self._search.look()
 
     @property
     def problems(self) -> tuple[StudyProblem, ...]:

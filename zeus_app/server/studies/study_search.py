@@ -1,0 +1,159 @@
+"""Finds new, changed and removed studies while the server runs, when a client asks.
+
+Nothing runs between requests. A request compares the times of all folders, which takes
+milliseconds. Only if one has changed are the studies found again, in a thread of its own.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from zeus_app.errors import InputError
+from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.studies.candidates import files_of
+from zeus_app.studies.caselist import LIST_NAMES
+from zeus_app.studies.file_times import FileTimes, folders_of
+from zeus_app.types import StudyFiles, StudyProblem
+
+logger = logging.getLogger(__name__)
+
+WAIT_S = 3.0
+"""How long a request waits for a search; the search then goes on for the next request."""
+QUICK_S = 0.2
+"""After a longer search the next one waits as long as this one took."""
+MOST_REST_S = 30.0
+_MOST_PATHS = 20_000  # besides the folders; of problems and lists
+_MOST_NAMES = 20  # in a line of the log
+
+
+class StudySearch:
+    """Looks for studies, one search at a time.
+
+    Args:
+        catalogue: the studies.
+        folder: the studies folder.
+        state: the state folder, which may lie in the studies folder.
+    """
+
+    def __init__(self, catalogue: Catalogue, folder: Path, state: Path) -> None:
+        self._catalogue, self._folder, self._state = catalogue, folder, state
+        self._searching, self._lock = threading.Lock(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._rests_until_s = 0.0  # of the monotonic clock
+        self._searched_at_ns = 0
+        self._times: tuple[FileTimes, ...] = ()
+        self._read_problems: dict[StudyProblem, FileTimes] = {}
+
+    def search(self) -> None:
+        """Find all studies now. Studies that could not be read get another chance.
+
+        Raises:
+            InputError: the studies folder is gone.
+        """
+        with self._searching:
+            self._read_problems = {}
+            self._find()
+
+    def look(self, *, wait_s: float = WAIT_S) -> None:
+        """Find the studies again if a folder or a file of a problem has changed.
+
+        Args:
+            wait_s: how long to wait for the result, in seconds.
+        """
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                if time.monotonic() < self._rests_until_s:
+                    return
+                thread = threading.Thread(target=self._look, name="study-search", daemon=True)
+                self._thread = thread
+                thread.start()
+        thread.join(wait_s)
+
+    def _look(self) -> None:
+        began_s = time.monotonic()
+        try:
+            with self._searching:
+                if self._changed():
+                    self._find()
+        except InputError as error:
+            logger.warning("Zeus: no new studies can be found: %s", error)
+        except Exception:
+            logger.exception("Zeus: no new studies can be found")
+        finally:
+            took_s = time.monotonic() - began_s
+            with self._lock:
+                rest_s = min(took_s, MOST_REST_S) if took_s > QUICK_S else 0.0
+                self._rests_until_s = time.monotonic() + rest_s
+                self._thread = None
+
+    def _changed(self) -> bool:
+        """Whether a folder, a file of a problem or a list has changed since the last search."""
+        known = self._read_problems
+        self._read_problems = {
+            problem: known.get(problem) or FileTimes(problem.files, since_ns=self._searched_at_ns)
+            for problem in self._catalogue.read_problems
+        }
+        return any(times.changed() for times in (*self._times, *self._read_problems.values()))
+
+    def _find(self) -> None:
+        catalogue, since_ns = self._catalogue, time.time_ns()
+        folders = {str(self._folder), *folders_of(self._folder, skip=(self._state,))}
+        lists = (str(self._folder / name) for name in LIST_NAMES)
+        # Stored first: a folder that cannot be searched is searched again when it has changed.
+        self._times = (FileTimes([*folders, *lists], since_ns=since_ns),)
+        before = catalogue.studies, {*catalogue.problems}
+        catalogue.refresh(stays=self._stays)
+        more = islice((path for path in self._more_paths() if path not in folders), _MOST_PATHS)
+        self._times += (FileTimes(more, since_ns=since_ns),)
+        staying = {*catalogue.read_problems}
+        self._read_problems = {p: t for p, t in self._read_problems.items() if p in staying}
+        if self._searched_at_ns:  # the first search is told by `ServerContext.log_studies`
+            _tell(catalogue, *before)
+        self._searched_at_ns = since_ns
+
+    def _stays(self, problem: StudyProblem) -> bool:
+        times = self._read_problems.get(problem)
+        return times is not None and not times.changed()
+
+    def _more_paths(self) -> Iterator[str]:
+        """Files that may still be copied, and the folders to which a list or a link leads."""
+        for problem in self._catalogue.problems:
+            yield from map(str, problem.files)
+        for study in self._catalogue.studies.values():
+            for image in study.unused:
+                yield from map(str, image.files[:1])
+            yield from {str(path.parent) for path in files_of(study.sources)}
+
+
+def log_problem(problem: StudyProblem) -> None:
+    """Log a study that cannot be used, with the reason and the files."""
+    files = ", ".join(map(str, problem.files))
+    logger.warning("Zeus: study %s cannot be used: %s (%s)", problem.id, problem.reason, files)
+
+
+def _tell(
+    catalogue: Catalogue, before: Mapping[str, StudyFiles], known: Collection[StudyProblem]
+) -> None:
+    """Log what a search has found."""
+    now = catalogue.studies
+    changed = [
+        name
+        for name in now.keys() & before.keys()
+        if files_of(now[name].sources) != files_of(before[name].sources)
+    ]
+    for what, names in (
+        ("new", now.keys() - before.keys()),
+        ("changed", changed),
+        ("gone", before.keys() - now.keys()),
+    ):
+        if names:
+            listed = ", ".join(sorted(names)[:_MOST_NAMES])
+            more = f" ... ({len(names)} in all)" if len(names) > _MOST_NAMES else ""
+            logger.info("Zeus: %s studies: %s%s", what, listed, more)
+    for problem in catalogue.problems:
+        if problem not in known:
+            log_problem(problem)
