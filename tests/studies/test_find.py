@@ -1,6 +1,6 @@
 import shutil
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import nibabel
 import numpy as np
@@ -246,16 +246,16 @@ def test_finding_many_studies_opens_each_file_once_and_reads_no_voxel(
     for number in range(1, 50):
         shutil.copytree(first, tmp_path / f"p{number:02d}")
     opened: list[Path] = []
-    load = nibabel.load
+    open_file = Path.open
 
-    def counted(path: Path) -> nibabel.Nifti1Image:
+    def counted(path: Path, *args: Any) -> Any:
         opened.append(path)
-        return load(path)
+        return open_file(path, *args)
 
     def no_voxels(*_: object) -> NoReturn:
         raise AssertionError("voxels were read")
 
-    monkeypatch.setattr(nibabel, "load", counted)
+    monkeypatch.setattr(Path, "open", counted)
     monkeypatch.setattr(nibabel.arrayproxy.ArrayProxy, "__array__", no_voxels)
     monkeypatch.setattr(nibabel.arrayproxy.ArrayProxy, "__getitem__", no_voxels)
     assert len(find_studies(tmp_path, BRAIN).studies) == 50

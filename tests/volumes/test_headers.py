@@ -123,6 +123,37 @@ def test_a_meta_image_value_that_overflows_a_buffer_of_itk_is_refused(
         ItkSource(file_with(tmp_path, ".mha", header, bytes(512))).grid()
 
 
+@pytest.mark.parametrize("units", ['"um" "um" "um"', '"mm" "mm" "m"', '"micron" "micron" "micron"'])
+@pytest.mark.parametrize("key", ["space units", "units"])
+def test_lengths_that_itk_would_take_for_mm_are_refused(
+    tmp_path: Path, key: str, units: str
+) -> None:
+    path = file_with(tmp_path, ".nrrd", f"{NRRD}{key}: {units}\n\n", bytes(512))
+    with pytest.raises(InputError, match=r"lengths in \w+"):
+        ItkSource(path).grid()
+
+
+@pytest.mark.parametrize("units", ['"mm" "mm" "mm"', '"" "" ""', '"Millimeters" "mm" "mm"'])
+def test_lengths_in_mm_are_taken(tmp_path: Path, units: str) -> None:
+    path = file_with(tmp_path, ".nrrd", f"{NRRD}space units: {units}\n\n", bytes(512))
+    assert ItkSource(path).grid().spacing_mm == (1, 1, 1)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_a_nrrd_header_with_its_voxels_in_a_file_beside_it_is_read(
+    tmp_path: Path, encoding: str
+) -> None:
+    voxels = bytes(range(256)) * 2
+    (tmp_path / "x.raw").write_bytes(gzip.compress(voxels) if encoding == "gzip" else voxels)
+    header = NRRD.replace("raw", encoding) + "data file: x.raw\n"
+    array = read_voxels(file_with(tmp_path, ".nhdr", f"{header}\n")).array
+    assert array[:3, 1, 0].tolist() == [8, 9, 10]  # the first axis is the fastest
+    for place in ("/etc/hosts", "../x.raw", "other/x.raw"):
+        path = file_with(tmp_path, ".nhdr", f"{header.replace('x.raw', place)}\n")
+        with pytest.raises(InputError, match="voxels in the file itself, or in one file beside"):
+            ItkSource(path).grid()
+
+
 @pytest.mark.parametrize("encoding", ["text", "ascii", "hex", "bzip2", ""])
 def test_voxels_that_are_neither_raw_nor_gzip_are_refused(tmp_path: Path, encoding: str) -> None:
     # Bytes that are no text end the process in ITK's reader of text.

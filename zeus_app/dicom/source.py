@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from zeus_app.dicom.series import read_header, stack_slices
 from zeus_app.settings.file_names import check_utf8
 from zeus_app.types import Grid, Volume
-from zeus_app.volumes.sources import read_guarded
+from zeus_app.volumes.nifti import read_guarded
 from zeus_app.volumes.voxels import as_float, not_one_number, usable
 
 

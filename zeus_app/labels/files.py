@@ -14,7 +14,9 @@ import SimpleITK as sitk
 from zeus_app.errors import InputError
 from zeus_app.labels.values import with_whole_values
 from zeus_app.types import LPS_TO_RAS, Affine, Volume
-from zeus_app.volumes.sources import nifti_bytes, read_voxels
+from zeus_app.volumes.formats import is_gzip
+from zeus_app.volumes.nifti import nifti_bytes
+from zeus_app.volumes.sources import read_voxels
 from zeus_app.volumes.uploads import header_grid
 from zeus_app.volumes.voxels import check_right_angles
 
@@ -52,8 +54,8 @@ def read_label(path: Path) -> Volume:
         InputError: the file is damaged, holds more than one 3-D label map, or holds values that
             `labels/values.py` does not round.
     """
-    with _errors_of_a_label(path):
-        if extension_of(path.name) == ".nii.gz":
+    with label_errors(path):
+        if extension_of(path.name).startswith(".nii") and is_gzip(path):
             _verify_checksum(path, nifti_bytes(path))
         volume = read_voxels(path)
     return with_whole_values(volume, f"label file {path.name}")
@@ -61,13 +63,14 @@ def read_label(path: Path) -> Volume:
 
 def label_shape(path: Path) -> tuple[int, int, int]:
     """The shape that a label file's header states. Raises as `read_label`; reads no voxel."""
-    with _errors_of_a_label(path):
+    with label_errors(path):
         extension_of(path.name)
         return header_grid(path).shape
 
 
 @contextmanager
-def _errors_of_a_label(path: Path) -> Iterator[None]:
+def label_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of a reader into those of a label file: what it must be, and what to do."""
     try:
         yield
     except (InputError, OSError, EOFError, zlib.error) as error:
@@ -76,7 +79,7 @@ def _errors_of_a_label(path: Path) -> Iterator[None]:
             came.replace(str(path), f"label file {path.name}"),
             expected=f"one complete 3-D label map with one value per label, in "
             f"{', '.join(EXTENSIONS)}",
-            remedy="merge the layers into one label map, save it and send the new file",
+            remedy="merge the layers into one label map and save it again",
         ) from error
 
 
@@ -91,8 +94,9 @@ def _verify_checksum(path: Path, needed: int) -> None:
 
 
 def nifti_image(array: npt.NDArray[np.generic], affine_ras: Affine) -> nib.Nifti1Image:
-    """A NIfTI image with equal qform and sform, so that all readers agree on its place."""
+    """A NIfTI image in mm with equal qform and sform, so that all readers agree on its place."""
     image = nib.Nifti1Image(array, affine_ras)
+    image.header.set_xyzt_units("mm")
     image.set_qform(affine_ras, code=1)
     image.set_sform(affine_ras, code=1)
     return image

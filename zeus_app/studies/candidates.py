@@ -5,7 +5,8 @@ from pathlib import Path
 
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.types import VolumeSource
-from zeus_app.volumes.sources import ItkSource, NiftiSource
+from zeus_app.volumes.headers import ITK_READERS
+from zeus_app.volumes.sources import VOLUME_SUFFIXES, ItkSource, NiftiSource
 
 
 def files_of(sources: Mapping[str, VolumeSource]) -> tuple[Path, ...]:
@@ -21,9 +22,8 @@ def owner_of(name: str, prefixes: Iterable[str]) -> str | None:
 
 def source_of(path: Path) -> VolumeSource:
     """The source for one file, by its suffix. Files with unknown suffixes are taken as DICOM."""
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        return NiftiSource(path)
-    if name.endswith((".mha", ".mhd", ".nrrd")):
+    if path.suffix.lower() in ITK_READERS:
         return ItkSource(path)
+    if path.name.lower().endswith(VOLUME_SUFFIXES):
+        return NiftiSource(path)
     return DicomSeriesSource((path,))

@@ -12,9 +12,11 @@ from math import prod
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.volumes.formats import packer_of, wrong_name
 
 MAX_HEADER_BYTES = 64 * 1024
-ITK_READERS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO"}
+ITK_READERS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
+               ".nhdr": "NrrdImageIO"}  # fmt: skip
 """Ending -> the reader that ITK must use. By itself, ITK also goes by a file's content."""
 
 _SMALLEST_RATIO = {"raw": 1, "gzip": 1 / 1040, "gz": 1 / 1040}
@@ -41,6 +43,12 @@ _LONGEST_NRRD_LINE, _LONGEST_META_VALUE = 400, 200
 """In bytes. ITK copies longer ones into buffers of 1024 and 255 bytes without looking."""
 _KEY = re.compile(r"[!-9;<>-~]+")
 """Printable ASCII without ":" and "=". ITK writes keys such as "0008|0060" and "dim[0]" itself."""
+_OTHER_LENGTHS = frozenset({
+    "nm", "um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre",
+    "micrometres", "cm", "centimeter", "centimeters", "centimetre", "centimetres", "m", "meter",
+    "meters", "metre", "metres", "in", "inch", "inches",
+})  # fmt: skip
+"""Units of length in NRRD headers that are not the millimetre."""
 _PLAIN_NAME = re.compile(r"[^/\\%\0]+")
 
 
@@ -97,15 +105,19 @@ def check_itk_file(path: Path) -> VolumeHeader:
 
 
 def read_header(path: Path) -> VolumeHeader:
-    """The header of a .mha, .mhd or .nrrd file.
+    """The header of a .mha, .mhd, .nrrd or .nhdr file.
 
     Raises:
         InputError: the file is none of these, or its header is damaged.
     """
     with path.open("rb") as file:
+        if packer := packer_of(file):
+            raise wrong_name(path, packer)
+        file.seek(0)
         start = file.read(MAX_HEADER_BYTES)
     try:
-        return _nrrd(start) if path.name.lower().endswith(".nrrd") else _meta_image(start)
+        is_nrrd = path.name.lower().endswith((".nrrd", ".nhdr"))
+        return _nrrd(start) if is_nrrd else _meta_image(start)
     except (ValueError, KeyError, OverflowError) as error:
         raise InputError(
             f"{path.name} cannot be read: its header is damaged ({str(error)[:80]})",
@@ -128,6 +140,9 @@ def _nrrd(start: bytes) -> VolumeHeader:
             raise ValueError(f"a long {name[:40]!r}")
     if fields.get("lineskip", "0") != "0" or fields.get("byteskip", "0") not in ("0", "-1"):
         raise ValueError("voxels that do not follow the header")
+    units = re.findall(r'"([^"]*)"', f"{fields.get('spaceunits', '')} {fields.get('units', '')}")
+    if other := _OTHER_LENGTHS.intersection(unit.strip().lower() for unit in units):
+        raise ValueError(f"lengths in {min(other)}, which ITK would take for mm")
     shape = _shape(fields["sizes"], axes=fields["dimension"])
     kind = fields["type"].lower()
     needed = _checked_product(shape) * _bytes_of(_NRRD_SYNONYMS.get(kind, kind), _NRRD_BYTES)

@@ -81,10 +81,15 @@ def check_channel(shape: tuple[int, ...], path: Path, channel: int) -> None:
 
 def as_float(array: npt.NDArray[Any], path: Path) -> FloatArray:
     """The voxels as float32. Raises InputError for colours and complex numbers."""
-    if array.dtype.fields is not None or array.dtype.kind not in "iufb":
-        raise not_one_number(path, f"voxels of type {array.dtype}")
+    check_type(array.dtype, path)
     with np.errstate(over="ignore"):  # overflow gives infinity, which `usable` refuses
         return np.asarray(array, dtype=np.float32)
+
+
+def check_type(dtype: np.dtype[Any], path: Path) -> None:
+    """Raise InputError for voxels that are colours, complex numbers or the like."""
+    if dtype.fields is not None or dtype.kind not in "iufb":
+        raise not_one_number(path, f"voxels of type {dtype}")
 
 
 def not_one_number(path: Path, came: str) -> InputError:

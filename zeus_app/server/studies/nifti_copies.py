@@ -1,9 +1,9 @@
 """The NIfTI file of a sequence for a client: the original file, or a copy.
 
 A sequence that is not in a NIfTI file of its own is copied into one. So is a NIfTI file that ITK
-(3D Slicer) and nibabel (Zeus) place differently. They differ if sform and qform differ or are
-absent, if units are not mm, or if there are two axes. ITK places the copy where Zeus places the
-original.
+(3D Slicer) and Zeus read differently: sform and qform differ or are absent, there are two axes, or
+the suffix does not tell whether the file is gzip. A file whose unit is not mm is copied too. ITK
+places the copy, which is in mm, where Zeus places the original.
 """
 
 import os
