@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zeus_app.settings.bounded_yaml import BoundsError, read_bounded
+from zeus_app.settings.bounded_yaml import BoundsError, Written, read_bounded
 
 LAUGHS = "\n".join(
     ["a0: &a0 [ha, ha]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
@@ -60,3 +60,17 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
 def test_a_tag_makes_no_object(tmp_path: Path) -> None:
     with pytest.raises(yaml.YAMLError):
         read_bounded(written(tmp_path, "!!python/object/apply:os.system [ls]"))
+
+
+def test_values_may_be_read_as_they_are_written(tmp_path: Path) -> None:
+    path = written(tmp_path, "010: [0x1F, yes, null, 2026-99-99, '010', a, 1.50]")
+    ((key, values),) = read_bounded(path, as_written=True).items()
+    assert (key, values) == ("010", ["0x1F", "yes", "null", "2026-99-99", "010", "a", "1.50"])
+    meanings = [v.meaning if isinstance(v, Written) else v for v in (key, *values)]
+    assert meanings == [8, 31, True, None, "2026-99-99", "010", "a", 1.5]
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "!!python/object/apply:os.system [ls]", "!!int [1]"])
+def test_values_as_they_are_written_are_bounded_too(tmp_path: Path, text: str) -> None:
+    with pytest.raises((BoundsError, yaml.YAMLError)):
+        read_bounded(written(tmp_path, text), as_written=True)

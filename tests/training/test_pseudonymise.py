@@ -77,10 +77,10 @@ def test_a_version_names_no_patient_any_more(tmp_path: Path, folder: str) -> Non
 
 
 def test_a_short_former_id_changes_no_number_of_a_note(tmp_path: Path) -> None:
-    note = "learnt after 1: 12 steps; DSC 0.1 before, 1.5 after, v-1"
+    note = "learnt after 1234: 12345 steps; DSC 0.1234 before, 1234.5 after, v-1234, 1 patient"
     path = write(tmp_path / "t" / "m" / "checkpoints" / "v0001.json", {**INFO, "note": note})
-    pseudonymise_trainings(tmp_path, PSEUDONYMS.of, {"1": "study-a"})
-    renewed = "learnt after study-a: 12 steps; DSC 0.1 before, 1.5 after, v-1"
+    pseudonymise_trainings(tmp_path, PSEUDONYMS.of, {"1234": "study-a", "1": "study-b"})
+    renewed = note.replace("after 1234:", "after study-a:")
     assert json.loads(path.read_text())["note"] == renewed
 
 

@@ -21,12 +21,45 @@ class BoundsError(ValueError):
     """The file is too large, too deep, or has aliases."""
 
 
+class Written(str):
+    """A value as it is written in a file. YAML takes a plain `010` for the number 8.
+
+    Attributes:
+        meaning: what YAML or JSON takes the text for: 8, 1000.0, True, None, a date.
+    """
+
+    meaning: object
+
+    def __new__(cls, text: str, meaning: object) -> "Written":
+        """A text and its meaning."""
+        written = super().__new__(cls, text)
+        written.meaning = meaning
+        return written
+
+
+class _AsWritten(_LOADER):  # type: ignore[misc,valid-type]
+    """Reads numbers, dates, truth values and nulls as `Written`."""
+
+
+def _as_written(loader: Any, node: yaml.Node) -> Written:
+    construct = _LOADER.yaml_constructors[node.tag]
+    try:
+        return Written(node.value, construct(loader, node))
+    except _BAD_VALUE:  # such as the date 2026-99-99
+        return Written(node.value, node.value)
+
+
+for _kind in ("null", "bool", "int", "float", "timestamp", "binary"):
+    _AsWritten.add_constructor(f"tag:yaml.org,2002:{_kind}", _as_written)
+
+
 def read_bounded(
     path: Path,
     *,
     max_bytes: int = MAX_BYTES,
     max_nodes: int = MAX_NODES,
     max_depth: int = MAX_DEPTH,
+    as_written: bool = False,
 ) -> Any:
     """The content of a YAML or JSON file. No tag of the file makes a Python object.
 
@@ -35,6 +68,7 @@ def read_bounded(
         max_bytes: most bytes of the file.
         max_nodes: most values, keys included.
         max_depth: most lists and mappings inside each other.
+        as_written: return numbers, dates, truth values and nulls as `Written`.
 
     Raises:
         BoundsError: one of these is exceeded, or the file has an alias.
@@ -51,7 +85,7 @@ def read_bounded(
     text = content.decode("utf-8")
     _check_nodes(text, max_nodes, max_depth)
     try:
-        return yaml.load(text, Loader=_LOADER)
+        return yaml.load(text, Loader=_AsWritten if as_written else _LOADER)
     except RecursionError as error:
         raise BoundsError("nested too deep") from error
     except _BAD_VALUE as error:

@@ -10,11 +10,15 @@ it:
         HBV: series/0042/                           # a folder with one DICOM series
       label: masks/anna.nii.gz                      # optional; used by `zeus import-labels` only
       patient: anna                                 # optional; for patients with several studies
+
+Ids, patients, sequences and paths are taken as they are written: the id 010 is not 8.
 """
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ import yaml
 from zeus_app.dicom.series import is_dicom
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
-from zeus_app.settings.bounded_yaml import read_bounded
+from zeus_app.settings.bounded_yaml import Written, read_bounded
 from zeus_app.settings.file_names import is_utf8
 from zeus_app.studies.candidates import source_of
 from zeus_app.targets.naming import Names, split_name
@@ -61,8 +65,41 @@ def _content(path: Path) -> Any:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES} bytes")
         with suppress(json.JSONDecodeError):
-            return json.loads(content.decode("utf-8"))
-    return read_bounded(path, max_bytes=MAX_BYTES, max_nodes=_MAX_VALUES)
+            return json.loads(
+                content.decode("utf-8"),
+                parse_int=partial(_number, int),
+                parse_float=partial(_number, float),
+                parse_constant=partial(_number, float),
+            )
+    return read_bounded(path, max_bytes=MAX_BYTES, max_nodes=_MAX_VALUES, as_written=True)
+
+
+def _number(kind: Callable[[str], float], text: str) -> Written:
+    try:
+        return Written(text, kind(text))
+    except ValueError:  # more digits than Python reads
+        return Written(text, text)
+
+
+def _text(value: Any) -> str:
+    """A value as it is written; empty for one that is left out."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _optional(value: Any) -> str:
+    """The same; programs write null for a value that is left out."""
+    return "" if isinstance(value, Written) and value.meaning is None else _text(value)
+
+
+def _former_name(value: Any, name: str) -> str:
+    """The id that an entry had until version 0.2.0, which took 010 for 8; empty for the same."""
+    meaning = value.meaning if isinstance(value, Written) else value
+    with suppress(ValueError):  # more digits than Python writes
+        if meaning and str(meaning) != name:  # no id was 0, false or null
+            return str(meaning)
+    return ""
 
 
 def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate | RejectedStudy:
@@ -81,17 +118,23 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate 
             if sequence in sources:
                 raise ValueError(f"two entries for {sequence}")
             sources[sequence] = _source(value, path.parent)
-        label = path.parent / str(case["label"]) if case.get("label") else None
+        label = _optional(case.get("label"))
     except (ValueError, TypeError, KeyError, OSError, RecursionError, InputError) as error:
         return RejectedStudy(name, path.parent, (path,), f"{path.name}, {name}: {error}")
-    patient = str(case.get("patient") or name)
-    return StudyCandidate(name, path.parent, sources, label=label, patient=patient)
+    return StudyCandidate(
+        name,
+        path.parent,
+        sources,
+        label=path.parent / label if label else None,
+        patient=_optional(case.get("patient")) or name,
+        former_name=_former_name(case["id"], name),
+    )
 
 
 def _id(case: Any) -> str:
-    if not isinstance(case, dict) or not case.get("id"):
+    name = _text(case.get("id")) if isinstance(case, dict) else ""
+    if name in ("", "~"):
         raise ValueError("an entry without id")
-    name = str(case["id"])
     if len(name) > _MAX_ID or not is_utf8(name):
         raise ValueError(f"the id {name[:_MAX_ID]!r}; expected at most {_MAX_ID} characters")
     return name

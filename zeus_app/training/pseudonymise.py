@@ -19,6 +19,7 @@ from zeus_app.training.checkpoint import Checkpoints
 logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 Rename = Callable[[str], str]
+_SHORT = 3  # digits
 _OF_ANOTHER_SHAPE = (ValueError, TypeError, AttributeError, RecursionError)
 
 
@@ -91,8 +92,13 @@ def _in_list(text: str, study_now: Rename) -> str:
 
 
 def _in_text(text: str, new_ids: Mapping[str, str]) -> str:
-    """A text in which former ids are replaced where they stand as whole words."""
+    """A text in which former ids are replaced where they stand as whole words.
+
+    A short number stays: it may count something, and it is no Patient ID that names a person.
+    """
     for old, new in new_ids.items():
+        if old.isdecimal() and len(old) <= _SHORT:
+            continue
         text = re.sub(rf"(?<![\w.-]){re.escape(old)}(?![\w-]|\.\d)", new, text)
     return text
 

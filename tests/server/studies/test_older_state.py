@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.studies.tiny_files import dicom_series
+from tests.studies.tiny_files import dicom_series, nifti
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.studies.older_state import bring_up_to_date
@@ -240,3 +240,32 @@ def test_a_state_that_cannot_be_written_ends_the_start_with_the_reason(
     with pytest.raises(InputError, match="No space left on device") as error:
         migrate(context)
     assert FORMER_ID not in str(error.value)
+
+
+def test_what_an_older_version_took_for_a_number_follows_the_id_as_it_is_written(
+    tmp_path: Path,
+) -> None:
+    nifti(tmp_path / "studies" / "t2.nii.gz")
+    entry = "- {id: %s, sequences: {T2: t2.nii.gz}}\n"
+    (tmp_path / "studies" / "cases.yaml").write_text(entry % "010" + entry % "9")
+    state = tmp_path / "state" / "prostate"
+    write(state / "labels" / "final" / "8" / "v0001.json", {"name": "8.nii.gz"})
+    write(state / "info" / "9.json", {"quality": "good"})
+    context = opened(tmp_path)
+    pseudonym = context.datastore.catalogue.pseudonyms.of
+    write(state / "splits.json", {pseudonym("8"): "validation", pseudonym("9"): "train"})
+    write(state / MODEL / "checkpoints" / "v0001.json", {
+        "patients": ["8", pseudonym("9")], "studies": ["8", "9"], "note": "fewer than 8 patients",
+    })  # fmt: skip
+    migrate(context)
+    label = state / "labels" / "final" / "010" / "v0001.json"
+    assert json.loads(label.read_text()) == {"name": "010.nii.gz"}
+    assert (state / "info" / "9.json").exists()
+    assert read_sides(state / "splits.json") == {
+        pseudonym("010"): "validation", pseudonym("9"): "train",
+    }  # fmt: skip
+    assert json.loads((state / MODEL / "checkpoints" / "v0001.json").read_text()) == {
+        "patients": sorted([pseudonym("010"), pseudonym("9")]), "studies": ["010", "9"],
+        "note": "fewer than 8 patients",
+    }  # fmt: skip
+    assert context.datastore.catalogue.resolve("8").study == "010"

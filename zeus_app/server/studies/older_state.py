@@ -1,8 +1,9 @@
 """Bring a state folder up to date at the start: no patient's name, and nothing half-written.
 
 Until version 0.2.0 a study whose DICOM files lie in the studies folder itself was named after its
-Patient ID, and so were its files in the state folder. They are renamed, as their study was. Each
-rename is atomic and replaces nothing, so a start that was killed is completed by the next one.
+Patient ID, and so were its files in the state folder. They are renamed, as their study was. So are
+those of a study that a case list calls 010, which older versions took for 8. Each rename is atomic
+and replaces nothing, so a start that was killed is completed by the next one.
 """
 
 import json
@@ -39,6 +40,12 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
         for old, now in catalogue.former_ids.items()
     }
     patients = {old: studies[new].patient for old, new in new_ids.items() if new in studies}
+    of_others = {files.patient for files in studies.values()}
+    patients |= {
+        pseudonym: patient
+        for old, patient in patients.items()
+        if (pseudonym := pseudonyms.of(old)) not in of_others
+    }
     try:
         remove_half_written(root, skip=_OTHER_FOLDERS)
         moved = 0
@@ -56,7 +63,7 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
             remedy="make the state folder writable, or free disk space, and start again",
         ) from error
     if moved:
-        logger.info("Zeus: %d files and folders named after a Patient ID are renamed", moved)
+        logger.info("Zeus: %d files and folders of former study ids are renamed", moved)
 
 
 def _rename_study(root: Path, old: str, new: str) -> int:
