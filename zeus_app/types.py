@@ -157,7 +157,7 @@ class StudyCandidate:
         label: its mask, if the layout names one (labelsTr, a case list).
         prefix: the prefix of its files' names if the folder holds several studies; else empty.
         patient: the patient if the layout names one; else empty. It may be a DICOM Patient ID.
-        former_name: the name that version 0.2.0 gave it, a DICOM Patient ID; else empty.
+        former_names: names that earlier versions gave it; one may be a DICOM Patient ID.
         evidence, unused, masks: see `StudyFiles`.
     """
 
@@ -167,14 +167,14 @@ class StudyCandidate:
     label: Path | None = None
     prefix: str = ""
     patient: str = field(default="", repr=False)
-    former_name: str = field(default="", repr=False)
+    former_names: tuple[str, ...] = field(default=(), repr=False)
     evidence: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[UnusedImage, ...] = ()
     masks: tuple[Path, ...] = ()
 
     def rejected(self, files: tuple[Path, ...], reason: str) -> "RejectedStudy":
         """The same study as one that cannot be used."""
-        return RejectedStudy(self.name, self.folder, files, reason, former_name=self.former_name)
+        return RejectedStudy(self.name, self.folder, files, reason, former_names=self.former_names)
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class RejectedStudy:
         files: the files.
         reason: why they cannot be used.
         only_masks: whether all files are masks. In or above a study's folder this is no problem.
-        former_name: see `StudyCandidate`.
+        former_names: see `StudyCandidate`.
     """
 
     name: str
@@ -195,7 +195,7 @@ class RejectedStudy:
     files: tuple[Path, ...]
     reason: str
     only_masks: bool = False
-    former_name: str = field(default="", repr=False)
+    former_names: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, eq=False)

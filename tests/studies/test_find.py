@@ -96,9 +96,18 @@ def test_a_name_with_two_sequences_is_ignored_where_both_have_clear_files(tmp_pa
     }
 
 
-def test_a_name_with_two_sequences_is_a_problem_where_one_is_missing(tmp_path: Path) -> None:
+def test_a_name_with_two_sequences_is_listed_and_not_used(tmp_path: Path) -> None:
+    study(tmp_path / "p", "FLAIR", "T1_x_T2")
+    files = find_studies(tmp_path, BRAIN).studies["p"]
+    assert set(files.sources) == {"FLAIR"}
+    (unused,) = files.unused
+    assert unused.files == (tmp_path / "p" / "T1_x_T2.nii.gz",)
+    assert "could be T2 or T1" in unused.reason
+
+
+def test_an_image_registered_to_another_shows_its_own_sequence(tmp_path: Path) -> None:
     study(tmp_path / "p", "T2", "T1_to_T2")
-    assert "T1_to_T2.nii.gz could be T1 or T2" in reasons(find_studies(tmp_path, BRAIN))["p"]
+    assert sequences(find_studies(tmp_path, BRAIN)) == {"p": {"T1", "T2"}}
 
 
 def test_bids_subjects_and_sessions_are_studies(tmp_path: Path) -> None:
@@ -127,12 +136,23 @@ def test_the_axial_file_is_preferred_to_other_planes(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_two_files_for_one_sequence_are_a_problem_that_names_them(tmp_path: Path) -> None:
+def test_the_exact_name_is_used_and_a_derived_one_is_listed(tmp_path: Path) -> None:
     study(tmp_path / "p", "FLAIR", "FLAIR_n4", "T1")
-    study(tmp_path / "q", "FLAIR")
-    catalog = find_studies(tmp_path, BRAIN)
-    assert set(catalog.studies) == {"q"}
-    assert "several files for FLAIR: FLAIR.nii.gz, FLAIR_n4.nii.gz" in reasons(catalog)["p"]
+    files = find_studies(tmp_path, BRAIN).studies["p"]
+    assert set(files.sources) == {"FLAIR", "T1"}
+    assert files.evidence["FLAIR"] == "FLAIR.nii.gz: FLAIR"
+    (unused,) = files.unused
+    assert unused.reason == "FLAIR.nii.gz is used for FLAIR; this one: processed"
+
+
+def test_a_true_tie_leaves_out_that_sequence_alone(tmp_path: Path) -> None:
+    study(tmp_path / "p", "01_FLAIR", "02_FLAIR", "03_T1")
+    files = find_studies(tmp_path, BRAIN).studies["p"]
+    assert set(files.sources) == {"T1"}
+    assert {path.name for unused in files.unused for path in unused.files} == {
+        "01_FLAIR.nii.gz", "02_FLAIR.nii.gz",
+    }  # fmt: skip
+    assert "none is better: 01_FLAIR.nii.gz, 02_FLAIR.nii.gz" in files.unused[0].reason
 
 
 def test_a_study_without_a_wanted_sequence_is_a_problem_with_its_files(

@@ -96,13 +96,13 @@ def test_the_studies_folder_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "study_id"),
     [
-        ("Müller", "Muller"),
-        ("Mu\u0308ller", "Muller"),  # a combining character, as macOS writes it
-        ("patient 😀", "patient"),
+        ("Müller", "Muller-fa6a2313"),  # of sha256sum
+        ("Mu\u0308ller", "Muller-fa6a2313"),  # a combining character, as macOS writes it
+        ("patient 😀", "patient-aad75203"),
         ("line\nbreak", "line_break"),
         ("bell\x07", "bell"),
         ("a" * 255, "a" * 128),
-        ("患者7", "7"),
+        ("患者7", "7-f425291b"),
     ],
 )
 def test_a_name_in_utf8_is_a_study(root: Path, name: str, study_id: str) -> None:

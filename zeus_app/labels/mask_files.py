@@ -22,18 +22,12 @@ import numpy as np
 from zeus_app.errors import InputError
 from zeus_app.labels.grids import describe_grid, same_place
 from zeus_app.labels.values import listed, with_whole_values
+from zeus_app.recognition.image_name import ImageName
 from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of, owner_of
 from zeus_app.studies.find import scan
 from zeus_app.targets import Target
-from zeus_app.targets.naming import (
-    MASK_FOLDERS,
-    Names,
-    Piece,
-    is_machine_made,
-    safe_id,
-    split_name,
-)
+from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
 
@@ -171,10 +165,10 @@ def _choose(
         return _only([path for path in files if _fits(path, pattern, root)], study, pattern)
     if study.label is not None:
         return study.label
-    pieces = {path: _pieces_of(path, study) for path in files}
-    unnamed = [path for path in files if not pieces[path]]
-    masks = [p for p in files if p in unnamed or names.is_mask_of_target(pieces[p])]
-    manual = [path for path in masks if not is_machine_made(pieces[path])]
+    said = {path: names.read(_name_of(path, study)) for path in files}
+    unnamed = [path for path in files if not said[path].words]
+    masks = [p for p in files if p in unnamed or _is_of_target(said[p])]
+    manual = [path for path in masks if "machine" not in said[path].traits]
     if masks and not manual:
         listed = ", ".join(path.name for path in masks)
         raise InputError(
@@ -183,12 +177,13 @@ def _choose(
             remedy="to train on one of these, choose it, for example with --pattern"
             f" {masks[0].name!r}",
         )
-    exact = [p for p in manual if p in unnamed or _spelling(pieces[p]) in names.target_masks]
+    exact = [p for p in manual if all(word.facet == "mask" for word in said[p].words)]
     return _only(exact or manual, study, pattern)
 
 
-def _spelling(pieces: tuple[Piece, ...]) -> str:
-    return "".join(piece.text for piece in pieces)
+def _is_of_target(name: ImageName) -> bool:
+    """Whether the name is that of a mask, and not of one of the whole brain or body."""
+    return name.is_mask and "brain mask" not in name.traits
 
 
 def _only(paths: list[Path], study: StudyCandidate, pattern: str | None) -> Path | None:
@@ -208,15 +203,16 @@ def _fits(path: Path, pattern: str, root: Path) -> bool:
     return path.is_relative_to(root) and fnmatchcase(path.relative_to(root).as_posix(), pattern)
 
 
-def _pieces_of(path: Path, study: StudyCandidate) -> tuple[Piece, ...]:
-    """The pieces of a mask's name without the patient's: the study's prefix or folder name.
+def _name_of(path: Path, study: StudyCandidate) -> str:
+    """A mask's name without the patient's: the study's prefix or folder name.
 
-    `labels/anna.nii.gz` has no pieces left; its folder says that it is a mask.
+    Nothing is left of `labels/anna.nii.gz`; its folder says that it is a mask.
     """
     name = stem(path)
-    names = (study.prefix, study.folder.name, study.name, safe_id(study.name), study.former_name)
+    own = (study.prefix, study.folder.name, study.name, safe_id(study.name))
+    names = (*own, *study.former_names)
     for owner in names:
         whole = name == owner and path.parent.name.lower() not in MASK_FOLDERS
         if owner and not whole and owner_of(name, [owner]) is not None:
-            return split_name(name[len(owner) :])
-    return split_name(name)
+            return name[len(owner) :]
+    return name

@@ -9,9 +9,13 @@ from zeus_app.recognition.weighting import Facts, sequences_of
 from zeus_app.recognition.words import NUMBER, Word, split_words
 
 _NEVER_BEFORE = frozenset({"", "number", "time"})
+_IMAGE = frozenset({"target", "weighting", "hint"})
+_MASKS = {"brain": "brain mask", "machine": "machine", "reader": "reader"}
 _JOINED = 2  # words between "registered to" and the other image's weighting
 # Facets that tell the sequence, in the evidence.
-_TELLING = frozenset({"weighting", "hint", "gradient", "contrast", "part", "fat", "b-value", "echo"})
+_TELLING = frozenset(
+    {"target", "weighting", "hint", "gradient", "contrast", "part", "fat", "b-value", "echo"}
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,10 @@ class ImageName:
         is_mask: whether it is the name of a mask.
         start: offset of the first word that describes the image; the length if none does.
         traits: what else it says: "projection", "processed", "repeated", "registered",
-            "fat-suppressed", "contrast" (of no T1), "off-axis", "brain mask", "machine", "reader".
+            "fat-suppressed", "after contrast", "before contrast", "off-axis", "brain mask",
+            "machine", "reader".
         extra: number of words that say nothing about the sequence, from `start` on.
+        b_value: the highest b-value, in s/mm²; 0 without one.
     """
 
     name: str
@@ -36,6 +42,7 @@ class ImageName:
     start: int
     traits: frozenset[str]
     extra: int
+    b_value: int
 
     @property
     def sequence(self) -> str:
@@ -50,46 +57,80 @@ class ImageName:
 
 
 @lru_cache(maxsize=65536)
-def read_name(name: str, vocabulary: Vocabulary) -> ImageName:
+def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False) -> ImageName:
     """Read a name without suffix.
 
-    The last word for a weighting tells the sequence, with the words around it. Words before a
-    patient's name, as in `T2_patient_FLAIR`, do not.
+    The last word for a weighting tells the sequence, with the words around it. A weighting before
+    a patient's name, as in `T1_patient_T2`, makes the name unclear.
+
+    Args:
+        name: the name.
+        vocabulary: what words mean.
+        is_description: whether it describes the image alone and names no patient, as the
+            description of a DICOM series does.
     """
     words = split_words(name, vocabulary)
     described, is_registered = _without_other_image(words)
     main = _main(described)
-    first = _first_of(described, main)
+    first = 0 if is_description else _first_of(described, main)
     facts = Facts.of(described[first:])
-    traits = set(facts.traits)
-    if is_registered:
-        traits.add("registered")
+    own = [word.value for word in described[first:] if word.facet == "target"]
     return ImageName(
         name=name,
         words=words,
-        sequences=sequences_of(facts),
-        is_mask=any(word.facet == "mask" and word.value in {"mask", "brain"} for word in words),
+        sequences=(own[-1],) if own else _sequences(facts, Facts.of(described)),
+        is_mask=any(_is_mask(word, at, described, main) for at, word in enumerate(described)),
         start=described[first].start if first < len(described) else len(name),
-        traits=frozenset(traits),
+        traits=frozenset({*facts.traits, *_mask_traits(words), *["registered"] * is_registered}),
         extra=len(words) - first - sum(word.facet in _TELLING for word in described[first:]),
+        b_value=max(facts.b_values, default=0),
     )
+
+
+def _sequences(facts: Facts, all_facts: Facts) -> tuple[str, ...]:
+    """What the words mean; several sequences if the words before a patient's name disagree."""
+    found, with_others = sequences_of(facts), sequences_of(all_facts)
+    return tuple(dict.fromkeys((*found, *with_others)))
+
+
+def _mask_traits(words: Sequence[Word]) -> list[str]:
+    """Who drew a mask, or that it is one of the brain."""
+    return [_MASKS[w.value] for w in words if w.facet == "mask" and w.value in _MASKS]
+
+
+def _is_mask(word: Word, at: int, words: Sequence[Word], main: int) -> bool:
+    """Whether a word marks a mask.
+
+    A target's own word does so only after the sequence: `prostate_t2` is an image, `t2_prostate`
+    is a mask.
+    """
+    if word.facet != "mask":
+        return False
+    if word.value in {"target", "structure"}:
+        return at >= main or words[main].facet == "mask"
+    return word.value != "machine"
 
 
 def _without_other_image(words: Sequence[Word]) -> tuple[tuple[Word, ...], bool]:
     """The words without the image that this one was registered to: `FLAIR_to_T1` is FLAIR."""
     for at, word in enumerate(words):
         is_join = word.facet == "join" or (word.text == "2" and word.start == words[at - 1].end)
-        if not (is_join and any(w.facet in {"weighting", "hint"} for w in words[:at])):
+        if not (is_join and any(w.facet in _IMAGE for w in words[:at])):
             continue
         for other in range(at + 1, min(at + 1 + _JOINED, len(words))):
-            if words[other].facet in {"weighting", "hint"}:
+            if words[other].facet in _IMAGE:
                 return (*words[:at], *words[other + 1 :]), True
     return tuple(words), any(word.text in {"r", "rr", "w", "wr"} for word in words)
 
 
 def _main(words: Sequence[Word]) -> int:
     """Index of the last word that tells the sequence; -1 without one."""
-    for facets in ({"weighting"}, {"hint", "gradient", "part", "b-value"}, {"contrast"}, {"mask"}):
+    for facets in (
+        {"weighting", "target"},
+        {"hint", "gradient", "part", "b-value"},
+        {"contrast"},
+        {"mask"},
+    ):
         at = [i for i, word in enumerate(words) if word.facet in facets]
         if at:
             return at[-1]

@@ -8,12 +8,14 @@ from zeus_app.recognition.words import NUMBER, Word
 HIGH_B_S_PER_MM2 = 500
 """A diffusion image from this b-value on has a high one."""
 NEITHER = (
-    "localizer", "subtraction", "perfusion", "MRA", "bold", "map", "phase", "DIR", "other",
+    "localizer", "subtraction", "map", "perfusion", "MRA", "bold", "phase", "DIR", "other",
 )  # fmt: skip
 """Kinds of images that are no sequence of a target, although their names may hold T1 or T2."""
 
 _NEGATES = 3  # words between "without" and the word for contrast
-_MOST_B = 10_000  # s/mm²; larger numbers are none
+_LEAST_B, _MOST_B = 50, 10_000  # s/mm²; other numbers are none
+_BEFORE_B = ("b", "bv", "bval", "bvalue", "b value", "dwi")
+_DIXON = {"w": "water", "f": "fat", "in": "in", "opp": "out", "out": "out"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Facts:
         contrast: "after", "before", or "" if nothing is said.
         names_agent: whether the contrast agent itself is named.
         fat_suppressed: whether fat is suppressed.
+        is_spir: whether SPIR suppresses it.
         part: "in", "out", "water", "fat" or "".
         echo: "first", "second" or "".
         b_values: the b-values, in s/mm².
@@ -39,6 +42,7 @@ class Facts:
     contrast: str
     names_agent: bool
     fat_suppressed: bool
+    is_spir: bool
     part: str
     echo: str
     b_values: tuple[int, ...]
@@ -50,17 +54,20 @@ class Facts:
         values = {facet: [w.value for w in words if w.facet == facet] for facet in _FACETS}
         traits = {value for facet in ("projection", "processing") for value in values[facet]}
         traits |= {_PLANES[value] for value in values["plane"] if value in _PLANES}
-        traits |= {_MASKS[value] for value in values["mask"] if value in _MASKS}
         if values["fat"]:
             traits.add("fat-suppressed")
+        contrast = _contrast(words)
+        if contrast:
+            traits.add(f"{contrast} contrast")
         return cls(
             weightings=frozenset(values["weighting"]),
             hints=frozenset(values["hint"]),
             is_gradient_echo=bool(values["gradient"]),
-            contrast=_contrast(words),
+            contrast=contrast,
             names_agent="agent" in values["contrast"],
             fat_suppressed=bool(values["fat"]),
-            part=values["part"][-1] if values["part"] else "",
+            is_spir="spir" in values["fat"],
+            part=_part(words),
             echo=values["echo"][-1] if values["echo"] else "",
             b_values=_b_values(words),
             traits=frozenset(traits),
@@ -69,10 +76,9 @@ class Facts:
 
 _FACETS = (
     "weighting", "hint", "gradient", "contrast", "fat", "part", "echo", "plane", "projection",
-    "processing", "mask",
+    "processing",
 )  # fmt: skip
 _PLANES = {"sagittal": "off-axis", "coronal": "off-axis"}
-_MASKS = {"brain": "brain mask", "machine": "machine", "reader": "reader"}
 
 
 def _contrast(words: Sequence[Word]) -> str:
@@ -91,19 +97,32 @@ def _is_negated(words: Sequence[Word], at: int) -> bool:
     return at + 2 == len(words) and words[at + 1].value == "negation"
 
 
+def _part(words: Sequence[Word]) -> str:
+    """The part that an image of water and fat shows: a word for it, or the last letter."""
+    named = [word.value for word in words if word.facet == "part"]
+    if not named and any("dixon" in word.text for word in words):
+        return _DIXON.get(words[-1].text, "")
+    return named[-1] if named else ""
+
+
 def _b_values(words: Sequence[Word]) -> tuple[int, ...]:
-    """The numbers of `b1000`, `b 1000` and `b50_800`."""
+    """The numbers of `b1000`, `b 1000`, `b50_800` and `DWI 1000`."""
     found: list[int] = []
     follows = False
     for word in words:
         if word.b_value is not None:
             found.append(word.b_value)
             follows = True
-        elif word.meaning == NUMBER and follows and int(word.text) <= _MOST_B:
+        elif follows and word.meaning == NUMBER and _may_be_b(word.text):
             found.append(int(word.text))
         else:
-            follows = word.text == "b"
+            follows = word.text.endswith(_BEFORE_B)
     return tuple(found)
+
+
+def _may_be_b(text: str) -> bool:
+    """Whether a number may be a b-value. Zero-padded ones count images."""
+    return text == "0" or (not text.startswith("0") and _LEAST_B <= int(text) <= _MOST_B)
 
 
 def sequences_of(facts: Facts) -> tuple[str, ...]:
@@ -116,7 +135,8 @@ def sequences_of(facts: Facts) -> tuple[str, ...]:
             return (kind,)
     if "FLAIR" in kinds and not (kinds & {"T1", "T1Gd"} and "T2" not in kinds):
         return ("FLAIR",)
-    if "T2star" in kinds or (facts.is_gradient_echo and not (kinds | facts.hints) & _T1):
+    is_t1_echo = (kinds | facts.hints) & _T1 or (facts.names_agent and not kinds & _T2)
+    if "T2star" in kinds or (facts.is_gradient_echo and not is_t1_echo):
         return ("T2star",)
     is_t1 = bool(kinds & _T1 or (facts.hints & _T1 and not kinds & _T2) or facts.part)
     if "STIR" in kinds and not is_t1:
@@ -130,6 +150,8 @@ def sequences_of(facts: Facts) -> tuple[str, ...]:
         return ("T2-SPIR" if facts.fat_suppressed or "T2-SPIR" in kinds else "T2",)
     if is_t1:
         return (_t1(facts),)
+    if facts.is_spir:
+        return ("T2-SPIR",)
     if facts.names_agent:
         return ("T1Gd" if facts.contrast == "after" else "T1",)
     return ()
@@ -145,7 +167,8 @@ def _diffusion(facts: Facts) -> str:
     if "map" in facts.weightings:
         return "map"
     is_high = [b >= HIGH_B_S_PER_MM2 for b in facts.b_values]
-    return "HBV" if "HBV" in facts.weightings or is_high == [True] else "DWI"
+    named = "HBV" in facts.weightings and (any(is_high) or not is_high)
+    return "HBV" if named or is_high == [True] else "DWI"
 
 
 def _with_pd(facts: Facts) -> tuple[str, ...]:

@@ -16,19 +16,29 @@ from zeus_app.recognition.vocabulary import Meaning, Vocabulary
 
 UNKNOWN: Meaning = ("", "")
 NUMBER: Meaning = ("number", "")
+ENTITY: Meaning = ("number", "entity")
+"""A subject, a session or a run of a BIDS name."""
 B_VALUE: Meaning = ("b-value", "")
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
 
 # "-" is a word after a word for contrast: "T1 C-" is without contrast.
 _RUN = re.compile(r"[^\W_]+|[+*]|(?<=[cvdm])-(?=[\W_]|$)", re.IGNORECASE)
 _ENTITY = re.compile(r"(?<![^\W_])(?P<key>[a-z]{2,15})-[^\W_]+(?=_|$)", re.IGNORECASE)
-_B_VALUE = re.compile(r"b(\d{1,4})t?")
+_B_VALUE = re.compile(r"bv?(0|[1-9]\d{1,3})t?")
 _ALIGNED = re.compile(r"(?:rr|r|w|wr)(?=(?:t1|t2|flair|adc|pd|dwi)(?:w|c|ce|gd|n|f)?$)")
 _BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[^\W\d_])")
 _SHORTEST_NUMBERED = 4  # letters of a word to which digits may be attached: flair2, scan03
 _LONGEST_WORD = 24
 _LONGEST_RUN = 64  # characters of a run that is split further
 # BIDS entities whose values say nothing about the sequence.
-_SILENT = frozenset("sub ses run task dir acq chunk split hemi res den from mode sample".split())
+_SILENT = frozenset(
+    {"sub", "ses", "run", "task", "dir", "acq", "chunk", "res", "den", "from", "mode"}
+)
 # A run of characters is split only where a word of these facets comes out.
 _TELLING = frozenset({"weighting", "hint", "gradient", "contrast", "part", "mask", "b-value"})
 
@@ -78,7 +88,7 @@ def split_words(name: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
     parts: list[Word] = []
     for match in _RUN.finditer(name):
         if any(match.start() in span for span in silent):
-            parts.append(Word(plain(match.group()), match.start(), match.end(), NUMBER))
+            parts.append(Word(plain(match.group()), match.start(), match.end(), ENTITY))
         else:
             parts += _parts(match.group(), match.start(), vocabulary)
     return tuple(_phrases(parts, vocabulary))
@@ -102,7 +112,8 @@ def _parts(run: str, offset: int, vocabulary: Vocabulary) -> list[Word]:
         pieces = _glued(text[cut:], vocabulary)
         words = _placed(pieces, offset + cut, vocabulary)
         if any(word.facet in _TELLING for word in words):
-            return [*_placed([text[:cut]] if cut else [], offset, vocabulary), *words]
+            before = _BOUNDARY.split(run[:cut]) if cut else []
+            return [*_placed([plain(part) for part in before], offset, vocabulary), *words]
     if aligned := _ALIGNED.match(text):
         return _placed([aligned.group(), text[aligned.end() :]], offset, vocabulary)
     return [whole]

@@ -4,7 +4,8 @@ A folder is read as the first of these that fits:
 
 1. The root has cases.json, cases.yaml or cases.yml: only the studies in this list are used.
 2. A folder has dataset.json and imagesTr or imagesTs: an archive of MSD or nnU-Net.
-3. A folder has image files (NIfTI, MetaImage, NRRD): one study, or one per prefix.
+3. A folder has image files (NIfTI, MetaImage, NRRD): one study, or one per prefix. Files in a
+   folder for each sequence are one study (`layout.py`).
 4. Folders have DICOM files: studies by StudyInstanceUID. DICOM files below a folder whose image
    files are a study are its originals and are ignored.
 
@@ -15,29 +16,33 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zeus_app.dicom.dicom_studies import SOURCE_FOLDERS, read_dicom_studies
 from zeus_app.dicom.series import is_dicom
 from zeus_app.errors import InputError
+from zeus_app.recognition.words import word_set
 from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import case_list, read_case_list
 from zeus_app.studies.check import check_headers
 from zeus_app.studies.folders import read_folder
+from zeus_app.studies.layout import Entry, place_files
 from zeus_app.studies.msd import is_msd, read_msd
-from zeus_app.studies.patients import patient_of
+from zeus_app.studies.patients import Patients
+from zeus_app.studies.unread import with_unread
 from zeus_app.targets import Target
-from zeus_app.targets.naming import MASK_FOLDERS, UNNAMED, Names, ascii_part, safe_id, words
+from zeus_app.targets.naming import MASK_FOLDERS, UNNAMED, Names, ascii_part, plain_id, safe_id
 from zeus_app.types import RejectedStudy, StudyCandidate, StudyFiles, StudyProblem
-from zeus_app.volumes.sources import is_volume
+from zeus_app.volumes.formats import unread_format
+from zeus_app.volumes.sources import is_volume, stem
 
 _BIDS_ENTITY = re.compile(r"^(sub|ses)-")
-_BIDS_NOT_ANATOMY = words("func dwi fmap perf meg eeg ieeg pet beh")
-_BIDS_NO_SUBJECTS = words("derivatives sourcedata code stimuli")
-_SYSTEM_FOLDERS = words("__macosx @eadir lost+found")
+_BIDS_NOT_ANATOMY = word_set("func dwi fmap perf meg eeg ieeg pet beh")
+_BIDS_NO_SUBJECTS = word_set("derivatives sourcedata code stimuli")
+_SYSTEM_FOLDERS = word_set("__macosx @eadir lost+found")
 _UNNAMED = SOURCE_FOLDERS | {"anat"}
 _MAX_REASON = 2000  # characters
 
@@ -67,7 +72,9 @@ class Walk:
         is_upload: see `find_studies`.
         seen: device and inode of each folder that is not visited, or not again.
         studies: candidates and rejected studies so far.
-        dicom: DICOM files so far.
+        volumes: folder -> its image files, so far.
+        dicom: folder -> its DICOM files, so far.
+        unread: image file in another format -> what to do with it, so far.
     """
 
     root: Path
@@ -75,7 +82,9 @@ class Walk:
     is_upload: bool
     seen: set[tuple[int, int]]
     studies: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
-    dicom: list[Path] = field(default_factory=list)
+    volumes: dict[Path, list[Path]] = field(default_factory=dict)
+    dicom: dict[Path, list[Path]] = field(default_factory=dict)
+    unread: dict[Path, str] = field(default_factory=dict)
 
 
 def find_studies(
@@ -96,29 +105,35 @@ def find_studies(
     problems: list[StudyProblem] = []
     former: dict[str, set[str]] = defaultdict(set)
     unnamed: list[str] = []
-    for study_id, study in scan(root, target, skip=skip, is_upload=is_upload):
+    found = scan(root, target, skip=skip, is_upload=is_upload)
+    patients = Patients.of_folders(root, [study.folder for _, study in found])
+    for study_id, study in found:
         if isinstance(study, StudyCandidate):
-            order = [name for name in target.sequence_names if name in study.sources]
-            sources = {name: study.sources[name] for name in order}
-            studies[study_id] = StudyFiles(
-                study_id,
-                sources,
-                patient_of(study, study_id, root),
-                evidence=study.evidence,
-                unused=study.unused,
-                masks=study.masks,
-            )
+            studies[study_id] = _files(study_id, study, target, patients)
         else:
             problems.append(StudyProblem(study_id, study.files, study.reason))
-        if study.former_name:
-            former[safe_id(study.former_name)].add(study_id)
-        elif not ascii_part(study.name):
+        for name in (*study.former_names, plain_id(study.name)):
+            if safe_id(name) != study_id:
+                former[safe_id(name)].add(study_id)
+        if not ascii_part(study.name):
             unnamed.append(study_id)
     if len(unnamed) == 1:  # of several, none was usable under this id
         former[UNNAMED].add(unnamed[0])
     known = {*studies, *(problem.id for problem in problems)}
     former_ids = {old: frozenset(ids) for old, ids in former.items() if old not in known}
     return Catalog(studies, tuple(problems), former_ids)
+
+
+def _files(study_id: str, study: StudyCandidate, target: Target, patients: Patients) -> StudyFiles:
+    order = [name for name in target.sequence_names if name in study.sources]
+    return StudyFiles(
+        study_id,
+        {name: study.sources[name] for name in order},
+        patients.of(study, study_id),
+        evidence=study.evidence,
+        unused=study.unused,
+        masks=study.masks,
+    )
 
 
 def scan(
@@ -140,9 +155,45 @@ def scan(
         skipped = {_identity(path) for path in skip if os.path.isdir(path)}
         walk = Walk(root, names, is_upload, skipped)
         _visit_all(walk)
-        studies = walk.studies + read_dicom_studies(root, walk.dicom, names)
+        studies = _studies_of(walk)
     studies = [_checked(study, target) for study in studies]
     return sorted(_with_ids(_without_false_alarms(studies)), key=lambda pair: pair[0])
+
+
+def _studies_of(walk: Walk) -> list[StudyCandidate | RejectedStudy]:
+    """The studies of all files that a search came by."""
+    studies = list(walk.studies)
+    for folder, entries in place_files(walk.root, walk.volumes, walk.names).items():
+        name = _name(walk, folder)
+        is_root = folder == walk.root
+        found = read_folder(folder, name, entries, walk.names, is_root=is_root)
+        studies += [_with_former_names(study, entries, walk) for study in found]
+    with_images = {study.folder for study in studies if isinstance(study, StudyCandidate)}
+    below = with_images - {walk.root}
+    dicom = [
+        path
+        for folder, paths in walk.dicom.items()
+        if folder not in with_images and not below.intersection(folder.parents)
+        for path in paths
+    ]
+    studies += read_dicom_studies(walk.root, dicom, walk.names)
+    return with_unread(studies, walk.unread, walk.root)
+
+
+def _with_former_names(
+    study: StudyCandidate | RejectedStudy, entries: Sequence[Entry], walk: Walk
+) -> StudyCandidate | RejectedStudy:
+    """The study with the names that version 0.3.0 gave to its files: each folder was a study."""
+    files = set(files_of(study.sources) if isinstance(study, StudyCandidate) else study.files)
+    former: dict[str, None] = {}
+    for entry in entries:
+        if entry.is_moved and entry.path in files:
+            name = "" if entry.path.parent == walk.root else _name(walk, entry.path.parent)
+            former[name] = None
+            prefix = walk.names.read(stem(entry.path)).start
+            own = stem(entry.path)[:prefix].rstrip("_-. ")
+            former["_".join(filter(None, (name, own)))] = None
+    return replace(study, former_names=(*study.former_names, *filter(None, former)))
 
 
 def _checked(
@@ -194,22 +245,41 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> list[tuple[Path, 
     types = {path: _type(path) for path in children}
     files = [path for path, kind in types.items() if kind in (stat.S_IFREG, 0)]
     volumes = [path for path in files if is_volume(path)]
-    here: list[StudyCandidate | RejectedStudy] = []
     if volumes:
-        name = _name(walk, folder)
-        here = read_folder(folder, name, volumes, walk.names, is_root=is_root)
-        walk.studies += here
-    holds_study = any(isinstance(study, StudyCandidate) for study in here)
-    dicom = [] if inside_study or holds_study else [p for p in files if is_dicom(p)]
-    walk.dicom += dicom
+        walk.volumes[folder] = volumes
+    holds_study = any(_is_image(path, walk.names) for path in volumes)
+    others = [path for path in files if path not in volumes]
+    dicom = [] if inside_study or holds_study else [path for path in others if is_dicom(path)]
+    if dicom:
+        walk.dicom[folder] = dicom
+    unread = {path: reason for path in others if (reason := _unread(path, dicom))}
+    walk.unread.update(unread)
     folders = [path for path, kind in types.items() if kind == stat.S_IFDIR]
     subfolders = list(_to_visit(folder, folders, inside_study or holds_study))
-    if not (is_root or inside_study or volumes or dicom or subfolders):
-        reason = "holds no readable image" if files else "is an empty folder"
-        walk.studies.append(
-            RejectedStudy(_name(walk, folder), folder, (folder,), f"{folder} {reason}")
-        )
+    if not (is_root or inside_study or volumes or dicom or subfolders or unread):
+        reason = f"{folder} {_nothing_in(files, folders)}"
+        walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), reason))
     return [(child, inside_study or (holds_study and not is_root)) for child in subfolders]
+
+
+def _is_image(path: Path, names: Names) -> bool:
+    """Whether a file's name is that of a sequence of the target."""
+    name = names.read(stem(path))
+    return bool(names.sequences(name)) and not name.is_mask
+
+
+def _unread(path: Path, dicom: Collection[Path]) -> str | None:
+    """Why an image file is in a format that Zeus does not read; None for all other files."""
+    return None if path in dicom else unread_format(path)
+
+
+def _nothing_in(files: Collection[Path], folders: Collection[Path]) -> str:
+    """What to say of a folder without images."""
+    if files:
+        return "holds no readable image"
+    if folders:
+        return f"holds no anatomical images: only {', '.join(path.name for path in folders)}"
+    return "is an empty folder"
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zeus_app.studies.candidates import source_of
-from zeus_app.targets.naming import Names, split_name
+from zeus_app.targets.naming import Names
 from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 from zeus_app.volumes.sources import NiftiChannelSource, is_volume, stem
 
@@ -69,13 +69,13 @@ def _channels(description: Path, names: Names) -> dict[int, str]:
     named: Mapping[str, object] = content.get("channel_names") or content["modality"]
     channels: dict[int, str] = {}
     for number, channel in named.items():
-        hits = names.hits(split_name(str(channel)))
-        if len(hits) == 1:
-            if hits[0].sequence in channels.values():
-                raise ValueError(f"two channels are {hits[0].sequence}")
+        sequence = names.sequence(names.read(str(channel)))
+        if sequence:
+            if sequence in channels.values():
+                raise ValueError(f"two channels are {sequence}")
             if not number.isdecimal():
                 raise ValueError(f"channel {number!r}")
-            channels[int(number)] = hits[0].sequence
+            channels[int(number)] = sequence
     return channels
 
 

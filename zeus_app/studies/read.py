@@ -8,7 +8,7 @@ from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.patients import patient_by_name
 from zeus_app.targets import Target
-from zeus_app.targets.naming import Names, split_name
+from zeus_app.targets.naming import Names
 from zeus_app.types import Study, StudyFiles
 from zeus_app.volumes.sources import stem
 
@@ -44,8 +44,8 @@ def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = 
 
 def sequence_from_name(name: str, target: Target) -> str | None:
     """The sequence that a file's name spells; None if it spells none."""
-    hits = Names.of(target).hits(split_name(name))
-    return hits[-1].sequence if hits else None
+    names = Names.of(target)
+    return names.sequence(names.read(name)) or None
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
