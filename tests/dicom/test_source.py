@@ -1,13 +1,90 @@
-"""A DICOM series is read from paths that ITK can take."""
+"""The pixels of a DICOM series, from paths that ITK can take."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
+from pydicom.pixel_data_handlers.util import apply_modality_lut
 
 from tests.studies.tiny_files import dicom_series
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
+from zeus_app.types import FloatArray
+
+
+def changed(folder: Path, change: Callable[[Any, int], None]) -> DicomSeriesSource:
+    """The series in a folder, after a change of each file."""
+    for number, path in enumerate(sorted(folder.iterdir())):
+        data = pydicom.dcmread(path)
+        change(data, number)
+        data.save_as(path)
+    return DicomSeriesSource(tuple(sorted(folder.iterdir())))
+
+
+def by_pydicom(source: DicomSeriesSource) -> FloatArray:
+    """Each slice with its own slope and intercept, (columns, rows, slices)."""
+    images = [pydicom.dcmread(path) for path in source.paths]
+    slices = [apply_modality_lut(image.pixel_array, image).T for image in images]
+    stacked: FloatArray = np.stack(slices, axis=-1).astype(np.float32)
+    return stacked
+
+
+@pytest.mark.parametrize(
+    "slopes",
+    [
+        [("1", "0"), ("0.25", "0"), ("2.5", "0")],
+        [("1", "0"), ("1", "-1000"), ("1", "70000")],
+        [("1", "0"), ("0.001", "0"), ("3.2e-08", "0")],
+        [("0.001", "0"), ("100000", "-5"), ("1", "0")],
+    ],
+)
+def test_each_slice_has_its_own_slope_and_intercept(
+    tmp_path: Path, slopes: list[tuple[str, str]]
+) -> None:
+    def rescale(data: Any, number: int) -> None:
+        data.RescaleSlope, data.RescaleIntercept = slopes[number]
+
+    source = changed(dicom_series(tmp_path, "t2_tra"), rescale)
+    expected = by_pydicom(source)
+    assert expected[1, 0, 1] == pytest.approx(101 * float(slopes[1][0]) + float(slopes[1][1]))
+    np.testing.assert_allclose(source.load().array, expected, rtol=1e-6)
+
+
+def test_the_private_scale_of_philips_and_real_world_values_are_not_applied(
+    tmp_path: Path,
+) -> None:
+    def rescale(data: Any, number: int) -> None:
+        data.RescaleSlope, data.RescaleIntercept = "2", "1"
+        block = data.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+        block.add_new(0x0E, "FL", 0.5)
+        block.add_new(0x0D, "FL", 3.0)
+        real = pydicom.Dataset()
+        real.RealWorldValueSlope, real.RealWorldValueIntercept = 7.0, 5.0
+        real.RealWorldValueFirstValueMapped, real.RealWorldValueLastValueMapped = 0, 4095
+        data.RealWorldValueMappingSequence = [real]
+
+    source = changed(dicom_series(tmp_path, "t2_tra"), rescale)
+    assert source.load().array[1, 0].tolist() == [2 * 1 + 1, 2 * 101 + 1, 2 * 201 + 1]
+
+
+def test_each_slice_has_its_own_type_of_pixels(tmp_path: Path) -> None:
+    def retype(data: Any, number: int) -> None:
+        if number == 0:
+            data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+            data.PixelData = np.arange(200, 220, dtype=np.uint8).tobytes()
+        elif number == 1:
+            data.PixelRepresentation = 1
+            data.PixelData = np.arange(-30000, -29980, dtype=np.int16).tobytes()
+        else:
+            data.BitsAllocated, data.BitsStored, data.HighBit = 32, 32, 31
+            data.PixelData = np.arange(3_000_000, 3_000_020, dtype=np.uint32).tobytes()
+
+    array = changed(dicom_series(tmp_path, "t2_tra"), retype).load().array
+    assert array[1, 0].tolist() == [201, -29999, 3_000_001]
 
 
 def test_a_path_that_is_no_utf8_is_refused(tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def test_a_dicom_header_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
         check_images(tmp_path / "x.dcm", max_voxels=10**9)
 
 
+def test_a_dicom_header_without_preamble_whose_packing_is_unknown_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = dicom_series(tmp_path, "T2") / "000.dcm"
+    file.write_bytes(file.read_bytes()[132:])  # begins with the file meta information
+    with pytest.raises(InputError, match="preamble is missing"):
+        check_images(file, max_voxels=10**9)
+
+
 @pytest.mark.parametrize("name", ["t2.nii.gz", "1.dcm", "folder"])
 def test_a_link_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "study").mkdir()

@@ -1,32 +1,34 @@
 """DICOM headers, and the grid of a series' slices. Pixels are not read here."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from zeus_app.dicom import b_values
+from zeus_app.dicom.content import START_BYTES, has_preamble, is_data_set, starts_like_dicom
 from zeus_app.errors import InputError
 from zeus_app.types import LPS_TO_RAS, Affine, Grid
+from zeus_app.volumes.sources import VOLUME_SUFFIXES
+from zeus_app.volumes.voxels import SHEAR_TOLERANCE_VOXELS, checked_affine, not_one_number
 
-_B_VALUE = (0x0018, 0x9087)
-_SIEMENS_B, _SIEMENS_CREATOR = (0x0019, 0x100C), (0x0019, 0x0010)
-_GE_B, _GE_CREATOR = (0x0043, 0x1039), (0x0043, 0x0010)
-_PHILIPS_B, _PHILIPS_CREATOR = (0x2001, 0x1003), (0x2001, 0x0010)
+_SIEMENS, _MOSAIC = (0x0019, 0x0010), (0x0019, 0x100A)  # creator, and number of images in a mosaic
 _TAGS: list[Any] = [
-    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName",
+    "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "EchoNumbers", "EchoTime",
     "PatientID", "StudyDate", "Modality", "ImageType", "SequenceName", "NumberOfFrames", "Rows",
     "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "SliceThickness", "SpacingBetweenSlices",
-    _B_VALUE, _SIEMENS_B, _SIEMENS_CREATOR, _GE_B, _GE_CREATOR, _PHILIPS_B, _PHILIPS_CREATOR,
+    "InstanceNumber", "PhotometricInterpretation", _MOSAIC, _SIEMENS, *b_values.TAGS,
 ]  # fmt: skip
 # Warnings about a value quote it, and it may name the patient. What is damaged still raises.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+_DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 _GAP_TOLERANCE = 0.1  # share of the median distance between slices
 
 
@@ -39,16 +41,27 @@ class SliceHeader:
         orientation_lps: Image Orientation (Patient), two unit vectors in LPS; None if absent.
         spacing_mm: distance between rows, and between columns.
         thickness_mm: distance between slices, used for a series of one slice.
+        description: Series Description, else Protocol Name.
+        protocol: Protocol Name.
         patient_id: Patient ID. It groups studies, and is never shown, logged or stored.
+        contrast_agent: Contrast/Bolus Agent; empty if absent.
+        echo: number of the echo and its time in ms; the same for all images of one echo.
         b_value: diffusion weighting in s/mm²; None if the header has none.
+        number: Instance Number.
         frames: number of images in the file.
+        is_mosaic: whether its pixels are all slices of a volume side by side (Siemens).
+        is_colour: whether its pixels are colours.
     """
 
     path: Path
+    sop_uid: str
     study_uid: str
     series_uid: str
     series_number: str
     description: str
+    protocol: str
+    contrast_agent: str
+    echo: tuple[int, float]
     patient_id: str = field(repr=False)
     study_date: str
     modality: str
@@ -59,7 +72,10 @@ class SliceHeader:
     spacing_mm: tuple[float, ...] | None
     thickness_mm: float
     b_value: float | None
+    number: str
     frames: int
+    is_mosaic: bool
+    is_colour: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +87,24 @@ class SliceStacking:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM, by its suffix or its first 132 bytes."""
-    if path.name.startswith(".") or path.name.upper() == "DICOMDIR":
+    """Whether a file is DICOM: by the suffix that only DICOM files have, or by its first bytes.
+
+    A file with such a suffix and other content is a damaged DICOM file, which `read_header` tells.
+    """
+    name = path.name.lower()
+    if name.startswith((".", "dicomdir")) or name.endswith(VOLUME_SUFFIXES):
         return False
-    if path.suffix.lower() in {".dcm", ".dicom", ".ima"}:
+    if path.suffix.lower() in _DICOM_SUFFIXES:
         return True
-    if path.suffix and not path.suffix[1:].isdigit():  # UIDs as names end in ".<digits>"
-        return False
     try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        return starts_like_dicom(_start(path))
     except OSError:
         return False
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(START_BYTES)
 
 
 def read_header(path: Path) -> SliceHeader:
@@ -92,7 +114,9 @@ def read_header(path: Path) -> SliceHeader:
         InputError: the file is not DICOM, or its header is truncated or damaged.
     """
     try:
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        start = _start(path)
+        is_bare = is_data_set(start) and not has_preamble(start)
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=is_bare)
         return _parsed(path, data)
     except Exception as error:  # pydicom raises exceptions of many types for damaged files
         raise InputError(
@@ -112,58 +136,50 @@ def _parsed(path: Path, data: Any) -> SliceHeader:
     def text(name: str) -> str:
         return str(data.get(name) or "").strip()
 
+    def texts(name: str) -> tuple[str, ...]:
+        value = data.get(name) or ()
+        return tuple(str(part).upper() for part in ([value] if isinstance(value, str) else value))
+
     def numbers(name: str, count: int) -> tuple[float, ...] | None:
         values = tuple(float(value) for value in data.get(name) or ())
         return values if len(values) == count else None
 
+    def integer(name: str) -> int:
+        return int(b_values.number(data.get(name)) or 0)
+
     thickness = data.get("SpacingBetweenSlices") or data.get("SliceThickness") or 1.0
     return SliceHeader(
         path=path,
+        sop_uid=text("SOPInstanceUID"),
         study_uid=text("StudyInstanceUID"),
         series_uid=text("SeriesInstanceUID"),
         series_number=text("SeriesNumber"),
         description=text("SeriesDescription") or text("ProtocolName"),
+        protocol=text("ProtocolName"),
+        contrast_agent=text("ContrastBolusAgent"),
+        echo=(integer("EchoNumbers"), b_values.number(data.get("EchoTime")) or 0.0),
         patient_id=text("PatientID"),
         study_date=text("StudyDate"),
         modality=text("Modality"),
-        image_type=tuple(str(part).upper() for part in data.get("ImageType") or ()),
+        image_type=texts("ImageType"),
         shape=(int(data.get("Rows") or 0), int(data.get("Columns") or 0)),
         position_lps=numbers("ImagePositionPatient", 3),
         orientation_lps=numbers("ImageOrientationPatient", 6),
         spacing_mm=numbers("PixelSpacing", 2),
         thickness_mm=abs(float(thickness)) or 1.0,
-        b_value=_b_value(data),
+        b_value=b_values.b_value(data),
+        number=text("InstanceNumber"),
         frames=int(data.get("NumberOfFrames") or 1),
+        is_mosaic="MOSAIC" in texts("ImageType") or _has_mosaic_number(data),
+        is_colour=text("PhotometricInterpretation") not in {"", "MONOCHROME1", "MONOCHROME2"},
     )
 
 
-def _b_value(data: Any) -> float | None:
-    """The b-value: the standard's element, else the vendor's (DICOM conformance statements)."""
-    if _B_VALUE in data:
-        return _number(data[_B_VALUE].value)
-    for creator, element in (
-        (_SIEMENS_CREATOR, _SIEMENS_B),
-        (_GE_CREATOR, _GE_B),
-        (_PHILIPS_CREATOR, _PHILIPS_B),
-    ):
-        if creator in data and element in data:
-            value = _number(data[element].value)
-            # GE adds 1e9 to the b-value of some images.
-            return value % 1e9 if value is not None and element == _GE_B else value
-    sequence = re.search(r"_b(\d+)t?$", str(data.get("SequenceName") or ""))
-    return float(sequence.group(1)) if sequence else None
-
-
-def _number(value: Any) -> float | None:
-    """A float from a number, a text, bytes, or the first of several values; None if none is."""
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "ignore").strip("\0 ").split("\\")[0]
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        value = value[0] if value else None
-    try:
-        return float(cast(str, value))
-    except (TypeError, ValueError):
-        return None
+def _has_mosaic_number(data: Any) -> bool:
+    """Whether Siemens' element says that there are several images; Image Type may be changed."""
+    if _SIEMENS not in data or str(data[_SIEMENS].value).strip() != "SIEMENS MR HEADER":
+        return False
+    return _MOSAIC in data and (b_values.number(data[_MOSAIC].value) or 0) > 1
 
 
 def normal_lps(header: SliceHeader) -> npt.NDArray[np.float64] | None:
@@ -182,12 +198,14 @@ def is_axial(header: SliceHeader) -> bool:
 
 
 def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
-    """Order the single-frame images of one series along their normal.
+    """Order the single-frame images of one series along their normal. Copies count once.
 
     Raises:
-        InputError: a file has several frames, a header has no geometry, slices differ in size or
-            direction, several images have one position, or slices are missing.
+        InputError: a file has several frames, is a mosaic or has colours, a header has no geometry,
+            slices differ in size or direction, are missing or shifted sideways, or several images
+            have one position.
     """
+    headers = without_copies(headers)
     first = headers[0]
     folder = first.path.parent
     normal = _checked_normal(headers, folder)
@@ -196,8 +214,22 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
     _check_gaps(positions_mm[order], folder)
     ordered = [headers[i] for i in order]
     rows, columns = first.shape
-    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ _affine_lps(ordered, normal))
+    affine = checked_affine(_affine_lps(ordered, normal), folder)
+    _check_line(ordered, affine, normal)
+    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ affine)
     return SliceStacking(tuple(header.path for header in ordered), grid)
+
+
+def without_copies(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
+    """Each image once. A copy has the same SOP Instance UID, and the same header throughout.
+
+    Some programs give one UID to different images, so the UID alone does not make a copy.
+    """
+    images: dict[SliceHeader, SliceHeader] = {}
+    for header in headers:
+        key = replace(header, path=Path()) if header.sop_uid else header
+        images.setdefault(key, header)
+    return list(images.values())
 
 
 def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray[np.float64]:
@@ -210,6 +242,15 @@ def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray
             "one image per file",
             "convert the series to NIfTI, for example with dcm2niix",
         )
+    if any(header.is_mosaic for header in headers):
+        raise _refused(
+            f"{folder}: a Siemens mosaic, all slices side by side in one image"
+            f" ({first.description})",
+            "one image per slice",
+            "convert the series to NIfTI, for example with dcm2niix",
+        )
+    if any(header.is_colour for header in headers):
+        raise not_one_number(folder, f"colour pixels ({first.description})")
     if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
         raise _refused(
             f"{folder}: images without position, orientation or pixel spacing",
@@ -272,6 +313,24 @@ def _affine_lps(ordered: Sequence[SliceHeader], normal: npt.NDArray[np.float64])
     affine[:3, 2] = step
     affine[:3, 3] = start
     return affine
+
+
+def _check_line(
+    ordered: Sequence[SliceHeader], affine_lps: Affine, normal: npt.NDArray[np.float64]
+) -> None:
+    """Refuse slices that are shifted sideways from the line of the volume's affine."""
+    first = ordered[0]
+    steps = np.arange(len(ordered))[:, None] * affine_lps[:3, 2]
+    apart = np.array([header.position_lps for header in ordered]) - affine_lps[:3, 3] - steps
+    sideways_mm = np.linalg.norm(apart - np.outer(apart @ normal, normal), axis=1)
+    worst = int(sideways_mm.argmax())
+    if sideways_mm[worst] > SHEAR_TOLERANCE_VOXELS * min(first.spacing_mm or (1.0,)):
+        raise _refused(
+            f"{first.path.parent}: slice {worst} is shifted sideways by {sideways_mm[worst]:.2f} mm"
+            " from the line through the first and the last",
+            "slices in one line",
+            "export the original series again, or resample it onto a grid with right angles",
+        )
 
 
 def _refused(came: str, expected: str, remedy: str) -> InputError:

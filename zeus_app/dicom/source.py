@@ -9,7 +9,7 @@ from zeus_app.dicom.series import read_header, stack_slices
 from zeus_app.settings.file_names import check_utf8
 from zeus_app.types import Grid, Volume
 from zeus_app.volumes.nifti import read_guarded
-from zeus_app.volumes.voxels import as_float, not_one_number, usable
+from zeus_app.volumes.voxels import as_float, usable
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class DicomSeriesSource:
     def load(self) -> Volume:
         """(columns, rows, slices) float32, slices in the order of their positions.
 
-        Rescale slope and intercept are applied.
+        Each slice has the Rescale Slope and Intercept of its own header. By itself, ITK would cast
+        all slices to the type of the first.
         """
         for path in self.paths:
             check_utf8(path)
@@ -44,9 +45,8 @@ class DicomSeriesSource:
         stack = stack_slices([read_header(path) for path in self.paths])
         reader = sitk.ImageSeriesReader()
         reader.SetImageIO("GDCMImageIO")  # by itself, ITK goes by a file's content
+        reader.SetOutputPixelType(sitk.sitkFloat32)
         reader.SetFileNames([str(path) for path in stack.paths])
         image = read_guarded(reader.Execute, folder)
-        if image.GetNumberOfComponentsPerPixel() != 1:
-            raise not_one_number(folder, "colour pixels")
         array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # (Z, Y, X) -> (X, Y, Z)
         return usable(Volume(as_float(array, folder), stack.grid.affine_ras), folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from zeus_app.dicom.content import START_BYTES, has_preamble
 from zeus_app.dicom.series import is_dicom, read_header
 from zeus_app.errors import InputError
 from zeus_app.volumes.sources import is_volume
@@ -52,6 +53,14 @@ def _check_dicom(path: Path, *, max_voxels: int) -> int:
 
 def _refuse_deflated(path: Path) -> None:
     """Refuse a packed header: it may unpack to a thousand times its size."""
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
+    if start.startswith(b"\x02\x00") and not has_preamble(start):
+        raise InputError(  # pydicom's public functions cannot tell whether it is deflated
+            f"{path.name}, a DICOM file whose preamble is missing",
+            expected="a file with preamble, or a data set alone",
+            remedy="convert the file, for example with dcmconv",
+        )
     try:
         syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
     except Exception:  # damaged in one of many ways; reading the header tells which
