@@ -16,6 +16,7 @@ from zeus_app.commands.import_labels import import_labels
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
 from zeus_app.commands.serve import serve
+from zeus_app.commands.studies import studies
 from zeus_app.commands.weights import weights_app
 from zeus_app.errors import CancelledError, InputError
 
@@ -45,6 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve)
+app.command("studies")(studies)
 app.command("import-labels")(import_labels)
 app.command("describe")(describe)
 app.add_typer(weights_app, name="weights", no_args_is_help=True)

@@ -21,10 +21,11 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table to stdout, as wide as the terminal; long cells are folded."""
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     table = Table(*(Column(name, overflow="fold") for name in columns), title=title)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # brackets in a file's name are no markup
     Console().print(table)
 
 

@@ -10,8 +10,7 @@ from zeus_app.errors import InputError
 from zeus_app.profiles import load_profile
 from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.roles import USER
-from zeus_app.settings.file_names import readable
-from zeus_app.types import StudyFiles
+from zeus_app.studies.listing import studies_as_json
 
 _MAX_DIGITS = 6
 
@@ -22,27 +21,18 @@ def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
 
     @router.get("/studies", dependencies=[USER])
     def studies(refresh: bool = False) -> dict[str, Any]:
-        """List the studies with their sequences, and the studies that cannot be used."""
+        """List the studies with their sequences, and the studies that cannot be used.
+
+        Each study has its pseudonymous patient, the evidence for each sequence, the images that
+        are not used, with the reasons, and the files that may be masks.
+        """
         store = context().datastore
         if refresh:
             store.refresh()
         else:
             store.look()
         labelled = set(store.get_labeled_images())
-        return {
-            "studies": {
-                name: {"labelled": name in labelled, "sequences": _paths(files)}
-                for name, files in store.catalogue.studies.items()
-            },
-            "problems": [
-                {
-                    "study": readable(problem.id),
-                    "files": list(map(readable, problem.files)),
-                    "reason": readable(problem.reason),
-                }
-                for problem in store.problems
-            ],
-        }
+        return studies_as_json(store.catalogue.studies, store.problems, labelled=labelled)
 
     @router.post("/studies/{study}/prepare", dependencies=[USER], status_code=202)
     def prepare(study: str, slices: str = "") -> dict[str, Any]:
@@ -73,8 +63,3 @@ def _slice_indices(text: str) -> tuple[int, ...]:
             remedy="send for example slices=12,13",
         )
     return tuple(map(int, words))
-
-
-def _paths(study: StudyFiles) -> dict[str, list[str]]:
-    """Sequence name -> paths of its files."""
-    return {name: list(map(str, source.files)) for name, source in study.sources.items()}
