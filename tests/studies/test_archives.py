@@ -42,13 +42,14 @@ def test_a_channel_loads_as_the_volume_it_holds(tmp_path: Path) -> None:
     assert np.array_equal(sources["ADC"].load().array, voxels[..., 1])
 
 
-def test_a_file_with_fewer_channels_than_named_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_with_fewer_channels_than_named_is_used_without_the_missing_ones(tmp_path: Path) -> None:
     describe(tmp_path, MSD_PROSTATE)
     nifti(tmp_path / "imagesTr" / "prostate_00.nii.gz", ramp(4, 4, 3))
     nifti(tmp_path / "imagesTr" / "prostate_01.nii.gz", ramp(4, 4, 3, 2))
     catalog = find_studies(tmp_path, PROSTATE)
-    assert set(catalog.studies) == {"prostate_01"}
-    assert "no channel 1" in reasons(catalog)["prostate_00"]
+    assert sequences(catalog) == {"prostate_00": {"T2"}, "prostate_01": {"T2", "ADC"}}
+    (unused,) = catalog.studies["prostate_00"].unused
+    assert "no channel 1" in unused.reason
 
 
 def test_an_archive_below_the_root_gives_its_name_to_its_studies(tmp_path: Path) -> None:

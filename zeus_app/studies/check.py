@@ -1,4 +1,10 @@
-"""Check a study by its headers: its files are readable and show one body region."""
+"""Check a study by its headers: its files are readable and show one body region.
+
+A sequence that cannot be used is left out with the reason; the study goes on without it.
+"""
+
+import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -7,36 +13,72 @@ from zeus_app.settings.file_names import check_utf8
 from zeus_app.studies.align import MIN_OVERLAP, field_of_view
 from zeus_app.studies.candidates import files_of
 from zeus_app.targets import Target
-from zeus_app.types import Grid, RejectedStudy, StudyCandidate
-from zeus_app.volumes.voxels import check_right_angles
+from zeus_app.types import Grid, RejectedStudy, StudyCandidate, UnusedImage, VolumeSource
+from zeus_app.volumes.voxels import COPY_AGAIN, check_right_angles
 
+logger = logging.getLogger(__name__)
 _SAMPLES = 32  # sampled points per axis; all voxels would take too long for a whole folder
 
 
 def check_headers(study: StudyCandidate, target: Target) -> StudyCandidate | RejectedStudy:
-    """The study itself, or the reason why it cannot be used. No voxels are read."""
-    for path in files_of(study.sources):
-        try:
-            check_utf8(path)
-        except InputError as error:
-            return study.rejected((path,), str(error))
+    """The study with the sequences that can be used, or the reason why none can.
+
+    No voxels are read. A sequence with an unusable header is listed among the unused images, as is
+    a sheared reference, which clients cannot show. Sequences of two body regions reject the study,
+    because it is unknown which of them is wrong.
+    """
+    grids, reasons = _grids(study, target)
+    try:
+        reference = target.reference_of(tuple(grids)) if grids else ""
+        apart = _apart(grids, reference) if grids else []
+    except InputError as error:
+        apart = [str(error)]
+    if apart or not grids:
+        return study.rejected(files_of(study.sources), " ".join((*reasons.values(), *apart)))
+    unused = [UnusedImage(study.sources[name].files, reason) for name, reason in reasons.items()]
+    return replace(
+        study,
+        sources={name: source for name, source in study.sources.items() if name in grids},
+        evidence={name: why for name, why in study.evidence.items() if name not in reasons},
+        unused=(*study.unused, *unused),
+    )
+
+
+def _grids(study: StudyCandidate, target: Target) -> tuple[dict[str, Grid], dict[str, str]]:
+    """Sequence name -> its grid; and, for the sequences that cannot be used, -> the reason."""
     grids: dict[str, Grid] = {}
-    reasons = []
+    reasons: dict[str, str] = {}
     for sequence, source in study.sources.items():
         try:
-            grids[sequence] = source.grid()
+            grids[sequence] = _grid(source)
         except InputError as error:
-            reasons.append(f"{sequence}: {error}")
+            reasons[sequence] = f"{sequence}: {error}"
+    names = [name for name in (*target.reference, *target.sequence_names) if name in grids]
+    for name in dict.fromkeys(names):
+        try:
+            check_right_angles(grids[name], name)  # clients show the reference
+            break
+        except InputError as error:
+            del grids[name]
+            reasons[name] = str(error)
+    return grids, reasons
+
+
+def _grid(source: VolumeSource) -> Grid:
+    """The grid of a source. Whatever is wrong with a file costs its own sequence alone."""
+    for path in source.files:
+        check_utf8(path)
     try:
-        if not reasons:
-            reference = target.reference_of(tuple(grids))
-            check_right_angles(grids[reference], reference)  # clients show the reference
-            reasons = _apart(grids, reference)
-    except InputError as error:  # also an affine that is not invertible
-        reasons = [str(error)]
-    if not reasons:
-        return study
-    return study.rejected(files_of(study.sources), " ".join(reasons))
+        return source.grid()
+    except InputError:
+        raise
+    except Exception as error:
+        logger.exception("the header of %s", source.files[0])
+        raise InputError(
+            f"{source.files[0]} cannot be read: {type(error).__name__}",
+            expected="a complete image file",
+            remedy=COPY_AGAIN,
+        ) from error
 
 
 def _apart(grids: dict[str, Grid], reference: str) -> list[str]:
