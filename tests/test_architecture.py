@@ -15,6 +15,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "errors progress types",
+        "recognition",
         "devices protocols settings",
         "storage targets",
         "weights",

@@ -42,7 +42,9 @@ def test_a_channel_loads_as_the_volume_it_holds(tmp_path: Path) -> None:
     assert np.array_equal(sources["ADC"].load().array, voxels[..., 1])
 
 
-def test_a_file_with_fewer_channels_than_named_is_used_without_the_missing_ones(tmp_path: Path) -> None:
+def test_a_file_with_fewer_channels_than_named_is_used_without_the_missing_ones(
+    tmp_path: Path,
+) -> None:
     describe(tmp_path, MSD_PROSTATE)
     nifti(tmp_path / "imagesTr" / "prostate_00.nii.gz", ramp(4, 4, 3))
     nifti(tmp_path / "imagesTr" / "prostate_01.nii.gz", ramp(4, 4, 3, 2))

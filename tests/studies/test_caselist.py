@@ -88,7 +88,8 @@ def test_an_id_that_no_client_could_send_is_a_problem_of_its_entry(
 
 def test_an_id_may_be_any_text(root: Path) -> None:
     catalog = found(root, {**GOOD, "id": "Mü😀\n7"})
-    assert set(catalog.studies) == {"Mu_7"}
+    assert set(catalog.studies) == {"Mu_7-a204fe9f"}  # of sha256sum
+    assert catalog.former_ids == {"Mu_7": {"Mu_7-a204fe9f"}}
 
 
 def test_a_patient_may_be_any_text(root: Path) -> None:

@@ -132,8 +132,8 @@ def series_of(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
     groups: dict[tuple[str, str], dict[str, SliceHeader]] = defaultdict(dict)
     for header in headers:
         folder_key = str(header.path.parent) if chaos_folder(header.path) else ""
-        images = groups[header.series_uid, folder_key]
-        images.setdefault(header.sop_uid or str(header.path), header)
+        group = groups[header.series_uid, folder_key]
+        group.setdefault(header.sop_uid or str(header.path), header)
     found: list[Series] = []
     for group in groups.values():
         images = tuple(group.values())

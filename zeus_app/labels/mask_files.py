@@ -30,6 +30,7 @@ from zeus_app.targets import Target
 from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
+_MASK = frozenset({("mask", "mask"), ("mask", "target")})
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +183,12 @@ def _choose(
 
 
 def _is_of_target(name: ImageName) -> bool:
-    """Whether the name is that of a mask, and not of one of the whole brain or body."""
-    return name.is_mask and "brain mask" not in name.traits
+    """Whether the name is that of a mask, and not of one of the whole brain or body.
+
+    A reader's name alone says nothing about what was drawn.
+    """
+    says_mask = any(word.meaning in _MASK for word in name.words)
+    return name.is_mask and says_mask and "brain mask" not in name.traits
 
 
 def _only(paths: list[Path], study: StudyCandidate, pattern: str | None) -> Path | None:

@@ -7,6 +7,11 @@ from zeus_app.recognition.words import NUMBER, Word
 
 HIGH_B_S_PER_MM2 = 500
 """A diffusion image from this b-value on has a high one."""
+SEQUENCES = frozenset({
+    "T1", "T1Gd", "T1-in", "T1-out", "T1-water", "T1-fat", "T2", "T2-SPIR", "T2star", "FLAIR", "PD",
+    "STIR", "DIR", "ADC", "HBV", "DWI",
+})  # fmt: skip
+"""The sequences that names may mean."""
 NEITHER = (
     "localizer", "subtraction", "map", "perfusion", "MRA", "bold", "phase", "DIR", "other",
 )  # fmt: skip

@@ -6,12 +6,14 @@ its own: aliases of its sequences, and names of its masks.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from hashlib import sha256
 
 from zeus_app.recognition.image_name import ImageName, read_name
 from zeus_app.recognition.vocabulary import Meaning, Vocabulary, shipped_vocabulary
+from zeus_app.recognition.weighting import SEQUENCES
 from zeus_app.recognition.words import plain, word_set
 from zeus_app.targets import Target
 
@@ -23,8 +25,8 @@ MASK_FOLDERS = word_set(
     "label labels labelstr labelsts mask masks seg segs segmentation segmentations gt ground "
     "groundtruth annotation annotations rois contours"
 )
-_STANDS_FOR = {"T2": ("T2-SPIR",), "T1Gd": (), "T1": ()}
-"""Sequence -> others that show the same, for a target that tells them not apart."""
+_STANDS_FOR = {"T2": "T2-SPIR"}
+"""Sequence -> another that a target without this other one takes for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,41 +35,25 @@ class Names:
 
     Attributes:
         target: the target.
+        vocabulary: the shipped words, and the target's own.
+        shown: sequence in the field's words -> the target's sequence that shows it.
     """
 
     target: Target
+    vocabulary: Vocabulary
+    shown: Mapping[str, str]
 
     @classmethod
+    @lru_cache(maxsize=16)  # what a vocabulary makes of its words is kept with it
     def of(cls, target: Target) -> "Names":
         """The names of a target."""
-        return cls(target)
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The shipped words, and the target's own."""
-        shipped = shipped_vocabulary()
-        own: dict[str, Meaning] = {}
-        for alias in self.target.mask_aliases:
-            if shipped.by_words.get(_words_of(alias), ("", ""))[0] != "mask":
-                own[" ".join(_words_of(alias))] = ("mask", "target")
-        for sequence in self.target.sequences:
-            for alias in (*sequence.aliases, sequence.name):
-                if self._shown.get(read_name(alias, shipped).sequence) != sequence.name:
-                    own[" ".join(_words_of(alias))] = ("target", sequence.name)
-        return shipped.with_phrases(own)
-
-    @cached_property
-    def _shown(self) -> dict[str, str]:
-        """Sequence in the field's words -> the target's sequence that shows it."""
-        shipped = shipped_vocabulary()
-        shown = {
-            read_name(sequence.name, shipped).sequence or sequence.name: sequence.name
-            for sequence in self.target.sequences
-        }
-        for name, others in _STANDS_FOR.items():
-            for other in others if name in shown else ():
+        shown = {_in_words_of_the_field(name): name for name in target.sequence_names}
+        for name, other in _STANDS_FOR.items():
+            if name in shown:
                 shown.setdefault(other, shown[name])
-        return shown
+        own = _own_words(target, shown)
+        vocabulary = shipped_vocabulary()
+        return cls(target, vocabulary.with_phrases(own) if own else vocabulary, shown)
 
     @property
     def listed(self) -> str:
@@ -89,7 +75,28 @@ class Names:
 
     def of_target(self, sequence: str) -> str:
         """The target's sequence that shows a sequence in the field's words; "" if none does."""
-        return sequence if sequence in self.target.sequence_names else self._shown.get(sequence, "")
+        return sequence if sequence in self.target.sequence_names else self.shown.get(sequence, "")
+
+
+def _own_words(target: Target, shown: Mapping[str, str]) -> dict[str, Meaning]:
+    """The words of a target that the shipped vocabulary lacks, or reads in another way."""
+    shipped = shipped_vocabulary()
+    own: dict[str, Meaning] = {}
+    for alias in target.mask_aliases:
+        if shipped.by_words.get(_words_of(alias), ("", ""))[0] != "mask":
+            own[" ".join(_words_of(alias))] = ("mask", "target")
+    for sequence in target.sequences:
+        for alias in (*sequence.aliases, sequence.name):
+            if shown.get(read_name(alias, shipped).sequence) != sequence.name:
+                own[" ".join(_words_of(alias))] = ("target", sequence.name)
+    return own
+
+
+def _in_words_of_the_field(name: str) -> str:
+    """What a target's sequence shows, or its own name: T1Gd for a sequence called `t1ce`."""
+    if name in SEQUENCES:
+        return name
+    return read_name(name, shipped_vocabulary()).sequence or name
 
 
 def _words_of(alias: str) -> tuple[str, ...]:
