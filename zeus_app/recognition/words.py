@@ -29,6 +29,7 @@ def word_set(text: str) -> frozenset[str]:
 # "-" is a word after a word for contrast: "T1 C-" is without contrast.
 _RUN = re.compile(r"[^\W_]+|[+*]|(?<=[cvdm])-(?=[\W_]|$)", re.IGNORECASE)
 _ENTITY = re.compile(r"(?<![^\W_])(?P<key>[a-z]{2,15})-[^\W_]+(?=_|$)", re.IGNORECASE)
+_BIDS = re.compile(r"(?:^|\s)(?:sub|ses)-[^\W_]", re.IGNORECASE)
 _B_VALUE = re.compile(r"bv?(0|[1-9]\d{1,3})t?")
 _ALIGNED = re.compile(r"(?:rr|r|w|wr)(?=(?:t1|t2|flair|adc|pd|dwi)(?:w|c|ce|gd|n|f)?$)")
 _BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[^\W\d_])")
@@ -96,7 +97,7 @@ def split_words(name: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
 
 def _silent_spans(name: str) -> Iterator[tuple[int, int]]:
     """Where a BIDS name states the subject, the session and the like."""
-    if name.lower().startswith(("sub-", "ses-")):
+    if _BIDS.search(name):
         for match in _ENTITY.finditer(name):
             if match["key"].lower() in _SILENT:
                 yield match.span()

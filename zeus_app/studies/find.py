@@ -185,15 +185,24 @@ def _with_former_names(
 ) -> StudyCandidate | RejectedStudy:
     """The study with the names that version 0.3.0 gave to its files: each folder was a study."""
     files = set(files_of(study.sources) if isinstance(study, StudyCandidate) else study.files)
-    former: dict[str, None] = {}
-    for entry in entries:
-        if entry.is_moved and entry.path in files:
-            name = "" if entry.path.parent == walk.root else _name(walk, entry.path.parent)
-            former[name] = None
-            prefix = walk.names.read(stem(entry.path)).start
-            own = stem(entry.path)[:prefix].rstrip("_-. ")
-            former["_".join(filter(None, (name, own)))] = None
+    moved = [entry.path for entry in entries if entry.is_moved and entry.path in files]
+    former = dict.fromkeys(_former_name(path, walk) for path in moved)
     return replace(study, former_names=(*study.former_names, *filter(None, former)))
+
+
+def _former_name(path: Path, walk: Walk) -> str:
+    """The name of the study that a file alone, or with others of its prefix, was; or ""."""
+    names, folder = walk.names, path.parent
+    images = [other for other in walk.volumes[folder] if _is_image(other, names)]
+    prefixes = {_prefix(other, names) for other in images}
+    parts = ["" if folder == walk.root else _name(walk, folder)]
+    if len(prefixes) > 1 or folder == walk.root:
+        parts.append(_prefix(path, names))
+    return "_".join(filter(None, parts)) if path in images else ""
+
+
+def _prefix(path: Path, names: Names) -> str:
+    return stem(path)[: names.read(stem(path)).start].rstrip("_-. ")
 
 
 def _checked(
@@ -258,7 +267,9 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> list[tuple[Path, 
     subfolders = list(_to_visit(folder, folders, inside_study or holds_study))
     if not (is_root or inside_study or volumes or dicom or subfolders or unread):
         reason = f"{folder} {_nothing_in(files, folders)}"
-        walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), reason))
+        only_masks = bool(folders) and all(path.name.lower() in MASK_FOLDERS for path in folders)
+        name = _name(walk, folder)
+        walk.studies.append(RejectedStudy(name, folder, (folder,), reason, only_masks=only_masks))
     return [(child, inside_study or (holds_study and not is_root)) for child in subfolders]
 
 

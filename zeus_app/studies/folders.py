@@ -6,14 +6,14 @@ The part of a name before the sequence's word is the patient.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zeus_app.recognition.image_name import ImageName
 from zeus_app.recognition.ranking import Choice, ImageCandidate
 from zeus_app.studies.candidates import owner_of, source_of
 from zeus_app.studies.layout import Entry
-from zeus_app.studies.time_points import time_points
+from zeus_app.studies.time_points import time_points, unclear_points
 from zeus_app.targets.naming import Names
 from zeus_app.types import RejectedStudy, StudyCandidate
 from zeus_app.volumes.sources import stem
@@ -31,12 +31,14 @@ class NamedImage:
         name: its name, without the folder's name at its start.
         prefix: the patient's part of the file's name.
         sequences: the target's sequences that it may be.
+        is_unclear: whether its T1 may be a time point.
     """
 
     path: Path
     name: ImageName
     prefix: str
     sequences: tuple[str, ...]
+    is_unclear: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -46,7 +48,7 @@ class NamedImage:
     @property
     def sequence(self) -> str:
         """The sequence of the target that it is; "" if that is unclear."""
-        is_clear = self.is_image and len(self.name.sequences) == 1
+        is_clear = self.is_image and len(self.name.sequences) == 1 and not self.is_unclear
         return self.sequences[0] if is_clear else ""
 
 
@@ -89,11 +91,16 @@ def _are_patients(groups: dict[str, list[NamedImage]], *, is_root: bool) -> bool
 
 def _named(entries: Sequence[Entry], folder: str, names: Names) -> list[NamedImage]:
     """What the names of the files say."""
-    points = time_points([entry.text for entry in entries], names)
+    texts = [entry.text for entry in entries]
+    points, unclear = time_points(texts, names), unclear_points(texts, names)
     shared = _shared([entry.text for entry in entries if not entry.is_moved], names)
-    return [
+    images = [
         _name(entry, folder, names, skip=max(shared, points.get(entry.text, 0)))
         for entry in entries
+    ]
+    return [
+        replace(image, is_unclear=entry.text in unclear and entry.text not in points)
+        for image, entry in zip(images, entries, strict=True)
     ]
 
 
@@ -193,6 +200,8 @@ def _candidate(image: NamedImage) -> ImageCandidate:
 def _why_unused(image: NamedImage, names: Names) -> str:
     """Why a file is no sequence of the study."""
     file, shown = image.path.name, image.name.sequences
+    if image.is_unclear:
+        return f"{file}: T1 may be the weighting or a time point. List the study in cases.yaml"
     if len(shown) > 1:
         return f"{file} could be {' or '.join(shown)}. Rename it, or list the study in cases.yaml"
     if shown:

@@ -8,6 +8,7 @@ Most folders of images are a study, or hold several. Two layouts have a folder f
 Their files are placed in the study's folder, with the sequence's folder as a part of their name.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from zeus_app.recognition.vocabulary import shipped_vocabulary
 from zeus_app.targets.naming import Names
 from zeus_app.volumes.sources import stem
 
+_SESSION = re.compile(r"sub-[A-Za-z0-9]+_ses-[A-Za-z0-9]+")
 _SERIES_PARENTS = frozenset({"scan", "scans", "series"})
 _T1_FAMILY = frozenset({"T1", "T1Gd", "T1-in", "T1-out", "T1-water", "T1-fat"})
 
@@ -115,6 +117,8 @@ class _Tree:
             return ""
         images = self.below.get(folder, [])
         if is_container(folder.name):
+            if self._is_numbered_series(folder):
+                return "one"
             return "container" if len({self._key(folder, path) for path in images}) < 2 else ""
         is_series = folder.parent.name.lower() in _SERIES_PARENTS and folder.parent != self.root
         if is_series and folder.name.isdecimal():
@@ -123,6 +127,23 @@ class _Tree:
             return ""
         keys = {self._key(folder, path) for path in images}
         return "one" if len(keys) == 1 else "many"
+
+    def _is_numbered_series(self, folder: Path) -> bool:
+        """Whether folders such as anat1, anat2 and anat3 hold an image each of one session."""
+        base = _without_number(folder.name)
+        if base == folder.name:
+            return False
+        siblings = [
+            images
+            for path, images in self.below.items()
+            if path.parent == folder.parent and _without_number(path.name) == base
+        ]
+        shown = [self.names.read(stem(images[0])) for images in siblings if len(images) == 1]
+        sessions = {_SESSION.match(name.name) for name in shown}
+        names = {match.group() if match else "" for match in sessions}
+        is_session = len(names) == 1 and names != {""}
+        is_distinct = len({name.sequences for name in shown}) == len(shown)
+        return len(shown) == len(siblings) and (is_session or is_distinct)
 
     def _is_of_one_sequence(self, folder: Path, images: Sequence[Path]) -> bool:
         """Whether the folder names a sequence, and no file below it names another."""
@@ -166,7 +187,11 @@ class _Tree:
 
 def is_container(name: str) -> bool:
     """Whether a folder of this name holds images of the study above it: `NIFTI`, `anat2`."""
-    return name.lower().rstrip("0123456789_- ") in shipped_vocabulary().containers
+    return _without_number(name) in shipped_vocabulary().containers
+
+
+def _without_number(folder: str) -> str:
+    return folder.lower().rstrip("0123456789_- ")
 
 
 def _without(parent: str, name: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zeus_app.dicom.dicom_studies import SOURCE_FOLDERS
 from zeus_app.recognition.vocabulary import shipped_vocabulary
 from zeus_app.recognition.words import split_words, word_set
 from zeus_app.studies.candidates import owner_of
-from zeus_app.studies.layout import is_container
 from zeus_app.targets.naming import safe_id
 from zeus_app.types import StudyCandidate
 
@@ -26,9 +26,10 @@ _NUMBERED = re.compile(r"(?P<name>.*[^\W\d].*?)[._ -]?\d+")
 # Words in names of folders of patients: BraTS "..._TrainingData/HGG", CHAOS "Train_Sets/MR".
 _COLLECTIONS = word_set(
     "train training test testing val validation images data dataset datasets cohort cases "
-    "patients subjects studies hgg lgg center centre site hospital clinic institution institute "
-    "group arm batch part fold"
+    "patients subjects studies hgg lgg"
 )
+# The same with a number: Center_01, site2.
+_SITES = word_set("center centre site hospital clinic institution institute group batch part fold")
 _MODALITIES = frozenset({"mr", "mri"})
 _VISITS = word_set(
     "visit ses session tp time timepoint scan mr mri exam examination study date day week month "
@@ -107,9 +108,9 @@ def _collections(children: Mapping[Path, set[str]], of_all: Path | None) -> Iter
 
 def _is_named_collection(folder: str) -> bool:
     words = {word.text for word in split_words(folder, shipped_vocabulary())}
-    words |= {re.sub(r"\d+$", "", word) for word in words}
-    is_source = is_container(folder) and not folder.lower().startswith("scan")
-    return folder.lower() in _MODALITIES or is_source or not words.isdisjoint(_COLLECTIONS)
+    if not words.isdisjoint(_COLLECTIONS) or folder.lower() in _MODALITIES | SOURCE_FOLDERS:
+        return True
+    return not _SITES.isdisjoint(word.rstrip("0123456789") for word in words)
 
 
 def _are_patients(names: Iterable[str]) -> bool:

@@ -31,6 +31,25 @@ def time_points(texts: Iterable[str], names: Names) -> dict[str, int]:
     return offsets if has_both and len(points) > 1 else {}
 
 
+def unclear_points(texts: Sequence[str], names: Names) -> frozenset[str]:
+    """Names such as `P01_T1_flair` beside `P01_T2_flair`.
+
+    The first is a T1-weighted FLAIR, or the FLAIR of a time point T1.
+    """
+    plain = {text.lower(): text for text in texts}
+    unclear = set()
+    for text in texts:
+        words = names.read(text).words
+        at = _point(words)
+        if at and words[at].text == "t1" and words[at - 1].facet in {"", "number"}:
+            start, end = words[at].start, words[at].end
+            sibling = f"{text[:start]}t2{text[end:]}".lower()
+            is_flair = any(word.value == "FLAIR" for word in words)
+            if is_flair and sibling in plain:
+                unclear.add(text)
+    return frozenset(unclear)
+
+
 def _point(words: Sequence[Word]) -> int | None:
     """Index of a word that may be a time point: a weighting follows it."""
     for at, word in enumerate(words[:-1]):
