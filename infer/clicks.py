@@ -30,7 +30,7 @@ class ClickInfer(InferTask):
 
     Args:
         context: what all tasks share.
-        kind: InferType.DEEPGROW (points of one label) or DEEPEDIT (points under label names).
+        kind: InferType.DEEPGROW (points of one label), DEEPEDIT (of several) or SCRIBBLES.
         dimension: 2 or 3.
     """
 

@@ -57,6 +57,7 @@ class ZeusApp(MONAILabelApp):
             "clicks": ClickInfer(ctx, InferType.DEEPGROW, dimension=2),
             "clicks_3d": ClickInfer(ctx, InferType.DEEPGROW, dimension=3),
             "edit": ClickInfer(ctx, InferType.DEEPEDIT, dimension=3),
+            "scribbles": ClickInfer(ctx, InferType.SCRIBBLES, dimension=3),
         }
 
     def init_trainers(self) -> dict[str, ZeusTrain]:

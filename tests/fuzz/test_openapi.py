@@ -22,7 +22,7 @@ KNOWN: dict[str, list[str]] = {
     "label": [*STUDIES],
     "id": [*STUDIES],
     "tag": ["final", "original", ""],
-    "model": ["zeus", "clicks", "clicks_3d", "edit"],
+    "model": ["zeus", "clicks", "clicks_3d", "edit", "scribbles"],
     "strategy": ["first", "random"],
     "method": ["dice"],
     "sequence": ["T2", "FLAIR"],

@@ -100,6 +100,7 @@ def upload_scribbles(target: Target, upload: Upload) -> None:
     target.send(
         "POST", "/infer/clicks_3d", query={"image": "charlie"}, data={"params": '{"reset": true}'}
     )
+    target.send("POST", "/infer/scribbles", query={"image": "charlie"}, files=part("label", upload))
 
 
 USES: tuple[Callable[[Target, Upload], None], ...] = (

@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
 def test_the_u_net_is_trained_and_served_by_the_same_routes(
     server: running.Server, client: MONAILabelClient, tmp_path: Path
 ) -> None:
-    assert list(client.info()["models"]) == ["unet", "clicks", "clicks_3d", "edit"]
+    assert list(client.info()["models"]) == ["unet", "clicks", "clicks_3d", "edit", "scribbles"]
     _, params = client.infer("unet", "charlie", {})
     assert params["untrained"] is True
     client.save_label("alpha", str(lesion_file(tmp_path / "label.nii.gz")))

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from zeus_app.errors import InputError
 from zeus_app.labels.values import with_whole_values
-from zeus_app.types import LPS_TO_RAS, Affine, Volume
+from zeus_app.types import LPS_TO_RAS, Affine, Grid, Volume
 from zeus_app.volumes.formats import is_gzip
 from zeus_app.volumes.nifti import nifti_bytes
 from zeus_app.volumes.sources import read_voxels
@@ -61,11 +61,11 @@ def read_label(path: Path) -> Volume:
     return with_whole_values(volume, f"label file {path.name}")
 
 
-def label_shape(path: Path) -> tuple[int, int, int]:
-    """The shape that a label file's header states. Raises as `read_label`; reads no voxel."""
+def label_grid(path: Path) -> Grid:
+    """The grid that a label file's header states. Raises as `read_label`; reads no voxel."""
     with label_errors(path):
         extension_of(path.name)
-        return header_grid(path).shape
+        return header_grid(path)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def check_label(label: Volume, grid: Grid, values: tuple[int, ...]) -> None:
             expected=f"the image's grid, {describe_grid(grid)}",
             remedy="save the label with the image's geometry, or resample it onto the image",
         )
-    _check_values(label, values)
+    check_values(label, values)
 
 
 def check_size(shape: tuple[int, ...], grid: Grid) -> None:
@@ -49,7 +49,8 @@ def _other_shape(shape: tuple[int, ...], grid: Grid) -> InputError:
     )
 
 
-def _check_values(label: Volume, values: tuple[int, ...]) -> None:
+def check_values(label: Volume, values: tuple[int, ...]) -> None:
+    """Refuse values that are neither 0 nor among `values`. Raises InputError."""
     allowed = np.isin(label.array, (0, *values))
     if allowed.all():
         return

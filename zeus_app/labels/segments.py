@@ -2,8 +2,8 @@
 
 A label map without segment names must use the target's values. A client that names its segments
 numbers them freely: 3D Slicer numbers each by its position in its list, counted from 1. It sends
-the list as `label_info`, [{"name": "lesion", "idx": 1}, ...]. A .seg.nrrd file stores names and
-values in its header.
+the list as `label_info`, [{"name": "lesion", "idx": 1}, ...]; with scribbles the value is called
+`id`. A .seg.nrrd file stores names and values in its header.
 """
 
 import re
@@ -13,7 +13,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from zeus_app.errors import InputError
-from zeus_app.labels.files import extension_of
 from zeus_app.targets import Target
 from zeus_app.types import Volume
 
@@ -33,7 +32,7 @@ def with_target_values(label: Volume, path: Path, *, target: Target, label_info:
     Raises:
         InputError: `label_info` is not such a list, or a segment's name is no label of the target.
     """
-    names = _names_in_header(path) or (_names_in_list(label_info) if label_info else {})
+    names = segment_names(path, label_info)
     if not names:
         return label
     values = target.label_values
@@ -50,13 +49,22 @@ def with_target_values(label: Volume, path: Path, *, target: Target, label_info:
     return Volume(translated, label.affine_ras)
 
 
+def segment_names(path: Path, label_info: object) -> dict[float, str]:
+    """Value -> segment name, as a .seg.nrrd or else the client's list says; empty if none does.
+
+    Raises:
+        InputError: `label_info` is no list of segments.
+    """
+    return _names_in_header(path) or (_names_in_list(label_info) if label_info else {})
+
+
 def _segment(value: float, names: dict[float, str]) -> str:
     return f"segment {names[value]!r}" if value in names else f"value {value:g}, of no segment"
 
 
 def _names_in_header(path: Path) -> dict[float, str]:
     """Value -> segment name of a .seg.nrrd; empty for other files."""
-    if extension_of(path.name) != ".seg.nrrd":
+    if not path.name.lower().endswith(".seg.nrrd"):
         return {}
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO")  # by itself, ITK goes by a file's content
@@ -71,13 +79,14 @@ def _names_in_header(path: Path) -> dict[float, str]:
 
 
 def _names_in_list(label_info: object) -> dict[float, str]:
-    """Value -> segment name. The value is `idx`; without it, the position in the list from 1."""
+    """Value -> segment name: `idx` or `id`; without them, the position in the list from 1."""
     segments = label_info if isinstance(label_info, list) else [label_info]
     names: dict[float, str] = {}
     for position, segment in enumerate(segments, start=1):
         fields = segment if isinstance(segment, dict) else {}
-        name, value = fields.get("name"), fields.get("idx", position)
-        if not name or not isinstance(name, str) or not isinstance(value, int):
+        name, value = fields.get("name"), fields.get("idx", fields.get("id", position))
+        is_value = isinstance(value, int) and not isinstance(value, bool)
+        if not name or not isinstance(name, str) or not is_value:
             raise InputError(
                 f"{LABEL_INFO} {label_info!r}",
                 expected='a list of segments, for example [{"name": "lesion", "idx": 1}]',

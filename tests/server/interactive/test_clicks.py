@@ -87,6 +87,7 @@ def test_stock_clients_see_the_types_of_the_tasks(client: MONAILabelClient) -> N
     assert kinds["clicks"] == ("deepgrow", 2)
     assert kinds["clicks_3d"] == ("deepgrow", 3)
     assert kinds["edit"] == ("deepedit", 3)
+    assert kinds["scribbles"] == ("scribbles", 3)
 
 
 def test_deepedit_marks_each_label_by_its_name(server: running.Server) -> None:
@@ -171,6 +172,30 @@ def test_a_session_has_a_history_of_its_own(
     assert ask(undo=True) == [[10, 6, 2]]
 
 
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        ("clicks", {"foreground": [[10, 6, 2]], "sequences": "FLAIR"}),
+        ("clicks_3d", {"foreground": [[10, 6, 2]], "sequences": ["T2", "FLAIR"]}),
+        ("clicks", {"instructions": {"FLAIR/lesion": "bright"}}),
+        ("zeus", {"instructions": {"FLAIR": "bright"}}),
+    ],
+)
+def test_a_sequence_that_the_study_lacks_is_named(
+    client: MONAILabelClient, server: running.Server, tmp_path: Path, model: str, params: Any
+) -> None:
+    file = save(tmp_path / "patient_t2.nii.gz", head(23), affine())
+    session = client.create_session(str(file))["session_id"]
+    refused = requests.post(
+        f"{server.url}/infer/{model}",
+        params={"session_id": session},
+        data={"params": json.dumps(params)},
+        timeout=60,
+    )
+    assert refused.status_code == 400
+    assert "the study has no FLAIR; it has T2" in refused.json()["detail"]
+
+
 def test_scribbles_belong_to_the_label_that_is_named(
     server: running.Server, tmp_path: Path
 ) -> None:
@@ -185,6 +210,90 @@ def test_scribbles_belong_to_the_label_that_is_named(
     params = {"scribbles": True, "label": "cyst", "lesion": [[14, 8, 2]], "user": "scribbler"}
     voxels = np.asarray(answer(server, "alpha", "edit", **params)[1].dataobj)
     assert (voxels[10, 6, 2], voxels[14, 8, 2]) == (2, 1)
+
+
+def test_slicer_s_scribbles_come_as_the_label_file_of_an_inference(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    """With the stock client; ids and names as the module of 3D Slicer numbers its segments."""
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[10, 6, 2], drawn[14, 8, 2], drawn[5, 5, 2], drawn[12, 9, 4] = 4, 3, 2, 4
+    path = save(tmp_path / "scribbles.nii.gz", drawn, affine())
+    names = ("lesion", "cyst", "background_scribbles", "foreground_scribbles")
+    info = [{"name": name, "id": number} for number, name in enumerate(names, start=1)]
+    params = {"roi": [], "label_info": info, "selected_label_name": "lesion", "most_slices": 0}
+    file, told = client.infer("scribbles", "alpha", params, label_in=str(path))
+    assert marked(nib.load(file)) == [[10, 6, 2], [12, 9, 4]]
+    assert told["label_names"] == {"lesion": 1}
+
+
+@pytest.mark.parametrize("model", ["clicks", "clicks_3d", "edit", "scribbles"])
+@pytest.mark.parametrize("study", ["alpha", "bravo", "alpha/FLAIR"])
+def test_every_model_of_clicks_uses_a_label_file_of_plain_scribbles(
+    server: running.Server, tmp_path: Path, model: str, study: str
+) -> None:
+    """Clicks that are sent along count too."""
+    shape, spacing = (
+        (SHAPE, (1.0, 1.0, 3.0)) if "/" not in study else ((12, 10, 6), (2.0, 2.0, 3.0))
+    )
+    drawn = np.zeros(shape, np.uint8)
+    drawn[9, 6, 2], drawn[7, 5, 2] = 3, 2
+    flip = (-1, -1, 1) if study == "bravo" else (1, 1, 1)
+    path = save(tmp_path / "s.nii.gz", drawn, affine(spacing, flip))
+    params = {"foreground": [[5, 5, 2]], "label": "lesion", "most_slices": 0}
+    with path.open("rb") as file:
+        response = requests.post(
+            f"{server.url}/infer/{model}",
+            params={"image": study, "output": "image"},
+            data={"params": json.dumps({**params, "user": f"{model} {study}"})},
+            files={"label": file},
+            timeout=60,
+        )
+    assert response.ok, response.text
+    assert marked(nib.Nifti1Image.from_bytes(_unzipped(response.content))) == [[5, 5, 2], [9, 6, 2]]
+
+
+def test_a_plain_mask_as_label_file_is_the_mask_to_refine(
+    server: running.Server, client: MONAILabelClient, tmp_path: Path
+) -> None:
+    initial = np.zeros(SHAPE, np.uint8)
+    initial[3:5, 4, 1] = 1
+    path = save(tmp_path / "mask.nii.gz", initial, affine())
+    file, _ = client.infer("clicks_3d", "alpha", {"user": "plain"}, label_in=str(path))
+    assert np.array_equal(np.asarray(nib.load(file).dataobj), initial)
+
+
+def test_a_label_file_counts_for_a_session_s_image_too(
+    client: MONAILabelClient, tmp_path: Path
+) -> None:
+    image = save(tmp_path / "patient_t2.nii.gz", head(22), affine())
+    session = client.create_session(str(image))["session_id"]
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[10, 6, 2] = 3
+    path = save(tmp_path / "scribbles.nii.gz", drawn, affine())
+    params = {"most_slices": 0}
+    file, _ = client.infer("scribbles", "", params, label_in=str(path), session_id=session)
+    assert marked(nib.load(file)) == [[10, 6, 2]]
+
+
+def test_the_same_click_twice_is_answered_as_once(server: running.Server) -> None:
+    _, once = answer(server, "alpha", foreground=[[10, 6, 2]], user="once")
+    _, often = answer(server, "alpha", foreground=[[10, 6, 2], [10.3, 5.8, 2.2]] * 3, user="often")
+    assert marked(often) == marked(once) == [[10, 6, 2]]
+    url = f"{server.url}/zeus/clicks/alpha"
+    stored = requests.get(url, params={"user": "often"}, timeout=10).json()
+    assert stored["clicks"]["lesion"]["foreground"] == [[10.0, 6.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "roi", [[22, 40, -9, 1, 2, 2], [40, 22, 1, -9, 2, 2], [[22, -3, 2], [99, 1.2, 2]]]
+)
+def test_a_box_that_reaches_beyond_the_image_is_cut_at_its_edge(
+    server: running.Server, roi: list[Any]
+) -> None:
+    status, mask = answer(server, "alpha", roi=roi, user="beyond")
+    assert status == 200
+    assert marked(mask) == [[22, 0, 2], [22, 1, 2], [23, 0, 2], [23, 1, 2]]
 
 
 def test_clients_see_the_labels_and_options_of_each_task(client: MONAILabelClient) -> None:
@@ -247,6 +356,20 @@ def test_a_mask_that_lies_elsewhere_is_refused(
     assert reason in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("kind", ["initial_mask", "scribbles"])
+@pytest.mark.parametrize("value", [0.5, np.nan, -1, 7, 300])
+def test_a_mask_with_values_of_no_meaning_is_refused(
+    server: running.Server, tmp_path: Path, kind: str, value: float
+) -> None:
+    path = save(tmp_path / "mask.nii.gz", np.full(SHAPE, value, np.float32), affine())
+    with path.open("rb") as file:
+        refused = requests.put(
+            f"{server.url}/zeus/clicks/alpha/{kind}", files={"file": file}, timeout=10
+        )
+    assert refused.status_code == 400
+    assert f"{value:g}" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("params", "status", "reason"),
     [
@@ -255,6 +378,9 @@ def test_a_mask_that_lies_elsewhere_is_refused(
         ({"foreground": [[1, 2, 3]], "label": "spleen"}, 404, "unknown label"),
         ({"foreground": [[1, 2, 3]], "slice": 6}, 400, "slice 6"),
         ({"undo": "perhaps"}, 400, "undo"),
+        ({"roi": [30, 40, 2, 4, 2, 2]}, 400, "24×20×6 voxels"),
+        ({"foreground": [[True, 2, 3]]}, 400, "foreground"),
+        ({"foreground": [[1, 2, 3]], "slice": True}, 400, "slice"),
         ({"prior": "final"}, 400, "submitted label"),
         ({"scribbles": True}, 400, "PUT /zeus/clicks"),
     ],

@@ -25,6 +25,7 @@ DOORS: dict[str, tuple[str, str, str]] = {
     "inference": ("POST", "/infer/zeus", "file"),
     "scribbles": ("PUT", "/zeus/clicks/alpha/scribbles", "file"),
     "initial mask": ("PUT", "/zeus/clicks/alpha/initial_mask", "file"),
+    "label of a click": ("POST", "/infer/scribbles?image=alpha", "label"),
 }
 
 
@@ -166,8 +167,9 @@ def test_a_body_without_files_has_a_limit(server: Server) -> None:
 
 
 def test_a_mask_sent_along_with_an_inference_is_not_ignored(server: Server) -> None:
+    """The model that segments by itself reads none."""
     answer = requests.post(
-        f"{server.url}/infer/clicks?image=alpha", files={"label": ("s.nii.gz", b"x")}, timeout=60
+        f"{server.url}/infer/zeus?image=alpha", files={"label": ("s.nii.gz", b"x")}, timeout=60
     )
     assert answer.status_code == 400
-    assert "PUT /zeus/clicks/<study>/scribbles" in detail(answer)
+    assert "POST /infer/scribbles" in detail(answer)

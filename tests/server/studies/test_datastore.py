@@ -63,6 +63,34 @@ def test_a_label_is_resampled_to_the_grid_of_the_image_that_the_id_names(
     assert np.argwhere(flair.dataobj).tolist() == [[4, 3, 2]]
 
 
+def test_a_label_for_a_whole_study_may_lie_on_the_grid_of_any_of_its_sequences(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    file = save(tmp_path / "l.nii.gz", np.ones((12, 10, 6), np.uint8), affine(COARSE))
+    store.save_label("alpha", str(file), "final", {})
+    assert store.get_label_info("alpha", "final")["sequence"] == "FLAIR"
+    assert store.final_label("alpha").grid.shape == (12, 10, 6)
+
+
+def test_a_label_for_one_sequence_that_lies_on_another_one_is_refused_by_its_name(
+    studies: Path, tmp_path: Path
+) -> None:
+    file = save(tmp_path / "l.nii.gz", np.ones((12, 10, 6), np.uint8), affine(COARSE))
+    with pytest.raises(InputError, match=r"label for T2 that lies on the grid of FLAIR"):
+        opened(studies).save_label("alpha/T2", str(file), "final", {})
+
+
+def test_a_label_is_not_refused_because_another_sequence_cannot_be_read(
+    studies: Path, tmp_path: Path
+) -> None:
+    store = opened(studies)
+    file = save(tmp_path / "l.nii.gz", np.ones((12, 10, 6), np.uint8), affine(COARSE))
+    (studies / "alpha" / "alpha_t2.nii.gz").write_bytes(b"damaged")
+    store.save_label("alpha", str(file), "final", {})
+    assert store.get_labeled_images() == ["alpha"]
+
+
 def test_images_and_labels_of_the_dataset_lie_on_one_grid(studies: Path, tmp_path: Path) -> None:
     store = opened(studies)
     drawn_on_flair(store, tmp_path)

@@ -10,14 +10,19 @@ Stock clients send all points again in every request. Empty lists mean that no p
 `mode` says what happens to the prompts of earlier requests: "replace", "add", "undo" or "reset".
 Without `mode`, the older parameters count: `refine`, `undo`, `reset` and `reset_state` (deprecated;
 stock 3D Slicer sends `reset_state`). `prior` is the deprecated name of `initial_mask`.
+
+With scribbles, 3D Slicer sends a label file, `label_info` and `selected_label_name`, which means
+the same as `label`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import InputError
+from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, outside
 from zeus_app.server.interactive.click_values import (
     once,
@@ -28,6 +33,7 @@ from zeus_app.server.interactive.click_values import (
     read_whole_number,
 )
 from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_guidance
+from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Guidance
@@ -70,6 +76,8 @@ class ClickRequest:
             "" for none.
         guidance: the user's own instructions for "text".
         use_scribbles: whether the uploaded scribbles count.
+        label_file: the label file that came with the request, see `sent_label.py`; or None.
+        label_info: the client's list of the segments in this file, not read yet.
         user: name of the user whose history the request belongs to.
         session: id of the MONAI Label session whose image is clicked, or "".
     """
@@ -83,6 +91,8 @@ class ClickRequest:
     initial_mask: str
     guidance: Guidance
     use_scribbles: bool
+    label_file: Path | None
+    label_info: object
     user: str
     session: str
 
@@ -103,7 +113,7 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
     sequences = read_names(request.get("sequences"))
     for name in sequences:
         lookup("sequence", name, {known: known for known in target.sequence_names})
-    label = _label(request.get("label"), target)
+    label = _label(request.get("label") or request.get("selected_label_name"), target)
     max_slices = read_whole_number(request.get("most_slices"), "most_slices")
     return ClickRequest(
         prompts=_prompts(request, target, label),
@@ -115,6 +125,8 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
         initial_mask=_initial_mask(request),
         guidance=read_guidance(request, target),
         use_scribbles=read_flag(request.get("scribbles"), "scribbles"),
+        label_file=request.get(LABEL_FILE),
+        label_info=request.get(LABEL_INFO),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
         session=str(request.get("session_id") or ""),
     )

@@ -1,60 +1,66 @@
 """Masks that prompts start from: a prediction, a submitted label, an uploaded mask, scribbles."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from zeus_app.errors import InputError
-from zeus_app.labels.files import write_volume
-from zeus_app.labels.grids import describe_grid, same_place
+from zeus_app.labels.files import read_label, write_volume
+from zeus_app.labels.grids import check_values
+from zeus_app.labels.segments import with_target_values
+from zeus_app.labels.values import listed
 from zeus_app.labels.versions import FINAL
 from zeus_app.prompts.types import Scribbles, move_points
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_request import ClickRequest
+from zeus_app.server.interactive.sent_label import (
+    SCRIBBLE_BACKGROUND,
+    SCRIBBLE_FOREGROUND,
+    DrawnMasks,
+    check_count,
+    check_drawn_grid,
+    read_drawn,
+    read_sent_label,
+)
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.studies.align import to_grid
+from zeus_app.targets import Target
 from zeus_app.types import Grid, LabelArray, Volume
-from zeus_app.volumes.sources import read_voxels
 from zeus_app.volumes.uploads import check_upload, header_grid
 
-SCRIBBLE_BACKGROUND, SCRIBBLE_FOREGROUND = 2, 3
-"""Values of scribbles in a label volume, as MONAI Label's clients draw them."""
-MAX_SCRIBBLED_VOXELS = 1_000_000
 UPLOADS = {"scribbles": "scribbles", "initial_mask": "prior", "prior": "prior"}
 """Kind of upload -> name of its file. `prior` is the deprecated name of `initial_mask`."""
-
-
-@dataclass(frozen=True)
-class DrawnMasks:
-    """The label volumes that a request refers to, each on a grid of its own.
-
-    Attributes:
-        initial: the mask to refine, with the target's values; or None.
-        scribbles: with the values SCRIBBLE_BACKGROUND and SCRIBBLE_FOREGROUND; or None.
-    """
-
-    initial: Volume | None = None
-    scribbles: Volume | None = None
 
 
 def load_masks(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> DrawnMasks:
     """Load the masks that a request refers to. The source "text" runs an inference.
 
+    A label file that came with the request counts before uploaded scribbles. A mask that the
+    request names counts before the one in that file.
+
     Raises:
-        InputError: there is no such mask.
+        InputError: there is no such mask, or the label file cannot be used.
         BusyError, CancelledError: from the inference.
     """
-    return DrawnMasks(
-        initial=_initial_mask(ctx, request, resolved) if request.initial_mask else None,
-        scribbles=(
-            read_voxels(_uploaded(ctx, request.user, resolved.study, "scribbles"))
-            if request.use_scribbles
-            else None
-        ),
-    )
+    drawn = DrawnMasks()
+    if request.label_file is not None:
+        drawn = read_sent_label(
+            request.label_file,
+            target=ctx.target,
+            label=request.label,
+            label_info=request.label_info,
+            grids=_grids(ctx, resolved),
+            max_voxels=ctx.config.max_voxels,
+        )
+    if request.use_scribbles and drawn.scribbles is None:
+        path = _uploaded(ctx, request.user, resolved.study, "scribbles")
+        drawn = replace(drawn, scribbles=read_label(path))
+    if request.initial_mask:
+        drawn = replace(drawn, initial=_initial_mask(ctx, request, resolved))
+    return drawn
 
 
 def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> Volume:
@@ -64,9 +70,9 @@ def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedI
             answer = ctx.segmenter.segment(study, guidance=request.guidance, report=report)
             return answer.label_map
     if request.initial_mask == "original":
-        return read_voxels(ctx.datastore.predictions.mask(resolved.study))
+        return read_label(ctx.datastore.predictions.mask(resolved.study))
     if request.initial_mask == "uploaded":
-        return read_voxels(_uploaded(ctx, request.user, resolved.study, "initial_mask"))
+        return read_label(_uploaded(ctx, request.user, resolved.study, "initial_mask"))
     newest = ctx.datastore.history.newest(resolved.study, FINAL)
     if newest is None:
         raise InputError(
@@ -74,21 +80,20 @@ def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedI
             expected="a study with a submitted label",
             remedy="submit a label first, or send for example initial_mask: original",
         )
-    return read_voxels(newest.path)
+    return read_label(newest.path)
 
 
 def on_grid(label: Volume, grid: Grid) -> LabelArray:
     """A label map's values at the voxels of another grid."""
-    values = Volume(np.rint(label.array).astype(np.uint8), label.affine_ras)
+    values = Volume(label.array.astype(np.uint8), label.affine_ras)
     return to_grid(values, grid, order=0, fill=0.0).array.astype(np.uint8)
 
 
 def scribbles_on(grid: Grid, drawn: Volume) -> Scribbles:
     """Every drawn voxel as a point of another grid; none is lost on a coarser grid."""
-    values = np.rint(drawn.array)
     return Scribbles(
-        move_points(np.argwhere(values == SCRIBBLE_FOREGROUND), grid, drawn.grid),
-        move_points(np.argwhere(values == SCRIBBLE_BACKGROUND), grid, drawn.grid),
+        move_points(np.argwhere(drawn.array == SCRIBBLE_FOREGROUND), grid, drawn.grid),
+        move_points(np.argwhere(drawn.array == SCRIBBLE_BACKGROUND), grid, drawn.grid),
     )
 
 
@@ -106,23 +111,19 @@ def save_upload(
             initial mask may lie on any grid.
 
     Raises:
-        InputError: the file is unreadable, lies outside the study, or has too many marks.
+        InputError: the file is unreadable, lies outside the study, has too many marks, or has
+            values without a meaning.
     """
     check_upload(file, max_voxels=ctx.config.max_voxels)
     grid = ctx.datastore.catalogue.grid(resolved)
     if kind == "scribbles":
-        _check_scribbles_grid(ctx, resolved, header_grid(file))
-    volume = read_voxels(file)
-    label = Volume(np.rint(volume.array).astype(np.uint8), volume.affine_ras)
-    marks = int(np.count_nonzero(label.array))
-    if kind == "scribbles" and marks > MAX_SCRIBBLED_VOXELS:
-        raise InputError(
-            f"scribbles of {marks} voxels",
-            expected=f"at most {MAX_SCRIBBLED_VOXELS}",
-            remedy=f"draw thin lines, or send the mask with PUT"
-            f" /zeus/clicks/{resolved.study}/initial_mask",
-        )
-    if marks and not _marks_inside(label, grid):
+        check_drawn_grid(header_grid(file), _grids(ctx, resolved))
+    volume = read_drawn(file)
+    if kind == "scribbles":
+        label = _checked_scribbles(volume)
+    else:
+        label = _checked_mask(volume, file, ctx.target)
+    if label.array.any() and not _marks_inside(label, grid):
         raise InputError(
             f"{kind} on {label.grid}",
             expected=f"marks that lie inside the study ({grid})",
@@ -132,16 +133,37 @@ def save_upload(
     write_atomically(path, partial(write_volume, volume=label))
 
 
-def _check_scribbles_grid(ctx: ServerContext, resolved: ResolvedImage, drawn: Grid) -> None:
-    """Refuse scribbles that lie on the grid of no sequence of their study."""
-    catalogue = ctx.datastore.catalogue
-    grids = [catalogue.grid(replace(resolved, sequence=name)) for name in resolved.files.sources]
-    if not any(same_place(drawn, grid) for grid in grids):
+def _checked_scribbles(drawn: Volume) -> Volume:
+    """Scribbles as uint8. Other values than theirs are refused, unless scribbles lie beside them.
+
+    3D Slicer exports scribbles together with the segments that were there before.
+    """
+    is_scribble = np.isin(drawn.array, (SCRIBBLE_BACKGROUND, SCRIBBLE_FOREGROUND))
+    if not is_scribble.any() and drawn.array.any():
         raise InputError(
-            f"scribbles on another grid than the study's images: {describe_grid(drawn)}",
-            expected=" or ".join(describe_grid(grid) for grid in grids),
-            remedy="draw them on the image that GET /datastore/image sends",
+            f"scribbles with the values {listed(drawn.array[drawn.array != 0])}",
+            expected=f"{SCRIBBLE_BACKGROUND} outside the label, {SCRIBBLE_FOREGROUND} on it",
+            remedy="draw them with these values, or send a mask with PUT"
+            " /zeus/clicks/{study}/initial_mask",
         )
+    scribbles = Volume(np.where(is_scribble, drawn.array, 0).astype(np.uint8), drawn.affine_ras)
+    check_count(scribbles)
+    return scribbles
+
+
+def _checked_mask(drawn: Volume, file: Path, target: Target) -> Volume:
+    """An initial mask as uint8, with the target's values."""
+    mask = with_target_values(drawn, file, target=target, label_info=None)
+    check_values(mask, tuple(target.label_values.values()))
+    return Volume(mask.array.astype(np.uint8), mask.affine_ras)
+
+
+def _grids(ctx: ServerContext, resolved: ResolvedImage) -> dict[str, Grid]:
+    """Sequence name -> grid, of every sequence of a study."""
+    catalogue = ctx.datastore.catalogue
+    return {
+        name: catalogue.grid(replace(resolved, sequence=name)) for name in resolved.files.sources
+    }
 
 
 def _marks_inside(label: Volume, grid: Grid) -> bool:

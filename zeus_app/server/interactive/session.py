@@ -5,16 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from zeus_app.errors import InputError
 from zeus_app.progress import Report
 from zeus_app.prompts.propagation import PROPAGATING
-from zeus_app.prompts.types import Scribbles, StudyPrompt, Voxel, move_voxels
+from zeus_app.prompts.types import Scribbles, StudyPrompt, Voxel, cut_box, move_voxels
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_history import ClickedImage, Step, steps_after
 from zeus_app.server.interactive.click_request import ClickRequest
-from zeus_app.server.interactive.initial_masks import DrawnMasks, on_grid, scribbles_on
+from zeus_app.server.interactive.initial_masks import on_grid, scribbles_on
+from zeus_app.server.interactive.sent_label import DrawnMasks
 from zeus_app.server.jobs.jobs import Job
 from zeus_app.server.jobs.scheduler import Priority
 from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.tasks.chosen_sequences import refuse_lacking
 from zeus_app.types import Grid
 
 
@@ -24,7 +27,8 @@ class SessionPrompts:
 
     Attributes:
         labels: label index k -> prompts, in voxels of one grid; only labels with prompts.
-        slice_index: the slice of that grid that a 2-D answer shows, or None without a prompt.
+        slice_index: the slice of that grid that a 2-D answer shows; None for every slice with a
+            prompt, if there is no click, or if a label file is all that came.
         step: the points and boxes as the history stores them.
     """
 
@@ -41,11 +45,17 @@ class ClickSession:
         ctx: of the server.
         resolved: the image that the client shows.
         request: the new request.
+
+    Raises:
+        InputError: the request names a sequence that the study lacks.
     """
 
     ctx: ServerContext
     resolved: ResolvedImage
     request: ClickRequest
+
+    def __post_init__(self) -> None:
+        refuse_lacking(self.request.sequences, self.resolved.files)
 
     @property
     def image(self) -> ClickedImage:
@@ -72,6 +82,9 @@ class ClickSession:
 
         Returns:
             Prompts in voxels of that grid.
+
+        Raises:
+            InputError: a box lies outside that grid. Its image may reach farther.
         """
         image, target = self.image, self.ctx.target
         earlier = self.ctx.click_history.steps(self.request.user, self.study)
@@ -90,9 +103,12 @@ class ClickSession:
             )
             for k, label in enumerate(target.labels)
         }
+        shows_click = self.request.label_file is None or bool(self.request.prompts)
+        for prompt in labels.values():
+            _refuse_outside(prompt.box, grid)
         return SessionPrompts(
             labels={k: prompt for k, prompt in labels.items() if prompt.has_prompts},
-            slice_index=_slice_of(step.at, grid, source) if step.at else None,
+            slice_index=_slice_of(step.at, grid, source) if step.at and shows_click else None,
             step=step,
         )
 
@@ -105,6 +121,15 @@ class ClickSession:
         if self.resolved.is_temporary and not self.request.session:
             return 0
         return self.ctx.click_history.append(self.request, self.study, self.image)
+
+
+def _refuse_outside(box: tuple[Voxel, Voxel] | None, grid: Grid) -> None:
+    if box and cut_box(box, grid) is None:
+        raise InputError(
+            "a box outside the study's reference image",
+            expected=f"a box that reaches into the image that the study is segmented on, {grid}",
+            remedy="draw it on the image that GET /datastore/image sends for the study's id",
+        )
 
 
 def _slice_of(voxel: Voxel, target: Grid, source: Grid) -> int:

@@ -6,7 +6,7 @@ wait.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError
+from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.server.jobs.single_flight import SingleFlight
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
 from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting
@@ -25,7 +26,9 @@ from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
 from zeus_app.server.studies.catalogue import ResolvedImage
-from zeus_app.server.tasks.guidance import refuse_settings
+from zeus_app.server.tasks.chosen_sequences import refuse_lacking, sequences_of_texts
+from zeus_app.server.tasks.guidance import INSTRUCTIONS, refuse_settings
+from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup
 
@@ -74,15 +77,18 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         request = read_parameters(sent, task.parameters, task="inference")
         request |= {**logged_in(user), "session_id": session_id}
         _refuse_dicom_seg(output)
-        _refuse_scribbles(label)
+        if label is not None:
+            _refuse_label_file(model, task)
 
         def work() -> dict[str, Any]:
-            with _resolved(running, image, session_id, file) as resolved:
-                address = {"model": model, "image": resolved.image_id}
+            with _resolved(running, image, session_id, file) as resolved, _saved(label) as sent:
+                texts = sequences_of_texts(request.get(INSTRUCTIONS), running.context.target)
+                refuse_lacking(texts, resolved.files)
+                address = {"model": model, "image": resolved.image_id, LABEL_FILE: sent}
                 return running.infer_image({**request, **address}, resolved)
 
         parts = [model, image, request, running.context.served_version]
-        is_shared = file is None and task.is_idempotent(request)
+        is_shared = file is None and label is None and task.is_idempotent(request)
         key = json.dumps(parts, sort_keys=True) if is_shared else ""
         result = await flight.run(work, key=key, request=http, jobs=running.context.jobs)
         return await run_in_threadpool(
@@ -97,15 +103,19 @@ def _refuse_dicom_seg(output: ResultType | None) -> None:
         )
 
 
-def _refuse_scribbles(label: UploadFile | None) -> None:
-    """Refuse the mask that MONAI Label's scribble models take; ignoring it would hide it."""
-    if label is not None:
+def _refuse_label_file(model: str, task: Any) -> None:
+    """Refuse a label file for a model that reads none; ignoring it would hide it."""
+    if LABEL_INFO not in task.parameters:
         raise InputError(
-            "a mask sent along as label",
-            expected="scribbles that are sent before the inference",
-            remedy="send PUT /zeus/clicks/<study>/scribbles, then POST /infer/clicks with"
-            ' params={"scribbles": true}',
+            f"a label file for the model {model!r}",
+            expected="scribbles or a mask to refine for a model that reads them",
+            remedy="send it to POST /infer/scribbles, or to clicks, clicks_3d or edit",
         )
+
+
+def _saved(label: UploadFile | None) -> AbstractContextManager[Path | None]:
+    """The label file of a request as a temporary file; None if it has none."""
+    return saved_upload(label, default_name="label.nii.gz") if label else nullcontext()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import io
 import json
 import time
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
-from zeus_app.labels.submission import read_submitted_label
+from zeus_app.labels.submission import read_submitted_label, sequence_drawn_on
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
 from zeus_app.server.studies.study_search import StudySearch
-from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_texts
+from zeus_app.server.tasks.chosen_sequences import texts_to_store
+from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.notes import check_note, read_note, write_note
@@ -197,7 +199,7 @@ class StudyDatastore(Datastore):
 
         A client opens `path` and stores a download as `name`, so no note stands beside them.
         """
-        resolved = self.catalogue.resolve(image_id)
+        resolved = self.catalogue.usable(self.catalogue.resolve(image_id))
         path = self.catalogue.volume_file(resolved)
         name = resolved.study if resolved.whole else resolved.sequence
         ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
@@ -279,6 +281,10 @@ class StudyDatastore(Datastore):
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
         """Do the same as `save_label`, for an image that is resolved already."""
+        sequence = sequence_drawn_on(
+            file, resolved.files.sources, named=resolved.sequence, is_whole=resolved.whole
+        )
+        resolved = replace(resolved, sequence=sequence)
         label = read_submitted_label(
             file,
             target=self._target,
@@ -286,15 +292,15 @@ class StudyDatastore(Datastore):
             label_info=info.get(LABEL_INFO),
         )
         info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
-        info[INSTRUCTIONS] = self._user_texts(resolved.study, info)
+        info[INSTRUCTIONS] = self._user_texts(resolved, label_tag, info)
         self.history.save(resolved.study, label_tag, label, info)
         return resolved.study
 
-    def _user_texts(self, study: str, info: Info) -> dict[str, str]:
+    def _user_texts(self, resolved: ResolvedImage, label_tag: str, info: Info) -> dict[str, str]:
         """The user's own texts: those sent with the label, else those of the newest prediction."""
         if info.get(INSTRUCTIONS) is not None:
-            return self._checked_texts(info)
-        prediction = self.predictions.newest(study)
+            return self._checked_texts(resolved, label_tag, info)
+        prediction = self.predictions.newest(resolved.study)
         instructions = prediction.params.get(INSTRUCTIONS, ()) if prediction else ()
         return {
             f"{instruction['sequence']}/{instruction['label']}": instruction["text"]
@@ -302,9 +308,10 @@ class StudyDatastore(Datastore):
             if instruction["model"] == "user"
         }
 
-    def _checked_texts(self, info: Info) -> dict[str, str]:
-        texts = read_texts(info[INSTRUCTIONS], self._target)
-        return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
+    def _checked_texts(self, resolved: ResolvedImage, label_tag: str, info: Info) -> dict[str, str]:
+        newest = self.history.newest(resolved.study, label_tag)
+        stored = newest.info.get(INSTRUCTIONS) if newest else None
+        return texts_to_store(info[INSTRUCTIONS], stored, resolved.files, self._target)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label. Its versions stay and can be restored."""
@@ -347,10 +354,10 @@ class StudyDatastore(Datastore):
         Raises:
             InputError: the notes are too large, or `instructions` are not as in `read_texts`.
         """
-        notes = _without_own_keys(info)
+        notes, resolved = _without_own_keys(info), self.catalogue.resolve(label_id)
         if notes.get(INSTRUCTIONS) is not None:
-            notes[INSTRUCTIONS] = self._checked_texts(notes)
-        self.history.update_info(self.catalogue.resolve(label_id).study, label_tag, notes)
+            notes[INSTRUCTIONS] = self._checked_texts(resolved, label_tag, notes)
+        self.history.update_info(resolved.study, label_tag, notes)
 
     def final_label(self, study: str) -> Volume:
         """The final label, uint8, on the grid that it was drawn on."""

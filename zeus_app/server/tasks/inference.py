@@ -18,6 +18,8 @@ Task = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 Infer = Callable[[Mapping[str, Any], object], dict[str, Any]]
 RESOLVED_IMAGE = "zeus_resolved_image"
 """Key of the ResolvedImage in a task's request. `run_inference` overwrites what a client sends."""
+LABEL_FILE = "zeus_label_file"
+"""Key of the Path of the label file that came with a request. No parameter has this name."""
 _MAX_RETRY_S = 5  # seconds that a batch waits before it asks a busy server again
 logger = logging.getLogger(__name__)
 

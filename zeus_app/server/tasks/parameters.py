@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.versions import TAG_PATTERN
 from zeus_app.settings.config import TrainConfig
 from zeus_app.settings.registry import lookup
@@ -101,7 +102,8 @@ STOCK_TRAINING_NAMES = {
 DROPPED = frozenset({
     # Sent with every request: client.py names itself; the address names the rest.
     "client_id", "image", "images", "method", "model", "strategy",
-    # 3D Slicer and OHIF, about the file of an answer. Zeus decides these itself.
+    # 3D Slicer and OHIF, about the file of an answer. Zeus decides these itself. Clicks read
+    # label_info where a label file comes with them.
     "result_compress", "restore_label_idx", "label_info",
     # OHIF's prompts for models that Zeus does not have (VISTA-3D).
     "label_prompt", "point_labels", "points",
@@ -135,6 +137,8 @@ _CLICKS: Mapping[str, Parameter] = {
     **dict.fromkeys(("refine", "undo", "reset", "reset_state", "scribbles"), FLAG),
     "initial_mask": WORD,
     "prior": WORD,
+    "selected_label_name": WORD,
+    LABEL_INFO: Parameter(TypeAdapter(Any), "a list of segments", "[]"),
     "client_id": WORD,
 }
 

@@ -1,0 +1,54 @@
+"""A sequence that a request names and the study lacks is told, with those that the study has."""
+
+from pathlib import Path
+
+import pytest
+
+from zeus_app.errors import InputError
+from zeus_app.server.tasks.chosen_sequences import (
+    refuse_lacking,
+    sequences_of_texts,
+    texts_to_store,
+)
+from zeus_app.targets import load_target
+from zeus_app.types import StudyFiles
+from zeus_app.volumes.sources import ItkSource
+
+BRAIN = load_target("brain_tumour")  # FLAIR, T1Gd, T1 and T2; label tumour
+SOURCE = ItkSource(Path("x.nrrd"))
+STUDY = StudyFiles("p1", {"FLAIR": SOURCE, "T1": SOURCE}, "p1")
+
+
+def test_sequences_of_the_study_are_accepted() -> None:
+    refuse_lacking((), STUDY)
+    refuse_lacking(("T1", "FLAIR"), STUDY)
+
+
+def test_a_sequence_that_the_study_lacks_is_named_and_so_are_those_it_has() -> None:
+    with pytest.raises(InputError, match="the study has no T2; it has FLAIR, T1") as refused:
+        refuse_lacking(("FLAIR", "T2"), STUDY)
+    assert refused.value.status == 400
+
+
+def test_texts_name_the_sequences_of_their_keys_and_a_label_names_none() -> None:
+    texts = {"T2/tumour": "bright", "T1Gd": "ring", "tumour": "large"}
+    assert sequences_of_texts(texts, BRAIN) == ["T2", "T1Gd"]
+
+
+@pytest.mark.parametrize("given", [None, {}, "T2", ["T2"], {"PD": "x"}, {3: "x"}])
+def test_what_is_no_mapping_of_texts_names_no_sequence(given: object) -> None:
+    assert sequences_of_texts(given, BRAIN) == []
+
+
+def test_a_new_text_for_a_sequence_that_the_study_lacks_is_refused_with_the_label() -> None:
+    with pytest.raises(InputError, match="the study has no T2"):
+        texts_to_store({"T2/tumour": "bright"}, None, STUDY, BRAIN)
+    with pytest.raises(InputError, match="instruction 'T9'"):
+        texts_to_store({"T9": "bright"}, None, STUDY, BRAIN)
+
+
+def test_stored_texts_may_be_sent_back() -> None:
+    """A text for a label is stored for all sequences of the target."""
+    stored = texts_to_store({"tumour": "large"}, None, STUDY, BRAIN)
+    assert set(stored) == {"FLAIR/tumour", "T1Gd/tumour", "T1/tumour", "T2/tumour"}
+    assert texts_to_store(stored, stored, STUDY, BRAIN) == stored

@@ -1,0 +1,56 @@
+"""The sequences that a request names must be among those that its study has."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zeus_app.errors import InputError
+from zeus_app.server.tasks.guidance import read_texts
+from zeus_app.targets import Target
+from zeus_app.types import StudyFiles
+
+
+def refuse_lacking(names: Iterable[str], study: StudyFiles) -> None:
+    """Refuse sequences of the target that a study lacks.
+
+    Raises:
+        InputError: names the sequence, and those that the study has.
+    """
+    has = ", ".join(study.sources)
+    for name in names:
+        if name not in study.sources:
+            raise InputError(
+                f"sequence {name!r}: the study has no {name}; it has {has}",
+                expected=f"sequences of study {study.id!r}: {has}",
+                remedy=f"send for example {next(iter(study.sources))!r}, or name no sequence",
+            )
+
+
+def sequences_of_texts(given: object, target: Target) -> list[str]:
+    """The sequences that the keys of a user's own texts name: "T2" and "T2/lesion" name T2.
+
+    A key that is a label alone is for all sequences and names none.
+    """
+    keys: Mapping[Any, Any] = given if isinstance(given, Mapping) else {}
+    named = [str(key).split("/", 1)[0] for key in keys]
+    return [name for name in named if name in target.sequence_names]
+
+
+def texts_to_store(
+    given: object, stored: object, study: StudyFiles, target: Target
+) -> dict[str, str]:
+    """A user's own texts for a label, by "sequence/label".
+
+    Args:
+        given: what the client sent, as in `read_texts`.
+        stored: the texts of the label's newest version. Clients send them back, and they may be
+            for all sequences of the target.
+        study: the study of the label.
+        target: the sequences and labels that texts may be for.
+
+    Raises:
+        InputError: a text cannot be read, or a new one is for a sequence that the study lacks.
+    """
+    texts = read_texts(given, target)
+    known = set(sequences_of_texts(stored, target))
+    refuse_lacking([s for s in sequences_of_texts(given, target) if s not in known], study)
+    return {f"{sequence}/{label}": text for (sequence, label), text in texts.items()}
