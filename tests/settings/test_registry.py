@@ -1,7 +1,7 @@
 import pytest
 
 from zeus_app.errors import UnknownNameError
-from zeus_app.settings.registry import lookup
+from zeus_app.settings.registry import closest, lookup
 
 TOWERS = {"lite-medsam": 1, "sam": 2}
 
@@ -38,3 +38,14 @@ def test_an_empty_table_says_that_nothing_is_known() -> None:
 def test_case_matters() -> None:
     with pytest.raises(UnknownNameError):
         lookup("tower", "SAM", TOWERS)
+
+
+def test_the_closest_name_is_told_whatever_its_capitals() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'sam'"):
+        lookup("tower", "SAM", TOWERS)
+
+
+def test_of_names_that_are_all_unlike_the_least_unlike_is_the_closest() -> None:
+    assert closest("salmon", TOWERS) == "sam"
+    assert closest("salmon", TOWERS, least=0.9) == ""
+    assert closest("salmon", []) == ""

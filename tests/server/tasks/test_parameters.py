@@ -54,6 +54,35 @@ def test_the_closest_name_is_told() -> None:
         read_parameters({"max_worker": 1}, BATCH, task="batch inference")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("lesoin", "lesion"),
+        ("Lesion", "lesion"),
+        ("lesions", "lesion"),
+        ("cysts", "cyst"),
+        ("tumor", "cyst"),  # the least unlike of the labels
+        ("forground", "foreground"),
+        ("backround", "background"),
+    ],
+)
+def test_points_of_an_unknown_label_are_refused_with_the_nearest_name(
+    name: str, meant: str
+) -> None:
+    sent = {"foreground": [], name: [[1, 2, 3]]}
+    with pytest.raises(InputError, match=rf"unknown label '{name}'.*did you mean '{meant}'") as no:
+        read_parameters(sent, CLICKS, task="inference")
+    assert no.value.status == 400
+
+
+def test_other_unknown_names_and_other_tasks_are_refused_as_parameters() -> None:
+    for value in ([], "x", [1, 2, 3], {"a": 1}, None):
+        with pytest.raises(InputError, match="unknown inference parameter 'tumor'"):
+            read_parameters({"tumor": value}, CLICKS, task="inference")
+    with pytest.raises(InputError, match="unknown training parameter 'tumor'"):
+        read_parameters({"tumor": [[1, 2, 3]]}, TRAINING, task="training")
+
+
 SLICER_DEEPGROW = {
     "label": "lesion", "foreground": [[1, 2, 3]], "background": [], "slice": 3,
     "roi": [1, 2, 3, 4, 5, 6], "reset_state": True, "sequences": "", "most_slices": 64,

@@ -15,7 +15,7 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.versions import TAG_PATTERN
 from zeus_app.settings.config import TrainConfig
-from zeus_app.settings.registry import lookup
+from zeus_app.settings.registry import LEAST_LIKENESS, closest, lookup
 from zeus_app.targets import Target
 
 T = TypeVar("T")
@@ -179,16 +179,40 @@ def read_parameters(
         task: noun for the message: "training", "inference".
 
     Raises:
-        InputError: a parameter is unknown, or a value has another type or is too large.
+        InputError: a parameter is unknown, or a value has another type or is too large. The
+            message names the closest parameter; for a list of points, the closest label.
     """
     known: dict[str, Any] = {}
     for name, value in sent.items():
         if name in DROPPED and name not in declared:
             continue
+        if name not in declared and _is_list_of_points(value):
+            _refuse_points(name, declared)
         parameter = lookup_parameter(f"{task} parameter", name, declared)
         if value is not None:
             known[name] = parameter.read(name, value)
     return known
+
+
+def _is_list_of_points(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(point, list) for point in value)
+
+
+def _refuse_points(name: str, declared: Mapping[str, Parameter]) -> None:
+    """Refuse points under a name that is no label, if the task takes points. Raises InputError.
+
+    Deepedit clients send points under the name of each label, so the name is a label misspelt.
+    """
+    names = [known for known, parameter in declared.items() if parameter is POINTS]
+    labels = [known for known in names if known not in _CLICKS]
+    if labels:
+        name = name[:_MAX_WORD]
+        meant = closest(name, names, least=LEAST_LIKENESS) or closest(name, labels)
+        raise InputError(
+            f"points of an unknown label {name!r}",
+            expected=f"points under {', '.join((*labels, 'foreground', 'background'))}",
+            remedy=f"did you mean {meant!r}",
+        )
 
 
 def lookup_parameter(kind: str, name: str, table: Mapping[str, T]) -> T:
