@@ -21,7 +21,7 @@ from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.studies.study_search import log_problem
+from zeus_app.server.studies.study_search import log_problem, log_study
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 from zeus_app.studies.candidates import files_of
@@ -172,13 +172,15 @@ class ServerContext:
         )
 
     def log_studies(self) -> None:
-        """Log the number of studies, each study that cannot be used, and each orphaned label."""
+        """Log what was found: studies, images that are not used, problems, orphaned labels."""
         catalogue = self.datastore.catalogue
         logger.info(
             "Zeus: target %s, profile %s, model %s, fusion %s; %d studies; state in %s",
             self.target.name, self.config.profile, self.config.model, self.config.fusion,
             len(catalogue.studies), self.state.root,
         )  # fmt: skip
+        for study in catalogue.studies.values():
+            log_study(study)
         for problem in catalogue.problems:
             log_problem(problem)
         for orphan in self.datastore.orphaned_labels:

@@ -30,7 +30,7 @@ from zeus_app.errors import InputError
 from zeus_app.settings.bounded_yaml import Written, read_bounded
 from zeus_app.settings.file_names import is_utf8
 from zeus_app.studies.candidates import source_of
-from zeus_app.targets.naming import Names, split_name
+from zeus_app.targets.naming import Names
 from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 from zeus_app.volumes.sources import NiftiChannelSource
 
@@ -127,7 +127,9 @@ def _case(case: Any, fallback: str, path: Path, names: Names) -> StudyCandidate 
         sources,
         label=path.parent / label if label else None,
         patient=_optional(case.get("patient")) or name,
-        former_name=_former_name(case["id"], name),
+        evidence=dict.fromkeys(sources, f"listed in {path.name}"),
+        masks=(path.parent / label,) if label else (),
+        former_names=tuple(filter(None, [_former_name(case["id"], name)])),
     )
 
 
@@ -141,12 +143,12 @@ def _id(case: Any) -> str:
 
 
 def _sequence(key: str, names: Names) -> str:
-    hits = names.hits(split_name(key))
-    if key in names.sequences.values():
+    if key in names.target.sequence_names:
         return key
-    if len(hits) != 1:
+    sequence = names.sequence(names.read(key))
+    if not sequence:
         raise ValueError(f"{key!r} is not a sequence of the target ({names.listed})")
-    return hits[0].sequence
+    return sequence
 
 
 def _source(value: Any, base: Path) -> VolumeSource:

@@ -13,38 +13,29 @@ Folders for masks (labels, seg), hidden folders, and BIDS derivatives are not se
 """
 
 import os
-import re
-import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from zeus_app.dicom.dicom_studies import SOURCE_FOLDERS, read_dicom_studies
-from zeus_app.dicom.series import is_dicom
+from zeus_app.dicom.dicom_studies import read_dicom_studies
 from zeus_app.errors import InputError
-from zeus_app.recognition.words import word_set
 from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import case_list, read_case_list
 from zeus_app.studies.check import check_headers
 from zeus_app.studies.folders import read_folder
 from zeus_app.studies.layout import Entry, place_files
-from zeus_app.studies.msd import is_msd, read_msd
 from zeus_app.studies.patients import Patients
-from zeus_app.studies.unread import with_unread
+from zeus_app.studies.unread import with_masks, with_skipped, with_unread
+from zeus_app.studies.walk import Walk, identity, is_image, study_name, visit_all
 from zeus_app.targets import Target
-from zeus_app.targets.naming import MASK_FOLDERS, UNNAMED, Names, ascii_part, plain_id, safe_id
+from zeus_app.targets.naming import UNNAMED, Names, ascii_part, plain_id, safe_id
 from zeus_app.types import RejectedStudy, StudyCandidate, StudyFiles, StudyProblem
-from zeus_app.volumes.formats import unread_format
-from zeus_app.volumes.sources import is_volume, stem
+from zeus_app.volumes.sources import stem
 
-_BIDS_ENTITY = re.compile(r"^(sub|ses)-")
-_BIDS_NOT_ANATOMY = word_set("func dwi fmap perf meg eeg ieeg pet beh")
-_BIDS_NO_SUBJECTS = word_set("derivatives sourcedata code stimuli")
-_SYSTEM_FOLDERS = word_set("__macosx @eadir lost+found")
-_UNNAMED = SOURCE_FOLDERS | {"anat"}
 _MAX_REASON = 2000  # characters
+_ORIGINALS = "DICOM files, taken for the originals of the image files of this study"
 
 
 @dataclass(frozen=True)
@@ -60,31 +51,6 @@ class Catalog:
     studies: dict[str, StudyFiles]
     problems: tuple[StudyProblem, ...]
     former_ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
-
-
-@dataclass
-class Walk:
-    """State of one search through the folders.
-
-    Attributes:
-        root: the studies folder.
-        names: the target's aliases.
-        is_upload: see `find_studies`.
-        seen: device and inode of each folder that is not visited, or not again.
-        studies: candidates and rejected studies so far.
-        volumes: folder -> its image files, so far.
-        dicom: folder -> its DICOM files, so far.
-        unread: image file in another format -> what to do with it, so far.
-    """
-
-    root: Path
-    names: Names
-    is_upload: bool
-    seen: set[tuple[int, int]]
-    studies: list[StudyCandidate | RejectedStudy] = field(default_factory=list)
-    volumes: dict[Path, list[Path]] = field(default_factory=dict)
-    dicom: dict[Path, list[Path]] = field(default_factory=dict)
-    unread: dict[Path, str] = field(default_factory=dict)
 
 
 def find_studies(
@@ -152,9 +118,9 @@ def scan(
     if cases is not None:
         studies = read_case_list(cases, names)
     else:
-        skipped = {_identity(path) for path in skip if os.path.isdir(path)}
+        skipped = {identity(path) for path in skip if os.path.isdir(path)}
         walk = Walk(root, names, is_upload, skipped)
-        _visit_all(walk)
+        visit_all(walk)
         studies = _studies_of(walk)
     studies = [_checked(study, target) for study in studies]
     return sorted(_with_ids(_without_false_alarms(studies)), key=lambda pair: pair[0])
@@ -164,19 +130,20 @@ def _studies_of(walk: Walk) -> list[StudyCandidate | RejectedStudy]:
     """The studies of all files that a search came by."""
     studies = list(walk.studies)
     for folder, entries in place_files(walk.root, walk.volumes, walk.names).items():
-        name = _name(walk, folder)
+        name = study_name(walk, folder)
         is_root = folder == walk.root
         found = read_folder(folder, name, entries, walk.names, is_root=is_root)
         studies += [_with_former_names(study, entries, walk) for study in found]
     with_images = {study.folder for study in studies if isinstance(study, StudyCandidate)}
     below = with_images - {walk.root}
+    originals = {f for f in walk.dicom if f in with_images or below.intersection(f.parents)}
     dicom = [
-        path
-        for folder, paths in walk.dicom.items()
-        if folder not in with_images and not below.intersection(folder.parents)
-        for path in paths
+        path for folder in walk.dicom if folder not in originals for path in walk.dicom[folder]
     ]
     studies += read_dicom_studies(walk.root, dicom, walk.names)
+    skipped = {**walk.skipped, **dict.fromkeys(originals, _ORIGINALS)}
+    studies = with_masks(studies, walk.masks, walk.root)
+    studies = with_skipped(studies, skipped, walk.root)
     return with_unread(studies, walk.unread, walk.root)
 
 
@@ -193,9 +160,9 @@ def _with_former_names(
 def _former_name(path: Path, walk: Walk) -> str:
     """The name of the study that a file alone, or with others of its prefix, was; or ""."""
     names, folder = walk.names, path.parent
-    images = [other for other in walk.volumes[folder] if _is_image(other, names)]
+    images = [other for other in walk.volumes[folder] if is_image(other, names)]
     prefixes = {_prefix(other, names) for other in images}
-    parts = ["" if folder == walk.root else _name(walk, folder)]
+    parts = ["" if folder == walk.root else study_name(walk, folder)]
     if len(prefixes) > 1 or folder == walk.root:
         parts.append(_prefix(path, names))
     return "_".join(filter(None, parts)) if path in images else ""
@@ -217,117 +184,6 @@ def _checked(
     if len(reason) > _MAX_REASON:
         reason = f"{reason[:_MAX_REASON]} ..."
     return replace(study, name=readable(study.name), reason=reason)
-
-
-def _visit_all(walk: Walk) -> None:
-    """Read the root and its subfolders, however deep they are nested."""
-    pending = [(walk.root, False)]
-    while pending:
-        folder, inside_study = pending.pop()
-        try:
-            subfolders = _visit(walk, folder, inside_study=inside_study)
-        except OSError as error:
-            reason = f"{folder} cannot be read: {error.strerror}"
-            walk.studies.append(RejectedStudy(_name(walk, folder), folder, (folder,), reason))
-        else:
-            pending += reversed(subfolders)
-
-
-def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> list[tuple[Path, bool]]:
-    """Read one folder. A folder that links reach twice is read once.
-
-    Returns:
-        The subfolders to visit, and whether each lies inside a study.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
-    identity = _identity(folder)
-    if identity in walk.seen:
-        return []
-    walk.seen.add(identity)
-    children = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    is_root = folder == walk.root
-    if not walk.is_upload and is_msd(folder):
-        walk.studies += read_msd(folder, "" if is_root else _name(walk, folder), walk.names)
-        return []
-    types = {path: _type(path) for path in children}
-    files = [path for path, kind in types.items() if kind in (stat.S_IFREG, 0)]
-    volumes = [path for path in files if is_volume(path)]
-    if volumes:
-        walk.volumes[folder] = volumes
-    holds_study = any(_is_image(path, walk.names) for path in volumes)
-    others = [path for path in files if path not in volumes]
-    dicom = [] if inside_study or holds_study else [path for path in others if is_dicom(path)]
-    if dicom:
-        walk.dicom[folder] = dicom
-    unread = {path: reason for path in others if (reason := _unread(path, dicom))}
-    walk.unread.update(unread)
-    folders = [path for path, kind in types.items() if kind == stat.S_IFDIR]
-    subfolders = list(_to_visit(folder, folders, inside_study or holds_study))
-    if not (is_root or inside_study or volumes or dicom or subfolders or unread):
-        reason = f"{folder} {_nothing_in(files, folders)}"
-        only_masks = bool(folders) and all(path.name.lower() in MASK_FOLDERS for path in folders)
-        name = _name(walk, folder)
-        walk.studies.append(RejectedStudy(name, folder, (folder,), reason, only_masks=only_masks))
-    return [(child, inside_study or (holds_study and not is_root)) for child in subfolders]
-
-
-def _is_image(path: Path, names: Names) -> bool:
-    """Whether a file's name is that of a sequence of the target."""
-    name = names.read(stem(path))
-    return bool(names.sequences(name)) and not name.is_mask
-
-
-def _unread(path: Path, dicom: Collection[Path]) -> str | None:
-    """Why an image file is in a format that Zeus does not read; None for all other files."""
-    return None if path in dicom else unread_format(path)
-
-
-def _nothing_in(files: Collection[Path], folders: Collection[Path]) -> str:
-    """What to say of a folder without images."""
-    if files:
-        return "holds no readable image"
-    if folders:
-        return f"holds no anatomical images: only {', '.join(path.name for path in folders)}"
-    return "is an empty folder"
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    """Device and inode."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _type(path: Path) -> int:
-    """The type of a file, as in `stat`; 0 for a link to nothing, which its reader reports."""
-    try:
-        return stat.S_IFMT(path.stat().st_mode)
-    except OSError:
-        return 0
-
-
-def _to_visit(folder: Path, folders: list[Path], inside_study: bool) -> Iterator[Path]:
-    """The subfolders that may hold studies."""
-    is_bids = any(_BIDS_ENTITY.match(path.name) for path in folders)
-    in_bids = _BIDS_ENTITY.match(folder.name) is not None
-    for path in folders:
-        name = path.name.lower()
-        is_skipped = (
-            name in MASK_FOLDERS
-            or name in _SYSTEM_FOLDERS
-            or (inside_study and name in SOURCE_FOLDERS)
-            or (in_bids and name in _BIDS_NOT_ANATOMY)
-            or (is_bids and name in _BIDS_NO_SUBJECTS)
-        )
-        if not is_skipped:
-            yield path
-
-
-def _name(walk: Walk, folder: Path) -> str:
-    """A study's name: the folders from the root to it, without `dicom`, `anat` and the like."""
-    parts = folder.relative_to(walk.root).parts
-    return "_".join(part for part in parts if part.lower() not in _UNNAMED) or folder.name
 
 
 def _without_false_alarms(

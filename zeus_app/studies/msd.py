@@ -51,7 +51,15 @@ def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | Rej
             label = next((p for p in (folder / labels).glob(f"{_escaped(case)}.*")), None)
             if sources:
                 studies.append(
-                    StudyCandidate(full_name, folder, sources, label=label, patient=full_name)
+                    StudyCandidate(
+                        full_name,
+                        folder,
+                        sources,
+                        label=label,
+                        patient=full_name,
+                        evidence=dict.fromkeys(sources, f"a channel in {description.name}"),
+                        masks=(label,) if label else (),
+                    )
                 )
             else:
                 reason = f"none of its channels is among {', '.join(channels.values())}"

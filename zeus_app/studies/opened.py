@@ -1,7 +1,7 @@
 """An opened study: read, aligned and cut into slices, with the grids for the way back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zeus_app.studies.align import align_for
 from zeus_app.studies.slices import slice_stack
@@ -18,12 +18,14 @@ class OpenedStudy:
         stack: the slices of every sequence of the target, as square pictures.
         reference: name of the sequence whose grid the study was aligned to.
         source_grids: sequence name -> its grid as stored, for every sequence of the study.
+        left_out: see `Study`.
     """
 
     id: str
     stack: SliceStack
     reference: str
     source_grids: Mapping[str, Grid]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -62,4 +64,5 @@ def open_study(study: Study, target: Target) -> OpenedStudy:
         stack=slice_stack(aligned, target.sequence_names),
         reference=aligned.reference,
         source_grids={name: volume.grid for name, volume in study.volumes.items()},
+        left_out=study.left_out,
     )

@@ -1,5 +1,8 @@
 """Read studies: the volumes of all sequences, as stored. Make studies of uploaded files."""
 
+import logging
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +12,67 @@ from zeus_app.studies.find import find_studies
 from zeus_app.studies.patients import patient_by_name
 from zeus_app.targets import Target
 from zeus_app.targets.naming import Names
-from zeus_app.types import Study, StudyFiles
+from zeus_app.types import Study, StudyFiles, UnusedImage, VolumeSource
 from zeus_app.volumes.sources import stem
+
+logger = logging.getLogger(__name__)
 
 
 def read_study(files: StudyFiles) -> Study:
-    """Load every sequence of a study.
+    """Load the sequences of a study whose voxels can be used.
+
+    Returns:
+        The sequences, and for each other one the reason. Nothing replaces its voxels.
 
     Raises:
-        InputError: a sequence cannot be used. The message names its file and the reason.
+        InputError: no sequence can be used. The message names the files and the reasons.
     """
-    return Study(files.id, {name: source.load() for name, source in files.sources.items()})
+    study, errors = read_sequences(files)
+    if not study.volumes:
+        raise none_usable(files, errors)
+    return study
+
+
+def read_sequences(files: StudyFiles) -> tuple[Study, Mapping[str, InputError]]:
+    """Load the sequences that can be used: maybe none. Also returns the others' errors."""
+    volumes, errors = {}, {}
+    for name, source in files.sources.items():
+        try:
+            volumes[name] = source.load()
+        except InputError as error:
+            errors[name] = error
+            logger.warning("%s of study %s: %s", name, files.id, error)
+    reasons = {name: reason_of(error, files.sources[name]) for name, error in errors.items()}
+    return Study(files.id, volumes, reasons), errors
+
+
+def none_usable(files: StudyFiles, errors: Mapping[str, InputError]) -> InputError:
+    """One error for a study without a usable sequence."""
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    return InputError(
+        f"study {files.id!r} without a usable sequence: {' '.join(map(str, errors.values()))}",
+        expected="at least one sequence whose voxels can be used",
+        remedy="repair its files as told, or remove them",
+    )
+
+
+def reason_of(error: InputError, source: VolumeSource) -> str:
+    """Why a source cannot be used, for users. Files are named without the folders above them."""
+    folder = source.files[0].parent
+    return str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+
+
+def without(files: StudyFiles, reasons: Mapping[str, str]) -> StudyFiles:
+    """The study without some sequences: name -> the reason. They become unused images."""
+    left_out = [name for name in files.sources if name in reasons]
+    images = [UnusedImage(files.sources[n].files, f"{n}: {reasons[n]}") for n in left_out]
+    return replace(
+        files,
+        sources={name: source for name, source in files.sources.items() if name not in reasons},
+        evidence={name: why for name, why in files.evidence.items() if name not in reasons},
+        unused=(*files.unused, *images),
+    )
 
 
 def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = "") -> StudyFiles:

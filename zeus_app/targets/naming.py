@@ -15,7 +15,7 @@ from zeus_app.recognition.image_name import ImageName, read_name
 from zeus_app.recognition.vocabulary import Meaning, Vocabulary, shipped_vocabulary
 from zeus_app.recognition.weighting import SEQUENCES
 from zeus_app.recognition.words import plain, word_set
-from zeus_app.targets import Target
+from zeus_app.targets import Sequence, Target
 
 UNNAMED = "study"
 """Id of a name without letters and digits; until version 0.2.0, without ASCII ones."""
@@ -44,16 +44,9 @@ class Names:
     shown: Mapping[str, str]
 
     @classmethod
-    @lru_cache(maxsize=16)  # what a vocabulary makes of its words is kept with it
     def of(cls, target: Target) -> "Names":
         """The names of a target."""
-        shown = {_in_words_of_the_field(name): name for name in target.sequence_names}
-        for name, other in _STANDS_FOR.items():
-            if name in shown:
-                shown.setdefault(other, shown[name])
-        own = _own_words(target, shown)
-        vocabulary = shipped_vocabulary()
-        return cls(target, vocabulary.with_phrases(own) if own else vocabulary, shown)
+        return cls(target, *_words_for(target.sequences, target.mask_aliases))
 
     @property
     def listed(self) -> str:
@@ -78,18 +71,25 @@ class Names:
         return sequence if sequence in self.target.sequence_names else self.shown.get(sequence, "")
 
 
-def _own_words(target: Target, shown: Mapping[str, str]) -> dict[str, Meaning]:
-    """The words of a target that the shipped vocabulary lacks, or reads in another way."""
+@lru_cache(maxsize=16)  # what a vocabulary makes of its words is kept with it
+def _words_for(
+    sequences: tuple[Sequence, ...], mask_aliases: tuple[str, ...]
+) -> tuple[Vocabulary, Mapping[str, str]]:
+    """The vocabulary of a target, and its sequences by the field's words."""
+    shown = {_in_words_of_the_field(sequence.name): sequence.name for sequence in sequences}
+    for name, other in _STANDS_FOR.items():
+        if name in shown:
+            shown.setdefault(other, shown[name])
     shipped = shipped_vocabulary()
     own: dict[str, Meaning] = {}
-    for alias in target.mask_aliases:
+    for alias in mask_aliases:
         if shipped.by_words.get(_words_of(alias), ("", ""))[0] != "mask":
             own[" ".join(_words_of(alias))] = ("mask", "target")
-    for sequence in target.sequences:
+    for sequence in sequences:
         for alias in (*sequence.aliases, sequence.name):
             if shown.get(read_name(alias, shipped).sequence) != sequence.name:
                 own[" ".join(_words_of(alias))] = ("target", sequence.name)
-    return own
+    return (shipped.with_phrases(own) if own else shipped), shown
 
 
 def _in_words_of_the_field(name: str) -> str:

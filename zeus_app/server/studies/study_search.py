@@ -13,6 +13,7 @@ from pathlib import Path
 
 from zeus_app.errors import InputError
 from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.settings.file_names import readable
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import LIST_NAMES
 from zeus_app.studies.file_times import FileTimes, folders_of
@@ -48,13 +49,14 @@ class StudySearch:
         self._read_problems: dict[StudyProblem, FileTimes] = {}
 
     def search(self) -> None:
-        """Find all studies now. Studies that could not be read get another chance.
+        """Find all studies now. Studies and sequences that could not be read are tried again.
 
         Raises:
             InputError: the studies folder is gone.
         """
         with self._searching:
             self._read_problems = {}
+            self._catalogue.forget_left_out()
             self._find()
 
     def look(self, *, wait_s: float = WAIT_S) -> None:
@@ -97,7 +99,8 @@ class StudySearch:
             problem: known.get(problem) or FileTimes(problem.files, since_ns=self._searched_at_ns)
             for problem in self._catalogue.read_problems
         }
-        return any(times.changed() for times in (*self._times, *self._read_problems.values()))
+        times = (*self._times, *self._read_problems.values())
+        return self._catalogue.changed_since_left_out() or any(each.changed() for each in times)
 
     def _find(self) -> None:
         catalogue, since_ns = self._catalogue, time.time_ns()
@@ -127,6 +130,14 @@ class StudySearch:
             for image in study.unused:
                 yield from map(str, image.files[:1])
             yield from {str(path.parent) for path in files_of(study.sources)}
+
+
+def log_study(study: StudyFiles) -> None:
+    """Log the files of a study, and each image that lies with it and is not used."""
+    used = (f"{name} {source.files[0].name}" for name, source in study.sources.items())
+    logger.info("Zeus: study %s: %s", study.id, readable(", ".join(used)))
+    for image in study.unused:
+        logger.info("Zeus: study %s: not used: %s", study.id, readable(image.reason))
 
 
 def log_problem(problem: StudyProblem) -> None:
