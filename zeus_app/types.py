@@ -200,10 +200,17 @@ class RejectedStudy:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The sequences of one study as stored: sequence name -> volume."""
+    """The sequences of one study as stored.
+
+    Attributes:
+        id: the study's id.
+        volumes: sequence name -> volume.
+        left_out: name of a sequence that cannot be used -> the reason.
+    """
 
     id: str
     volumes: Mapping[str, Volume]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,7 +89,9 @@ class ZeusApp(MONAILabelApp):
 
     def infer_image(self, request: Mapping[str, Any], resolved: ResolvedImage) -> dict[str, Any]:
         """Run a task on an image that is resolved already."""
-        return run_inference(self.tasks("model"), request, resolved, self.context.datastore)
+        store = self.context.datastore
+        usable = store.catalogue.usable(resolved)
+        return run_inference(self.tasks("model"), request, usable, store)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; a study that fails is skipped."""

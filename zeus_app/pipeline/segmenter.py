@@ -158,7 +158,7 @@ class Segmenter:
             volumes_ml=self._volumes_ml(union),
             latencies_ms=watch.latencies_ms,
             checkpoint=version,
-            notes=_notes(version, union),
+            notes=_notes(version, union, study.left_out),
         )
 
     def prepare(
@@ -274,8 +274,8 @@ class Segmenter:
         }
 
 
-def _notes(version: str, union: Volume) -> tuple[str, ...]:
-    notes = []
+def _notes(version: str, union: Volume, left_out: Mapping[str, str]) -> tuple[str, ...]:
+    notes = [f"without {sequence}: {reason}" for sequence, reason in left_out.items()]
     if version == UNTRAINED:
         notes.append("untrained model: this mask means nothing before a training")
     if not union.array.any():

@@ -1,4 +1,4 @@
-"""The catalogue reads a grid once for all requests, and the number of grids it keeps is bounded."""
+"""The catalogue reads an image once for all requests. A study goes on without what is unusable."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from zeus_app.errors import InputError, TooLargeError
 from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.storage.state import StateFolder
 from zeus_app.targets import load_target
-from zeus_app.types import Grid, Volume
+from zeus_app.types import FloatArray, Grid, Volume
 from zeus_app.volumes.sources import NiftiSource
 
 
 def grid_of_case(catalogue: Catalogue, folder: Path, number: int) -> Grid:
-    """The grid of a session's image, in a request of its own."""
+    """The grid of a session's image after its voxels were read, in a request of its own."""
     path = folder / f"case{number}_t2.nii.gz"
     if not path.exists():
         save(path, head(number, (24 + number, 20, 6)), affine())
-    return catalogue.grid(catalogue.temporary_study(path))
+    return catalogue.grid(catalogue.usable(catalogue.temporary_study(path)))
 
 
 @pytest.fixture
@@ -57,13 +57,138 @@ def test_a_session_s_image_has_one_grid_for_all_requests(
 def test_of_many_grids_the_oldest_is_forgotten(
     catalogue: Catalogue, loads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zeus_app.server.studies.catalogue.MAX_GRIDS", 2)
+    monkeypatch.setattr("zeus_app.server.studies.left_out.MAX_GRIDS", 2)
     for number in (1, 2, 3):
         grid_of_case(catalogue, tmp_path, number)
     loads.clear()
     for number in (3, 1):
         grid_of_case(catalogue, tmp_path, number)
     assert loads == ["case1_t2.nii.gz"]
+
+
+def holes(value: float) -> FloatArray:
+    """A head with some voxels that are no numbers."""
+    array = head(1).astype(np.float32)
+    array[:3] = value
+    return array
+
+
+def opened(studies: Path, tmp_path: Path) -> Catalogue:
+    state = StateFolder(tmp_path / "state", "phantom", "reference-small", "zeus", "hybrid")
+    catalogue = Catalogue(studies, load_target("phantom"), state)
+    catalogue.refresh()
+    return catalogue
+
+
+def two_sequences(studies: Path, **arrays: FloatArray) -> Path:
+    """A study of T2, the reference, and FLAIR on another grid."""
+    other = affine()
+    other[:3, 3] += 1
+    save(studies / "p" / "t2.nii.gz", arrays.get("T2", head(1)), affine())
+    return save(studies / "p" / "flair.nii.gz", arrays.get("FLAIR", head(2)), other).parent
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [(holes(np.nan), "NaN or infinite"), (holes(-np.inf), "NaN or infinite"),
+     (np.full_like(holes(0), 7), "value 7")],
+)  # fmt: skip
+def test_a_study_goes_on_without_a_sequence_whose_voxels_cannot_be_used(
+    tmp_path: Path, broken: FloatArray, words: str
+) -> None:
+    two_sequences(tmp_path / "studies", FLAIR=broken)
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    image = catalogue.resolve("p")
+    assert catalogue.volume_file(image).name == "t2.nii.gz"
+    study = catalogue.read(image)
+    assert list(study.volumes) == ["T2"]
+    assert list(catalogue.studies["p"].sources) == ["T2"]
+    assert catalogue.problems == ()
+    (unused,) = catalogue.studies["p"].unused
+    assert unused.reason == f"FLAIR: {study.left_out['FLAIR']}"
+    assert words in unused.reason
+    assert str(tmp_path) not in unused.reason
+    with pytest.raises(InputError, match=words):
+        catalogue.resolve("p/FLAIR")
+
+
+def test_a_study_is_seen_through_the_next_reference(tmp_path: Path) -> None:
+    two_sequences(tmp_path / "studies", T2=holes(np.nan))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    before = catalogue.resolve("p")
+    assert before.sequence == "T2"
+    assert catalogue.volume_file(before).name == "flair.nii.gz"
+    now = catalogue.usable(before)
+    assert (now.sequence, catalogue.resolve("p").sequence) == ("FLAIR", "FLAIR")
+    np.testing.assert_allclose(catalogue.grid(now).affine_ras[:3, 3], affine()[:3, 3] + 1)
+    assert list(catalogue.read(now).volumes) == ["FLAIR"]
+
+
+def test_a_named_sequence_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    two_sequences(tmp_path / "studies", FLAIR=holes(np.nan))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    image = catalogue.resolve("p/FLAIR")
+    with pytest.raises(InputError, match="NaN"):
+        catalogue.volume_file(image)
+    assert list(catalogue.studies["p"].sources) == ["T2"]
+    assert catalogue.volume_file(catalogue.resolve("p")).name == "t2.nii.gz"
+
+
+def test_a_study_without_a_usable_sequence_is_a_problem(tmp_path: Path) -> None:
+    two_sequences(tmp_path / "studies", T2=holes(np.nan), FLAIR=holes(np.inf))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    with pytest.raises(InputError, match=r"(?s)NaN.*NaN"):
+        catalogue.read(catalogue.resolve("p"))
+    (problem,) = catalogue.problems
+    assert (problem.id, catalogue.studies) == ("p", {})
+    assert {path.name for path in problem.files} == {"t2.nii.gz", "flair.nii.gz"}
+    with pytest.raises(InputError, match="cannot be used"):
+        catalogue.resolve("p")
+
+
+def test_what_cannot_be_used_stays_so_until_its_files_change(tmp_path: Path) -> None:
+    folder = two_sequences(tmp_path / "studies", FLAIR=holes(np.nan))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    catalogue.read(catalogue.resolve("p"))
+    catalogue.refresh()
+    assert list(catalogue.studies["p"].sources) == ["T2"]
+    assert len(catalogue.studies["p"].unused) == 1
+    assert not catalogue.changed_since_left_out()
+    save(folder / "flair.nii.gz", head(3), affine())
+    assert catalogue.changed_since_left_out()
+    assert not catalogue.changed_since_left_out()  # one search is enough
+    catalogue.refresh()
+    assert set(catalogue.studies["p"].sources) == {"T2", "FLAIR"}
+    assert len(catalogue.read(catalogue.resolve("p")).volumes) == 2
+
+
+def test_a_sequence_that_was_forgotten_is_tried_again(tmp_path: Path) -> None:
+    two_sequences(tmp_path / "studies", FLAIR=holes(np.nan))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    catalogue.read(catalogue.resolve("p"))
+    catalogue.forget_left_out()
+    catalogue.refresh()
+    assert set(catalogue.studies["p"].sources) == {"T2", "FLAIR"}
+
+
+def test_the_study_of_a_session_goes_on_too(tmp_path: Path) -> None:
+    folder = two_sequences(tmp_path / "session", T2=holes(np.nan))
+    (tmp_path / "studies").mkdir()
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    image = catalogue.usable(catalogue.temporary_study(folder))
+    assert image.sequence == "FLAIR"
+    assert catalogue.read(image).left_out == {}
+    study = catalogue.read(catalogue.temporary_study(folder))
+    assert "t2.nii.gz: " in study.left_out["T2"]
+    assert str(tmp_path) not in study.left_out["T2"]
+    assert catalogue.problems == ()
+
+
+def test_a_grid_is_known_whatever_the_voxels_of_its_study(loads: list[str], tmp_path: Path) -> None:
+    two_sequences(tmp_path / "studies", T2=holes(np.nan))
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    np.testing.assert_allclose(catalogue.grid(catalogue.resolve("p")).affine_ras, affine())
+    assert loads == []
 
 
 def test_every_patient_is_a_pseudonym_that_groups_the_same_studies(tmp_path: Path) -> None:

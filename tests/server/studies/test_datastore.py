@@ -116,7 +116,7 @@ def test_a_study_whose_voxels_cannot_be_used_leaves_the_list(studies: Path) -> N
     make_bad_studies(studies)
     store = opened(studies)
     catalogue = store.catalogue
-    unusable = {"nan": "NaN", "constant": "value 7", "aaa_still": "value 0", "msd_case": "NaN"}
+    unusable = {"nan": "NaN", "constant": "value 7", "aaa_still": "value 0"}
     for study, words in unusable.items():
         assert study in store.get_unlabeled_images()
         with pytest.raises(InputError, match=words):
@@ -129,6 +129,20 @@ def test_a_study_whose_voxels_cannot_be_used_leaves_the_list(studies: Path) -> N
             catalogue.resolve(study)
 
 
+def test_a_study_stays_without_the_sequence_whose_voxels_cannot_be_used(studies: Path) -> None:
+    make_bad_studies(studies)
+    store = opened(studies)
+    found = store.catalogue.studies["msd_case"]
+    study = store.catalogue.read(store.catalogue.resolve("msd_case"))
+    assert len(study.volumes) == len(found.sources) - 1
+    assert "msd_case" in store.list_images()
+    (unused,) = store.catalogue.studies["msd_case"].unused
+    assert "NaN" in unused.reason
+    info = store.get_image_info("msd_case")
+    assert info["sequences"] == list(study.volumes)
+    assert info["reference"] in study.volumes
+
+
 def test_downloading_a_study_that_cannot_be_used_takes_it_off_the_list(studies: Path) -> None:
     make_bad_studies(studies)
     store = opened(studies)
@@ -138,10 +152,14 @@ def test_downloading_a_study_that_cannot_be_used_takes_it_off_the_list(studies: 
     assert "aaa_still" not in store.list_images()
 
 
-def test_a_study_whose_file_is_gone_leaves_the_list(studies: Path) -> None:
+def test_a_study_goes_on_without_a_file_that_is_gone(studies: Path) -> None:
     store = opened(studies)
     (studies / "alpha" / "alpha_t2.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"alpha_t2.nii.gz is gone"):
+    assert store.get_image_info("alpha")["reference"] == "FLAIR"
+    (unused,) = store.catalogue.studies["alpha"].unused
+    assert "alpha_t2.nii.gz is gone" in unused.reason
+    (studies / "alpha" / "alpha_flair.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"alpha_flair.nii.gz is gone"):
         store.get_image_info("alpha")
     assert store.list_images() == []
 
@@ -172,8 +190,8 @@ def test_labels_of_a_study_that_cannot_be_read_are_not_orphaned(
     studies: Path, tmp_path: Path
 ) -> None:
     opened(studies).save_label("alpha", str(lesion_file(tmp_path / "l.nii.gz")), "final", {})
-    image = studies / "alpha" / "alpha_t2.nii.gz"
-    image.write_bytes(image.read_bytes()[:100])
+    for image in (studies / "alpha").glob("*.nii.gz"):
+        image.write_bytes(image.read_bytes()[:100])
     assert ["cannot be read" in problem.reason for problem in opened(studies).problems] == [True]
 
 

@@ -41,6 +41,9 @@ def in_microns(image: nib.Nifti1Image) -> None:
     image.header.set_xyzt_units("micron")
 
 
+UNITS_MM = {in_metres: 1000, in_microns: 0.001}
+
+
 def one_slice(image: nib.Nifti1Image) -> None:
     pass
 
@@ -68,8 +71,9 @@ def test_an_image_that_itk_places_differently_is_downloaded_as_a_copy_that_both_
     np.testing.assert_array_equal(sitk.GetArrayFromImage(copy).transpose(2, 1, 0), voxels)
     for index in [(0, 0, 0), tuple(n - 1 for n in voxels.shape)]:
         left, posterior, superior = copy.TransformIndexToPhysicalPoint(index)
-        there = original.affine @ [*index, 1]  # RAS: x and y have the other sign
-        np.testing.assert_allclose([-left, -posterior, superior], there[:3], atol=1e-3)
+        there = original.affine @ [*index, 1] * UNITS_MM.get(change, 1)
+        # RAS: x and y have the other sign
+        np.testing.assert_allclose([-left, -posterior, superior], there[:3], rtol=1e-6, atol=1e-3)
     assert source.read_bytes() == before
 
 

@@ -12,26 +12,41 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 
-from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.errors import InputError
+from zeus_app.server.studies.left_out import LeftOutSequences, ReadGrids, problem_of
 from zeus_app.server.studies.nifti_copies import ready_file, versions, write_copy
+from zeus_app.server.studies.refusals import (
+    file_is_gone,
+    refuse_left_out,
+    refuse_taken,
+    unknown_study,
+    unusable_study,
+)
 from zeus_app.server.studies.upload_files import (
     refuse_unsafe,
     upload_name,
     uploaded_id,
     uploaded_study,
+    uploads_in,
 )
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder, folder_name
-from zeus_app.studies.candidates import files_of, source_of
+from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import find_studies
-from zeus_app.studies.read import read_one_file, read_study, sequence_from_name
+from zeus_app.studies.read import (
+    none_usable,
+    read_one_file,
+    read_sequences,
+    reason_of,
+    sequence_from_name,
+    without,
+)
 from zeus_app.studies.uploads import check_images
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
@@ -39,7 +54,6 @@ from zeus_app.volumes.sources import is_volume, stem
 from zeus_app.volumes.uploads import MAX_VOXELS, check_upload
 
 logger = logging.getLogger(__name__)
-MAX_GRIDS = 4096  # kept in memory
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,8 @@ class Catalogue:
         self._studies: dict[str, StudyFiles] = {}
         self._problems: tuple[StudyProblem, ...] = ()
         self._found_problems: frozenset[StudyProblem] = frozenset()
-        self._grids: dict[tuple[object, ...], Grid] = {}
+        self._left_out = LeftOutSequences()
+        self._read = ReadGrids()
         self.former_ids: Mapping[str, frozenset[str]] = {}
 
     def refresh(self, *, stays: Callable[[StudyProblem], bool] = lambda _: False) -> None:
@@ -106,16 +121,20 @@ class Catalogue:
         listed_before = self.studies
         catalog = find_studies(self._folder, self._target, skip=(self._state.root,))
         studies, problems = dict(catalog.studies), list(catalog.problems)
-        for path in sorted(self._state.uploads.glob("*")):
-            study = uploaded_id(path)
-            if not is_volume(path) or path.is_dir() or study in studies:
-                continue
-            try:
-                check_upload(path, max_voxels=self._max_voxels)
-                studies[study] = uploaded_study(path, self._target)
-            except InputError as error:
-                problems.append(StudyProblem(study, (path,), str(error)))
-        private = {name: self._private(files) for name, files in studies.items()}
+        for upload in uploads_in(
+            self._state.uploads, self._target, taken=studies, max_voxels=self._max_voxels
+        ):
+            if isinstance(upload, StudyFiles):
+                studies[upload.id] = upload
+            else:
+                problems.append(upload)
+        private = {}
+        for name, files in studies.items():
+            usable = self._left_out.applied_to(files)
+            if usable.sources:
+                private[name] = self._private(usable)
+            else:
+                problems.append(problem_of(files, usable))
         with self._lock:
             # Other requests may have added, removed or read studies meanwhile.
             gone = listed_before.keys() - self._studies.keys()
@@ -156,21 +175,12 @@ class Catalogue:
         study, sequence = self._parts(image_id)
         for problem in self._problems:
             if problem.id == study and study not in self._studies:
-                raise InputError(
-                    f"study {study!r} cannot be used: {problem.reason}",
-                    expected="a study whose files can be read",
-                    remedy="list its files with GET /zeus/studies, repair them, and call"
-                    " GET /zeus/studies?refresh=true",
-                )
+                raise unusable_study(study, problem.reason)
         if study not in self._studies:
-            close = ", ".join(get_close_matches(study, self._studies)) or "none is close"
-            raise UnknownNameError(
-                f"unknown study {image_id!r}",
-                expected=f"one of {len(self._studies)} studies, or study/sequence (close: {close})",
-                remedy="list the studies with GET /zeus/studies",
-            )
+            raise unknown_study(image_id, self._studies)
         files = self._studies[study]
         if sequence:
+            refuse_left_out(files, sequence)
             lookup("sequence", sequence, files.sources)
             return ResolvedImage(files, sequence, whole=False, is_temporary=False)
         return ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
@@ -217,54 +227,95 @@ class Catalogue:
         return self._target.reference_of(tuple(files.sources))
 
     def grid(self, resolved: ResolvedImage) -> Grid:
-        """The grid that the client sees, read once for each version of the files.
+        """The grid that the client sees. Only headers are read: a label fits whatever the voxels.
 
         Raises:
-            InputError: the sequence cannot be read; the study is then taken off the list.
+            InputError: the header cannot be read; the study goes on without this sequence.
         """
-        with self._delisting(resolved):
-            # Not the study's id: the study of a session has another one in each request.
-            key = (resolved.sequence, *versions(resolved.source))
-            grid = self._grids.get(key) or resolved.source.load().grid
-            with self._lock:
-                self._grids[key] = grid
-                while len(self._grids) > MAX_GRIDS:
-                    del self._grids[next(iter(self._grids))]
-            return grid
+        with self._leaving_out(resolved):
+            return self._read.grid(resolved.sequence, resolved.source)
+
+    def usable(self, resolved: ResolvedImage) -> ResolvedImage:
+        """The same image after its voxels were read, once for each version of its files.
+
+        A study whose reference cannot be used is seen through its next reference.
+
+        Raises:
+            InputError: the image cannot be used. The study goes on without it, or is a problem.
+        """
+        while True:
+            try:
+                with self._leaving_out(resolved):
+                    self._read.check(resolved.sequence, resolved.source)
+                return resolved
+            except InputError as error:
+                reason = reason_of(error, resolved.source)
+                rest = without(resolved.files, {resolved.sequence: reason})
+                if not resolved.whole or not rest.sources:
+                    raise
+                resolved = replace(resolved, files=rest, sequence=self._reference(rest))
 
     def read(self, resolved: ResolvedImage) -> Study:
-        """Read every sequence of a study.
+        """Read the sequences of a study that can be used. The study goes on without the others.
 
         Raises:
-            InputError: a sequence cannot be read. The study is a problem until the next `refresh`.
+            InputError: no sequence can be used. The study is a problem until its files change.
         """
-        with self._delisting(resolved):
-            return read_study(resolved.files)
+        began_ns = time.time_ns()
+        study, errors = read_sequences(resolved.files)
+        self._leave_out(resolved, study.left_out, since_ns=began_ns)
+        if not study.volumes:
+            raise none_usable(resolved.files, errors)
+        return study
+
+    def changed_since_left_out(self) -> bool:
+        """Whether files have changed of sequences that could not be used."""
+        return self._left_out.changed()
+
+    def forget_left_out(self) -> None:
+        """Give the sequences that could not be used another chance at the next `refresh`."""
+        self._left_out.forget()
 
     @contextmanager
-    def _delisting(self, resolved: ResolvedImage) -> Iterator[None]:
-        """Take the study off the list if reading it raises: some faults show in voxels alone."""
+    def _leaving_out(self, resolved: ResolvedImage) -> Iterator[None]:
+        """Leave the seen sequence out if reading it raises: some faults show in voxels alone."""
+        began_ns = time.time_ns()
         try:
-            yield
-        except FileNotFoundError as error:
-            gone = InputError(
-                f"{error.filename} is gone",
-                expected="the file that was there when the studies were listed",
-                remedy="put the file back, and call GET /zeus/studies?refresh=true",
-            )
-            self._delist(resolved, str(gone))
-            raise gone from error
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise file_is_gone(error) from error
         except InputError as error:
-            self._delist(resolved, str(error))
+            logger.warning("%s of study %s: %s", resolved.sequence, resolved.study, error)
+            reason = reason_of(error, resolved.source)
+            self._leave_out(resolved, {resolved.sequence: reason}, since_ns=began_ns)
             raise
 
-    def _delist(self, resolved: ResolvedImage, reason: str) -> None:
-        logger.warning("study %s cannot be used: %s", resolved.study, reason)
+    def _leave_out(
+        self, resolved: ResolvedImage, reasons: Mapping[str, str], *, since_ns: int
+    ) -> None:
+        """List sequences of a study as unused; without a usable one the study is a problem.
+
+        Args:
+            resolved: an image of the study.
+            reasons: sequence name -> why it cannot be used.
+            since_ns: when their reading began, in nanoseconds since 1970.
+        """
+        if resolved.is_temporary or not reasons:
+            return
+        self._left_out.add(resolved.files, reasons, since_ns=since_ns)
         with self._lock:
-            if resolved.study in self._studies:
-                files = files_of(resolved.files.sources)
-                self._problems = (*self._problems, StudyProblem(resolved.study, files, reason))
+            listed = self._studies.get(resolved.study)
+            if listed is None:
+                return
+            rest = without(listed, reasons)
+            if rest.sources:
+                self._studies = {**self._studies, resolved.study: rest}
+                return
             self._studies = _without(self._studies, resolved.study)
+            problem = problem_of(listed, rest)
+            self._problems = (*self._problems, problem)
+        logger.warning("study %s cannot be used: %s", problem.id, problem.reason)
 
     def volume_file(self, resolved: ResolvedImage) -> Path:
         """A NIfTI file for the client: the original file, or a NIfTI copy where that is needed.
@@ -272,9 +323,10 @@ class Catalogue:
         Raises:
             InputError: the sequence cannot be read, or ITK cannot represent its grid.
         """
+        resolved = self.usable(resolved)
         name = f"{folder_name(resolved.study)}_{folder_name(resolved.sequence)}.nii.gz"
         copy = self._state.volumes / name
-        with self._delisting(resolved):
+        with self._leaving_out(resolved):
             version = versions(resolved.source)
             if ready := ready_file(resolved.source, copy, version):
                 return ready
@@ -316,12 +368,7 @@ class Catalogue:
         """Refuse the id of another study, or of an upload to another server with this state."""
         problems = (problem.id for problem in self._problems)
         uploads = map(uploaded_id, self._state.uploads.glob("*"))
-        if name in {*self._studies, *problems, *self.former_ids, *uploads}:
-            raise InputError(
-                f"image id {name!r} is taken",
-                expected="an id that no study has",
-                remedy=f"send another id, for example {name}_2",
-            )
+        refuse_taken(name, {*self._studies, *problems, *self.former_ids, *uploads})
 
     def remove(self, image_id: str) -> str:
         """Take an upload off the list and move its file to uploads/removed/.

@@ -1,5 +1,6 @@
-"""Names of the files in which uploads are saved: `<quoted id>~<quoted sequence>.nii.gz`."""
+"""The files in which uploads are saved: `<quoted id>~<quoted sequence>.nii.gz`."""
 
+from collections.abc import Container
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -8,8 +9,9 @@ from zeus_app.settings.registry import lookup
 from zeus_app.storage.state import folder_name
 from zeus_app.studies.read import read_one_file
 from zeus_app.targets import Target
-from zeus_app.types import StudyFiles
-from zeus_app.volumes.sources import stem
+from zeus_app.types import StudyFiles, StudyProblem
+from zeus_app.volumes.sources import is_volume, stem
+from zeus_app.volumes.uploads import check_upload
 
 _MAX_QUOTED_ID = 160  # characters; the sequence and the ending follow
 _SEQUENCE_MARK = "~"  # stands between the quoted id and the sequence; quoting removes it from ids
@@ -45,6 +47,30 @@ def uploaded_study(path: Path, target: Target) -> StudyFiles:
     names = {folder_name(sequence): sequence for sequence in target.sequence_names}
     sequence = lookup("sequence", quoted, names)
     return read_one_file(path, target, uploaded_id(path), sequence=sequence)
+
+
+def uploads_in(
+    folder: Path, target: Target, *, taken: Container[str], max_voxels: int
+) -> list[StudyFiles | StudyProblem]:
+    """The studies of all saved uploads, and the problems of those that cannot be used.
+
+    Args:
+        folder: the folder of uploads.
+        target: the sequences that they may hold.
+        taken: ids of other studies; uploads of these ids are not listed.
+        max_voxels: most voxels of an upload.
+    """
+    found: list[StudyFiles | StudyProblem] = []
+    for path in sorted(folder.glob("*")):
+        study = uploaded_id(path)
+        if not is_volume(path) or path.is_dir() or study in taken:
+            continue
+        try:
+            check_upload(path, max_voxels=max_voxels)
+            found.append(uploaded_study(path, target))
+        except InputError as error:
+            found.append(StudyProblem(study, (path,), str(error)))
+    return found
 
 
 def refuse_unsafe(image_id: str, name: str) -> None:
