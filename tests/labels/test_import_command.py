@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.server.conftest import affine, lesion_file, make_study, save
+from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.labels.import_labels import import_into_store
 from zeus_app.labels.versions import LabelHistory
@@ -104,3 +105,28 @@ def test_the_folder_may_be_named_another_way(
     import_again.studies = Path("studies")
     import_again()
     assert import_again.final.max() == 2
+
+
+def test_the_values_of_a_mask_become_those_of_the_target_by_the_named_convention(
+    tmp_path: Path,
+) -> None:
+    studies, config = (
+        tmp_path / "studies",
+        ZeusConfig(target="brain_tumour_parts", state=tmp_path / "state"),
+    )
+    make_study(studies, "alpha", 1)
+    mask = np.zeros((24, 20, 6), np.uint8)
+    mask[8:12, 9:13, 2:4] = np.array([1, 2, 4, 0]).reshape(4, 1, 1)
+    save(studies / "alpha" / "alpha_seg.nii.gz", mask, affine())
+    with pytest.raises(InputError, match="--convention brats2017"):
+        dict(import_into_store(studies, config))
+    wrong = dict(import_into_store(studies, config, convention="msd"))["alpha"]
+    assert "values 4 are no label" in wrong
+    assert "choose the right --convention" in wrong
+    dict(import_into_store(studies, config, convention="brats2017"))
+    label = LabelHistory(tmp_path / "state" / "brain_tumour_parts" / "labels").newest(
+        "alpha", "final"
+    )
+    assert label is not None
+    expected = np.where(mask == 4, 3, mask)
+    np.testing.assert_array_equal(read_label(label.path).array, expected)

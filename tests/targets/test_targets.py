@@ -19,19 +19,73 @@ MINIMAL: dict[str, Any] = {
 }
 
 
-def test_the_five_targets_are_shipped() -> None:
+def test_the_seven_targets_are_shipped() -> None:
     assert set(shipped_targets()) == {
         "abdomen",
         "brain_tumour",
+        "brain_tumour_parts",
         "ms_lesion",
         "phantom",
         "prostate",
+        "prostate_zones",
     }
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"), [("brain_tumour_parts", "brain_tumour"), ("prostate_zones", "prostate")]
+)
+def test_the_parts_of_a_structure_are_looked_for_in_the_same_images(parts: str, whole: str) -> None:
+    one, other = load_target(parts), load_target(whole)
+    assert one.sequences == other.sequences
+    assert (one.reference, one.mask_aliases) == (other.reference, other.mask_aliases)
+    assert len(one.labels) > 1
+    assert one.instance != other.instance
+
+
+def test_the_regions_of_brats_are_unions_of_its_parts() -> None:
+    groups = {
+        name: set(labels) for name, labels in load_target("brain_tumour_parts").groups.items()
+    }
+    assert groups["enhancing tumour"] < groups["tumour core"] < groups["whole tumour"]
+    assert groups["whole tumour"] - groups["tumour core"] == {"oedema"}
+
+
+@pytest.mark.parametrize(
+    ("convention", "meanings"),
+    [
+        ("brats2017", {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}),
+        ("brats2023", {1: "necrotic core", 2: "oedema", 3: "enhancing tumour"}),
+        ("brats2013", {1: "necrotic core", 2: "oedema", 3: "necrotic core", 4: "enhancing tumour"}),
+        ("msd", {1: "oedema", 2: "necrotic core", 3: "enhancing tumour"}),
+    ],
+)
+def test_the_values_of_a_mask_mean_what_its_data_set_says(
+    convention: str, meanings: dict[int, str]
+) -> None:
+    target = load_target("brain_tumour_parts").reading(convention)
+    assert meanings == {
+        value: label.name for label in target.labels for value in label.foreign_values
+    }
+
+
+def test_masks_of_an_unnamed_convention_are_refused_where_it_matters() -> None:
+    with pytest.raises(InputError, match="--convention peripheral-first"):
+        load_target("prostate_zones").reading(None)
+    with pytest.raises(UnknownNameError, match="did you mean 'brats2023'"):
+        load_target("brain_tumour_parts").reading("brats2024")
+    with pytest.raises(UnknownNameError, match="no convention is known"):
+        load_target("prostate").reading("msd")
+    assert load_target("prostate").reading(None) == load_target("prostate")
 
 
 @pytest.mark.parametrize("name", sorted(shipped_targets()))
 def test_a_shipped_target_is_named_like_its_file(name: str) -> None:
     assert load_target(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_a_shipped_target_may_be_the_key_of_a_cache(name: str) -> None:
+    assert {load_target(name): 1}[load_target(name)] == 1
 
 
 @pytest.mark.parametrize("name", sorted(shipped_targets()))
@@ -122,6 +176,9 @@ def test_a_file_that_is_no_yaml_is_bad_input(tmp_path: Path) -> None:
             {"labels": [{"name": "a", "value": 1}, {"name": "b", "value": 1}]},
             "label values repeat",
         ),
+        ({"groups": {"joint": ["cartilage", "bone"]}}, "joint names unknown labels: .'bone'"),
+        ({"import_conventions": {"oai": {"bone": [1]}}}, "oai names unknown labels: .'bone'"),
+        ({"import_conventions": {"oai": {"cartilage": [1, 1]}}}, "oai: values repeat"),
     ],
 )
 def test_a_target_that_makes_no_sense_is_refused_by_its_field(

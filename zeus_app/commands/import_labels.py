@@ -19,6 +19,13 @@ def import_labels(
             " study has several masks."
         ),
     ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set whose values the masks have, for example brats2023. Needed where the"
+            " target names several."
+        ),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Import also over labels that were corrected meanwhile."),
@@ -34,5 +41,8 @@ def import_labels(
 
     folder = check_studies_folder(Path(studies))
     config = ZeusConfig.from_conf(checked_conf(target=target, state=state))
-    for study_id, source in import_into_store(folder, config, pattern=pattern, replace=replace):
+    imported = import_into_store(
+        folder, config, pattern=pattern, convention=convention, replace=replace
+    )
+    for study_id, source in imported:
         typer.echo(f"{study_id}: {source}")

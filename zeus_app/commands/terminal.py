@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from zeus_app.progress import Report, draw_bars
 
+_WIDE = 240  # characters
+
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
@@ -18,7 +20,13 @@ def progress_bars() -> Iterator[Report]:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table to stdout, as wide as the terminal; long cells are folded."""
+    """Print a table to stdout, as wide as the terminal; long cells are folded.
+
+    In a file or a pipe it is wide, so that few cells are folded and `grep` finds them.
+    """
+    import os
+    import sys
+
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -26,7 +34,8 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in columns), title=title)
     for row in rows:
         table.add_row(*map(Text, row))  # brackets in a file's name are no markup
-    Console().print(table)
+    is_wide = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
+    Console(width=_WIDE if is_wide else None).print(table)
 
 
 def stop_at_sigterm() -> None:

@@ -17,7 +17,12 @@ _SOURCE = "imported_from"
 
 
 def import_into_store(
-    folder: Path, config: ZeusConfig, *, pattern: str | None = None, replace: bool = False
+    folder: Path,
+    config: ZeusConfig,
+    *,
+    pattern: str | None = None,
+    convention: str | None = None,
+    replace: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Add the mask of each study as a version of its final label.
 
@@ -27,15 +32,16 @@ def import_into_store(
         folder: the studies folder.
         config: names the target and the state folder.
         pattern: glob that chooses among several masks.
+        convention: the data set whose values the masks have, see `Target.import_conventions`.
         replace: import a mask even if the final label is another one.
 
     Yields:
         the study id, and the imported file or the reason why nothing was imported.
 
     Raises:
-        InputError: `folder` is not a folder.
+        InputError: `folder` is not a folder, or the target needs another convention.
     """
-    target = target_of(config)
+    target = target_of(config).reading(convention)
     state = state_folder(config, target=target.name, studies=folder)
     history = LabelHistory(state.labels)
     for mask in find_masks(folder, target, pattern=pattern, skip=(state.root,)):

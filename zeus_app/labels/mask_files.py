@@ -30,6 +30,7 @@ from zeus_app.targets import Target
 from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
+
 _MASK = frozenset({("mask", "mask"), ("mask", "target")})
 
 
@@ -105,7 +106,9 @@ def read_foreign_mask(path: Path, target: Target) -> Volume:
         raise InputError(
             f"{path}: values {listed(unknown)} are no label of {target.name}",
             expected=f"0 and {', '.join(map(str, sorted(new_value)))}",
-            remedy="check that this is the right mask, or add the value to a label in the target's"
+            remedy=f"choose the right --convention: {', '.join(target.import_conventions)}"
+            if target.import_conventions
+            else "check that this is the right mask, or add the value to a label in the target's"
             " YAML, for example import_values: [1, 4]",
         )
     return Volume(translated, volume.affine_ras)

@@ -81,6 +81,9 @@ class Target(BaseModel):
         reference: names of sequences whose grid a study may be segmented on, the preferred first.
         mask_aliases: words in file names that mean a mask of this target. Such files are never
             images; `zeus import-labels` imports them.
+        groups: name -> labels whose union is scored too, e.g. "whole tumour".
+        import_conventions: name of a data set's convention -> label -> its values in the masks of
+            this data set. If there are any, `zeus import-labels` must name one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +94,12 @@ class Target(BaseModel):
     sequences: tuple[Sequence, ...] = Field(min_length=1)
     reference: tuple[str, ...] = ()
     mask_aliases: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = {}
+    import_conventions: dict[str, dict[str, tuple[int, ...]]] = {}
+
+    def __hash__(self) -> int:
+        # Pydantic's own fails on the dictionaries.
+        return hash((self.name, self.labels, self.sequences, self.reference, self.mask_aliases))
 
     @field_validator("name")
     @classmethod
@@ -110,6 +119,13 @@ class Target(BaseModel):
         unknown = set(self.reference) - set(self.sequence_names)
         if unknown:
             raise ValueError(f"reference names unknown sequences: {sorted(unknown)}")
+        for name, labels in (*self.groups.items(), *self.import_conventions.items()):
+            if unknown := set(labels) - set(self.label_names):
+                raise ValueError(f"{name} names unknown labels: {sorted(unknown)}")
+        for name, meanings in self.import_conventions.items():
+            foreign = [value for values in meanings.values() for value in values]
+            if len(set(foreign)) != len(foreign):
+                raise ValueError(f"{name}: values repeat: {foreign}")
         return self
 
     @property
@@ -126,6 +142,29 @@ class Target(BaseModel):
     def sequence_names(self) -> tuple[str, ...]:
         """The M sequence names, in branch order."""
         return tuple(sequence.name for sequence in self.sequences)
+
+    def reading(self, convention: str | None) -> "Target":
+        """This target with the values of a data set's masks as import values.
+
+        Raises:
+            InputError: the convention is unknown, or none is chosen where there are several.
+        """
+        if convention is None and not self.import_conventions:
+            return self
+        if convention is None:
+            raise InputError(
+                f"masks of {self.name}, whose values mean other labels in other data sets",
+                expected=f"a convention: {', '.join(self.import_conventions)}",
+                remedy=f"add for example --convention {next(iter(self.import_conventions))}; the"
+                " target's YAML explains them",
+            )
+        values = lookup("convention", convention, self.import_conventions)
+        labels = tuple(
+            label.model_copy(update={"import_values": values[label.name]})
+            for label in self.labels
+            if label.name in values
+        )
+        return self.model_copy(update={"labels": labels})
 
     def only(self, names: tuple[str, ...]) -> "Target":
         """This target with some of its sequences only."""

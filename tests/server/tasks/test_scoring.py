@@ -55,3 +55,29 @@ def test_other_studies_of_a_patient_in_the_training_are_skipped(scored: dict[str
 def test_studies_of_other_patients_are_scored(scored: dict[str, Any]) -> None:
     assert list(scored["studies"]) == ["eve"]
     assert scored["mean_dice"] == 1.0
+
+
+def test_the_unions_that_a_target_names_are_scored_too(tmp_path: Path) -> None:
+    parts = load_target("brain_tumour_parts")
+    truth = np.array([1, 1, 2, 2, 2, 3, 0, 0], np.uint8).reshape(2, 2, 2)
+    mask = np.array([1, 3, 2, 2, 1, 3, 2, 0], np.uint8).reshape(2, 2, 2)
+    path = tmp_path / "mask.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), path)
+    datastore: Any = SimpleNamespace(
+        get_labeled_images=lambda: ["eve"],
+        predictions=SimpleNamespace(
+            of_study=lambda study: [Prediction(path, {"checkpoint": "untrained"})]
+        ),
+        final_label=lambda study: Volume(truth, np.eye(4)),
+        history=SimpleNamespace(update_info=lambda *info: None),
+    )
+    scoring = DiceScoring(parts, Checkpoints(tmp_path / "checkpoints"))
+    (scores,) = scoring({}, cast(StudyDatastore, datastore))["studies"].values()
+    groups = {name: score["dice"] for name, score in scores["groups"].items()}
+    # By hand. Whole: 6 of 7 predicted and 6 true. Core: {0, 1, 4, 5} and {0, 1, 5}.
+    assert groups == pytest.approx({
+        "whole tumour": 2 * 6 / (7 + 6), "tumour core": 2 * 3 / (4 + 3),
+        "enhancing tumour": 2 * 1 / (2 + 1),
+    })  # fmt: skip
+    assert scores["labels"]["enhancing tumour"]["dice"] == pytest.approx(2 / 3)
+    assert scores["dice"] == pytest.approx(np.mean([2 * 1 / (2 + 2), 2 * 2 / (3 + 3), 2 / 3]))

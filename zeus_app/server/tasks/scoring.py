@@ -1,7 +1,7 @@
 """Scores of Zeus's predictions against the final labels."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from zeus_app.labels.files import read_label
 from zeus_app.labels.predictions import Prediction
 from zeus_app.labels.versions import FINAL
-from zeus_app.metrics import dice, iou, miou, miou_with_background
+from zeus_app.metrics import LabelMap, dice, iou, miou, miou_with_background
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
@@ -24,7 +24,7 @@ class DiceScoring(ScoringMethod):
 
     def __init__(self, target: Target, checkpoints: Checkpoints) -> None:
         super().__init__("DSC and mIoU of Zeus's predictions against the final labels")
-        self._labels = target.label_values
+        self._labels, self._groups = target.label_values, target.groups
         self._checkpoints = checkpoints
 
     def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
@@ -33,8 +33,9 @@ class DiceScoring(ScoringMethod):
         A prediction is fair if its checkpoint was not trained on a study of the same patient.
 
         Returns:
-            "studies": study -> its scores; "left_out": skipped study -> the reason; "mean_dice":
-            mean DSC over the scored studies, None if there are none.
+            "studies": study -> its scores, with those of "labels" and of "groups", the unions of
+            some labels; "left_out": skipped study -> the reason; "mean_dice": mean DSC over the
+            scored studies, None if there are none.
         """
         scores: dict[str, dict[str, Any]] = {}
         skipped: dict[str, str] = {}
@@ -73,11 +74,11 @@ class DiceScoring(ScoringMethod):
         truth = datastore.final_label(study)
         mask = to_grid(read_label(prediction.path), truth.grid, order=0, fill=0).array
         by_label = {
-            name: {
-                "dice": dice(mask == value, truth.array == value),
-                "iou": iou(mask == value, truth.array == value),
-            }
-            for name, value in self._labels.items()
+            name: _overlap(mask, truth.array, [value]) for name, value in self._labels.items()
+        }
+        by_group = {
+            name: _overlap(mask, truth.array, [self._labels[label] for label in labels])
+            for name, labels in self._groups.items()
         }
         values = tuple(self._labels.values())
         return {
@@ -86,4 +87,11 @@ class DiceScoring(ScoringMethod):
             "miou": miou(mask, truth.array, values),
             "miou_with_background": miou_with_background(mask, truth.array, values),
             "labels": by_label,
+            "groups": by_group,
         }
+
+
+def _overlap(mask: LabelMap, truth: LabelMap, values: Sequence[int]) -> dict[str, float]:
+    """DSC and IoU of the voxels with one of these values."""
+    pair = np.isin(mask, values), np.isin(truth, values)
+    return {"dice": dice(*pair), "iou": iou(*pair)}
