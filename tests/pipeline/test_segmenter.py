@@ -12,6 +12,7 @@ With other numbers of pixels a corner may be lost. The tests state the bound and
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -128,6 +129,13 @@ def test_a_study_of_one_slice_is_exact(codes: str, angles: tuple[float, float, f
     on = in_order(grid((64, 64, 1), (1, 1, 5), angles_rad=angles), codes)
     answer = segmented(T2=stairs(on), ADC=bar(on))
     assert_mask(answer.label_map, on, inside(on, STAIRS + BAR))
+
+
+def test_a_sequence_that_could_not_be_read_is_noted_in_the_answer() -> None:
+    study = replace(opened(T2=stairs(UPRIGHT)), left_out={"ADC": "48 of 48 voxels are NaN"})
+    answer = segmenter().segment(study)
+    assert "without ADC: 48 of 48 voxels are NaN" in answer.notes
+    assert answer.missing == tuple(name for name in TARGET.sequence_names if name != "T2")
 
 
 def test_a_single_slice_is_aligned_with_the_slices_of_the_other_sequence() -> None:

@@ -27,6 +27,7 @@ from zeus_app.server.studies.refusals import (
 )
 from zeus_app.server.studies.upload_files import (
     refuse_unsafe,
+    sequence_of,
     upload_name,
     uploaded_id,
     uploaded_study,
@@ -44,7 +45,6 @@ from zeus_app.studies.read import (
     read_one_file,
     read_sequences,
     reason_of,
-    sequence_from_name,
     without,
 )
 from zeus_app.studies.uploads import check_images
@@ -349,20 +349,14 @@ class Catalogue:
         self._refuse_taken(name)
         check_upload(file, max_voxels=self._max_voxels)
         source_of(file).load()  # some faults show in voxels alone
-        path = self._state.uploads / upload_name(name, self._sequence_of(file, name), file)
+        sequence = sequence_of(file, name, self._target)
+        path = self._state.uploads / upload_name(name, sequence, file)
         with self._lock, file_lock(self._state.uploads / ".lock"):
             self._refuse_taken(name)
             write_atomically(path, partial(shutil.copyfile, file))
             study = uploaded_study(path, self._target)
             self._studies = {**self._studies, study.id: self._private(study)}
         return name
-
-    def _sequence_of(self, file: Path, name: str) -> str:
-        return (
-            sequence_from_name(stem(file), self._target)
-            or sequence_from_name(name, self._target)
-            or self._target.reference_of(self._target.sequence_names)
-        )
 
     def _refuse_taken(self, name: str) -> None:
         """Refuse the id of another study, or of an upload to another server with this state."""

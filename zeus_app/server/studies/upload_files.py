@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.state import folder_name
-from zeus_app.studies.read import read_one_file
+from zeus_app.studies.read import read_one_file, sequence_from_name
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles, StudyProblem
 from zeus_app.volumes.sources import is_volume, stem
@@ -27,6 +27,15 @@ def upload_name(study: str, sequence: str, file: Path) -> str:
     """
     ending = file.name[len(stem(file)) :].lower()
     return f"{_quoted(study)}{_SEQUENCE_MARK}{folder_name(sequence)}{ending}"
+
+
+def sequence_of(file: Path, study: str, target: Target) -> str:
+    """The sequence of an upload: in the file's name, else in the study's; else the reference."""
+    return (
+        sequence_from_name(stem(file), target)
+        or sequence_from_name(study, target)
+        or target.reference_of(target.sequence_names)
+    )
 
 
 def uploaded_id(path: Path) -> str:
