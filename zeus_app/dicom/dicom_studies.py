@@ -30,13 +30,7 @@ def read_dicom_studies(
     root: Path, files: Iterable[Path], names: Names
 ) -> list[StudyCandidate | RejectedStudy]:
     """Group DICOM files below `root` into studies."""
-    headers: list[SliceHeader] = []
-    errors: dict[Path, list[str]] = defaultdict(list)
-    for path in files:
-        try:
-            headers.append(read_header(path))
-        except InputError as error:
-            errors[path.parent].append(str(error))
+    headers, errors = _read_headers(files)
     groups: dict[str, list[SliceHeader]] = defaultdict(list)
     for header in headers:
         groups[_study_key(header)].append(header)
@@ -56,6 +50,25 @@ def read_dicom_studies(
         name = "_".join(folder.relative_to(root).parts) or root.name
         studies.append(RejectedStudy(name, folder, (folder,), errors[folder][0]))
     return studies
+
+
+def _read_headers(
+    files: Iterable[Path],
+) -> tuple[list[SliceHeader], dict[Path, list[str]]]:
+    """The headers, and folder -> what is wrong with other files in it."""
+    headers: list[SliceHeader] = []
+    errors: dict[Path, list[str]] = defaultdict(list)
+    for path in files:
+        try:
+            headers.append(read_header(path))
+        except InputError as error:
+            errors[path.parent].append(str(error))
+    named = {header.path.parent for header in headers if header.series_uid}
+    whole = [h for h in headers if h.series_uid or h.path.parent not in named]
+    for header in headers:
+        if header not in whole:
+            errors[header.path.parent].append(f"{header.path} is cut: it names no series")
+    return whole, errors
 
 
 def _told_apart(names: Sequence[str], groups: Sequence[Sequence[SliceHeader]]) -> list[str]:
@@ -127,20 +140,37 @@ def _study(
     images = [header for header in headers if header.modality in {"MR", ""}]
     all_series = series_of(images, folder)
     kinds = {series: kind_of(series, names) for series in all_series}
+    damaged = _damaged(all_series, errors)
     choice = Choice()
     for sequence in names.target.sequence_names:
-        found = {series: kind for series, kind in kinds.items() if kind.sequence == sequence}
-        damaged = {series: errors.get(series.folder, []) for series in found}
-        for series, reasons in damaged.items():
-            if reasons:
-                choice.leave_out(series.files, f"{sequence}: {series}: {'; '.join(reasons)}")
-        whole = [_candidate(s, kind) for s, kind in found.items() if not damaged[s]]
+        found = [series for series in all_series if kinds[series].sequence == sequence]
+        whole = [_candidate(s, kinds[s]) for s in found if s not in damaged]
         choice.add(sequence, whole)
     for series, kind in kinds.items():
         if not kind.sequence:
             choice.leave_out(series.files, f"{series} {kind.reason}")
+        elif series in damaged:
+            choice.leave_out(series.files, f"{kind.sequence}: {series}: {damaged[series]}")
+    for path in {series.folder for series in all_series} & errors.keys():
+        choice.leave_out([path], "; ".join(errors[path]))
     _leave_out_others(headers, choice)
     return _candidate_study(name, folder, headers[0], all_series, choice)
+
+
+def _damaged(
+    all_series: Sequence[Series], errors: Mapping[Path, Sequence[str]]
+) -> dict[Series, str]:
+    """The series that lack an image which cannot be read, with the reason.
+
+    In a folder of several series nobody knows whose the image is. A series that lacks a slice
+    between others is found by its gap.
+    """
+    folders = [series.folder for series in all_series]
+    return {
+        series: "; ".join(errors[series.folder])
+        for series in all_series
+        if series.folder in errors and folders.count(series.folder) == 1
+    }
 
 
 def _leave_out_others(headers: Iterable[SliceHeader], choice: Choice) -> None:

@@ -36,6 +36,7 @@ _OTHER = {
     "SUB": "a subtraction", "PERFUSION": "perfusion", "PASL": "perfusion", "ASL": "perfusion",
     "MOSAIC": "a mosaic", "SCREEN SAVE": "a screenshot", **dict.fromkeys(_MAPS, "a map"),
 }  # fmt: skip
+_T2_ECHO_MS = 60.0  # PD is taken at 10 to 40 ms, T2 at 70 to 120 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +183,18 @@ def _name(series: Series, names: Names) -> ImageName:
     texts = [first.description, first.protocol, series.folders]
     if chaos_folder(first.path):
         texts = [series.folders, first.description, first.protocol]
-    echo = f" echo {series.echo}" if series.echo else ""
+    echo = f" echo {_echo(series)}" if _echo(series) else ""
     read = [names.read(text + echo, is_description=True) for text in texts if text]
     telling = (name for name in read if name.sequences)
     return next(telling, read[0] if read else names.read(""))
+
+
+def _echo(series: Series) -> int:
+    """The number of a series among the echoes of a PD/T2 double echo; 0 if nobody knows."""
+    if series.echo:
+        return series.echo
+    echo_time_ms = series.headers[0].echo[1]
+    return 0 if not echo_time_ms else 2 if echo_time_ms >= _T2_ECHO_MS else 1
 
 
 def _fact(series: Series, name: ImageName) -> tuple[str, str]:
