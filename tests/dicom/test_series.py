@@ -324,7 +324,7 @@ def test_no_text_of_the_studies_holds_what_identifies_the_patient(tmp_path: Path
                  **person)  # fmt: skip
     dicom_series(tmp_path / "studies" / "other", "t2_tra", study_uid="1.9", **person)
     catalog = find_studies(tmp_path / "studies", PROSTATE)
-    assert (len(catalog.studies), len(catalog.problems)) == (1, 1)
+    assert (len(catalog.studies), len(catalog.problems)) == (2, 0)
     assert all(word not in f"{catalog}" for word in ("P0815", "Roe", "19700101"))
 
 
@@ -360,16 +360,25 @@ def test_a_lone_sagittal_series_is_taken(tmp_path: Path) -> None:
     assert sequences(find_studies(tmp_path, BRAIN)) == {"p": {"T1"}}
 
 
-def test_several_axial_series_for_one_sequence_are_a_problem_that_names_them(
+def test_of_several_axial_series_the_plain_one_is_used_and_the_other_is_listed(
     tmp_path: Path,
 ) -> None:
     dicom_series(tmp_path / "p" / "1", "t2_tse_tra")
     dicom_series(tmp_path / "p" / "2", "t2_tse_tra_fs")
-    dicom_series(tmp_path / "q", "t2_tse_tra", study_uid="9")
-    catalog = find_studies(tmp_path, PROSTATE)
-    assert set(catalog.studies) == {"q"}
-    assert "'4 t2_tse_tra' (3 images, axial)" in reasons(catalog)["p"]
-    assert "'4 t2_tse_tra_fs' (3 images, axial)" in reasons(catalog)["p"]
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert study.evidence == {"T2": "'4 t2_tse_tra' (3 images, axial): t2"}
+    (unused,) = study.unused
+    assert {path.parent.name for path in unused.files} == {"2"}
+    assert unused.reason.endswith("this one: with fat suppression")
+
+
+def test_equal_series_leave_out_their_sequence_and_the_study_goes_on(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "1", "t2_tse_tra")
+    dicom_series(tmp_path / "p" / "2", "t2_tse_tra", SeriesNumber=5)
+    dicom_series(tmp_path / "p" / "3", "ADC", image_type=("DERIVED", "PRIMARY", "ADC"))
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert set(study.sources) == {"ADC"}
+    assert "none is better: '4 t2_tse_tra' (3 images, axial), '5 t2_tse_tra'" in str(study.unused)
 
 
 def test_a_study_without_a_series_of_the_target_is_a_problem(tmp_path: Path) -> None:

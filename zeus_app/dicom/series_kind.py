@@ -28,8 +28,8 @@ _PROJECTION = frozenset({
     "COLLAPSE", "CSA RESAMPLED", "CSAPARALLEL", "VRT", "SECONDARY CAPTURE", "CPR",
 })  # fmt: skip
 _MAPS = frozenset({
-    "FA", "FRACTIONAL_ANISOTROPY", "T1 MAP", "T2 MAP", "T2_STAR MAP", "R2 MAP", "RELCBF", "CBF", "CBV",
-    "MTT", "TTP", "DIFFUSION_COLORFA", "TTEST",
+    "FA", "FRACTIONAL_ANISOTROPY", "T1 MAP", "T2 MAP", "T2_STAR MAP", "R2 MAP", "RELCBF", "CBF",
+    "CBV", "MTT", "TTP", "DIFFUSION_COLORFA", "TTEST",
 })  # fmt: skip
 _OTHER = {
     "LOCALIZER": "a localizer", "SUBTRACTION": "a subtraction", "SUBTRACT": "a subtraction",
