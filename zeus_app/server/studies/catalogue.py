@@ -31,7 +31,7 @@ from zeus_app.server.studies.upload_files import (
     upload_name,
     uploaded_id,
     uploaded_study,
-    uploads_in,
+    with_uploads,
 )
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
@@ -39,7 +39,7 @@ from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.candidates import source_of
-from zeus_app.studies.find import find_studies
+from zeus_app.studies.find import Catalog, find_studies
 from zeus_app.studies.read import (
     none_usable,
     read_one_file,
@@ -118,37 +118,32 @@ class Catalogue:
         Args:
             stays: whether one of `read_problems` stays a problem: its files are as they were.
         """
-        listed_before = self.studies
-        catalog = find_studies(self._folder, self._target, skip=(self._state.root,))
-        studies, problems = dict(catalog.studies), list(catalog.problems)
-        for upload in uploads_in(
-            self._state.uploads, self._target, taken=studies, max_voxels=self._max_voxels
-        ):
-            if isinstance(upload, StudyFiles):
-                studies[upload.id] = upload
-            else:
-                problems.append(upload)
-        private = {}
-        for name, files in studies.items():
-            usable = self._left_out.applied_to(files)
-            if usable.sources:
-                private[name] = self._private(usable)
-            else:
-                problems.append(problem_of(files, usable))
+        before = self._studies
+        found = find_studies(self._folder, self._target, skip=(self._state.root,))
+        found = with_uploads(found, self._state.uploads, self._target, max_voxels=self._max_voxels)
+        studies, problems = self._usable(found)
         with self._lock:
             # Other requests may have added, removed or read studies meanwhile.
-            gone = listed_before.keys() - self._studies.keys()
-            added = {n: files for n, files in self._studies.items() if n not in listed_before}
-            unread = [p for p in self.read_problems if p.id in private]
+            gone = before.keys() - self._studies.keys()
+            added = {name: files for name, files in self._studies.items() if name not in before}
+            unread = [p for p in self.read_problems if p.id in studies]
             unread = [p for p in unread if p.id in gone or stays(p)]
             left_out = gone.union(problem.id for problem in unread)
-            found = {name: files for name, files in private.items() if name not in left_out}
-            self._studies = added | found
+            self._studies = added | {n: f for n, f in studies.items() if n not in left_out}
             self._problems = (*problems, *unread)
             self._found_problems = frozenset(problems)
-        self.former_ids = {
-            old: now for old, now in catalog.former_ids.items() if old not in studies
-        }
+        self.former_ids = found.former_ids
+
+    def _usable(self, found: Catalog) -> tuple[dict[str, StudyFiles], list[StudyProblem]]:
+        """The studies without the sequences that could not be read, and all problems."""
+        studies, problems = {}, list(found.problems)
+        for name, files in found.studies.items():
+            usable = self._left_out.applied_to(files)
+            if usable.sources:
+                studies[name] = self._private(usable)
+            else:
+                problems.append(problem_of(files, usable))
+        return studies, problems
 
     @property
     def read_problems(self) -> tuple[StudyProblem, ...]:

@@ -1,12 +1,12 @@
 """The files in which uploads are saved: `<quoted id>~<quoted sequence>.nii.gz`."""
 
-from collections.abc import Container
 from pathlib import Path
 from urllib.parse import unquote
 
 from zeus_app.errors import InputError
 from zeus_app.settings.registry import lookup
 from zeus_app.storage.state import folder_name
+from zeus_app.studies.find import Catalog
 from zeus_app.studies.read import read_one_file, sequence_from_name
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles, StudyProblem
@@ -58,28 +58,27 @@ def uploaded_study(path: Path, target: Target) -> StudyFiles:
     return read_one_file(path, target, uploaded_id(path), sequence=sequence)
 
 
-def uploads_in(
-    folder: Path, target: Target, *, taken: Container[str], max_voxels: int
-) -> list[StudyFiles | StudyProblem]:
-    """The studies of all saved uploads, and the problems of those that cannot be used.
+def with_uploads(found: Catalog, folder: Path, target: Target, *, max_voxels: int) -> Catalog:
+    """The content of the studies folder, and the uploads whose ids are not taken.
 
     Args:
-        folder: the folder of uploads.
-        target: the sequences that they may hold.
-        taken: ids of other studies; uploads of these ids are not listed.
+        found: what was found in the studies folder.
+        folder: the uploads.
+        target: the sequences.
         max_voxels: most voxels of an upload.
     """
-    found: list[StudyFiles | StudyProblem] = []
+    studies, problems = dict(found.studies), list(found.problems)
     for path in sorted(folder.glob("*")):
         study = uploaded_id(path)
-        if not is_volume(path) or path.is_dir() or study in taken:
+        if not is_volume(path) or path.is_dir() or study in studies:
             continue
         try:
             check_upload(path, max_voxels=max_voxels)
-            found.append(uploaded_study(path, target))
+            studies[study] = uploaded_study(path, target)
         except InputError as error:
-            found.append(StudyProblem(study, (path,), str(error)))
-    return found
+            problems.append(StudyProblem(study, (path,), str(error)))
+    former = {old: now for old, now in found.former_ids.items() if old not in studies}
+    return Catalog(studies, tuple(problems), former)
 
 
 def refuse_unsafe(image_id: str, name: str) -> None:
