@@ -10,6 +10,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.chosen_images import USE_IMAGES
 from zeus_app.server.tasks.answer import answer_params, names_in, read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
@@ -71,6 +72,7 @@ class ZeusInfer(InferTask):
             latencies_ms = {"read and align": opening_ms, **segmentation.latencies_ms}
             segmentation = replace(segmentation, latencies_ms=latencies_ms)
             params = answer_params(segmentation, ctx.config, ctx.target)
+            params |= {key: request[key] for key in (USE_IMAGES,) if request.get(key)}
             if not resolved.is_temporary:
                 params |= save_prediction(ctx.datastore.predictions, segmentation, params)
         mask = mask_for(resolved, segmentation, study.source_grids)

@@ -15,6 +15,7 @@ from zeus_app.server.interactive.click_request import BACKGROUND
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.lifecycle.start import open_or_exit, serve
 from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.chosen_images import USE_IMAGES, choose_images
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.tasks.inference import run_inference, skip_failed
 from zeus_app.server.tasks.scoring import DiceScoring
@@ -88,9 +89,10 @@ class ZeusApp(MONAILabelApp):
         return self.infer_image(request, catalogue.resolve(str(request.get("image"))))
 
     def infer_image(self, request: Mapping[str, Any], resolved: ResolvedImage) -> dict[str, Any]:
-        """Run a task on an image that is resolved already."""
-        store = self.context.datastore
-        usable = store.catalogue.usable(resolved)
+        """Run a task on an image that is resolved already, with the images the client chose."""
+        store, names = self.context.datastore, self.context.target.sequence_names
+        chosen = choose_images(resolved, request.get(USE_IMAGES) or {}, names)
+        usable = store.catalogue.usable(chosen)
         return run_inference(self.tasks("model"), request, usable, store)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:

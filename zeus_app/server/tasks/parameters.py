@@ -23,6 +23,7 @@ T = TypeVar("T")
 MAX_POINTS = 10_000
 """Most points in one list of a request."""
 _MAX_WORD, _MAX_WORDS, _MAX_SETTING = 256, 100, 16_384
+_MAX_PATH = 4096
 _MAX_NUMBER = 2**32 - 1
 
 
@@ -78,6 +79,11 @@ POINTS = Parameter(
 TEXTS = Parameter(
     TypeAdapter(dict[_Word, Any]), "a mapping of sequence/label to text", '{"lesion": "bright"}'
 )
+IMAGES = Parameter(
+    TypeAdapter(dict[_Word, Annotated[str, StringConstraints(max_length=_MAX_PATH)]]),
+    "a mapping of sequence to the name of a listed image",
+    '{"FLAIR": "FLAIR_2.nii.gz"}',
+)
 TAG = Parameter(
     TypeAdapter(Annotated[str, StringConstraints(pattern=f"^({TAG_PATTERN})?$")]),
     "letters, digits, '-', '_' and '.', beginning with a letter or digit",
@@ -122,6 +128,7 @@ INFERENCE: Mapping[str, Parameter] = {
     "label_tag": TAG,
     "save_label": FLAG,
     "user": WORD,
+    "use_images": IMAGES,
 }
 """Parameters of every inference."""
 
