@@ -137,7 +137,6 @@ def test_params_that_are_not_a_json_object_are_refused(server: Server, params: s
         ("apart", "share 0.0%"),
         ("line", "shape (24,)"),
         ("aaa_still", "every voxel has the value 0"),
-        ("msd_case", "NaN"),
         ("M_xfcller", r"M\xfcller/odd_t2.nrrd, a name that is no UTF-8"),
     ],
 )
@@ -147,6 +146,18 @@ def test_a_study_that_cannot_be_used_is_refused_with_the_reason(
     response = infer(server, study)
     assert response.status_code == 400
     assert words in detail(response)
+
+
+def test_a_study_is_segmented_without_the_sequence_that_cannot_be_used(server: Server) -> None:
+    address = f"{server.url}/infer/zeus?image=msd_case&output=json"
+    params = requests.post(address, timeout=60).json()
+    assert (params["used"], params["missing"]) == (["T2"], ["FLAIR"])
+    study = requests.get(f"{server.url}/zeus/studies", timeout=60).json()["studies"]["msd_case"]
+    assert list(study["sequences"]) == ["T2"]
+    assert "NaN" in study["unused"][0]["reason"]
+    named = requests.get(f"{server.url}/datastore/image?image=msd_case/FLAIR", timeout=60)
+    assert named.status_code == 400
+    assert "NaN" in detail(named)
 
 
 def test_studies_that_cannot_be_used_are_listed_with_their_files(server: Server) -> None:

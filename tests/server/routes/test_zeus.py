@@ -122,7 +122,9 @@ def test_the_list_of_studies_shows_names_that_are_no_utf8(
     assert set(listed["studies"]) == {"alpha"}
     problems = {problem["study"]: problem for problem in listed["problems"]}
     assert set(problems) == {"M_xfcller", "bravo"}
-    assert problems["M_xfcller"]["files"] == [rf"{studies}/M\xfcller/bravo_flair.nii.gz"]
+    assert set(problems["M_xfcller"]["files"]) == {
+        rf"{studies}/M\xfcller/bravo_{sequence}.nii.gz" for sequence in ("t2", "flair")
+    }
     assert "rename it" in problems["M_xfcller"]["reason"]
     json.dumps(ctx.datastore.json()).encode()
     ctx.log_studies()
