@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import SimpleITK as sitk
 
 from tests.studies.tiny_files import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
+from zeus_app.labels.files import write_label
 from zeus_app.labels.mask_files import ImportedLabel, find_masks, read_foreign_mask
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import Target, load_target
-from zeus_app.types import StudyProblem
+from zeus_app.types import StudyProblem, Volume
 
 BRAIN = load_target("brain_tumour")
 PROSTATE = load_target("prostate")
@@ -111,6 +113,63 @@ def test_several_masks_wait_for_a_pattern(tmp_path: Path) -> None:
     assert "2 masks fit" in imported(tmp_path, PROSTATE)["p"]
     assert imported(tmp_path, PROSTATE, "*reader2*") == {"p": "p_gland_reader2.nii.gz"}
     assert imported(tmp_path, PROSTATE, "p/labels/*1.nii.gz") == {"p": "p_gland_reader1.nii.gz"}
+
+
+def test_a_consensus_is_taken_before_its_readers(tmp_path: Path) -> None:
+    study(tmp_path / "p", "FLAIR")
+    for name in ("seg_rater1", "seg_rater2", "consensus", "seg"):
+        mask(tmp_path / "p" / f"{name}.nii.gz", 1)
+    assert imported(tmp_path, MS) == {"p": "consensus.nii.gz"}
+
+
+def test_one_reader_alone_is_taken_and_of_two_none(tmp_path: Path) -> None:
+    for patient in ("p", "q"):
+        study(tmp_path / patient, "FLAIR")
+        mask(tmp_path / patient / "lesion_rater1.nii.gz", 1)
+    mask(tmp_path / "q" / "lesion_rater2.nii.gz", 1)
+    result = imported(tmp_path, MS)
+    assert result["p"] == "lesion_rater1.nii.gz"
+    assert "2 masks fit: lesion_rater1.nii.gz, lesion_rater2.nii.gz" in result["q"]
+
+
+def test_a_corrected_mask_is_not_passed_over_for_the_first_one(tmp_path: Path) -> None:
+    study(tmp_path / "p", "FLAIR")
+    mask(tmp_path / "p" / "seg.nii.gz", 1)
+    mask(tmp_path / "p" / "seg_corrected.nii.gz", 1)
+    assert "2 masks fit: seg.nii.gz, seg_corrected.nii.gz" in imported(tmp_path, BRAIN)["p"]
+
+
+def label_map(*values: int) -> Volume:
+    array = np.zeros((4, 4, 3), np.uint8)
+    array.flat[: len(values)] = values
+    return Volume(array, np.eye(4))
+
+
+@pytest.mark.parametrize("name", ["Segmentation-label.nrrd", "Segmentation.seg.nrrd", "seg.nii"])
+def test_label_maps_of_itk_snap_and_slicer_are_read(tmp_path: Path, name: str) -> None:
+    study(tmp_path / "p", "FLAIR")
+    write_label(tmp_path / "p" / name, label_map(1), names={"Segment_1": 1})
+    assert imported(tmp_path, BRAIN) == {"p": name}
+
+
+def test_segments_named_after_labels_are_those_labels(tmp_path: Path) -> None:
+    names = {"spleen": 1, "liver": 2}
+    write_label(tmp_path / "a.seg.nrrd", label_map(1, 2), names=names)
+    assert read_foreign_mask(tmp_path / "a.seg.nrrd", ABDOMEN).array.flat[:2].tolist() == [4, 1]
+    write_label(tmp_path / "b.seg.nrrd", label_map(1, 3), names={**names, "aorta": 3})
+    with pytest.raises(InputError, match="values 3 are no label of abdomen"):
+        read_foreign_mask(tmp_path / "b.seg.nrrd", ABDOMEN)
+
+
+def test_layers_and_colours_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    layers = sitk.GetImageFromArray(np.zeros((3, 4, 4, 2), np.uint8), isVector=True)
+    sitk.WriteImage(layers, str(tmp_path / "a.seg.nrrd"))
+    colours = np.zeros((4, 4, 3), [(c, np.uint8) for c in "RGB"])
+    nifti(tmp_path / "b.nii.gz", colours)
+    nifti(tmp_path / "c.nii.gz", np.zeros((4, 4, 3, 4), np.uint8))
+    for name in ("a.seg.nrrd", "b.nii.gz", "c.nii.gz"):
+        with pytest.raises(InputError, match=r"one value per label.*merge the layers"):
+            read_foreign_mask(tmp_path / name, BRAIN)
 
 
 def test_a_machines_mask_is_imported_only_by_name(tmp_path: Path) -> None:

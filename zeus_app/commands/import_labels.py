@@ -33,9 +33,10 @@ def import_labels(
 ) -> None:
     """Import masks that lie among the studies as labels. Zeus never imports them by itself.
 
-    A label that was corrected after its import is not replaced, unless --replace is given.
+    Tells the mask of each study, the masks that are not taken, and the numbers of all at the end. A
+    label that was corrected after its import is not replaced, unless --replace is given.
     """
-    from zeus_app.labels.import_labels import import_into_store
+    from zeus_app.labels.import_labels import import_into_store, summary
     from zeus_app.server.lifecycle.server_command import check_studies_folder
     from zeus_app.settings.config import ZeusConfig
 
@@ -44,5 +45,8 @@ def import_labels(
     imported = import_into_store(
         folder, config, pattern=pattern, convention=convention, replace=replace
     )
-    for study_id, source in imported:
-        typer.echo(f"{study_id}: {source}")
+    lines = []
+    for line in imported:
+        typer.echo(str(line))
+        lines.append(line)
+    typer.echo(summary(lines))

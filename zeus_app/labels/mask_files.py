@@ -3,35 +3,36 @@
 Zeus never uses such a mask without the user's command: it may be of another structure, or made by a
 machine. A mask belongs to a study under these conditions:
 
-- It lies in the study's folder, or in a folder named labels, masks or the like, in or beside it.
-- Its name starts with the study's prefix, if several studies share the folder.
-- Its name holds a mask alias of the target.
+- Folders and names tell that it is the study's (`mask_search.py`).
+- Its name is that of a mask, and of no other structure (`mask_names.py`).
 - Its voxels lie where those of one of the study's sequences lie.
 
 A name that says that a machine drew the mask (`ai`, `pred`, `nnunet`) counts only if the user's
 pattern asks for it.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from zeus_app.errors import InputError
+from zeus_app.labels.files import label_errors
 from zeus_app.labels.grids import describe_grid, same_place
+from zeus_app.labels.mask_names import MaskName, read_mask_name
+from zeus_app.labels.mask_search import FoundMasks, search_files
+from zeus_app.labels.segments import segment_names
 from zeus_app.labels.values import listed, with_whole_values
-from zeus_app.recognition.image_name import ImageName
 from zeus_app.settings.file_names import check_utf8, readable
-from zeus_app.studies.candidates import files_of, owner_of
+from zeus_app.studies.candidates import owner_of
 from zeus_app.studies.find import scan
 from zeus_app.targets import Target
-from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
+from zeus_app.targets.naming import Names, safe_id
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
+from zeus_app.volumes.formats import unread_format
 from zeus_app.volumes.sources import is_volume, read_voxels, stem
-
-_MASK = frozenset({("mask", "mask"), ("mask", "target")})
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +50,45 @@ class ImportedLabel:
     path: Path
 
 
+@dataclass(frozen=True, eq=False)
+class MaskReport:
+    """What was found for one study.
+
+    Attributes:
+        study_id: id of the study; "" for files that belong to no study.
+        label: its mask; None without one.
+        problem: why no mask can be used, although there are some; else "".
+        files: the files that may be its mask.
+        unused: file that is named or placed as a mask -> why it is not taken.
+        unusable: why the study itself cannot be used; "" if it can.
+    """
+
+    study_id: str
+    label: ImportedLabel | None = None
+    problem: str = ""
+    files: tuple[Path, ...] = ()
+    unused: Mapping[Path, str] = field(default_factory=dict)
+    unusable: str = ""
+
+
 def find_masks(
     root: Path, target: Target, *, pattern: str | None = None, skip: Collection[Path] = ()
 ) -> Iterator[ImportedLabel | StudyProblem]:
     """Yield the mask of each study that has one, or the reason why none can be used.
+
+    The arguments and errors are those of `search_masks`.
+    """
+    for report in search_masks(root, target, pattern=pattern, skip=skip):
+        if report.label is not None:
+            yield report.label
+        elif report.problem:
+            yield StudyProblem(report.study_id, report.files, report.problem)
+
+
+def search_masks(
+    root: Path, target: Target, *, pattern: str | None = None, skip: Collection[Path] = ()
+) -> Iterator[MaskReport]:
+    """Yield a report for each study, and one for the files that belong to no study.
 
     Args:
         root: the studies folder.
@@ -64,26 +100,18 @@ def find_masks(
     Raises:
         InputError: `root` is not a folder.
     """
-    candidates = [
-        (study_id, candidate)
-        for study_id, candidate in scan(root, target, skip=skip)
-        if isinstance(candidate, StudyCandidate)
-    ]
+    found = scan(root, target, skip=skip)
+    studies = {one: study for one, study in found if isinstance(study, StudyCandidate)}
+    for study_id, rejected in found:
+        if not isinstance(rejected, StudyCandidate):
+            yield MaskReport(study_id, unusable=rejected.reason)
     names = Names.of(target)
-    prefixes: dict[Path, set[str]] = {}
-    for _, study in candidates:
-        prefixes.setdefault(study.folder, set()).add(study.prefix)
-    for study_id, study in candidates:
-        files = _files_beside(study, root, prefixes[study.folder])
-        try:
-            path = _choose(files, study, names, pattern, root)
-            if path is not None:
-                check_utf8(path)
-                volume = read_foreign_mask(path, target)
-                _check_place(volume.grid, path, study)
-                yield ImportedLabel(study_id, volume, path)
-        except InputError as error:
-            yield StudyProblem(study_id, tuple(files), readable(error))
+    files = search_files(root, studies, names, skip=skip)
+    for study_id, study in studies.items():
+        chooser = _Chooser(study, files, names, pattern, root)
+        yield chooser.report(study_id)
+    if files.strays:
+        yield MaskReport("", unused=files.strays)
 
 
 def read_foreign_mask(path: Path, target: Target) -> Volume:
@@ -95,9 +123,13 @@ def read_foreign_mask(path: Path, target: Target) -> Volume:
     Raises:
         InputError: the mask is unreadable, or holds fractions or values of no label of the target.
     """
-    volume = with_whole_values(read_voxels(path), str(path))
+    with label_errors(path):
+        stored = read_voxels(path)
+    volume = with_whole_values(stored, str(path))
     whole = volume.array
-    new_value = {value: label.value for label in target.labels for value in label.foreign_values}
+    new_value = _values_by_name(path, target) or {
+        value: label.value for label in target.labels for value in label.foreign_values
+    }
     translated = np.zeros(whole.shape, dtype=np.uint8)
     for foreign, value in new_value.items():
         translated[whole == foreign] = value
@@ -105,13 +137,20 @@ def read_foreign_mask(path: Path, target: Target) -> Volume:
     if len(unknown):
         raise InputError(
             f"{path}: values {listed(unknown)} are no label of {target.name}",
-            expected=f"0 and {', '.join(map(str, sorted(new_value)))}",
+            expected=f"0 and {', '.join(f'{value:g}' for value in sorted(new_value))}",
             remedy=f"choose the right --convention: {', '.join(target.import_conventions)}"
             if target.import_conventions
             else "check that this is the right mask, or add the value to a label in the target's"
             " YAML, for example import_values: [1, 4]",
         )
     return Volume(translated, volume.affine_ras)
+
+
+def _values_by_name(path: Path, target: Target) -> dict[float, int]:
+    """Value -> the target's value, for the segments of a .seg.nrrd with names of the target."""
+    names = segment_names(path, None)
+    return {value: target.label_values[name] for value, name in names.items()
+            if name in target.label_values}  # fmt: skip
 
 
 def _check_place(mask: Grid, path: Path, study: StudyCandidate) -> None:
@@ -128,81 +167,90 @@ def _check_place(mask: Grid, path: Path, study: StudyCandidate) -> None:
     )
 
 
-def _files_beside(study: StudyCandidate, root: Path, prefixes: Collection[str]) -> list[Path]:
-    """Every image file in or beside a study's folder that may be its mask."""
-    if study.label is not None:
-        return [study.label]
-    image_files = set(files_of(study.sources))
-    inside = _volumes([study.folder, *_mask_folders(study.folder)])
-    files = [path for path in inside if (owner_of(stem(path), prefixes) or "") == study.prefix]
-    if study.folder != root:
-        parent = study.folder.parent
-        # In a flat folder each prefix is a patient; otherwise each folder beside is one.
-        patients = prefixes if study.prefix else [path.name for path in parent.iterdir()]
-        patient = study.prefix or study.folder.name
-        beside = _volumes(_mask_folders(parent))
-        files += [path for path in beside if owner_of(stem(path), patients) == patient]
-    return [path for path in files if path not in image_files]
+@dataclass(frozen=True, eq=False)
+class _Chooser:
+    """Chooses the mask of one study."""
 
+    study: StudyCandidate
+    found: FoundMasks
+    names: Names
+    pattern: str | None
+    root: Path
 
-def _volumes(folders: list[Path]) -> list[Path]:
-    return [path for folder in folders for path in sorted(folder.iterdir()) if is_volume(path)]
-
-
-def _mask_folders(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and path.name.lower() in MASK_FOLDERS
-    ]
-
-
-def _choose(
-    files: list[Path], study: StudyCandidate, names: Names, pattern: str | None, root: Path
-) -> Path | None:
-    """The mask of the study; None if it has none.
-
-    Raises:
-        InputError: several masks fit, or all masks are machine-made.
-    """
-    if pattern is not None:
-        return _only([path for path in files if _fits(path, pattern, root)], study, pattern)
-    if study.label is not None:
-        return study.label
-    said = {path: names.read(_name_of(path, study)) for path in files}
-    unnamed = [path for path in files if not said[path].words]
-    masks = [p for p in files if p in unnamed or _is_of_target(said[p])]
-    manual = [path for path in masks if "machine" not in said[path].traits]
-    if masks and not manual:
-        listed = ", ".join(path.name for path in masks)
-        raise InputError(
-            f"{study.name}: only masks that a machine drew ({listed})",
-            expected="a mask drawn or checked by a human",
-            remedy="to train on one of these, choose it, for example with --pattern"
-            f" {masks[0].name!r}",
+    def report(self, study_id: str) -> MaskReport:
+        """The study's mask, or why it has none, and the masks that are not taken."""
+        near = self.found.near.get(study_id, ())
+        files = (*near, *self.found.far.get(study_id, ()))
+        said = {path: self._said(path) for path in files}
+        label, problem, told = None, "", set[Path]()
+        try:
+            fitting = self._fitting(files, said)
+            told = set(fitting)
+            if path := self._only([p for p in fitting if p in near] or fitting):
+                check_utf8(path)
+                volume = read_foreign_mask(path, self.names.target)
+                _check_place(volume.grid, path, self.study)
+                label, told = ImportedLabel(study_id, volume, path), {path}
+        except InputError as error:
+            problem = readable(error)  # it names the masks that may be meant
+            told.update(path for path in files if not said[path].reason)
+        unused = {path: self._why_unused(path, said[path]) for path in files if path not in told}
+        return MaskReport(
+            study_id, label, problem, files, {path: why for path, why in unused.items() if why}
         )
-    exact = [p for p in manual if all(word.facet == "mask" for word in said[p].words)]
-    return _only(exact or manual, study, pattern)
 
+    def _said(self, path: Path) -> MaskName:
+        is_placed = path in self.found.placed
+        text = _name_of(path, self.study, may_be_empty=is_placed)
+        return read_mask_name(text, self.names, in_mask_folder=is_placed)
 
-def _is_of_target(name: ImageName) -> bool:
-    """Whether the name is that of a mask, and not of one of the whole brain or body.
+    def _fitting(self, files: Collection[Path], said: Mapping[Path, MaskName]) -> list[Path]:
+        """The masks that fit best; several if it is unknown which is meant.
 
-    A reader's name alone says nothing about what was drawn.
-    """
-    says_mask = any(word.meaning in _MASK for word in name.words)
-    return name.is_mask and says_mask and "brain mask" not in name.traits
+        Raises:
+            InputError: all masks are machine-made.
+        """
+        readable_files = [path for path in files if is_volume(path)]
+        if self.pattern is not None:
+            return [path for path in readable_files if _fits(path, self.pattern, self.root)]
+        if self.study.label is not None:
+            return [self.study.label]
+        masks = [path for path in readable_files if not said[path].reason]
+        manual = [path for path in masks if not said[path].is_machine_made]
+        if masks and not manual:
+            raise InputError(
+                f"{self.study.name}: only masks that a machine drew"
+                f" ({', '.join(path.name for path in masks)})",
+                expected="a mask drawn or checked by a human",
+                remedy="to train on one of these, choose it, for example with --pattern"
+                f" {masks[0].name!r}",
+            )
+        best = min((said[path].rank for path in manual), default=None)
+        return [path for path in manual if said[path].rank == best]
 
+    def _only(self, paths: list[Path]) -> Path | None:
+        if len(paths) > 1:
+            narrower = "a narrower " if self.pattern else ""
+            raise InputError(
+                f"{self.study.name}: {len(paths)} masks fit:"
+                f" {', '.join(path.name for path in paths)}",
+                expected="one mask per study",
+                remedy=f"choose one with {narrower}--pattern, for example"
+                f" --pattern {paths[0].name!r}",
+            )
+        return paths[0] if paths else None
 
-def _only(paths: list[Path], study: StudyCandidate, pattern: str | None) -> Path | None:
-    if len(paths) > 1:
-        raise InputError(
-            f"{study.name}: {len(paths)} masks fit: {', '.join(path.name for path in paths)}",
-            expected="one mask per study",
-            remedy=f"choose one with {'a narrower ' if pattern else ''}--pattern, for example"
-            f" --pattern {paths[0].name!r}",
-        )
-    return paths[0] if paths else None
+    def _why_unused(self, path: Path, said: MaskName) -> str:
+        """Why a mask is not taken; "" for files that are no masks."""
+        if not (said.is_mask or path in self.found.placed):
+            return ""
+        if reason := unread_format(path):
+            return f"not readable: {reason}"
+        if self.pattern is not None:
+            return "it does not fit the pattern"
+        if said.is_machine_made and not said.reason:
+            return "a machine drew it; --pattern takes it"
+        return said.reason or "another mask was taken"
 
 
 def _fits(path: Path, pattern: str, root: Path) -> bool:
@@ -211,16 +259,15 @@ def _fits(path: Path, pattern: str, root: Path) -> bool:
     return path.is_relative_to(root) and fnmatchcase(path.relative_to(root).as_posix(), pattern)
 
 
-def _name_of(path: Path, study: StudyCandidate) -> str:
+def _name_of(path: Path, study: StudyCandidate, *, may_be_empty: bool) -> str:
     """A mask's name without the patient's: the study's prefix or folder name.
 
-    Nothing is left of `labels/anna.nii.gz`; its folder says that it is a mask.
+    Nothing may be left of `labels/anna.nii.gz`: its folder says that it is a mask.
     """
     name = stem(path)
     own = (study.prefix, study.folder.name, study.name, safe_id(study.name))
     names = (*own, *study.former_names)
     for owner in names:
-        whole = name == owner and path.parent.name.lower() not in MASK_FOLDERS
-        if owner and not whole and owner_of(name, [owner]) is not None:
+        if owner and (may_be_empty or name != owner) and owner_of(name, [owner]) is not None:
             return name[len(owner) :]
     return name
