@@ -4,14 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from zeus_app.recognition.context import in_context
 from zeus_app.recognition.vocabulary import Vocabulary
 from zeus_app.recognition.weighting import Facts, sequences_of
-from zeus_app.recognition.words import NUMBER, Word, split_words
+from zeus_app.recognition.words import ENTITY, NUMBER, Word, split_words
 
+_KEPT = 16_384  # names; about 2 kB each
 _NEVER_BEFORE = frozenset({"", "number", "time"})
 _IMAGE = frozenset({"target", "weighting", "hint"})
 _MASKS = {"brain": "brain mask", "machine": "machine", "reader": "reader"}
 _JOINED = 2  # words between "registered to" and the other image's weighting
+_SHORTEST_BEFORE = 3  # letters of a word that counts before a patient's name
+# Facets that tell the sequence, the surest first.
+_BY_RANK = (
+    frozenset({"weighting", "target"}),
+    frozenset({"hint", "gradient", "part", "b-value"}),
+    frozenset({"contrast"}),
+    frozenset({"mask"}),
+)
 # Facets that tell the sequence, in the evidence.
 _TELLING = frozenset(
     {"target", "weighting", "hint", "gradient", "contrast", "part", "fat", "b-value", "echo"}
@@ -56,7 +66,7 @@ class ImageName:
         return ", ".join(dict.fromkeys(telling))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=_KEPT)
 def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False) -> ImageName:
     """Read a name without suffix.
 
@@ -69,16 +79,16 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
         is_description: whether it describes the image alone and names no patient, as the
             description of a DICOM series does.
     """
-    words = split_words(name, vocabulary)
+    words = in_context(split_words(name, vocabulary), vocabulary, is_description=is_description)
     described, is_registered = _without_other_image(words)
     main = _main(described)
-    first = 0 if is_description else _first_of(described, main)
+    first = 0 if is_description else _first_of(described, main, vocabulary)
     facts = Facts.of(described[first:])
     own = [word.value for word in described[first:] if word.facet == "target"]
     return ImageName(
         name=name,
         words=words,
-        sequences=(own[-1],) if own else _sequences(facts, Facts.of(described)),
+        sequences=(own[-1],) if own else _sequences(facts, described, first, vocabulary),
         is_mask=any(_is_mask(word, at, described, main) for at, word in enumerate(described)),
         start=described[first].start if first < len(described) else len(name),
         traits=frozenset({*facts.traits, *_mask_traits(words), *["registered"] * is_registered}),
@@ -87,10 +97,20 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
     )
 
 
-def _sequences(facts: Facts, all_facts: Facts) -> tuple[str, ...]:
+def _sequences(
+    facts: Facts, words: Sequence[Word], first: int, vocabulary: Vocabulary
+) -> tuple[str, ...]:
     """What the words mean; several sequences if the words before a patient's name disagree."""
-    found, with_others = sequences_of(facts), sequences_of(all_facts)
-    return tuple(dict.fromkeys((*found, *with_others)))
+    before = [word for word in words[:first] if not _is_slight(word, vocabulary)]
+    with_others = Facts.of([*before, *words[first:]])
+    return tuple(dict.fromkeys((*sequences_of(facts), *sequences_of(with_others))))
+
+
+def _is_slight(word: Word, vocabulary: Vocabulary) -> bool:
+    """Whether a word says too little before a patient's name: `op` of `Bergen_op_Zoom_T1`."""
+    if word.facet == "contrast":
+        return len(word.text) < _SHORTEST_BEFORE and word.text in vocabulary.may_be_names
+    return len(word.text) < _SHORTEST_BEFORE and word.facet != "weighting"
 
 
 def _mask_traits(words: Sequence[Word]) -> list[str]:
@@ -114,31 +134,54 @@ def _is_mask(word: Word, at: int, words: Sequence[Word], main: int) -> bool:
 def _without_other_image(words: Sequence[Word]) -> tuple[tuple[Word, ...], bool]:
     """The words without the image that this one was registered to: `FLAIR_to_T1` is FLAIR."""
     for at, word in enumerate(words):
-        is_join = word.facet == "join" or (word.text == "2" and word.start == words[at - 1].end)
-        if not (is_join and any(w.facet in _IMAGE for w in words[:at])):
+        if not (_joins(words, at) and any(w.facet in _IMAGE for w in words[:at])):
             continue
         for other in range(at + 1, min(at + 1 + _JOINED, len(words))):
             if words[other].facet in _IMAGE:
-                return (*words[:at], *words[other + 1 :]), True
-    return tuple(words), any(word.text in {"r", "rr", "w", "wr"} for word in words)
+                return (*words[:at], *words[_end_of_other(words, other) :]), True
+    is_moved = any(w.text in {"r", "rr", "w", "wr"} or _states_space(w) for w in words)
+    return tuple(words), is_moved
+
+
+def _joins(words: Sequence[Word], at: int) -> bool:
+    """Whether a word stands between an image and the one that it was registered to."""
+    word = words[at]
+    if word.facet == "join":
+        return True
+    if word.text == "2":
+        return at > 0 and word.start == words[at - 1].end
+    follows = words[at + 1].meaning if at + 1 < len(words) else ("", "")
+    return word.text == "in" and follows[0] == "weighting"
+
+
+def _end_of_other(words: Sequence[Word], other: int) -> int:
+    """Behind the words of the other image: `T1 post` of `T1_reg_to_T1_post`."""
+    end = other + 1
+    if words[other].value in {"T1", "T1Gd"}:
+        while end < len(words) and words[end].facet == "contrast":
+            end += 1
+    return end
+
+
+def _states_space(word: Word) -> bool:
+    """Whether a word is BIDS's entity for the space that an image was registered to."""
+    return word.meaning == ENTITY and word.text == "space"
 
 
 def _main(words: Sequence[Word]) -> int:
     """Index of the last word that tells the sequence; -1 without one."""
-    for facets in (
-        {"weighting", "target"},
-        {"hint", "gradient", "part", "b-value"},
-        {"contrast"},
-        {"mask"},
-    ):
+    for facets in _BY_RANK:
         at = [i for i, word in enumerate(words) if word.facet in facets]
         if at:
             return at[-1]
     return -1
 
 
-def _first_of(words: Sequence[Word], main: int) -> int:
-    """Index of the first word of the description around `main`; all words if there is none."""
+def _first_of(words: Sequence[Word], main: int, vocabulary: Vocabulary) -> int:
+    """Index of the first word of the description around `main`; all words if there is none.
+
+    Words that may be a patient's name or initials are left out at the start of the description.
+    """
     if main < 0:
         return len(words)
     first = main
@@ -146,6 +189,8 @@ def _first_of(words: Sequence[Word], main: int) -> int:
         words[first - 1].facet not in _NEVER_BEFORE or _continues(words, first - 1)
     ):
         first -= 1
+    while first < main and words[first].text in vocabulary.may_be_names:
+        first += 1
     return first
 
 

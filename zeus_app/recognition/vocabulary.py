@@ -1,6 +1,6 @@
 """The vocabulary of names: what each word says about an image. The words are in vocabulary.yaml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -8,52 +8,110 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from zeus_app.recognition.text import plain
+
 Meaning = tuple[str, str]
 """(facet, value), such as ("weighting", "T1") or ("contrast", "after")."""
 
-_FOLDER = "folder"  # its words say something about a folder, and other things about an image
+UNKNOWN: Meaning = ("", "")
+"""The meaning of a word that is not in the vocabulary."""
+
+_FOLDER, _CONTEXT = "folder", "context"  # their words have other meanings in names of images
+_STEM = "-"
+_SHORTEST_STEMMED = 6  # letters of a word that is known by its stem
+_SHORTEST_JOINED = 4  # letters of a phrase that may be written as one word
 
 
 class Entry(BaseModel):
-    """The words for one value of a facet, and where they come from."""
+    """The words for one value of a facet, and where they come from.
+
+    Attributes:
+        source: who uses these words.
+        words: words, phrases and stems; or lists of them by language.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
-    words: tuple[str, ...]
+    words: tuple[str, ...] | dict[str, tuple[str, ...]]
+
+    @property
+    def all_words(self) -> Iterator[str]:
+        """The words of all languages, as names are compared."""
+        groups = self.words.values() if isinstance(self.words, dict) else [self.words]
+        for group in groups:
+            yield from map(plain, group)
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """Words and phrases with their meanings.
 
+    Two vocabularies are equal only if they are the same object, so what is read with one can be
+    kept with it.
+
     Attributes:
-        phrases: a word, or words with single spaces between -> its meaning.
+        phrases: a word, words with single spaces between, or a stem that ends with a dash ->
+            its meaning.
         containers: names of folders that hold images of the study above them.
+        may_be_names: words that may also be a patient's name or initials.
+        settings: words that are settings between a weighting and the end of a name.
     """
 
     phrases: Mapping[str, Meaning]
     containers: frozenset[str] = field(default=frozenset())
+    may_be_names: frozenset[str] = field(default=frozenset())
+    settings: frozenset[str] = field(default=frozenset())
 
     @cached_property
     def by_words(self) -> dict[tuple[str, ...], Meaning]:
         """The words of a phrase -> its meaning."""
-        return {tuple(phrase.split()): meaning for phrase, meaning in self.phrases.items()}
+        return {tuple(text.split()): meaning for text, meaning in self._whole.items()}
 
     @cached_property
     def by_letters(self) -> dict[str, Meaning]:
-        """A phrase written as one word -> its meaning. A single word has precedence."""
-        words = sorted(self.phrases, key=lambda phrase: " " not in phrase)
-        return {phrase.replace(" ", ""): self.phrases[phrase] for phrase in words}
+        """A word, or a phrase written as one word -> its meaning. A word has precedence."""
+        joined = {
+            letters: meaning
+            for text, meaning in self._whole.items()
+            if len(letters := text.replace(" ", "")) >= _SHORTEST_JOINED
+        }
+        return joined | {text: m for text, m in self._whole.items() if " " not in text}
 
     @cached_property
     def longest(self) -> int:
         """Number of words of the longest phrase."""
         return max(map(len, self.by_words))
 
+    @cached_property
+    def _whole(self) -> dict[str, Meaning]:
+        return {text: m for text, m in self.phrases.items() if not _is_stem(text)}
+
+    @cached_property
+    def _stems(self) -> dict[str, Meaning]:
+        return {text.rstrip(_STEM): m for text, m in self.phrases.items() if _is_stem(text)}
+
+    def meaning(self, word: str) -> Meaning:
+        """What a word means, by itself or by its longest stem; `UNKNOWN` if it is neither.
+
+        Args:
+            word: letters and digits, as `plain` gives them.
+        """
+        if word in self.by_letters:
+            return self.by_letters[word]
+        if len(word) < _SHORTEST_STEMMED:
+            return UNKNOWN
+        starts = (word[:end] for end in range(len(word), 0, -1))
+        return next((self._stems[start] for start in starts if start in self._stems), UNKNOWN)
+
     def with_phrases(self, phrases: Mapping[str, Meaning]) -> "Vocabulary":
         """This vocabulary and more phrases. Those that it has get the new meanings."""
-        return Vocabulary({**self.phrases, **phrases}, self.containers)
+        both = {**self.phrases, **phrases}
+        return Vocabulary(both, self.containers, self.may_be_names, self.settings)
+
+
+def _is_stem(text: str) -> bool:
+    return text.endswith(_STEM) and text[-2:-1].isalpha()
 
 
 @cache
@@ -63,15 +121,33 @@ def shipped_vocabulary() -> Vocabulary:
     Raises:
         ValueError: a word has two meanings.
     """
-    text = files(__package__).joinpath("vocabulary.yaml").read_text(encoding="utf-8")
+    return parse(files(__package__).joinpath("vocabulary.yaml").read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Vocabulary:
+    """A vocabulary from YAML.
+
+    Raises:
+        ValueError: a word is there twice, or the text has another form.
+    """
     # BaseLoader keeps every scalar a text: `no` and `on` are words here.
     content = yaml.load(text, Loader=yaml.BaseLoader)
     facets = TypeAdapter(dict[str, dict[str, Entry]]).validate_python(content)
-    containers = {word for entry in facets.pop(_FOLDER).values() for word in entry.words}
+    folders, context = facets.pop(_FOLDER, {}), facets.pop(_CONTEXT, {})
     phrases: dict[str, Meaning] = {}
     for facet, values in facets.items():
         for value, entry in values.items():
-            for word in entry.words:
-                if phrases.setdefault(word, (facet, value)) != (facet, value):
+            for word in entry.all_words:
+                if word in phrases:
                     raise ValueError(f"{word!r} is {phrases[word]} and {(facet, value)}")
-    return Vocabulary(phrases, frozenset(containers))
+                phrases[word] = (facet, value)
+    return Vocabulary(
+        phrases,
+        containers=_words(folders, "container"),
+        may_be_names=_words(context, "names"),
+        settings=_words(context, "inside"),
+    )
+
+
+def _words(values: Mapping[str, Entry], value: str) -> frozenset[str]:
+    return frozenset(values[value].all_words) if value in values else frozenset()

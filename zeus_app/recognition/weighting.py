@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zeus_app.recognition.contrast import Contrast, contrast_of
 from zeus_app.recognition.words import NUMBER, Word
 
 HIGH_B_S_PER_MM2 = 500
@@ -17,10 +18,18 @@ NEITHER = (
 )  # fmt: skip
 """Kinds of images that are no sequence of a target, although their names may hold T1 or T2."""
 
-_NEGATES = 3  # words between "without" and the word for contrast
 _LEAST_B, _MOST_B = 50, 10_000  # s/mm²; other numbers are none
 _BEFORE_B = ("b", "bv", "bval", "bvalue", "b value", "dwi")
+_T1 = frozenset({"T1", "T1Gd"})
+_T2 = frozenset({"T2", "T2-SPIR"})
+_FACETS = (
+    "weighting", "hint", "gradient", "contrast", "fat", "part", "echo", "plane", "projection",
+    "processing",
+)  # fmt: skip
+_PLANES = {"sagittal": "off-axis", "coronal": "off-axis"}
+# The letter behind DIXON, or at the end of its name. FL2D is the double echo of Siemens.
 _DIXON = {"w": "water", "f": "fat", "in": "in", "opp": "out", "out": "out"}
+_DOUBLE_ECHO = ("dixon", "fl2d")
 
 
 @dataclass(frozen=True)
@@ -28,24 +37,22 @@ class Facts:
     """What the words of one image say.
 
     Attributes:
-        weightings: values of the words for weightings.
+        weightings: values of the words for weightings, in their order.
         hints: weightings that a technique has by itself: T1 for MPRAGE.
         is_gradient_echo: whether a word for a gradient echo is among them.
-        contrast: "after", "before", or "" if nothing is said.
-        names_agent: whether the contrast agent itself is named.
+        contrast: what is said about contrast.
         fat_suppressed: whether fat is suppressed.
         is_spir: whether SPIR suppresses it.
-        part: "in", "out", "water", "fat" or "".
+        part: "in", "out", "both", "water", "fat" or "".
         echo: "first", "second" or "".
         b_values: the b-values, in s/mm².
         traits: see `ImageName`.
     """
 
-    weightings: frozenset[str]
+    weightings: tuple[str, ...]
     hints: frozenset[str]
     is_gradient_echo: bool
-    contrast: str
-    names_agent: bool
+    contrast: Contrast
     fat_suppressed: bool
     is_spir: bool
     part: str
@@ -57,57 +64,128 @@ class Facts:
     def of(cls, words: Sequence[Word]) -> "Facts":
         """The facts in the words of one image."""
         values = {facet: [w.value for w in words if w.facet == facet] for facet in _FACETS}
-        traits = {value for facet in ("projection", "processing") for value in values[facet]}
-        traits |= {_PLANES[value] for value in values["plane"] if value in _PLANES}
-        if values["fat"]:
-            traits.add("fat-suppressed")
-        contrast = _contrast(words)
-        if contrast:
-            traits.add(f"{contrast} contrast")
+        contrast = contrast_of(words)
         return cls(
-            weightings=frozenset(values["weighting"]),
+            weightings=tuple(values["weighting"]),
             hints=frozenset(values["hint"]),
             is_gradient_echo=bool(values["gradient"]),
             contrast=contrast,
-            names_agent="agent" in values["contrast"],
             fat_suppressed=bool(values["fat"]),
             is_spir="spir" in values["fat"],
             part=_part(words),
             echo=values["echo"][-1] if values["echo"] else "",
             b_values=_b_values(words),
-            traits=frozenset(traits),
-        )
+            traits=frozenset({
+                *values["projection"],
+                *values["processing"],
+                *(_PLANES[plane] for plane in values["plane"] if plane in _PLANES),
+                *["fat-suppressed"] * bool(values["fat"]),
+                *["after contrast"] * contrast.is_after,
+                *["before contrast"] * contrast.is_before,
+            }),
+        )  # fmt: skip
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The weightings, without order."""
+        return frozenset(self.weightings)
+
+    @property
+    def is_t1(self) -> bool:
+        """Whether a word says T1, or a technique such as Dixon does and no word says T2."""
+        by_technique = bool(self.hints & _T1 or self.part)
+        return bool(self.kinds & _T1 or (by_technique and not self.kinds & _T2))
+
+    @property
+    def is_t2(self) -> bool:
+        """Whether a word says T2, or a technique does and nothing says T1."""
+        return bool(self.kinds & _T2 or (self.hints & _T2 and not self.is_t1))
 
 
-_FACETS = (
-    "weighting", "hint", "gradient", "contrast", "fat", "part", "echo", "plane", "projection",
-    "processing",
-)  # fmt: skip
-_PLANES = {"sagittal": "off-axis", "coronal": "off-axis"}
+def sequences_of(facts: Facts) -> tuple[str, ...]:
+    """The sequences that the facts may mean: one if they are clear, none if they say nothing."""
+    kinds = facts.kinds
+    if kinds & {"ADC", "HBV", "DWI"} or facts.b_values:
+        return (_diffusion(facts),)
+    for kind in NEITHER:
+        if kind in kinds:
+            return (kind,)
+    if "FLAIR" in kinds:
+        return _with_flair(facts)
+    is_t1_echo = (kinds | facts.hints) & _T1 or (facts.contrast.names_agent and not kinds & _T2)
+    if "T2star" in kinds or (facts.is_gradient_echo and not is_t1_echo):
+        return ("T2star",)
+    if "STIR" in kinds and not facts.is_t1:
+        return ("STIR",)
+    if "PD" in kinds:
+        return _with_pd(facts)
+    return _t1_or_t2(facts)
 
 
-def _contrast(words: Sequence[Word]) -> str:
-    """Whether the image was taken after or before contrast was given; "" if nothing is said."""
-    said = [(at, word.value) for at, word in enumerate(words) if word.facet == "contrast"]
-    if any(value == "before" or _is_negated(words, at) for at, value in said):
-        return "before"
-    return "after" if any(value in {"after", "agent"} for _, value in said) else ""
+def _t1_or_t2(facts: Facts) -> tuple[str, ...]:
+    if facts.is_t1 and facts.is_t2 and not facts.part:
+        return ("T1", "T2")
+    if facts.is_t1:
+        return _t1(facts)
+    if facts.is_t2:
+        return (_t2(facts),)
+    if facts.is_spir:
+        return ("T2-SPIR",)
+    is_after_alone = facts.contrast.is_after and facts.contrast.names_agent
+    return _t1(facts) if is_after_alone else ()
 
 
-def _is_negated(words: Sequence[Word], at: int) -> bool:
-    """`without contrast`, `ohne iv KM`, or `KM ohne` at the end."""
-    before = words[max(0, at - _NEGATES) : at]
-    if any(word.value == "negation" for word in before):
-        return True
-    return at + 2 == len(words) and words[at + 1].value == "negation"
+def _t1(facts: Facts) -> tuple[str, ...]:
+    if facts.part == "both":
+        return ("T1-in", "T1-out")
+    if facts.part:
+        return (f"T1-{facts.part}",)
+    return facts.contrast.t1(says_gd="T1Gd" in facts.kinds)
+
+
+def _t2(facts: Facts) -> str:
+    """The water image of a Dixon series has no fat; its fat image is no sequence of a target."""
+    if facts.part in {"fat", "out"}:
+        return f"T2-{facts.part}"
+    is_without_fat = facts.fat_suppressed or facts.part == "water" or "T2-SPIR" in facts.kinds
+    return "T2-SPIR" if is_without_fat else "T2"
+
+
+def _with_flair(facts: Facts) -> tuple[str, ...]:
+    """FLAIR with the word T1 before it is a T1 FLAIR; `FLAIR_T1` may be registered to T1."""
+    if not facts.kinds & _T1 or facts.kinds & _T2:
+        return ("FLAIR",)
+    first = next(kind for kind in facts.weightings if kind in {*_T1, "FLAIR"})
+    return ("FLAIR", "T1") if first == "FLAIR" else _t1(facts)
+
+
+def _with_pd(facts: Facts) -> tuple[str, ...]:
+    """The second echo of a PD/T2 double echo is T2."""
+    if not facts.kinds & _T2:
+        return ("PD",)
+    by_echo = {"first": ("PD",), "second": ("T2",)}
+    return by_echo.get(facts.echo, ("PD", "T2"))
+
+
+def _diffusion(facts: Facts) -> str:
+    if "ADC" in facts.kinds:
+        return "ADC"
+    if "map" in facts.kinds:
+        return "map"
+    is_high = [b >= HIGH_B_S_PER_MM2 for b in facts.b_values]
+    named = "HBV" in facts.kinds and (any(is_high) or not is_high)
+    return "HBV" if named or is_high == [True] else "DWI"
 
 
 def _part(words: Sequence[Word]) -> str:
-    """The part that an image of water and fat shows: a word for it, or the last letter."""
-    named = [word.value for word in words if word.facet == "part"]
-    if not named and any("dixon" in word.text for word in words):
-        return _DIXON.get(words[-1].text, "")
-    return named[-1] if named else ""
+    """The part that an image of water and fat shows: a word for it, or a letter."""
+    if named := [word.value for word in words if word.facet == "part"]:
+        return named[-1]
+    for at, word in enumerate(words):
+        if any(technique in word.text for technique in _DOUBLE_ECHO):
+            letters = [words[min(at + 1, len(words) - 1)].text, words[-1].text]
+            return next((_DIXON[letter] for letter in letters if letter in _DIXON), "")
+    return ""
 
 
 def _b_values(words: Sequence[Word]) -> tuple[int, ...]:
@@ -128,64 +206,3 @@ def _b_values(words: Sequence[Word]) -> tuple[int, ...]:
 def _may_be_b(text: str) -> bool:
     """Whether a number may be a b-value. Zero-padded ones count images."""
     return text == "0" or (not text.startswith("0") and _LEAST_B <= int(text) <= _MOST_B)
-
-
-def sequences_of(facts: Facts) -> tuple[str, ...]:
-    """The sequences that the facts may mean: one if they are clear, none if they say nothing."""
-    kinds = facts.weightings
-    if kinds & {"ADC", "HBV", "DWI"} or facts.b_values:
-        return (_diffusion(facts),)
-    for kind in NEITHER:
-        if kind in kinds:
-            return (kind,)
-    if "FLAIR" in kinds and not (kinds & {"T1", "T1Gd"} and "T2" not in kinds):
-        return ("FLAIR",)
-    is_t1_echo = (kinds | facts.hints) & _T1 or (facts.names_agent and not kinds & _T2)
-    if "T2star" in kinds or (facts.is_gradient_echo and not is_t1_echo):
-        return ("T2star",)
-    is_t1 = bool(kinds & _T1 or (facts.hints & _T1 and not kinds & _T2) or facts.part)
-    if "STIR" in kinds and not is_t1:
-        return ("STIR",)
-    if "PD" in kinds:
-        return _with_pd(facts)
-    is_t2 = bool(kinds & _T2 or (facts.hints & _T2 and not is_t1))
-    if is_t1 and is_t2 and not facts.part:
-        return ("T1", "T2")
-    if is_t2 and not is_t1:
-        return ("T2-SPIR" if facts.fat_suppressed or "T2-SPIR" in kinds else "T2",)
-    if is_t1:
-        return (_t1(facts),)
-    if facts.is_spir:
-        return ("T2-SPIR",)
-    if facts.names_agent:
-        return ("T1Gd" if facts.contrast == "after" else "T1",)
-    return ()
-
-
-_T1 = frozenset({"T1", "T1Gd"})
-_T2 = frozenset({"T2", "T2-SPIR"})
-
-
-def _diffusion(facts: Facts) -> str:
-    if "ADC" in facts.weightings:
-        return "ADC"
-    if "map" in facts.weightings:
-        return "map"
-    is_high = [b >= HIGH_B_S_PER_MM2 for b in facts.b_values]
-    named = "HBV" in facts.weightings and (any(is_high) or not is_high)
-    return "HBV" if named or is_high == [True] else "DWI"
-
-
-def _with_pd(facts: Facts) -> tuple[str, ...]:
-    """The second echo of a PD/T2 double echo is T2."""
-    if not facts.weightings & _T2:
-        return ("PD",)
-    by_echo = {"first": ("PD",), "second": ("T2",)}
-    return by_echo.get(facts.echo, ("PD", "T2"))
-
-
-def _t1(facts: Facts) -> str:
-    if facts.part:
-        return f"T1-{facts.part}"
-    is_after = facts.contrast == "after" or "T1Gd" in facts.weightings
-    return "T1Gd" if is_after and facts.contrast != "before" else "T1"

@@ -12,9 +12,10 @@ from functools import lru_cache
 from hashlib import sha256
 
 from zeus_app.recognition.image_name import ImageName, read_name
+from zeus_app.recognition.text import plain
 from zeus_app.recognition.vocabulary import Meaning, Vocabulary, shipped_vocabulary
 from zeus_app.recognition.weighting import SEQUENCES
-from zeus_app.recognition.words import plain, word_set
+from zeus_app.recognition.words import word_set
 from zeus_app.targets import Sequence, Target
 
 UNNAMED = "study"
