@@ -12,7 +12,7 @@ from zeus_app.types import Volume
 
 
 def whole(*values: float, dtype: type = np.float32) -> npt.NDArray[np.number[Any]]:
-    array = np.array(values, dtype).reshape(1, -1, 1)
+    array: npt.NDArray[Any] = np.array(values, dtype).reshape(1, -1, 1)
     return with_whole_values(Volume(array, np.eye(4)), "mask.nii.gz").array.ravel()
 
 

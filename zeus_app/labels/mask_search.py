@@ -6,7 +6,6 @@ the layout says. It lies far in other folders below the study's, and in folders 
 of a far mask must tell its study.
 """
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zeus_app.recognition.words import word_set
+from zeus_app.labels.mask_folders import walk_folders
 from zeus_app.studies.candidates import files_of, owner_of
 from zeus_app.studies.layout import is_container
 from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
@@ -23,7 +22,7 @@ from zeus_app.volumes.formats import unread_format
 from zeus_app.volumes.sources import is_volume, stem
 
 _NO_STUDY = "no study that can be used is called so"
-_SYSTEM_FOLDERS = word_set("__macosx @eadir lost+found")
+_MOST_LISTED = 5  # studies in a message
 _ENTITY = re.compile(r"(?:^|_)((?:sub|ses)-[A-Za-z0-9]+)")
 _VISIT = re.compile(
     r"(ses|visit|session|tp|time|scan|exam|baseline|follow|pre|post|day|week|month|year|t?\d+$|\d{4})",
@@ -65,65 +64,56 @@ def search_files(
     """
     places = _Places(root, studies, names)
     images = {path for study in studies.values() for path in files_of(study.sources)}
-    near: dict[str, dict[Path, None]] = defaultdict(dict)
-    far: dict[str, dict[Path, None]] = defaultdict(dict)
-    strays: dict[Path, str] = {}
-    placed: set[Path] = set()
-    for folder, files in _walk(root, skip):
+    found = _Found()
+    for folder, files in walk_folders(root, skip):
         for path in files:
-            if path in images or not (is_volume(path) or unread_format(path)):
-                continue
-            if places.in_mask_folder(folder):
-                placed.add(path)
-            owners, is_near = places.owners(path, folder)
-            if len(owners) == 1:
-                (near if is_near else far)[owners[0]][path] = None
-            elif places.may_be_mask(path, folder):
-                several = f"it may belong to {' or '.join(owners)}"
-                strays[path] = several if owners else _NO_STUDY
+            if path not in images and (is_volume(path) or unread_format(path)):
+                found.add(path, folder, places)
     for study_id, study in studies.items():
-        if study.label is not None:
-            near[study_id], far[study_id] = {study.label: None}, {}
+        masks = [path for path in study.masks if path not in images]
+        found.add_known(study_id, study.label, masks)
+    return found.as_masks()
+
+
+@dataclass
+class _Found:
+    """The files found so far; see `FoundMasks`."""
+
+    near: dict[str, dict[Path, None]] = field(default_factory=lambda: defaultdict(dict))
+    far: dict[str, dict[Path, None]] = field(default_factory=lambda: defaultdict(dict))
+    placed: set[Path] = field(default_factory=set)
+    strays: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, path: Path, folder: Path, places: "_Places") -> None:
+        """Add a file to its study, or to the strays."""
+        if places.in_mask_folder(folder):
+            self.placed.add(path)
+        owners, is_near = places.owners(path, folder)
+        if len(owners) == 1:
+            (self.near if is_near else self.far)[owners[0]][path] = None
+        elif places.may_be_mask(path, folder):
+            self.strays[path] = _of_several(owners) if owners else _NO_STUDY
+
+    def add_known(self, study_id: str, label: Path | None, masks: Sequence[Path]) -> None:
+        """Add what finding the studies has found. A label that the layout names is the only one."""
+        if label is None:
+            self.near[study_id] |= dict.fromkeys(masks)
         else:
-            near[study_id] |= dict.fromkeys(path for path in study.masks if path not in images)
-    return FoundMasks(
-        {study: tuple(paths) for study, paths in near.items()},
-        {
-            study: tuple(path for path in paths if path not in near[study])
-            for study, paths in far.items()
-        },
-        frozenset(placed),
-        strays,
-    )
+            self.near[study_id], self.far[study_id] = {label: None}, {}
+
+    def as_masks(self) -> FoundMasks:
+        """The files, each once."""
+        near = {study: tuple(paths) for study, paths in self.near.items()}
+        far = {
+            study: tuple(path for path in paths if path not in near.get(study, ()))
+            for study, paths in self.far.items()
+        }
+        return FoundMasks(near, far, frozenset(self.placed), self.strays)
 
 
-def _walk(root: Path, skip: Collection[Path]) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder, and its files, sorted. Hidden ones are left out; links are followed once."""
-    seen = {_identity(path) for path in skip if os.path.isdir(path)}
-    pending = [root]
-    while pending:
-        folder = pending.pop()
-        try:
-            if (identity := _identity(folder)) in seen:
-                continue
-            seen.add(identity)
-            with os.scandir(folder) as found:
-                entries = sorted(
-                    (entry for entry in found if not entry.name.startswith(".")),
-                    key=lambda entry: entry.name,
-                )
-                kinds = {folder / entry.name: entry.is_dir() for entry in entries}
-        except OSError:  # finding the studies has told it
-            continue
-        yield folder, [path for path, is_folder in kinds.items() if not is_folder]
-        below = [path for path, is_folder in kinds.items() if is_folder]
-        pending += [path for path in reversed(below) if path.name.lower() not in _SYSTEM_FOLDERS]
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    """Device and inode."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino
+def _of_several(owners: Sequence[str]) -> str:
+    rest = f" or {len(owners) - _MOST_LISTED} more" if len(owners) > _MOST_LISTED else ""
+    return f"it may belong to {' or '.join(owners[:_MOST_LISTED])}{rest}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +130,14 @@ class _Around:
     calls: Mapping[str, Sequence[str]]
     known: frozenset[str]
 
+    @cached_property
+    def by_last(self) -> dict[str, list[str]]:
+        """The last of a study's parts, or "" -> the studies."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for one, parts in self.parts.items():
+            found[parts[-1] if parts else ""].append(one)
+        return dict(found)
+
     def best(self, texts: Sequence[str], *, is_own: bool) -> list[str]:
         """The studies of which a file's folders and name tell most.
 
@@ -149,10 +147,13 @@ class _Around:
         """
         told = {owner for text in texts if (owner := _longest(text, self.known))}
         told.update(entity for text in texts for entity in _ENTITY.findall(text))
-        scores: dict[str, int] = {}
-        for one, parts in self.parts.items():
-            if (parts or is_own) and told.issuperset(parts):
-                scores[one] = 1 + sum(map(len, parts))
+        possible = [one for word in told for one in self.by_last.get(word, ())]
+        possible += self.by_last.get("", ()) if is_own else ()
+        scores = {
+            one: 1 + sum(map(len, self.parts[one]))
+            for one in possible
+            if told.issuperset(self.parts[one])
+        }
         for call in told & self.calls.keys():
             for one in self.calls[call]:
                 scores[one] = max(scores.get(one, 0), len(call))

@@ -85,8 +85,8 @@ def _names_in_list(label_info: object) -> dict[float, str]:
     for position, segment in enumerate(segments, start=1):
         fields = segment if isinstance(segment, dict) else {}
         name, value = fields.get("name"), fields.get("idx", fields.get("id", position))
-        is_value = isinstance(value, int) and not isinstance(value, bool)
-        if not name or not isinstance(name, str) or not is_value:
+        is_flag = isinstance(value, bool)  # which Python counts among the whole numbers
+        if not name or not isinstance(name, str) or not isinstance(value, int) or is_flag:
             raise InputError(
                 f"{LABEL_INFO} {label_info!r}",
                 expected='a list of segments, for example [{"name": "lesion", "idx": 1}]',

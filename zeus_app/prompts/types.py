@@ -220,7 +220,8 @@ def _distinct(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The last of all points whose rounded indices are equal, in the order of the points."""
     whole = np.floor(points + 0.5)[::-1]
     _, from_end = np.unique(whole, axis=0, return_index=True)
-    return points[np.sort(len(points) - 1 - from_end)]
+    last: npt.NDArray[np.float64] = points[np.sort(len(points) - 1 - from_end)]
+    return last
 
 
 def _by_slice(

@@ -167,8 +167,9 @@ def test_a_click_again_after_a_named_slice_is_answered_on_its_own_slice() -> Non
 def test_of_a_voxel_clicked_as_inside_and_outside_the_newest_click_counts(
     first: str, then: str
 ) -> None:
-    steps = after([], **{first: [[1, 1, 1], [2, 2, 2]]})
-    prompt = after(steps, **{then: [[1, 1, 1]]}, mode="add")[-1].labels["lesion"]
+    earlier: dict[str, Any] = {first: [[1, 1, 1], [2, 2, 2]]}
+    later: dict[str, Any] = {then: [[1, 1, 1]], "mode": "add"}
+    prompt = after(after([], **earlier), **later)[-1].labels["lesion"]
     assert getattr(prompt, first) == ((2, 2, 2),)
     assert getattr(prompt, then) == ((1, 1, 1),)
 

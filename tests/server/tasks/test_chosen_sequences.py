@@ -1,5 +1,6 @@
 """A sequence that a request names and the study lacks is told, with those that the study has."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from zeus_app.server.tasks.chosen_sequences import (
     texts_to_store,
 )
 from zeus_app.targets import load_target
-from zeus_app.types import StudyFiles
+from zeus_app.types import StudyFiles, UnusedImage
 from zeus_app.volumes.sources import ItkSource
 
 BRAIN = load_target("brain_tumour")  # FLAIR, T1Gd, T1 and T2; label tumour
@@ -28,6 +29,12 @@ def test_a_sequence_that_the_study_lacks_is_named_and_so_are_those_it_has() -> N
     with pytest.raises(InputError, match="the study has no T2; it has FLAIR, T1") as refused:
         refuse_lacking(("FLAIR", "T2"), STUDY)
     assert refused.value.status == 400
+
+
+def test_a_sequence_that_the_study_goes_on_without_is_refused_with_the_reason() -> None:
+    cut = UnusedImage((Path("t2.nii.gz"),), "T2: t2.nii.gz holds NaN")
+    with pytest.raises(InputError, match="T2 of study 'p1', which cannot be used"):
+        refuse_lacking(("T2",), replace(STUDY, unused=(cut,)))
 
 
 def test_texts_name_the_sequences_of_their_keys_and_a_label_names_none() -> None:

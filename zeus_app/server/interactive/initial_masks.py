@@ -1,5 +1,6 @@
 """Masks that prompts start from: a prediction, a submitted label, an uploaded mask, scribbles."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -159,11 +160,12 @@ def _checked_mask(drawn: Volume, file: Path, target: Target) -> Volume:
 
 
 def _grids(ctx: ServerContext, resolved: ResolvedImage) -> dict[str, Grid]:
-    """Sequence name -> grid, of every sequence of a study."""
-    catalogue = ctx.datastore.catalogue
-    return {
-        name: catalogue.grid(replace(resolved, sequence=name)) for name in resolved.files.sources
-    }
+    """Sequence name -> grid, of every sequence of a study that can be read."""
+    catalogue, grids = ctx.datastore.catalogue, dict[str, Grid]()
+    for name in resolved.files.sources:
+        with suppress(InputError):
+            grids[name] = catalogue.grid(replace(resolved, sequence=name))
+    return grids
 
 
 def _marks_inside(label: Volume, grid: Grid) -> bool:

@@ -83,8 +83,8 @@ def read_sent_label(
         check_values(initial, tuple(target.label_values.values()))
         return DrawnMasks(initial=initial)
     else:
-        meaning = {value: value for value in _SEGMENTS.values()}
-        masked = {target.label_values[label]} - meaning.keys()
+        meaning = {float(value): value for value in _SEGMENTS.values()}
+        masked = {float(target.label_values[label])} - meaning.keys()
         _refuse_other_values(volume, {*meaning, *masked}, path)
     scribbles = _translated(volume, meaning)
     check_count(scribbles)
@@ -130,7 +130,7 @@ def _has_scribbles(volume: Volume) -> bool:
     return bool(np.isin(volume.array, list(_SEGMENTS.values())).any())
 
 
-def _refuse_other_values(volume: Volume, known: set[int], path: Path) -> None:
+def _refuse_other_values(volume: Volume, known: set[float], path: Path) -> None:
     """Refuse values without a meaning beside scribbles; they may be those of other labels."""
     others = volume.array[~np.isin(volume.array, [0, *known])]
     if others.size:

@@ -21,6 +21,7 @@ from zeus_app.server.studies.nifti_copies import ready_file, versions, write_cop
 from zeus_app.server.studies.refusals import (
     file_is_gone,
     refuse_left_out,
+    refuse_missing,
     refuse_taken,
     unknown_study,
     unusable_study,
@@ -33,7 +34,6 @@ from zeus_app.server.studies.upload_files import (
     uploaded_study,
     with_uploads,
 )
-from zeus_app.settings.registry import lookup
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.pseudonyms import Pseudonyms
@@ -176,7 +176,7 @@ class Catalogue:
         files = self._studies[study]
         if sequence:
             refuse_left_out(files, sequence)
-            lookup("sequence", sequence, files.sources)
+            refuse_missing(files, sequence)
             return ResolvedImage(files, sequence, whole=False, is_temporary=False)
         return ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
 

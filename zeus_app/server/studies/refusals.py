@@ -4,6 +4,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.settings.registry import LEAST_LIKENESS, closest
 from zeus_app.types import StudyFiles
 
 _REPAIR = "repair its files, and call GET /zeus/studies?refresh=true"
@@ -37,6 +38,18 @@ def refuse_left_out(files: StudyFiles, sequence: str) -> None:
             f"{sequence} of study {files.id!r}, which cannot be used: {reason.removeprefix(start)}",
             expected=f"one of {', '.join(files.sources)}",
             remedy=_REPAIR,
+        )
+
+
+def refuse_missing(files: StudyFiles, sequence: str) -> None:
+    """Raise UnknownNameError for a sequence that a study has not, with those that it has."""
+    if sequence not in files.sources:
+        has = ", ".join(sorted(files.sources))
+        close = closest(sequence, files.sources, least=LEAST_LIKENESS)
+        raise UnknownNameError(
+            f"unknown sequence {sequence!r}: the study has no {sequence}; it has {has}",
+            expected=f"sequences of study {files.id!r}: {has}",
+            remedy=f"did you mean {close!r}" if close else "choose one of these",
         )
 
 

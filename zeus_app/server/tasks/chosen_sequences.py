@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zeus_app.errors import InputError
+from zeus_app.server.studies.refusals import refuse_left_out
 from zeus_app.server.tasks.guidance import read_texts
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles
@@ -15,8 +16,9 @@ def refuse_lacking(names: Iterable[str], study: StudyFiles) -> None:
     Raises:
         InputError: names the sequence, and those that the study has.
     """
-    has = ", ".join(study.sources)
+    has = ", ".join(sorted(study.sources))
     for name in names:
+        refuse_left_out(study, name)
         if name not in study.sources:
             raise InputError(
                 f"sequence {name!r}: the study has no {name}; it has {has}",
