@@ -101,8 +101,9 @@ def _sequences(
     facts: Facts, words: Sequence[Word], first: int, vocabulary: Vocabulary
 ) -> tuple[str, ...]:
     """What the words mean; several sequences if the words before a patient's name disagree."""
-    before = [word for word in words[:first] if not _is_slight(word, vocabulary)]
-    with_others = Facts.of([*before, *words[first:]])
+    said = (word for word in words[:first] if word.facet not in _NEVER_BEFORE)
+    before = [word for word in said if not _is_slight(word, vocabulary)]
+    with_others = Facts.of([*before, *words[first:]]) if before else facts
     return tuple(dict.fromkeys((*sequences_of(facts), *sequences_of(with_others))))
 
 
@@ -133,7 +134,7 @@ def _is_mask(word: Word, at: int, words: Sequence[Word], main: int) -> bool:
 
 def _without_other_image(words: Sequence[Word]) -> tuple[tuple[Word, ...], bool]:
     """The words without the image that this one was registered to: `FLAIR_to_T1` is FLAIR."""
-    for at, word in enumerate(words):
+    for at in range(len(words)):
         if not (_joins(words, at) and any(w.facet in _IMAGE for w in words[:at])):
             continue
         for other in range(at + 1, min(at + 1 + _JOINED, len(words))):

@@ -3,14 +3,18 @@
 import unicodedata
 
 # Letters that Unicode does not take apart into a base and an accent.
-_BASES = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h"})
+_BASES = str.maketrans({
+    "\N{LATIN SMALL LETTER DOTLESS I}": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h",
+})  # fmt: skip
 
 
 def plain(text: str) -> str:
-    """Lower case without accents: `Spät` is `spat`, `kontrastlı` is `kontrastli`.
+    """Lower case without accents: `Spät` is `spat`, `Før` is `for`.
 
     The length may differ. Korean syllables stay whole.
     """
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     bases = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return unicodedata.normalize("NFC", bases).translate(_BASES)

@@ -79,9 +79,12 @@ class Vocabulary:
         return joined | {text: m for text, m in self._whole.items() if " " not in text}
 
     @cached_property
-    def longest(self) -> int:
-        """Number of words of the longest phrase."""
-        return max(map(len, self.by_words))
+    def longest_from(self) -> dict[str, int]:
+        """The first word of phrases -> number of words of the longest of them."""
+        found: dict[str, int] = {}
+        for words in self.by_words:
+            found[words[0]] = max(len(words), found.get(words[0], 0))
+        return found
 
     @cached_property
     def _whole(self) -> dict[str, Meaning]:

@@ -1,5 +1,6 @@
 """The sequence that the words of one image mean together."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +23,6 @@ _LEAST_B, _MOST_B = 50, 10_000  # s/mm²; other numbers are none
 _BEFORE_B = ("b", "bv", "bval", "bvalue", "b value", "dwi")
 _T1 = frozenset({"T1", "T1Gd"})
 _T2 = frozenset({"T2", "T2-SPIR"})
-_FACETS = (
-    "weighting", "hint", "gradient", "contrast", "fat", "part", "echo", "plane", "projection",
-    "processing",
-)  # fmt: skip
 _PLANES = {"sagittal": "off-axis", "coronal": "off-axis"}
 # The letter behind DIXON, or at the end of its name. FL2D is the double echo of Siemens.
 _DIXON = {"w": "water", "f": "fat", "in": "in", "opp": "out", "out": "out"}
@@ -63,7 +60,9 @@ class Facts:
     @classmethod
     def of(cls, words: Sequence[Word]) -> "Facts":
         """The facts in the words of one image."""
-        values = {facet: [w.value for w in words if w.facet == facet] for facet in _FACETS}
+        values = defaultdict[str, list[str]](list)
+        for word in words:
+            values[word.facet].append(word.value)
         contrast = contrast_of(words)
         return cls(
             weightings=tuple(values["weighting"]),

@@ -207,7 +207,8 @@ def _phrases(parts: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Word]:
     """Join the words of phrases, the longest phrase first."""
     at = 0
     while at < len(parts):
-        for count in range(min(vocabulary.longest, len(parts) - at), 1, -1):
+        longest = vocabulary.longest_from.get(parts[at].text, 1)
+        for count in range(min(longest, len(parts) - at), 1, -1):
             group = parts[at : at + count]
             meaning = vocabulary.by_words.get(tuple(word.text for word in group))
             if meaning is not None:
