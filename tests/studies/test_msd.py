@@ -60,3 +60,12 @@ def test_a_huge_description_is_not_read(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "dataset.json").write_text(json.dumps(described))
     (reason,) = reasons(find_studies(tmp_path, BRAIN)).values()
     assert "more than 100 bytes" in reason
+
+
+def test_a_label_belongs_to_the_case_of_exactly_its_name(tmp_path: Path) -> None:
+    for case in ("p1", "p1.2"):
+        nifti(tmp_path / "imagesTr" / f"{case}_0000.nii.gz")
+    nifti(tmp_path / "labelsTr" / "p1.2.nii.gz")
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "T2"}}')
+    masks = {name: files.masks for name, files in find_studies(tmp_path, BRAIN).studies.items()}
+    assert masks == {"p1": (), "p1.2": (tmp_path / "labelsTr" / "p1.2.nii.gz",)}

@@ -48,7 +48,7 @@ def read_msd(folder: Path, name: str, names: Names) -> list[StudyCandidate | Rej
         files = sorted(p for p in (folder / images).glob("*") if is_volume(p))
         for case, sources in _cases(files, channels).items():
             full_name = f"{name}_{case}" if name else case
-            label = next((p for p in (folder / labels).glob(f"{_escaped(case)}.*")), None)
+            label = _label(folder / labels, case)
             if sources:
                 studies.append(
                     StudyCandidate(
@@ -103,6 +103,12 @@ def _cases(files: list[Path], channels: Mapping[int, str]) -> dict[str, dict[str
         if int(part["channel"]) in channels:
             sources[channels[int(part["channel"])]] = source_of(path)
     return cases
+
+
+def _label(folder: Path, case: str) -> Path | None:
+    """The label of a case. That of case `p1.2` is none of case `p1`."""
+    fitting = folder.glob(f"{_escaped(case)}.*")
+    return next((p for p in fitting if case in (stem(p), stem(p).removesuffix(".seg"))), None)
 
 
 def _escaped(text: str) -> str:
