@@ -12,6 +12,7 @@ from zeus_app.labels.files import (
     EXTENSIONS,
     MAX_BYTES_AFTER_VOXELS,
     read_label,
+    read_mask,
     write_label,
 )
 from zeus_app.types import Volume
@@ -136,3 +137,14 @@ def test_a_packed_label_with_far_more_than_its_header_states_is_refused(tmp_path
     path.write_bytes(gzip.compress(small + bytes(MAX_BYTES_AFTER_VOXELS + 1)))
     with pytest.raises(InputError, match="more than the 360 bytes"):
         read_label(path)
+
+
+def test_a_mask_may_have_any_format_that_images_have(tmp_path: Path) -> None:
+    array = np.zeros((4, 5, 6), np.uint8)
+    array[1, 2, 3] = 7
+    sitk.WriteImage(sitk.GetImageFromArray(array.T), str(tmp_path / "mask.mha"))
+    nib.save(nib.MGHImage(array, np.eye(4)), tmp_path / "mask.mgz")
+    for name in ("mask.mha", "mask.mgz"):
+        np.testing.assert_array_equal(read_mask(tmp_path / name).array, array)
+        with pytest.raises(InputError, match=name):
+            read_label(tmp_path / name)

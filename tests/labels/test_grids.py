@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.labels.grids import check_label, in_order_of
+from zeus_app.labels.grids import check_label, in_order_of, ml_outside
 from zeus_app.types import Affine, Grid, Volume
 
 
@@ -132,3 +132,12 @@ def test_a_label_that_lies_elsewhere_is_not_turned() -> None:
 
 def test_an_affine_rounded_by_another_program_is_accepted() -> None:
     check_label(label(affine_ras=shifted(0.02)), label().grid, (1,))
+
+
+def test_labelled_voxels_outside_of_another_grid_are_counted_in_ml() -> None:
+    volume = label((12, 10, 3), np.diag([2.0, 1.0, 5.0, 1.0]))
+    volume.array[:, 0, 0] = 1  # x at 0, 2, ..., 22 mm
+    other = Grid((4, 10, 3), np.diag([4.0, 1.0, 5.0, 1.0]))  # voxels from -2 to 14 mm
+    # Inside: 0 to 14 mm, whose last centre lies on the face. Outside: 16, 18, 20 and 22 mm.
+    assert ml_outside(volume, other) == pytest.approx(4 * 2 * 1 * 5 / 1000)
+    assert ml_outside(volume, volume.grid) == 0

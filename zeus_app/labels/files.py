@@ -55,7 +55,18 @@ def read_label(path: Path) -> Volume:
             `labels/values.py` does not round.
     """
     with label_errors(path):
-        if extension_of(path.name).startswith(".nii") and is_gzip(path):
+        extension_of(path.name)
+    return read_mask(path)
+
+
+def read_mask(path: Path) -> Volume:
+    """Read a label map as `read_label` does, in any format that Zeus reads images in.
+
+    Raises:
+        InputError: as `read_label`, but for the extension.
+    """
+    with label_errors(path):
+        if path.name.lower().endswith((".nii.gz", ".nii")) and is_gzip(path):
             _verify_checksum(path, nifti_bytes(path))
         volume = read_voxels(path)
     return with_whole_values(volume, f"label file {path.name}")

@@ -5,7 +5,7 @@ from nibabel.orientations import aff2axcodes
 
 from zeus_app.errors import InputError
 from zeus_app.labels.values import listed
-from zeus_app.studies.align import canonical, to_grid
+from zeus_app.studies.align import canonical, field_of_view, to_grid
 from zeus_app.types import Grid, Volume
 
 PLACE_TOLERANCE_VOXELS = 0.1
@@ -77,6 +77,16 @@ def in_order_of(label: Volume, image: Grid) -> Volume:
 def same_place(label: Grid, image: Grid) -> bool:
     """Whether two grids have the same voxel centres, in any storage order."""
     return _canonical(label).matches(_canonical(image), tolerance_mm=_tolerance_mm(image))
+
+
+def ml_outside(label: Volume, grid: Grid) -> float:
+    """What resampling to a grid would cut off: labelled voxels whose centres lie outside, in ml.
+
+    Raises:
+        InputError: an affine is singular or not finite.
+    """
+    outside = (label.array != 0) & ~field_of_view(grid, label.grid)
+    return int(np.count_nonzero(outside)) * label.grid.voxel_ml
 
 
 def _canonical(grid: Grid) -> Grid:

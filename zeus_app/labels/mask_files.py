@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from zeus_app.errors import InputError
-from zeus_app.labels.files import label_errors
+from zeus_app.labels.files import read_mask
 from zeus_app.labels.grids import describe_grid, same_place
 from zeus_app.labels.mask_names import MaskName, read_mask_name
 from zeus_app.labels.mask_search import FoundMasks, search_files
 from zeus_app.labels.segments import segment_names
-from zeus_app.labels.values import listed, with_whole_values
+from zeus_app.labels.values import listed
 from zeus_app.settings.file_names import check_utf8, readable
 from zeus_app.studies.candidates import owner_of
 from zeus_app.studies.find import scan
@@ -32,7 +32,7 @@ from zeus_app.targets import Target
 from zeus_app.targets.naming import Names, safe_id
 from zeus_app.types import Grid, StudyCandidate, StudyProblem, Volume
 from zeus_app.volumes.formats import unread_format
-from zeus_app.volumes.sources import is_volume, read_voxels, stem
+from zeus_app.volumes.sources import is_volume, stem
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +123,7 @@ def read_foreign_mask(path: Path, target: Target) -> Volume:
     Raises:
         InputError: the mask is unreadable, or holds fractions or values of no label of the target.
     """
-    with label_errors(path):
-        stored = read_voxels(path)
-    volume = with_whole_values(stored, str(path))
+    volume = read_mask(path)
     whole = volume.array
     new_value = _values_by_name(path, target) or {
         value: label.value for label in target.labels for value in label.foreign_values

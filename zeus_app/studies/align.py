@@ -158,7 +158,7 @@ def field_of_view(inner: Grid, outer: Grid) -> BoolArray:
 def _check_overlap(grid: Grid, reference: Grid, *, what: str) -> None:
     if grid.matches(reference):
         return
-    overlap = _shared_share(grid, reference)
+    overlap = shared_share(grid, reference)
     if overlap < MIN_OVERLAP:
         raise InputError(
             f"{what} ({grid}) and the reference ({reference}) share {overlap:.1%} of the smaller",
@@ -167,8 +167,12 @@ def _check_overlap(grid: Grid, reference: Grid, *, what: str) -> None:
         )
 
 
-def _shared_share(grid: Grid, reference: Grid) -> float:
-    """The volume that both cover, as a share of the smaller one."""
+def shared_share(grid: Grid, reference: Grid) -> float:
+    """The volume that two grids both cover, as a share of the smaller one, in [0, 1].
+
+    Raises:
+        InputError: an affine is singular or not finite.
+    """
     voxels = float(field_of_view(grid, reference).sum())
     sizes_ml = [float(np.prod(g.shape)) * g.voxel_ml for g in (grid, reference)]
     return voxels * reference.voxel_ml / min(sizes_ml)
