@@ -82,13 +82,14 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
     words = in_context(split_words(name, vocabulary), vocabulary, is_description=is_description)
     described, is_registered = _without_other_image(words)
     main = _main(described)
-    first = 0 if is_description else _first_of(described, main, vocabulary)
+    start = 0 if is_description else _first_of(described, main)
+    first = start if is_description else _behind_names(described, start, main, vocabulary)
     facts = Facts.of(described[first:])
     own = [word.value for word in described[first:] if word.facet == "target"]
     return ImageName(
         name=name,
         words=words,
-        sequences=(own[-1],) if own else _sequences(facts, described, first, vocabulary),
+        sequences=(own[-1],) if own else _sequences(facts, described, start, first),
         is_mask=any(_is_mask(word, at, described, main) for at, word in enumerate(described)),
         start=described[first].start if first < len(described) else len(name),
         traits=frozenset({*facts.traits, *_mask_traits(words), *["registered"] * is_registered}),
@@ -97,21 +98,25 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
     )
 
 
-def _sequences(
-    facts: Facts, words: Sequence[Word], first: int, vocabulary: Vocabulary
-) -> tuple[str, ...]:
-    """What the words mean; several sequences if the words before a patient's name disagree."""
-    said = (word for word in words[:first] if word.facet not in _NEVER_BEFORE)
-    before = [word for word in said if not _is_slight(word, vocabulary)]
+def _sequences(facts: Facts, words: Sequence[Word], start: int, first: int) -> tuple[str, ...]:
+    """What the words mean; several sequences if those before disagree.
+
+    Args:
+        facts: those of the words from `first` on.
+        words: all words.
+        start: where the description starts; words before it precede the patient's name.
+        first: the same, without words at its start that may be a patient's name.
+    """
+    said = [word for word in words[:start] if not _is_slight(word)]
+    before = [word for word in (*said, *words[start:first]) if word.facet not in _NEVER_BEFORE]
     with_others = Facts.of([*before, *words[first:]]) if before else facts
     return tuple(dict.fromkeys((*sequences_of(facts), *sequences_of(with_others))))
 
 
-def _is_slight(word: Word, vocabulary: Vocabulary) -> bool:
+def _is_slight(word: Word) -> bool:
     """Whether a word says too little before a patient's name: `op` of `Bergen_op_Zoom_T1`."""
-    if word.facet == "contrast":
-        return len(word.text) < _SHORTEST_BEFORE and word.text in vocabulary.may_be_names
-    return len(word.text) < _SHORTEST_BEFORE and word.facet != "weighting"
+    is_contrast = word.facet == "contrast" and word.value == "agent"
+    return len(word.text) < _SHORTEST_BEFORE and word.facet != "weighting" and not is_contrast
 
 
 def _mask_traits(words: Sequence[Word]) -> list[str]:
@@ -178,11 +183,8 @@ def _main(words: Sequence[Word]) -> int:
     return -1
 
 
-def _first_of(words: Sequence[Word], main: int, vocabulary: Vocabulary) -> int:
-    """Index of the first word of the description around `main`; all words if there is none.
-
-    Words that may be a patient's name or initials are left out at the start of the description.
-    """
+def _first_of(words: Sequence[Word], main: int) -> int:
+    """Index of the first word of the description around `main`; all words if there is none."""
     if main < 0:
         return len(words)
     first = main
@@ -190,6 +192,12 @@ def _first_of(words: Sequence[Word], main: int, vocabulary: Vocabulary) -> int:
         words[first - 1].facet not in _NEVER_BEFORE or _continues(words, first - 1)
     ):
         first -= 1
+    return first
+
+
+def _behind_names(words: Sequence[Word], start: int, main: int, vocabulary: Vocabulary) -> int:
+    """Index behind words at the start that may be a patient's name or initials: `KS_T1`."""
+    first = start
     while first < main and words[first].text in vocabulary.may_be_names:
         first += 1
     return first
