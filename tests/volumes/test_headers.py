@@ -133,6 +133,19 @@ def test_lengths_that_itk_would_take_for_mm_are_refused(
         ItkSource(path).grid()
 
 
+@pytest.mark.parametrize(
+    ("unit", "is_taken"), [("mm", True), ("?", True), ("um", False), ("cm", False)]
+)
+def test_the_unit_of_a_meta_image_is_mm(tmp_path: Path, unit: str, *, is_taken: bool) -> None:
+    header = f"{META}DistanceUnits = {unit}\nElementDataFile = LOCAL\n"
+    path = file_with(tmp_path, ".mha", header, bytes(512))
+    if is_taken:
+        assert ItkSource(path).grid().spacing_mm == (1, 1, 1)
+    else:
+        with pytest.raises(InputError, match=f"lengths in {unit}"):
+            ItkSource(path).grid()
+
+
 @pytest.mark.parametrize("units", ['"mm" "mm" "mm"', '"" "" ""', '"Millimeters" "mm" "mm"'])
 def test_lengths_in_mm_are_taken(tmp_path: Path, units: str) -> None:
     path = file_with(tmp_path, ".nrrd", f"{NRRD}space units: {units}\n\n", bytes(512))

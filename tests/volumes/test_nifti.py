@@ -54,6 +54,27 @@ def test_the_unit_of_length_counts_as_itk_reads_it(
     assert itk_agrees(source) == (mm == 1)  # who takes every unit for mm gets a copy in mm
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("header", "image"),
+    [(nibabel.Nifti1Header, nibabel.Nifti1Image), (nibabel.Nifti2Header, nibabel.Nifti2Image)],
+)
+def test_both_versions_in_both_byte_orders_are_read(
+    tmp_path: Path, header: type, image: type, order: str
+) -> None:
+    made = image(ramp(4, 5, 3), OBLIQUE, header(endianness=order))
+    made.header.set_xyzt_units("micron")
+    nibabel.save(made, tmp_path / "x.nii.gz")
+    volume = NiftiSource(tmp_path / "x.nii.gz").load()
+    np.testing.assert_array_equal(volume.array, ramp(4, 5, 3))
+    np.testing.assert_allclose(volume.affine_ras[:3], OBLIQUE[:3] * 0.001, rtol=1e-4)
+
+
+def test_a_wrong_length_of_the_header_is_read_as_nibabel_reads_it(tmp_path: Path) -> None:
+    path = patched(tmp_path, 0, "<i", 0)
+    np.testing.assert_array_equal(NiftiSource(path).load().array, nibabel.load(path).get_fdata())
+
+
 @pytest.mark.parametrize("code", [4, 5, 6, 7])
 def test_a_code_of_no_unit_is_mm_as_itk_reads_it(tmp_path: Path, code: int) -> None:
     path = patched(tmp_path, 123, "<B", code)

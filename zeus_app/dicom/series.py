@@ -97,14 +97,10 @@ def is_dicom(path: Path) -> bool:
     if path.suffix.lower() in _DICOM_SUFFIXES:
         return True
     try:
-        return starts_like_dicom(_start(path))
+        with path.open("rb") as file:
+            return starts_like_dicom(file.read(START_BYTES))
     except OSError:
         return False
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(START_BYTES)
 
 
 def read_header(path: Path) -> SliceHeader:
@@ -114,10 +110,16 @@ def read_header(path: Path) -> SliceHeader:
         InputError: the file is not DICOM, or its header is truncated or damaged.
     """
     try:
-        start = _start(path)
-        is_bare = is_data_set(start) and not has_preamble(start)
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=is_bare)
-        return _parsed(path, data)
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+            file.seek(0)
+            data = pydicom.dcmread(
+                file,
+                stop_before_pixels=True,
+                specific_tags=_TAGS,
+                force=is_data_set(start) and not has_preamble(start),
+            )
+            return _parsed(path, data)
     except Exception as error:  # pydicom raises exceptions of many types for damaged files
         raise InputError(
             f"{path} cannot be read: {_without_values(error)}",

@@ -48,7 +48,7 @@ _OTHER_LENGTHS = frozenset({
     "micrometres", "cm", "centimeter", "centimeters", "centimetre", "centimetres", "m", "meter",
     "meters", "metre", "metres", "in", "inch", "inches",
 })  # fmt: skip
-"""Units of length in NRRD headers that are not the millimetre."""
+"""Units of length in headers that are not the millimetre."""
 _PLAIN_NAME = re.compile(r"[^/\\%\0]+")
 
 
@@ -164,6 +164,8 @@ def _meta_image(start: bytes) -> VolumeHeader:
             raise ValueError(f"a long {name[:40]!r}")
     if fields.get("headersize", "0") not in ("0", "-1"):
         raise ValueError("voxels that do not follow the header")
+    if (unit := fields.get("distanceunits", "").lower()) in _OTHER_LENGTHS:
+        raise ValueError(f"lengths in {unit}, which ITK would take for mm")
     shape = _shape(fields["dimsize"], axes=fields["ndims"])
     channels = int(fields.get("elementnumberofchannels", "1"))
     needed = _checked_product((*shape, channels)) * _bytes_of(fields["elementtype"], _META_BYTES)

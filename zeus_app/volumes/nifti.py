@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import nibabel as nib
 import numpy as np
@@ -25,8 +25,12 @@ MAX_EXTENSION_BYTES = 64 << 20
 _MM = {1: 1000.0, 3: 0.001}
 """NIfTI's codes for metre and micron -> mm."""
 _CIFTI_INTENTS = range(3000, 3100)
-_HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
-_IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_NIFTI_1, _NIFTI_2 = 348, 540
+"""Bytes of the headers of both versions."""
+_HEADERS = {_NIFTI_1: nib.Nifti1Header, _NIFTI_2: nib.Nifti2Header}
+_IMAGES = {_NIFTI_1: nib.Nifti1Image, _NIFTI_2: nib.Nifti2Image}
+_MAGIC_AT = 344  # of NIfTI-1
+_BYTE_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 
 @contextmanager
@@ -106,34 +110,33 @@ def _checked_image(file: BinaryIO, path: Path) -> Any:
 def _image(stream: BinaryIO, path: Path) -> Any:
     if path.name.lower().endswith(MGH_SUFFIXES):
         return nib.MGHImage.from_stream(stream)
-    start = stream.read(540)
-    length = next((n for n in _HEADERS if n in _integers(start[:4])), None)
-    if length is None or len(start) < length:
-        raise InputError(
-            f"{path} cannot be read: it has no NIfTI header",
-            expected="a NIfTI file",
-            remedy=f"{COPY_AGAIN}, or give it the suffix of its format",
-        )
-    header = _HEADERS[length](start[:length])
-    _check_header(header, path)
+    start = stream.read(_NIFTI_2)
+    length = _NIFTI_2 if start[4:7] in (b"n+2", b"ni2") else _NIFTI_1
+    is_one_file = start[4:7] == b"n+2" or start[_MAGIC_AT : _MAGIC_AT + 3] == b"n+1"
+    if not is_one_file or len(start) < length:
+        raise _no_header(start, path)
+    _check_header(_HEADERS[length](start[:length]), length, path)
     stream.seek(0)
     return _IMAGES[length].from_stream(stream)
 
 
-def _integers(four_bytes: bytes) -> tuple[int, int]:
-    """The number that four bytes are, in both orders."""
-    return int.from_bytes(four_bytes, "little"), int.from_bytes(four_bytes, "big")
-
-
-def _check_header(header: Any, path: Path) -> None:
-    """Refuse what nibabel would read as something else, or read wholly into memory."""
-    magic = header["magic"].item()
-    if not magic.startswith((b"n+1", b"n+2")):
-        raise InputError(
+def _no_header(start: bytes, path: Path) -> InputError:
+    pair = start[4:7] == b"ni2" or start[_MAGIC_AT : _MAGIC_AT + 3] == b"ni1"
+    if pair or _NIFTI_1 in (int.from_bytes(start[:4], order) for order in _BYTE_ORDERS):
+        return InputError(
             f"{path} cannot be read: the header of a NIfTI or Analyze image of two files",
             expected="one file with header and voxels",
             remedy="convert the pair, for example with nib-convert image.hdr image.nii.gz",
         )
+    return InputError(
+        f"{path} cannot be read: it has no NIfTI header",
+        expected="a NIfTI file",
+        remedy=f"{COPY_AGAIN}, or give it the suffix of its format",
+    )
+
+
+def _check_header(header: Any, length: int, path: Path) -> None:
+    """Refuse what nibabel would read as something else, or read wholly into memory."""
     if int(header["intent_code"]) in _CIFTI_INTENTS:
         raise InputError(
             f"{path}, a CIFTI file, which holds points on surfaces and no volume",
@@ -141,11 +144,10 @@ def _check_header(header: Any, path: Path) -> None:
             remedy="use the volume that it was made from, for example T1w.nii.gz",
         )
     offset = float(header["vox_offset"])
-    smallest = int(header["sizeof_hdr"])
-    if not smallest <= offset <= smallest + MAX_EXTENSION_BYTES:
+    if not length <= offset <= length + MAX_EXTENSION_BYTES:
         raise InputError(
             f"{path} cannot be read: its voxels start at byte {offset:g}",
-            expected=f"voxels after the header of {smallest} bytes",
+            expected=f"voxels after the header of {length} bytes",
             remedy=COPY_AGAIN,
         )
 
