@@ -60,30 +60,35 @@ class Choice:
     unused: list[UnusedImage] = field(default_factory=list)
 
     def add(self, sequence: str, candidates: Sequence[ImageCandidate]) -> None:
-        """Choose the best of the candidates for a sequence, if one is best."""
-        readable = candidates
-        if len(candidates) > 1:
-            reasons = {candidate.name: _problem(candidate) for candidate in candidates}
-            self.reject([c for c in candidates if reasons[c.name]], reasons)
-            readable = [c for c in candidates if not reasons[c.name]]
+        """Choose the best of the candidates for a sequence, if one is best.
+
+        One candidate alone is taken as it is; what is wrong with it is told when it is checked.
+        """
+        readable = self._readable(candidates) if len(candidates) > 1 else list(candidates)
         if not readable:
             return
         best = sorted(readable, key=_named_rank)
         if len(best) > 1 and _named_rank(best[0]) == _named_rank(best[1]):
             best = sorted(best, key=lambda c: (_named_rank(c), _size_rank(c)))
-        if len(best) > 1 and _is_tie(best[0], best[1]):
-            names = ", ".join(candidate.name for candidate in best if _is_tie(best[0], candidate))
-            tie = f"several images for {sequence}, and none is better: {names}. {_CHOOSE}"
-            self.reject(best, dict.fromkeys((c.name for c in best), tie))
-            return
         first, *others = best
+        equal = [candidate for candidate in others if _is_tie(first, candidate)]
+        if equal:
+            names = ", ".join(candidate.name for candidate in (first, *equal))
+            tie = f"several images for {sequence}, and none is better: {names}. {_CHOOSE}"
+            for candidate in best:
+                self.leave_out(candidate.source.files, tie)
+            return
         self.sources[sequence], self.evidence[sequence] = first.source, first.evidence
-        self.reject(others, {c.name: _why_second(sequence, c, first) for c in others})
+        for candidate in others:
+            self.leave_out(candidate.source.files, _why_second(sequence, candidate, first))
 
-    def reject(self, candidates: Iterable[ImageCandidate], reasons: "dict[str, str]") -> None:
-        """List candidates as unused; `reasons` has one for each name."""
-        for candidate in candidates:
-            self.unused.append(UnusedImage(candidate.source.files, reasons[candidate.name]))
+    def _readable(self, candidates: Sequence[ImageCandidate]) -> list[ImageCandidate]:
+        """The candidates that are volumes. The others are listed with what is wrong with them."""
+        problems = [_problem(candidate) for candidate in candidates]
+        for candidate, problem in zip(candidates, problems, strict=True):
+            if problem:
+                self.leave_out(candidate.source.files, problem)
+        return [c for c, problem in zip(candidates, problems, strict=True) if not problem]
 
     def leave_out(self, files: Iterable[Path], reason: str) -> None:
         """List an image as unused."""
@@ -94,7 +99,7 @@ _CHOOSE = "Remove one of them, or list the study in cases.yaml"
 
 
 def _named_rank(candidate: ImageCandidate) -> tuple[object, ...]:
-    """Smaller is better: what the name and the headers say."""
+    """Smaller is better: the b-value, then the worst trait, then words that say nothing."""
     traits = [trait in candidate.traits for trait in _WORSE]
     return (-candidate.b_value, *traits, candidate.extra)
 
@@ -106,10 +111,9 @@ def _size_rank(candidate: ImageCandidate) -> tuple[float, float]:
 
 
 def _is_tie(first: ImageCandidate, second: ImageCandidate) -> bool:
-    return first is second or (
-        _named_rank(first) == _named_rank(second)
-        and bool(np.allclose(_size_rank(first), _size_rank(second), rtol=1e-3))
-    )
+    """Whether neither name, headers nor size tell two images apart."""
+    same_name = _named_rank(first) == _named_rank(second)
+    return same_name and bool(np.allclose(_size_rank(first), _size_rank(second), rtol=1e-3))
 
 
 def _problem(candidate: ImageCandidate) -> str:
@@ -124,9 +128,9 @@ def _problem(candidate: ImageCandidate) -> str:
 def _why_second(sequence: str, candidate: ImageCandidate, first: ImageCandidate) -> str:
     """Why `first` is used instead."""
     worse = [text for trait, text in _WORSE.items() if trait in candidate.traits - first.traits]
-    if not worse and candidate.b_value < first.b_value:
+    if candidate.b_value < first.b_value:
         worse = [f"its b-value is {candidate.b_value:g} s/mm²"]
-    if not worse and candidate.extra > first.extra:
+    elif not worse and candidate.extra > first.extra:
         worse = ["its name says more than the sequence"]
     if not worse:
         worse = ["fewer slices or larger voxels"]
