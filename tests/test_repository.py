@@ -233,3 +233,13 @@ def test_every_program_of_the_environment_that_a_document_names_exists(document:
                 if (match := re.match(r"\.venv/bin/([\w-]+)", line))}  # fmt: skip
     folder = Path(sys.executable).parent
     assert [name for name in sorted(programs) if not (folder / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["bug_report", "feature_request"])
+def test_every_issue_template_asks_for_the_output_of_zeus_doctor(name: str) -> None:
+    path = ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml"
+    template = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= set(template)
+    fields = {field.get("id"): field for field in template["body"]}
+    assert fields["doctor"]["validations"] == {"required": True}
+    assert ".venv/bin/zeus doctor" in fields["doctor"]["attributes"]["description"]

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from zeus_app.commands.cache import cache_app
 from zeus_app.commands.demo.command import demo
 from zeus_app.commands.describe import describe
+from zeus_app.commands.doctor.command import doctor
 from zeus_app.commands.import_labels import import_labels
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
@@ -52,6 +53,7 @@ app.command("describe")(describe)
 app.add_typer(weights_app, name="weights", no_args_is_help=True)
 app.add_typer(cache_app, name="cache", no_args_is_help=True)
 app.command("runtime")(runtime)
+app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("real")(real)
 

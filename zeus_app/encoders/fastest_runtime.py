@@ -202,7 +202,7 @@ def _choice(artifacts: Path, measure: Callable[[], list[Measurement]]) -> str:
     does not depend on the number of threads: a server and its training must choose the same runtime
     to share cached embeddings.
     """
-    path = artifacts.with_name(f"{artifacts.name}-runtime-{_machine()}.json")
+    path = artifacts.with_name(f"{artifacts.name}-runtime-{machine_key()}.json")
     try:
         name = str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
         if name in RUNTIMES:
@@ -221,8 +221,11 @@ def _choice(artifacts: Path, measure: Callable[[], list[Measurement]]) -> str:
     return name
 
 
-def _machine() -> str:
-    """A hash of the software and hardware that decide which runtime is fastest."""
+def machine_key() -> str:
+    """A hash of the software and hardware that decide which runtime is fastest.
+
+    It is the last part of the name of a saved choice.
+    """
     packages = [_version(name) for name in ("torch", "openvino", "onnxruntime")]
     bf16 = has_fast_bfloat16(torch.device("cpu"))
     capability = torch.backends.cpu.get_cpu_capability()
