@@ -25,14 +25,16 @@ from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import case_list, read_case_list
 from zeus_app.studies.check import check_headers
 from zeus_app.studies.folders import read_folder
+from zeus_app.studies.former_folders import former_studies
+from zeus_app.studies.former_ids import FormerIds
+from zeus_app.studies.former_words import FormerWords
 from zeus_app.studies.layout import Entry, place_files
 from zeus_app.studies.patients import Patients
 from zeus_app.studies.unread import with_masks, with_skipped, with_unread
-from zeus_app.studies.walk import Walk, identity, is_image, study_name, visit_all
+from zeus_app.studies.walk import Walk, identity, study_name, visit_all
 from zeus_app.targets import Target
-from zeus_app.targets.naming import UNNAMED, Names, ascii_part, plain_id, safe_id
+from zeus_app.targets.naming import Names, safe_id
 from zeus_app.types import RejectedStudy, StudyCandidate, StudyFiles, StudyProblem
-from zeus_app.volumes.sources import stem
 
 _MAX_REASON = 2000  # characters
 _ORIGINALS = "DICOM files, taken for the originals of the image files of this study"
@@ -45,12 +47,17 @@ class Catalog:
     Attributes:
         studies: usable studies by id.
         problems: the other studies.
-        former_ids: id that version 0.2.0 gave to studies -> their ids now; see `StudyCandidate`.
+        former: what earlier versions called the studies and patients.
     """
 
     studies: dict[str, StudyFiles]
     problems: tuple[StudyProblem, ...]
-    former_ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    former: FormerIds = field(repr=False)
+
+    @property
+    def former_ids(self) -> Mapping[str, frozenset[str]]:
+        """Id that earlier versions gave to studies -> their ids now; see `FormerIds`."""
+        return self.former.ids
 
 
 def find_studies(
@@ -69,8 +76,6 @@ def find_studies(
     """
     studies: dict[str, StudyFiles] = {}
     problems: list[StudyProblem] = []
-    former: dict[str, set[str]] = defaultdict(set)
-    unnamed: list[str] = []
     found = scan(root, target, skip=skip, is_upload=is_upload)
     patients = Patients.of_folders(root, [study.folder for _, study in found])
     for study_id, study in found:
@@ -78,16 +83,9 @@ def find_studies(
             studies[study_id] = _files(study_id, study, target, patients)
         else:
             problems.append(StudyProblem(study_id, study.files, study.reason))
-        for name in (*study.former_names, plain_id(study.name)):
-            if safe_id(name) != study_id:
-                former[safe_id(name)].add(study_id)
-        if not ascii_part(study.name):
-            unnamed.append(study_id)
-    if len(unnamed) == 1:  # of several, none was usable under this id
-        former[UNNAMED].add(unnamed[0])
-    known = {*studies, *(problem.id for problem in problems)}
-    former_ids = {old: frozenset(ids) for old, ids in former.items() if old not in known}
-    return Catalog(studies, tuple(problems), former_ids)
+    known = {study_id for study_id, _ in found}
+    former = FormerIds(root, target, found=found, studies=studies, known=known)
+    return Catalog(studies, tuple(problems), former)
 
 
 def _files(study_id: str, study: StudyCandidate, target: Target, patients: Patients) -> StudyFiles:
@@ -130,7 +128,7 @@ def _studies_of(walk: Walk) -> list[StudyCandidate | RejectedStudy]:
     """The studies of all files that a search came by."""
     studies = list(walk.studies)
     for folder, entries in place_files(walk.root, walk.volumes, walk.names).items():
-        name = study_name(walk, folder)
+        name = study_name(walk.root, folder)
         is_root = folder == walk.root
         found = read_folder(folder, name, entries, walk.names, is_root=is_root)
         studies += [_with_former_names(study, entries, walk) for study in found]
@@ -150,26 +148,19 @@ def _studies_of(walk: Walk) -> list[StudyCandidate | RejectedStudy]:
 def _with_former_names(
     study: StudyCandidate | RejectedStudy, entries: Sequence[Entry], walk: Walk
 ) -> StudyCandidate | RejectedStudy:
-    """The study with the names that version 0.3.0 gave to its files: each folder was a study."""
+    """The study with the ids that earlier versions gave to its files: each folder was a study."""
     files = set(files_of(study.sources) if isinstance(study, StudyCandidate) else study.files)
-    moved = [entry.path for entry in entries if entry.is_moved and entry.path in files]
-    former = dict.fromkeys(_former_name(path, walk) for path in moved)
-    return replace(study, former_names=(*study.former_names, *filter(None, former)))
-
-
-def _former_name(path: Path, walk: Walk) -> str:
-    """The name of the study that a file alone, or with others of its prefix, was; or ""."""
-    names, folder = walk.names, path.parent
-    images = [other for other in walk.volumes[folder] if is_image(other, names)]
-    prefixes = {_prefix(other, names) for other in images}
-    parts = ["" if folder == walk.root else study_name(walk, folder)]
-    if len(prefixes) > 1 or folder == walk.root:
-        parts.append(_prefix(path, names))
-    return "_".join(filter(None, parts)) if path in images else ""
-
-
-def _prefix(path: Path, names: Names) -> str:
-    return stem(path)[: names.read(stem(path)).start].rstrip("_-. ")
+    words = FormerWords.of(walk.names.target)
+    moved = dict.fromkeys(e.path.parent for e in entries if e.is_moved and e.path in files)
+    former = [
+        old.id
+        for folder in moved
+        for old in former_studies(
+            walk.root, folder, study_name(walk.root, folder), walk.volumes[folder], words
+        )
+        if not files.isdisjoint(old.images.values())
+    ]
+    return replace(study, former_names=(*study.former_names, *former))
 
 
 def _checked(

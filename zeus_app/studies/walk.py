@@ -64,7 +64,9 @@ def visit_all(walk: Walk) -> None:
             subfolders = _visit(walk, folder, inside_study=inside_study)
         except OSError as error:
             reason = f"{folder} cannot be read: {error.strerror}"
-            walk.studies.append(RejectedStudy(study_name(walk, folder), folder, (folder,), reason))
+            walk.studies.append(
+                RejectedStudy(study_name(walk.root, folder), folder, (folder,), reason)
+            )
         else:
             pending += reversed(subfolders)
 
@@ -84,7 +86,9 @@ def _visit(walk: Walk, folder: Path, *, inside_study: bool) -> list[tuple[Path, 
     children = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     is_root = folder == walk.root
     if not walk.is_upload and is_msd(folder):
-        walk.studies += read_msd(folder, "" if is_root else study_name(walk, folder), walk.names)
+        walk.studies += read_msd(
+            folder, "" if is_root else study_name(walk.root, folder), walk.names
+        )
         return []
     types = {path: _type(path) for path in children}
     files = [path for path, kind in types.items() if kind in (stat.S_IFREG, 0)]
@@ -137,7 +141,7 @@ def _without_images(
     elif folders:
         reason = f"holds no anatomical images: only {', '.join(path.name for path in folders)}"
     only_masks = bool(folders) and all(path.name.lower() in MASK_FOLDERS for path in folders)
-    name = study_name(walk, folder)
+    name = study_name(walk.root, folder)
     return RejectedStudy(name, folder, (folder,), f"{folder} {reason}", only_masks=only_masks)
 
 
@@ -175,7 +179,7 @@ def _to_visit(walk: Walk, folder: Path, folders: Sequence[Path], inside_study: b
     return chosen
 
 
-def study_name(walk: Walk, folder: Path) -> str:
+def study_name(root: Path, folder: Path) -> str:
     """A study's name: the folders from the root to it, without `dicom`, `anat` and the like."""
-    parts = folder.relative_to(walk.root).parts
+    parts = folder.relative_to(root).parts
     return "_".join(part for part in parts if part.lower() not in _UNNAMED) or folder.name

@@ -1,5 +1,6 @@
 """The files in which uploads are saved: `<quoted id>~<quoted sequence>.nii.gz`."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -77,7 +78,7 @@ def with_uploads(found: Catalog, folder: Path, target: Target, *, max_voxels: in
             studies[study] = uploaded_study(path, target)
         except InputError as error:
             problems.append(StudyProblem(study, (path,), str(error)))
-    former = {old: now for old, now in found.former_ids.items() if old not in studies}
+    former = replace(found.former, known=frozenset((*found.former.known, *studies)))
     return Catalog(studies, tuple(problems), former)
 
 
