@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "baselines dicom towers",
         "studies",
         "labels prompts",
-        "training",
+        "evaluation export training",
         "pipeline",
         "build",
         "describe",

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from scipy import ndimage
 
 from zeus_app.errors import InputError
 from zeus_app.metrics import (
@@ -139,6 +141,31 @@ class TestDistance:
 
     def test_an_empty_mask_has_no_distance(self) -> None:
         assert hd95_mm(EMPTY, FULL, (1, 1, 1)) is None
+
+    @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (0.7, 0.9, 5.0), (4.0, 1.0, 0.3)])
+    def test_it_equals_simpleitks_distances_between_contours(
+        self, spacing_mm: tuple[float, float, float]
+    ) -> None:
+        noise = np.random.default_rng(1).random((2, 14, 12, 8))
+        masks = [ndimage.gaussian_filter(one, 1.5) > 0.5 for one in noise]
+        for mask in masks:
+            mask[[0, -1]] = mask[:, [0, -1]] = mask[..., [0, -1]] = False  # contours are closed
+        contours = []
+        for mask in masks:
+            image = sitk.GetImageFromArray(mask.astype(np.uint8).T)
+            image.SetSpacing(spacing_mm)
+            contours.append(sitk.LabelContour(image, fullyConnected=False))
+        percentiles, largest = [], []
+        for start, end in (contours, contours[::-1]):
+            to_end = sitk.SignedMaurerDistanceMap(end, squaredDistance=False, useImageSpacing=True)
+            distances = np.maximum(sitk.GetArrayFromImage(to_end), 0)
+            of_start = distances[sitk.GetArrayFromImage(start) > 0]
+            percentiles.append(np.percentile(of_start, 95))
+            largest.append(of_start.max())
+        assert hd95_mm(masks[0], masks[1], spacing_mm) == pytest.approx(max(percentiles), rel=1e-5)
+        hausdorff = sitk.HausdorffDistanceImageFilter()
+        hausdorff.Execute(*contours)
+        assert max(largest) == pytest.approx(hausdorff.GetHausdorffDistance(), rel=1e-5)
 
     @pytest.mark.slow  # the import of MONAI takes seconds
     def test_it_equals_monais(self) -> None:

@@ -1,0 +1,1 @@
+"""Masks in folders compared with the truth: pairs, scores, tables."""
