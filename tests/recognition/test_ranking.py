@@ -114,8 +114,16 @@ def test_of_equal_names_more_slices_are_taken_then_smaller_voxels() -> None:
     assert chosen(image("b"), more)[0] == "a"
     fine = image("c", shape=(8, 8, 3), spacing_mm=(0.5, 0.5, 3.0))
     assert chosen(image("b"), fine) == (
-        "c", {"b": "c is used for T1; this one: fewer slices or larger voxels"},
+        "c", {"b": "c is used for T1; this one: fewer slices, or larger or fewer voxels"},
     )  # fmt: skip
+
+
+def test_of_isotropic_volumes_the_larger_one_is_taken() -> None:
+    isotropic = (1.0, 1.0, 1.0)
+    part, whole = (4, 4, 3), (4, 4, 9)
+    images = [image("a", shape=part, spacing_mm=isotropic)]
+    images.append(image("b", shape=whole, spacing_mm=isotropic))
+    assert chosen(*images)[0] == "b"
 
 
 def test_slices_lie_along_the_largest_spacing() -> None:

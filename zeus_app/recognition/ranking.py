@@ -104,10 +104,11 @@ def _named_rank(candidate: ImageCandidate) -> tuple[object, ...]:
     return (-candidate.b_value, *traits, candidate.extra)
 
 
-def _size_rank(candidate: ImageCandidate) -> tuple[float, float]:
-    """Smaller is better: more slices, then smaller voxels."""
+def _size_rank(candidate: ImageCandidate) -> tuple[float, float, float]:
+    """Smaller is better: more slices, then smaller voxels, then more of them."""
     grid = candidate.source.grid()
-    return (-float(grid.shape[int(np.argmax(grid.spacing_mm))]), grid.voxel_ml)
+    slices = grid.shape[int(np.argmax(grid.spacing_mm))]
+    return (-float(slices), grid.voxel_ml, -float(np.prod(grid.shape)))
 
 
 def _is_tie(first: ImageCandidate, second: ImageCandidate) -> bool:
@@ -133,5 +134,5 @@ def _why_second(sequence: str, candidate: ImageCandidate, first: ImageCandidate)
     elif not worse and candidate.extra > first.extra:
         worse = ["its name says more than the sequence"]
     if not worse:
-        worse = ["fewer slices or larger voxels"]
+        worse = ["fewer slices, or larger or fewer voxels"]
     return f"{first.name} is used for {sequence}; this one: {', '.join(worse)}"

@@ -131,7 +131,7 @@ class _Tree:
     def _is_numbered_series(self, folder: Path) -> bool:
         """Whether folders such as anat1, anat2 and anat3 hold an image each of one session."""
         base = _without_number(folder.name)
-        if base == folder.name:
+        if base == folder.name.lower():
             return False
         siblings = [
             images
@@ -146,11 +146,13 @@ class _Tree:
         return len(shown) == len(siblings) and (is_session or is_distinct)
 
     def _is_of_one_sequence(self, folder: Path, images: Sequence[Path]) -> bool:
-        """Whether the folder names a sequence, and no file below it names another."""
+        """Whether the folder names a sequence, and no folder or file below it names another."""
         shown = self.names.read(_without(folder.parent.name, folder.name)).sequences
         if len(shown) != 1:
             return False
-        return all(_agrees(shown[0], self.names.read(stem(path))) for path in images)
+        below = {part for path in images for part in path.parent.relative_to(folder).parts}
+        texts = [_without(folder.name, part) for part in below] + [stem(path) for path in images]
+        return all(_agrees(shown[0], self.names.read(text)) for text in texts)
 
     def _key(self, folder: Path, path: Path) -> tuple[str, ...]:
         """What tells the patients apart below a sequence's folder."""
