@@ -20,14 +20,15 @@ USUAL = """
     manual_mask ground_truth GroundTruth OTMultiClass space-orig_label-lesion_mask
     label-lesion_mask space-T1w_dseg T1w_lesion-manual T1w_seg-manual FLAIR_mask
     flair_lesion_manual_JD mask_v2 seg_final lesion_mask contours delineation consensus
-    seg_reader1 lesion_rater2 mask_expert3
+    seg_reader1 lesion_rater2 mask_expert3 rater2 expert_3 LesionMask lesionSeg-FLAIR VOI_1 anno
+    Maske masque маска 标注
 """
 
 
 @pytest.mark.parametrize("name", USUAL.split())
 def test_the_usual_names_are_those_of_a_mask_of_the_target(name: str) -> None:
     for target in (BRAIN, MS):
-        assert read(name, target).is_mask
+        assert read(name, target).may_be_mask
         assert read(name, target).reason == ""
 
 
@@ -45,7 +46,6 @@ def test_the_usual_names_are_those_of_a_mask_of_the_target(name: str) -> None:
         ("csPCa_human_expert", PROSTATE, "it shows cspca, no structure of prostate"),
         ("spleen_seg", ABDOMEN, "it shows spleen alone, of 4 labels"),
         ("kidney_mask", ABDOMEN, "it shows right kidney, left kidney alone, of 4 labels"),
-        ("rater2", BRAIN, "its name tells no mask"),
         ("scan", BRAIN, "its name tells no mask"),
     ],
 )
@@ -62,7 +62,7 @@ def test_the_target_s_own_structures_are_its_own(name: str, target: Target) -> N
     assert read(name, target).reason == ""
 
 
-@pytest.mark.parametrize("name", ["", "FLAIR", "rater1", "sub-01_T1w", "001"])
+@pytest.mark.parametrize("name", ["", "FLAIR", "sub-01_T1w", "001"])
 def test_in_a_folder_for_masks_the_name_needs_no_word_for_masks(name: str) -> None:
     assert read(name, in_mask_folder=True).reason == ""
     assert read(name).reason != ""
@@ -98,6 +98,15 @@ def test_a_consensus_counts_before_a_plain_name_and_readers_come_last(
 def test_a_name_tells_that_a_machine_drew_the_mask(name: str) -> None:
     assert read(name).is_machine_made
     assert not read("seg").is_machine_made
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be"),
+    [("brainmask", True), ("prediction", True), ("drawn by anna", True), ("T1_bias", False),
+     ("dwi", False)],
+)  # fmt: skip
+def test_what_is_no_sequence_may_be_a_mask_and_is_told(name: str, may_be: bool) -> None:
+    assert read(name).may_be_mask is may_be
 
 
 def test_of_a_target_whose_structures_are_unknown_every_mask_may_be_one() -> None:

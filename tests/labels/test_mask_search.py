@@ -147,7 +147,7 @@ def test_a_mask_near_its_study_counts_before_one_farther_away(tmp_path: Path) ->
 
 
 def test_a_folder_with_studies_is_no_folder_for_masks(tmp_path: Path) -> None:
-    study(tmp_path / "segmentation_challenge" / "p1", "FLAIR", "scan")
+    study(tmp_path / "segmentation_challenge" / "p1", "FLAIR", "T1_bias")
     assert taken(tmp_path) == {}
     assert not_taken(tmp_path) == {}
 

@@ -240,13 +240,13 @@ class _Chooser:
 
     def _why_unused(self, path: Path, said: MaskName) -> str:
         """Why a mask is not taken; "" for files that are no masks."""
-        if not (said.is_mask or path in self.found.placed):
+        if not (said.may_be_mask or path in self.found.placed):
             return ""
         if reason := unread_format(path):
             return f"not readable: {reason}"
         if self.pattern is not None:
             return "it does not fit the pattern"
-        if said.is_machine_made and not said.reason:
+        if said.is_machine_made:
             return "a machine drew it; --pattern takes it"
         return said.reason or "another mask was taken"
 

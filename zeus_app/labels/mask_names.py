@@ -33,6 +33,8 @@ _GROUPS = {
 
 Of several groups in one name the first counts: `prostate_lesion` shows a lesion.
 """
+_MORE_MASKS = word_set("voi vois anno annos маска маски сегментация 标注 分割 掩膜 マスク 마스크")
+"""Words for masks that say nothing about images, so that finding studies need not know them."""
 _CONSENSUS = word_set("consensus staple majority gold")
 _NEWER = word_set("final corrected edited revised approved checked reviewed fixed new updated")
 
@@ -55,13 +57,14 @@ class MaskName:
     """What the name of a file says about the mask in it.
 
     Attributes:
-        is_mask: whether it says that the file is a mask, of any structure.
+        may_be_mask: whether it says that the file is a mask, of any structure, or says neither
+            this nor a sequence.
         reason: why it is no mask of the target; "" if it may be one.
         is_machine_made: whether it says that a machine drew it.
         rank: its rank among several masks of one study.
     """
 
-    is_mask: bool
+    may_be_mask: bool
     reason: str
     is_machine_made: bool
     rank: Rank
@@ -77,9 +80,10 @@ def read_mask_name(text: str, names: Names, *, in_mask_folder: bool) -> MaskName
             for masks: `anna.nii.gz`, `anna_FLAIR.nii.gz` and `anna_rater1.nii.gz` are masks.
     """
     said = names.read(text)
-    is_unnamed = in_mask_folder and all(map(_says_nothing_else, said.words))
+    is_placed = in_mask_folder or "reader" in said.traits  # `rater1.nii.gz` beside the images
+    is_unnamed = is_placed and all(map(_says_nothing_else, said.words))
     return MaskName(
-        is_mask=said.is_mask or is_unnamed,
+        may_be_mask=said.is_mask or is_unnamed or not said.sequences,
         reason="" if is_unnamed else _why_not(said, names.target),
         is_machine_made="machine" in said.traits,
         rank=_rank(said),
@@ -100,7 +104,8 @@ def _why_not(said: ImageName, target: Target) -> str:
     if own and group and group not in own:
         words = ", ".join(sorted(shown & _GROUPS[group]))
         return f"it shows {words}, no structure of {target.name}"
-    if not said.is_mask or not any(word.meaning in _MASK for word in said.words):
+    says_mask = said.is_mask and any(word.meaning in _MASK for word in said.words)
+    if not says_mask and not shown & _MORE_MASKS:
         return "its name tells no mask"
     return _part_of(shown, target)
 
