@@ -41,7 +41,7 @@ coverage: setup ## run the tests without real MRI and fail if they cover too lit
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name> [PROFILE= MODEL= FUSION= STATE= PORT=8000]
+serve: setup ## serve a folder: STUDIES=<dir> TARGET=<name>, or no TARGET for a list of what fits [PROFILE= MODEL= FUSION= STATE= PORT=8000]
 	@$(ZEUS) serve "$(STUDIES)" --port "$(PORT)" \
 	    $(if $(TARGET),--target "$(TARGET)") $(if $(PROFILE),--profile "$(PROFILE)") \
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(FUSION),--fusion "$(FUSION)") \
