@@ -261,3 +261,20 @@ def test_names_may_be_read_by_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert found == [["T1Gd"] * 300] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "lead"),
+    [
+        ("Long_T1", "Long"),
+        ("KM_FLAIR", "KM"),
+        ("High_Echo_T2", "High_Echo"),
+        ("AX_T1", ""),
+        ("anna_T1", ""),
+        ("T1_Long", ""),
+        ("03_T1", ""),
+        ("Long", ""),
+    ],
+)
+def test_words_in_front_of_the_weighting_may_lead_with_a_name(name: str, lead: str) -> None:
+    assert read(name).lead == lead

@@ -171,3 +171,22 @@ def test_a_t1_that_may_be_a_time_point_is_listed(tmp_path: Path) -> None:
         "P_T1_flair": "P_T1_flair.nii.gz: T1 may be the weighting or a time point. List the study"
         " in cases.yaml"
     }
+
+
+def test_patients_called_like_words_of_the_field_are_not_mixed_with_others(tmp_path: Path) -> None:
+    assert sequences(read(tmp_path, "Adams_T1", "Long_FLAIR", "KM_T2", is_root=True)) == {
+        "Adams": {"T1": "Adams_T1"}, "Long": {"FLAIR": "Long_FLAIR"}, "KM": {"T2": "KM_T2"},
+    }  # fmt: skip
+
+
+def test_below_the_studies_folder_such_patients_need_two_sequences(tmp_path: Path) -> None:
+    found = read(tmp_path / "a", "Adams_T1", "Adams_T2", "Long_T1", "Long_T2")
+    assert sequences(found).keys() == {"anna_Adams", "anna_Long"}
+    assert sequences(read(tmp_path / "b", "x_T1", "tse_T2")).keys() == {"anna"}
+
+
+@pytest.mark.parametrize("stems", [("AX_T1", "anna_FLAIR"), ("T1", "Long_T2", "anna_FLAIR")])
+def test_a_file_without_any_patients_name_keeps_the_folder_together(
+    tmp_path: Path, stems: tuple[str, ...]
+) -> None:
+    assert len(read(tmp_path, *stems, is_root=True)) == 1

@@ -12,6 +12,9 @@ from zeus_app.recognition.words import ENTITY, NUMBER, Word, split_words
 _KEPT = 16_384  # names; about 2 kB each
 _NEVER_BEFORE = frozenset({"", "number", "time"})
 _IMAGE = frozenset({"target", "weighting", "hint"})
+_NO_NAMES = frozenset(
+    {"", "number", "time", "plane", "weighting", "target", "mask", "b-value", "echo"}
+)
 _MASKS = {"brain": "brain mask", "machine": "machine", "reader": "reader"}
 _JOINED = 2  # words between "registered to" and the other image's weighting
 _SHORTEST_BEFORE = 3  # letters of a word that counts before a patient's name
@@ -38,6 +41,8 @@ class ImageName:
         sequences: the sequences that it may mean; one if it is clear, none if it says nothing.
         is_mask: whether it is the name of a mask.
         start: offset of the first word that describes the image; the length if none does.
+        lead: what stands before the sequence's word, if it may be a patient's name, although the
+            words mean something: `Long` of `Long_T1`; else "".
         traits: what else it says: "projection", "processed", "repeated", "registered",
             "fat-suppressed", "after contrast", "before contrast", "off-axis", "brain mask",
             "machine", "reader".
@@ -50,6 +55,7 @@ class ImageName:
     sequences: tuple[str, ...]
     is_mask: bool
     start: int
+    lead: str
     traits: frozenset[str]
     extra: int
     b_value: int
@@ -92,6 +98,7 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
         sequences=(own[-1],) if own else _sequences(facts, described, start, first),
         is_mask=any(_is_mask(word, at, described, main) for at, word in enumerate(described)),
         start=described[first].start if first < len(described) else len(name),
+        lead=_lead(name, described[: max(main, 0)]),
         traits=frozenset({*facts.traits, *_mask_traits(words), *["registered"] * is_registered}),
         extra=len(words) - first - sum(word.facet in _TELLING for word in described[first:]),
         b_value=max(facts.b_values, default=0),
@@ -117,6 +124,13 @@ def _is_slight(word: Word) -> bool:
     """Whether a word says too little before a patient's name: `op` of `Bergen_op_Zoom_T1`."""
     is_contrast = word.facet == "contrast" and word.value == "agent"
     return len(word.text) < _SHORTEST_BEFORE and word.facet != "weighting" and not is_contrast
+
+
+def _lead(name: str, words: Sequence[Word]) -> str:
+    """The start of a name, up to the end of these words, if each of them may be a name."""
+    if not words or any(word.facet in _NO_NAMES for word in words):
+        return ""
+    return name[: words[-1].end].rstrip("_-. ")
 
 
 def _mask_traits(words: Sequence[Word]) -> list[str]:

@@ -65,7 +65,7 @@ def read_folder(
         is_root: whether this is the studies folder. It is no patient; its files are grouped by
             prefix.
     """
-    images = _named(entries, folder.name, names)
+    images = _with_leads(_named(entries, folder.name, names), is_root=is_root)
     groups: dict[str, list[NamedImage]] = defaultdict(list)
     for image in images:
         if image.is_image:
@@ -76,6 +76,24 @@ def read_folder(
         prefix = next(iter(groups)) if is_root and len(groups) == 1 else ""
         return [_one_study(prefix or name, prefix, folder, images, names)]
     return _study_per_prefix(folder, "" if is_root else f"{name}_", images, groups, names)
+
+
+def _with_leads(images: Sequence[NamedImage], *, is_root: bool) -> list[NamedImage]:
+    """The images; those of patients called like a word of the field get their prefix.
+
+    `Long_T1` beside `Adams_T1` is of the patient Long, so that no study has images of both.
+    """
+    unnamed = [image for image in images if image.is_image and not image.prefix]
+    prefixes = {image.prefix for image in images if image.is_image} - {""}
+    if not prefixes or not all(image.name.lead for image in unnamed):
+        return list(images)
+    found = [replace(i, prefix=i.name.lead) if i in unnamed else i for i in images]
+    shown: dict[str, set[str]] = defaultdict(set)
+    for image in found:
+        if image.is_image:
+            shown[image.prefix].update(image.sequences)
+    is_each_a_study = all(len(sequences) > 1 for sequences in shown.values())
+    return found if is_root or is_each_a_study else list(images)
 
 
 def _are_patients(groups: dict[str, list[NamedImage]], *, is_root: bool) -> bool:
