@@ -25,11 +25,11 @@ from benchmarks.labelled_studies import labelled_studies
 from benchmarks.pages import RESULTS, replace_between_marks, table
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import PLANS
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.pipeline.zeus import PreparedStudy
 from zeus_app.progress import draw_bars
 from zeus_app.server.lifecycle.server_command import CHECKOUT
-from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.recipes import with_recipe
 from zeus_app.storage.atomic import write_text_atomically

@@ -8,6 +8,7 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.prompts.propagation import PropagationLimits
+from zeus_app.reporting.answer import names_in
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_history import prompts_as_json
 from zeus_app.server.interactive.click_request import (
@@ -18,7 +19,7 @@ from zeus_app.server.interactive.click_request import (
 )
 from zeus_app.server.interactive.initial_masks import load_masks
 from zeus_app.server.interactive.session import ClickSession, yield_when_propagating
-from zeus_app.server.tasks.answer import names_in, read_format, write_answer
+from zeus_app.server.tasks.answer import read_format, write_answer
 from zeus_app.server.tasks.inference import resolved_image
 from zeus_app.server.tasks.parameters import click_parameters
 from zeus_app.studies.align import to_grid

@@ -8,10 +8,11 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from zeus_app.reporting.answer import answer_params, names_in
 from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES
-from zeus_app.server.tasks.answer import answer_params, names_in, read_format, write_answer
+from zeus_app.server.tasks.answer import read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
 from zeus_app.server.tasks.parameters import INFERENCE

@@ -8,6 +8,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydantic_core import to_jsonable_python
 
 from zeus_app.errors import InputError
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.profiles import load_profile
 from zeus_app.profiles.fitting import refuse_idle_lora
 from zeus_app.server.context import ServerContext
@@ -15,7 +16,7 @@ from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.studies.labelled import labelled_study
-from zeus_app.server.tasks.train_request import learner_of, train_config, train_defaults
+from zeus_app.server.tasks.train_request import train_config, train_defaults
 from zeus_app.settings.registry import lookup
 
 

@@ -24,9 +24,10 @@ from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import Plan
 from zeus_app.errors import InputError
 from zeus_app.models.net import ReadOutNet
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report
-from zeus_app.server.tasks.train_request import learner_of, train_config
+from zeus_app.server.tasks.train_request import train_config
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.state import state_folder
 from zeus_app.training.cases import Case, TrainingCases

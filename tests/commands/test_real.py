@@ -12,7 +12,7 @@ from zeus_app.commands.real.plans import PLANS, UNET, Plan, with_exchanged_names
 from zeus_app.commands.real.run import PlanRun, effective_recipe, run_real
 from zeus_app.errors import InputError
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
-from zeus_app.server.tasks.train_request import learner_of
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.recipes import RECIPES
 from zeus_app.targets import load_target

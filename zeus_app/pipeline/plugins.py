@@ -23,6 +23,8 @@ from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder
 
 VARIABLE = "ZEUS_PLUGINS"
+PLUGIN = "plugin"
+"""The learner of a model from outside Zeus. It has no recipe, so that the paper's values count."""
 logger = logging.getLogger(__name__)
 
 
@@ -49,6 +51,17 @@ def plugin_models() -> Mapping[str, ModelPlugin]:
     for module in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
         models |= _models_of(module)
     return models
+
+
+def learner_of(config: ZeusConfig) -> str:
+    """The learner of a server, by whose name `settings.recipes` finds the values of a recipe.
+
+    Raises:
+        InputError: a plugin cannot be imported.
+    """
+    if config.model in plugin_models():
+        return PLUGIN
+    return config.chosen_decoder if config.model == "zeus" else config.model
 
 
 def _models_of(module: str) -> Mapping[str, ModelPlugin]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import LESION, SHAPE, affine, head, make_study, save
+from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.studies.labelled import LabelledStudies, labelled_study
-from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.targets import load_target
 from zeus_app.types import Volume
 

@@ -7,14 +7,9 @@ from typing import get_args
 import pytest
 
 from zeus_app.errors import InputError
+from zeus_app.pipeline.plugins import PLUGIN, learner_of
 from zeus_app.server.jobs.train_progress import TrainProgress, read_progress
-from zeus_app.server.tasks.train_request import (
-    PLUGIN,
-    learner_of,
-    log_ignored,
-    train_config,
-    train_defaults,
-)
+from zeus_app.server.tasks.train_request import log_ignored, train_config, train_defaults
 from zeus_app.settings.config import Decoder, TrainConfig, ZeusConfig
 from zeus_app.settings.recipes import RECIPES
 from zeus_app.training.loop import Epoch

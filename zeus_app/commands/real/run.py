@@ -22,10 +22,10 @@ from zeus_app.errors import InputError
 from zeus_app.labels.files import write_label
 from zeus_app.labels.mask_files import find_masks
 from zeus_app.metrics import dice, iou, lesion_f1, miou, miou_with_background
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.reporting.results import write_results
 from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.server.lifecycle.server_process import ServerProcess
-from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.settings.recipes import with_recipe
 from zeus_app.settings.registry import lookup

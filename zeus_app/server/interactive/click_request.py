@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, outside
 from zeus_app.server.interactive.click_values import (
@@ -32,7 +33,7 @@ from zeus_app.server.interactive.click_values import (
     read_points,
     read_whole_number,
 )
-from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_guidance
+from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import CancelledError, InputError
+from zeus_app.pipeline.plugins import learner_of
 from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.learning_process import CANCELLED
 from zeus_app.server.security.log import log_one_line_a_record
 from zeus_app.server.studies.labelled import LabelledStudies
-from zeus_app.server.tasks.train_request import learner_of
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.recipes import with_recipe
 from zeus_app.storage.process_lock import LockedError

@@ -17,6 +17,7 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.server.jobs.single_flight import SingleFlight
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
@@ -27,7 +28,7 @@ from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.tasks.chosen_sequences import refuse_lacking, sequences_of_texts
-from zeus_app.server.tasks.guidance import INSTRUCTIONS, refuse_settings
+from zeus_app.server.tasks.guidance import refuse_settings
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup

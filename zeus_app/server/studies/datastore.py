@@ -16,6 +16,7 @@ import numpy as np
 from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
@@ -24,7 +25,6 @@ from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, La
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
 from zeus_app.server.studies.study_search import StudySearch
 from zeus_app.server.tasks.chosen_sequences import texts_to_store
-from zeus_app.server.tasks.guidance import INSTRUCTIONS
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.file_lock import file_lock
 from zeus_app.storage.notes import check_note, read_note, write_note

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 
+from zeus_app.instructions.own_texts import INSTRUCTIONS
+from zeus_app.labels.labelled import with_final_label
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.studies.nifti_copies import versions
-from zeus_app.server.tasks.guidance import INSTRUCTIONS, read_stored_texts
-from zeus_app.studies.read import read_study
 from zeus_app.targets import Target
-from zeus_app.types import Guidance, LabelledStudy
+from zeus_app.types import LabelledStudy
 
 logger = logging.getLogger(__name__)
 
@@ -18,16 +19,9 @@ logger = logging.getLogger(__name__)
 def labelled_study(study: str, datastore: StudyDatastore, target: Target) -> LabelledStudy:
     """A study with its final label and the user's instructions that belong to the target."""
     resolved = datastore.catalogue.resolve(study)
-    stored = datastore.get_label_info(study, FINAL).get(INSTRUCTIONS) or {}
-    return LabelledStudy(
-        id=study,
-        read_study=partial(read_study, resolved.files),
-        read_label=partial(datastore.final_label, study),
-        read_grid=partial(datastore.catalogue.grid, resolved),
-        patient=resolved.files.patient,
-        sequences=tuple(resolved.files.sources),
-        guidance=Guidance(read_stored_texts(stored, target)),
-    )
+    labelled = with_final_label(resolved.files, datastore.history, target)
+    # The catalogue takes a sequence whose header cannot be read off the list.
+    return replace(labelled, id=study, read_grid=partial(datastore.catalogue.grid, resolved))
 
 
 class LabelledStudies:

@@ -1,4 +1,4 @@
-"""The answer to an inference: the file with the mask, and the parameters sent with it."""
+"""The answer to an inference: the file with the mask, in the format that the client asks for."""
 
 import os
 import tempfile
@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from zeus_app.errors import InputError
 from zeus_app.labels.files import DTYPES, extension_of, write_label
-from zeus_app.settings.config import ZeusConfig
-from zeus_app.targets import Target
-from zeus_app.types import Segmentation, Volume
+from zeus_app.types import Volume
 
 
 @dataclass(frozen=True)
@@ -47,43 +42,6 @@ def read_format(request: Mapping[str, Any]) -> AnswerFormat:
     return AnswerFormat(extension_of(f"result.{extension.lstrip('.')}"), dtype)
 
 
-def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target) -> dict[str, Any]:
-    """The parameters that go to the client with the mask, ready for JSON."""
-    return {
-        "label_names": target.label_values,
-        "study": segmentation.study_id,
-        "instructions": [
-            {
-                "sequence": instruction.sequence,
-                "slice": instruction.slice_index,
-                "label": instruction.label,
-                "text": instruction.text,
-                "model": instruction.model,
-                "notice": instruction.notice,
-            }
-            for instruction in segmentation.instructions
-        ],
-        "used": list(segmentation.used),
-        "missing": list(segmentation.missing),
-        "target": target.name,
-        "profile": config.profile,
-        "model": config.model,
-        "fusion": config.fusion,
-        "checkpoint": segmentation.checkpoint,
-        "untrained": segmentation.untrained,
-        "notes": list(segmentation.notes),
-        "agreement": _rounded(segmentation.agreement),
-        "volumes_ml": _rounded(segmentation.volumes_ml),
-        "latencies_ms": _rounded(segmentation.latencies_ms),
-    }
-
-
-def names_in(mask: npt.NDArray[np.generic], names: Mapping[str, int]) -> dict[str, int]:
-    """The labels that a mask contains; 3D Slicer gives the mask's n-th value the n-th name."""
-    values = set(np.unique(mask).tolist())
-    return {name: value for name, value in names.items() if value in values}
-
-
 def write_answer(label: Volume, names: Mapping[str, int], answer_format: AnswerFormat) -> Path:
     """Write a mask to a new temporary file, which MONAI Label deletes after sending it."""
     handle, name = tempfile.mkstemp(prefix="zeus-", suffix=answer_format.extension)
@@ -95,7 +53,3 @@ def write_answer(label: Volume, names: Mapping[str, int], answer_format: AnswerF
         path.unlink()
         raise
     return path
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in values.items()}

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import read_texts
 from zeus_app.server.studies.refusals import refuse_left_out
-from zeus_app.server.tasks.guidance import read_texts
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles
 

@@ -5,13 +5,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.server.tasks.parameters import DROPPED, STOCK_TRAINING_NAMES, lookup_parameter
-from zeus_app.settings.config import TrainConfig, ZeusConfig
+from zeus_app.settings.config import TrainConfig
 from zeus_app.settings.recipes import with_recipe
-
-PLUGIN = "plugin"
-"""The learner of a model from outside Zeus. It has no recipe, so that the paper's values count."""
 
 IGNORED = {
     "amp": "the precision depends on the device",
@@ -23,17 +19,6 @@ IGNORED = {
 logger = logging.getLogger(__name__)
 
 
-def learner_of(config: ZeusConfig) -> str:
-    """The learner of a server, by whose name `settings.recipes` finds the values of a recipe.
-
-    Raises:
-        InputError: a plugin cannot be imported.
-    """
-    if config.model in plugin_models():
-        return PLUGIN
-    return config.chosen_decoder if config.model == "zeus" else config.model
-
-
 def train_config(request: Mapping[str, Any], learner: str) -> TrainConfig:
     """Read a training request.
 
@@ -42,7 +27,7 @@ def train_config(request: Mapping[str, Any], learner: str) -> TrainConfig:
 
     Args:
         request: the parameters as a client sent them.
-        learner: what the server trains; see `learner_of`.
+        learner: what the server trains; see `plugins.learner_of`.
 
     Raises:
         InputError: a parameter is unknown, or its value is invalid. The status is always 400.
