@@ -12,14 +12,16 @@ from pathlib import Path
 
 from zeus_app.dicom.series import SliceHeader, is_axial, stack_slices
 from zeus_app.errors import InputError
+from zeus_app.recognition.contrast import contrast_of
 from zeus_app.recognition.image_name import ImageName
+from zeus_app.recognition.vocabulary import shipped_vocabulary
 from zeus_app.recognition.weighting import HIGH_B_S_PER_MM2
-from zeus_app.recognition.words import word_set
+from zeus_app.recognition.words import split_words, word_set
 from zeus_app.targets.naming import Names
 from zeus_app.types import Grid
 
 _CHAOS = frozenset({"t1dual", "t2spir"})
-_NO_AGENT = word_set("none no n 0 - n/a na without ohne sans sin unknown null false")
+_NO_AGENT = word_set("none no n 0 - n/a na not w/o without ohne sans sin unknown null false")
 _PHASE = frozenset(
     {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "PHASE_MAP", "VELOCITY"}
 )
@@ -87,8 +89,7 @@ class Series:
     @cached_property
     def has_agent(self) -> bool:
         """Whether a header names a contrast agent."""
-        agents = {header.contrast_agent.lower() for header in self.headers}
-        return bool(agents - _NO_AGENT - {""})
+        return any(_is_agent(agent) for agent in {header.contrast_agent for header in self.headers})
 
     def __str__(self) -> str:
         first = self.headers[0]
@@ -117,6 +118,14 @@ class SeriesKind:
     traits: frozenset[str] = field(default=frozenset())
     extra: int = 0
     b_value: float = 0.0
+
+
+def _is_agent(text: str) -> bool:
+    """Whether Contrast/Bolus Agent names one: not `NONE`, `No contrast` or `ohne KM`."""
+    words = text.lower().split()
+    if not words or words[0] in _NO_AGENT:
+        return False
+    return not contrast_of(split_words(text, shipped_vocabulary())).is_before
 
 
 def chaos_folder(path: Path) -> Path | None:
@@ -178,13 +187,19 @@ def kind_of(series: Series, names: Names) -> SeriesKind:
 
 
 def _name(series: Series, names: Names) -> ImageName:
-    """The first of its names that tells a sequence: description, protocol, folders."""
+    """The first of its names that tells a sequence: description, protocol, folders.
+
+    It has the names before it in front.
+    """
     first = series.headers[0]
     texts = [first.description, first.protocol, series.folders]
     if chaos_folder(first.path):
         texts = [series.folders, first.description, first.protocol]
     echo = f" echo {_echo(series)}" if _echo(series) else ""
-    read = [names.read(text + echo, is_description=True) for text in texts if text]
+    texts = [text for text in texts if text]
+    # `AX POST` with the protocol `T1` is T1 after contrast, so what came before counts too.
+    joined = [" ".join(texts[:count]) for count in range(1, len(texts) + 1)]
+    read = [names.read(text + echo, is_description=True) for text in joined]
     telling = (name for name in read if name.sequences)
     return next(telling, read[0] if read else names.read(""))
 
