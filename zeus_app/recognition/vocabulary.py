@@ -109,8 +109,11 @@ class Vocabulary:
         return next((self._stems[start] for start in starts if start in self._stems), UNKNOWN)
 
     def with_phrases(self, phrases: Mapping[str, Meaning]) -> "Vocabulary":
-        """This vocabulary and more phrases. Those that it has get the new meanings."""
-        both = {**self.phrases, **phrases}
+        """This vocabulary and more phrases. Those that it has get the new meanings.
+
+        An empty phrase, as an alias of signs alone gives, is left out.
+        """
+        both = {**self.phrases, **{text: m for text, m in phrases.items() if text}}
         return Vocabulary(both, self.containers, self.may_be_names, self.settings)
 
 

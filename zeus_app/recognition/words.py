@@ -41,7 +41,7 @@ _SERIES_AND_IMAGE = re.compile(r"(?<=[^\W_])s\d{3,4}a\d{3,4}$")
 # GE names one phase of a dynamic series so: "Ph2/Ax LAVA".
 _PHASE_OF_SERIES = re.compile(r"ph\d{1,2}", re.IGNORECASE)
 _DYNAMIC: Meaning = ("weighting", "perfusion")
-_SHORTEST_NUMBERED = 4  # letters of a word to which digits may be attached: flair2, scan03
+_SHORTEST_NUMBERED = 4  # letters of a word to which digits may be attached
 _LONGEST_WORD = 24
 _LONGEST_RUN = 64  # characters of a run that is split further
 # BIDS entities whose values say nothing about the sequence.
@@ -198,9 +198,15 @@ def _glued(text: str, vocabulary: Vocabulary) -> list[str]:
 
 def _may_be_glued(piece: str, before: Sequence[str], vocabulary: Vocabulary) -> bool:
     if piece.isdecimal():
-        return bool(before) and before[-1].isalpha() and len(before[-1]) >= _SHORTEST_NUMBERED
+        return bool(before) and _may_be_numbered(before[-1], vocabulary)
     is_b_value = _B_VALUE.fullmatch(piece) is not None
     return len(piece) > 1 and (is_b_value or piece in vocabulary.by_letters)
+
+
+def _may_be_numbered(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether digits may be attached: `flair2`, `scan03`, `seg2`, but not `ax3`."""
+    is_mask = vocabulary.meaning(word)[0] == "mask"
+    return word.isalpha() and len(word) >= (_SHORTEST_PIECE if is_mask else _SHORTEST_NUMBERED)
 
 
 def _phrases(parts: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Word]:
