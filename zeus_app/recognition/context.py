@@ -32,7 +32,7 @@ def in_context(
         is_group = not is_description and _is_group(words, at)
         if is_setting or is_group or _is_centimetres(words, at):
             found.append(replace(word, meaning=UNKNOWN))
-        elif word.text == "+" and at == len(words) - 1:
+        elif word.text == "+" and word.meaning == UNKNOWN and at == len(words) - 1:
             found.append(replace(word, meaning=_WITH_CONTRAST))
         elif _is_map_of_mp2rage(words, at):
             found.append(replace(word, meaning=_MAP))
