@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from zeus_app.storage.atomic import (
+    new_folder,
     remove_half_written,
     write_atomically,
     write_text_atomically,
@@ -106,3 +107,35 @@ def test_a_name_may_be_as_long_as_a_name_may_be(tmp_path: Path) -> None:
     path = tmp_path / ("a." + "b" * 246 + ".nii.gz")  # 255 characters
     write_atomically(path, lambda temporary: temporary.write_text(temporary.name[-7:]))
     assert path.read_text() == ".nii.gz"
+
+
+def test_a_folder_appears_complete(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a" / "new") as folder:
+        (folder / "file").write_text("x")
+        assert not (tmp_path / "a" / "new").exists()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
+    assert (tmp_path / "a" / "new" / "file").read_text() == "x"
+
+
+def stopped(path: Path) -> None:
+    with new_folder(path) as folder:
+        (folder / "file").write_text("x")
+        raise KeyboardInterrupt
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        stopped(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def overtaken(path: Path) -> None:
+    with new_folder(path):
+        (path / "other").write_text("y")
+
+
+def test_a_folder_with_content_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with pytest.raises(OSError, match="not empty"):
+        overtaken(tmp_path / "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "other"]

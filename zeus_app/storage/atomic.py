@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,30 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write UTF-8 text completely or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a temporary folder beside `path`, which is renamed to `path` at the end.
+
+    An exception removes the temporary folder and passes through; `path` is then unchanged. A killed
+    process leaves the temporary folder, whose name begins with a dot.
+
+    Args:
+        path: a new or empty folder. The folder above it is created if it is missing.
+
+    Raises:
+        OSError: `path` got content meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{_PREFIX}{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def remove_half_written(folder: Path, *, skip: Collection[str] = ()) -> int:

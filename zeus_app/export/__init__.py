@@ -1,0 +1,1 @@
+"""Studies and labels in the layouts of other programs."""
