@@ -63,5 +63,7 @@ def test_a_study_whose_file_is_gone_is_not_answered_from_the_cache(
     alpha = ctx.datastore.catalogue.resolve("alpha")
     ctx.open_study(alpha)
     (tmp_path / "studies" / "alpha" / "alpha_t2.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"alpha_t2\.nii\.gz cannot be read"):
+    assert ctx.open_study(alpha).used == ("FLAIR",)
+    (tmp_path / "studies" / "alpha" / "alpha_flair.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"alpha_flair\.nii\.gz cannot be read"):
         ctx.open_study(alpha)
