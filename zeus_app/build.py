@@ -213,7 +213,7 @@ def _images(
     config: ZeusConfig, profile: Profile, device: torch.device, cache: Cache
 ) -> CachedImageEncoder:
     encoder = image_encoder(config, profile, device)
-    batch = batch_size(config.batch_slices, device, gpu=8, cpu=1)
+    batch = batch_size(config.encoder_batch or config.batch_slices, device, gpu=8, cpu=1)
     return CachedImageEncoder(encoder, cache, batch=batch)
 
 

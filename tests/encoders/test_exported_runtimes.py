@@ -27,6 +27,26 @@ def test_stages_run_one_after_another(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run(BATCH), EXPECTED)
 
 
+@pytest.mark.parametrize("pictures", [1, 2, 3, 8])
+def test_pictures_that_run_at_the_same_time_come_back_in_their_order(
+    tmp_path: Path, pictures: int
+) -> None:
+    run = OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net")
+    batch = np.arange(3 * pictures, dtype=np.float32).reshape(pictures, 3)
+    one_by_one = [run(batch[i : i + 1]) for i in range(pictures)]
+    np.testing.assert_array_equal(run(batch), np.concatenate(one_by_one))
+    assert len({float(value) for value in run(batch)[:, 0]}) == pictures
+
+
+def test_with_one_core_pictures_run_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    run = OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net")
+    np.testing.assert_array_equal(run(BATCH), EXPECTED)
+    assert "_streams" not in vars(run)
+
+
 def test_the_second_start_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     OpenVinoRuntime(stages(), EXAMPLE, artifacts=tmp_path / "net")
     monkeypatch.setattr(exported_runtimes, "to_openvino", lambda *_: pytest.fail("exported again"))

@@ -5,6 +5,7 @@ import torch
 
 from tests.pipeline.tiny_zeus import Parts, prepare
 from zeus_app.models.net import ReadOutNet
+from zeus_app.models.readout import ReadOut
 from zeus_app.protocols import ABSENT, Batch, Decoded
 
 
@@ -53,6 +54,22 @@ def test_a_missing_sequence_changes_nothing_whatever_its_embedding_holds() -> No
     torch.testing.assert_close(
         decoded(parts, {**batch, **noise}).union, decoded(parts, batch).union
     )
+
+
+@pytest.mark.parametrize(("fusion", "union"), [("hybrid", "features"), ("late", "max")])
+def test_sequences_that_a_batch_lacks_are_not_read_and_the_masks_are_the_same(
+    fusion: str, union: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = read_out(fusion, union)
+    batch = without(1, prepare(parts).batch([1, 2]))
+    every = parts.zeus.decode(batch)  # with gradients all are read
+    reads: list[int] = []
+    read = ReadOut.read
+    monkeypatch.setattr(ReadOut, "read", lambda *words: (reads.append(1), read(*words))[1])
+    present = decoded(parts, batch)
+    assert len(reads) == 1
+    assert torch.equal(present.branches, every.branches)
+    assert torch.equal(present.union, every.union)
 
 
 def test_without_any_sequence_the_union_is_empty() -> None:

@@ -38,12 +38,14 @@ from tests.pipeline.bright_model import (
     segmenter,
     stairs,
 )
-from zeus_app.errors import CancelledError
+from zeus_app.errors import CancelledError, InputError
 from zeus_app.protocols import Batch
+from zeus_app.settings.config import TrainConfig
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.opened import open_study
 from zeus_app.studies.read import read_study
 from zeus_app.targets import Label
+from zeus_app.training.checkpoint import CheckpointInfo, Checkpoints
 from zeus_app.types import (
     BoolArray,
     Grid,
@@ -315,3 +317,17 @@ def test_a_model_without_towers_encodes_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(model, "cache_bytes", lambda pictures: 0)
     segmenter(model=model).prepare(pictures({"T2": stairs(FOUR_SLICES)}))
     assert model.prepared == []
+
+
+def test_a_pinned_version_of_another_folder_segments_until_the_next_training(
+    tmp_path: Path,
+) -> None:
+    pinned = segmenter()
+    info = CheckpointInfo("", "", 1, None, (), (), pinned.training.trained_with)
+    for _ in range(2):
+        Checkpoints(tmp_path).publish({}, info)
+    pinned.pin(Checkpoints(tmp_path, pinned="v0001"))
+    assert pinned.segment(opened(T2=stairs(UPRIGHT))).checkpoint == "v0001"
+    with pytest.raises(InputError):
+        pinned.fit([], TrainConfig())
+    assert pinned.checkpoints is pinned.training.checkpoints

@@ -45,6 +45,18 @@ def test_a_version_can_be_stored_without_being_served(tmp_path: Path) -> None:
     assert served.version == "v0001"
 
 
+def test_a_pinned_version_counts_as_served_whatever_the_folder_says(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.publish(weights(1), a_result())
+    checkpoints.publish(weights(2), a_result())
+    pinned = Checkpoints(tmp_path, pinned="v0001").served()
+    assert pinned is not None
+    assert pinned.version == "v0001"
+    assert Checkpoints(tmp_path, pinned=UNTRAINED).served() is None
+    with pytest.raises(UnknownNameError, match="v0001, v0002, untrained"):
+        Checkpoints(tmp_path, pinned="v0009").served()
+
+
 def test_an_older_version_can_be_served_again(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.publish(weights(1), a_result())

@@ -132,24 +132,35 @@ class ReadOutNet(ZeusNet):
     def decode(self, batch: Batch, prompts: torch.Tensor, *, branches: bool) -> Decoded:
         """Decode "embeddings", (B, M, 3·C, 64, 64), with "pixels", (B, M, 3, 256, 256)."""
         present, pixels = batch["present"], batch["pixels"]
-        sequences = present.shape[1]
-        first = [
-            self._read_out(m).read(self._layer(m), batch["embeddings"][:, m], pixels[:, m])
-            for m in range(sequences)
-        ]
+        chosen = self._sequences_to_read(present)
+        first = {
+            m: self._read_out(m).read(self._layer(m), batch["embeddings"][:, m], pixels[:, m])
+            for m in chosen
+        }
         logits = prompts.new_zeros(len(present), 0, prompts.shape[2], *pixels.shape[-2:])
         if branches or self.union is not None:
-            decoded = [self._read_out(m).decode(*first[m], prompts[:, m]) for m in range(sequences)]
+            decoded = {m: self._read_out(m).decode(*first[m], prompts[:, m]) for m in chosen}
+            nothing = torch.full_like(decoded[chosen[0]], ABSENT)
+            of_all = [decoded.get(m, nothing) for m in range(present.shape[1])]
             absent = ~present[:, :, None, None, None]
-            logits = torch.stack(decoded, dim=1).masked_fill(absent, ABSENT)
+            logits = torch.stack(of_all, dim=1).masked_fill(absent, ABSENT)
         if self.union is not None:
             return Decoded(logits, self.union(logits, present))
-        cells, fine = (mean_of_present(parts, present) for parts in zip(*first, strict=True))
+        of_chosen = present[:, chosen]
+        cells, fine = (mean_of_present(p, of_chosen) for p in zip(*first.values(), strict=True))
         shown = present[:, :, None, None].to(prompts.dtype)
         mean_prompt = (prompts * shown).sum(dim=1) / shown.sum(dim=1).clamp(min=1)
         union = self._read_out(0).decode(cells, fine, mean_prompt)
         nothing = ~present.any(dim=1)[:, None, None, None]
         return Decoded(logits, union.masked_fill(nothing, NOTHING))
+
+    @staticmethod
+    def _sequences_to_read(present: torch.Tensor) -> list[int]:
+        """All sequences in training, so that each has a gradient; else those that are present."""
+        every = list(range(present.shape[1]))
+        if torch.is_grad_enabled():
+            return every
+        return [m for m in every if present[:, m].any()] or every[:1]
 
     def _read_out(self, sequence: int) -> ReadOut:
         return cast(ReadOut, self.decoders[0 if len(self.decoders) == 1 else sequence])

@@ -106,9 +106,19 @@ class Segmenter:
         served = self.checkpoints.served()
         version = served.version if served else UNTRAINED
         if version != self._loaded:
-            self.training.load(version)
+            replace(self.training, checkpoints=self.checkpoints).load(version)
             self._loaded = version
         return version
+
+    def pin(self, checkpoints: Checkpoints) -> None:
+        """Segment with the served version of these checkpoints, until the next training.
+
+        Called before the first study: label maps that are kept go by the name of a version.
+
+        Args:
+            checkpoints: may be another folder than that of the trainings.
+        """
+        self.checkpoints = checkpoints
 
     def segment(
         self, study: OpenedStudy, *, guidance: Guidance | None = None, report: Report = silent
@@ -209,6 +219,7 @@ class Segmenter:
         try:
             return fit(self.training, studies, config, report=report, progress=progress)
         finally:
+            self.checkpoints = self.training.checkpoints
             self._loaded = ""  # the network holds the last step's weights, not the served ones
 
     def _decode(

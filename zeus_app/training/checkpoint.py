@@ -39,10 +39,15 @@ class Checkpoints:
 
     The weights are written first, then the JSON that names them, then `served.json`, each by an
     atomic rename. A process killed anywhere leaves the last complete version served.
+
+    Args:
+        folder: the folder; it may be missing.
+        pinned: a version, or "untrained", that this object calls served whatever the folder says.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, pinned: str = "") -> None:
         self.folder = folder
+        self._pinned = pinned
 
     @property
     def resume_path(self) -> Path:
@@ -75,7 +80,12 @@ class Checkpoints:
         """The served version; None before the first training or while "untrained" is served.
 
         If the files of the served version cannot be used, the newest version that can is served.
+
+        Raises:
+            UnknownNameError: there is no version that could be pinned by this name.
         """
+        if self._pinned:
+            return None if self._pinned == UNTRAINED else self.info(self._pinned)
         path = self.folder / "served.json"
         if not path.exists():
             return None
