@@ -23,7 +23,8 @@ def test_help_starts_quickly_because_nothing_heavy_is_imported() -> None:
 @pytest.mark.parametrize(
     "command",
     ["serve", "studies", "weights list", "weights get", "weights verify", "import-labels",
-     "describe", "cache info", "cache clear", "runtime", "doctor", "demo", "real"],
+     "describe", "cache info", "cache clear", "runtime", "doctor", "demo", "real",
+     "evaluate", "export"],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str) -> None:
     result = runner.invoke(app, [*command.split(), "--help"])

@@ -1,13 +1,12 @@
 """`zeus evaluate`: masks compared with the truth."""
 
 import os
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zeus_app.commands.terminal import print_table, progress_bars
+from zeus_app.commands.terminal import print_by_reason, print_table, progress_bars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 NOTHING_COMPARED_EXIT_CODE = 1
 _MOST_CASES = 20  # in the table of cases; scores.csv has all
-_MOST_FILES = 10  # with one reason
 _SUMMARY = {"dsc": "DSC", "iou": "IoU", "lesion_f1": "lesion F1", "hd95_mm": "HD95, mm"}
 
 
@@ -69,7 +67,7 @@ def evaluate(
         check_free(folder, with_json=with_json)
     with progress_bars() as report:
         found = compare_all(masks, truth, reading, report=report)
-    _print_left_out(found)
+    print_by_reason("not compared", ["file or case", "reason"], found.left_out)
     if not (found.cases and found.structures):
         why = "no label occurs; --target names labels" if found.cases else "nothing was compared"
         typer.secho(f"zeus: {why}", fg=typer.colors.RED, err=True)
@@ -87,18 +85,6 @@ def _beside(masks: Path) -> Path:
     whole = Path(os.path.abspath(masks))
     name = stem(whole) if whole.is_file() else whole.name
     return whole.with_name(f"{name}-evaluation")
-
-
-def _print_left_out(found: "Evaluation") -> None:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in found.left_out.items():
-        by_reason[reason].append(name)
-    rows = []
-    for reason, names in by_reason.items():
-        rest = f" and {len(names) - _MOST_FILES} more" if len(names) > _MOST_FILES else ""
-        rows.append([f"{', '.join(names[:_MOST_FILES])}{rest}", reason])
-    if rows:
-        print_table("not compared", ["file or case", "reason"], rows)
 
 
 def _print_scores(found: "Evaluation") -> None:

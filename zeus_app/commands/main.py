@@ -14,6 +14,7 @@ from zeus_app.commands.demo.command import demo
 from zeus_app.commands.describe import describe
 from zeus_app.commands.doctor.command import doctor
 from zeus_app.commands.evaluate import evaluate
+from zeus_app.commands.export import export
 from zeus_app.commands.import_labels import import_labels
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
@@ -51,6 +52,7 @@ app.command("serve")(serve)
 app.command("studies")(studies)
 app.command("import-labels")(import_labels)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("describe")(describe)
 app.add_typer(weights_app, name="weights", no_args_is_help=True)
 app.add_typer(cache_app, name="cache", no_args_is_help=True)

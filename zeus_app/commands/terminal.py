@@ -1,12 +1,14 @@
 """What commands show on the terminal, and how they are stopped."""
 
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from zeus_app.progress import Report, draw_bars
 
 _WIDE = 240  # characters
+_MOST_LISTED = 10  # names with one reason
 
 
 @contextmanager
@@ -36,6 +38,19 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_row(*map(Text, row))  # brackets in a file's name are no markup
     is_wide = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
     Console(width=_WIDE if is_wide else None).print(table)
+
+
+def print_by_reason(title: str, columns: list[str], reasons: Mapping[str, str]) -> None:
+    """Print a table of name -> reason, with one row for each reason; nothing without names."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in reasons.items():
+        names[reason].append(name)
+    rows = []
+    for reason, some in names.items():
+        rest = f" and {len(some) - _MOST_LISTED} more" if len(some) > _MOST_LISTED else ""
+        rows.append([f"{', '.join(some[:_MOST_LISTED])}{rest}", reason])
+    if rows:
+        print_table(title, columns, rows)
 
 
 def stop_at_sigterm() -> None:
