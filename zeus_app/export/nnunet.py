@@ -216,6 +216,25 @@ def _write_case(files: StudyFiles, export: _Export, folder: Path) -> None:
     Raises:
         InputError: a sequence or the label cannot be used. Nothing is written then.
     """
+    aligned, notes = _aligned(files, export.target)
+    is_labelled = files.id in export.labels
+    if is_labelled:
+        label = _label(export.labels[files.id], export, aligned, notes)
+        _write(folder / "labelsTr" / f"{files.id}{FILE_ENDING}", label)
+    images = folder / ("imagesTr" if is_labelled else "imagesTs")
+    for channel, name in enumerate(export.target.sequence_names):
+        _write(images / f"{files.id}_{channel:04d}{FILE_ENDING}", aligned.volumes[name])
+    (export.labelled if is_labelled else export.unlabelled).append(files.id)
+    if notes:
+        export.notes[files.id] = "; ".join(notes)
+
+
+def _aligned(files: StudyFiles, target: Target) -> tuple[AlignedStudy, list[str]]:
+    """All sequences of a study on one grid, and what was resampled.
+
+    Raises:
+        InputError: a sequence cannot be used.
+    """
     study = read_study(files)
     if study.left_out:
         reasons = "; ".join(f"{name}: {why}" for name, why in study.left_out.items())
@@ -224,21 +243,12 @@ def _write_case(files: StudyFiles, export: _Export, folder: Path) -> None:
             expected="all channels of every case",
             remedy="repair the files, or choose other --sequences",
         )
-    aligned = align_for(study, export.target)
+    aligned = align_for(study, target)
     check_right_angles(aligned.grid, f"{aligned.reference} of study {files.id}")
     moved = [name for name, one in study.volumes.items() if not same_place(one.grid, aligned.grid)]
-    notes = [f"{' and '.join(moved)} resampled to {aligned.reference}'s grid"] if moved else []
-    images = "imagesTs"
-    if files.id in export.labels:
-        images = "imagesTr"
-        label = _label(export.labels[files.id], export, aligned, notes)
-        _write(folder / "labelsTr" / f"{files.id}{FILE_ENDING}", label)
-    for channel, name in enumerate(export.target.sequence_names):
-        path = folder / images / f"{files.id}_{channel:04d}{FILE_ENDING}"
-        _write(path, aligned.volumes[name])
-    (export.labelled if files.id in export.labels else export.unlabelled).append(files.id)
-    if notes:
-        export.notes[files.id] = "; ".join(notes)
+    return aligned, (
+        [f"{' and '.join(moved)} resampled to {aligned.reference}'s grid"] if moved else []
+    )
 
 
 def _label(path: Path, export: _Export, aligned: AlignedStudy, notes: list[str]) -> Volume:
