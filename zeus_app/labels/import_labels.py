@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.labels.mask_files import ImportedLabel, MaskReport, search_masks
 from zeus_app.labels.versions import FINAL, LabelHistory, LabelVersion
@@ -57,6 +58,7 @@ def import_into_store(
     pattern: str | None = None,
     convention: str | None = None,
     replace: bool = False,
+    masks: Path | None = None,
 ) -> Iterator[ImportLine]:
     """Add the mask of each study as a version of its final label.
 
@@ -68,22 +70,31 @@ def import_into_store(
         pattern: glob that chooses among several masks.
         convention: the data set whose values the masks have, see `Target.import_conventions`.
         replace: import a mask even if the final label is another one.
+        masks: folder of the masks; None if they lie among the studies.
 
     Yields:
         What became of each study, and the masks that are not taken, with the reasons.
 
     Raises:
-        InputError: `folder` is not a folder, or the target needs another convention.
+        InputError: `folder` or `masks` is not a folder, or the target needs another convention.
     """
+    if masks is not None and not masks.is_dir():
+        raise InputError(
+            f"folder of masks {masks}",
+            expected="an existing folder",
+            remedy="check the path, for example with ls",
+        )
+    masks = None if masks is None or masks.resolve() == folder.resolve() else masks
     target = target_of(config).reading(convention)
     state = state_folder(config, target=target.name, studies=folder)
     history = LabelHistory(state.labels)
-    for report in search_masks(folder, target, pattern=pattern, skip=(state.root,)):
+    skip = (state.root,)
+    for report in search_masks(folder, target, pattern=pattern, skip=skip, masks=masks):
         if report.label is not None:
             yield _imported(report.label, history, replace=replace)
         elif report.study_id:
             yield _not_imported(report)
-        yield from _not_taken(report, folder)
+        yield from _not_taken(report, masks or folder)
 
 
 def summary(lines: Iterable[ImportLine]) -> str:

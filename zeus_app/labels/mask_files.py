@@ -12,7 +12,7 @@ pattern asks for it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from zeus_app.errors import InputError
 from zeus_app.labels.files import read_mask
+from zeus_app.labels.given_masks import search_given
 from zeus_app.labels.grids import describe_grid, same_place
 from zeus_app.labels.mask_names import MaskName, read_mask_name
 from zeus_app.labels.mask_search import FoundMasks, search_files
@@ -86,7 +87,12 @@ def find_masks(
 
 
 def search_masks(
-    root: Path, target: Target, *, pattern: str | None = None, skip: Collection[Path] = ()
+    root: Path,
+    target: Target,
+    *,
+    pattern: str | None = None,
+    skip: Collection[Path] = (),
+    masks: Path | None = None,
 ) -> Iterator[MaskReport]:
     """Yield a report for each study, and one for the files that belong to no study.
 
@@ -96,19 +102,24 @@ def search_masks(
         pattern: glob over file names, or over paths below `root` if it has a slash. It chooses
             among several masks. A machine-made mask is used only if a pattern matches it.
         skip: folders that are not searched.
+        masks: folder of the masks, see `given_masks.py`; None if they lie among the studies.
 
     Raises:
         InputError: `root` is not a folder.
     """
-    found = scan(root, target, skip=skip)
+    found = scan(root, target, skip=skip if masks is None else (*skip, masks))
     studies = {one: study for one, study in found if isinstance(study, StudyCandidate)}
     for study_id, rejected in found:
         if not isinstance(rejected, StudyCandidate):
             yield MaskReport(study_id, unusable=rejected.reason)
     names = Names.of(target)
-    files = search_files(root, studies, names, skip=skip)
+    if masks is None:
+        files = search_files(root, studies, names, skip=skip)
+    else:
+        files = search_given(masks, studies, skip=skip)
+        studies = {one: replace(study, label=None) for one, study in studies.items()}
     for study_id, study in studies.items():
-        chooser = _Chooser(study, files, names, pattern, root)
+        chooser = _Chooser(study, files, names, pattern, masks or root)
         yield chooser.report(study_id)
     if files.strays:
         yield MaskReport("", unused=files.strays)
