@@ -21,7 +21,6 @@ from zeus_app.export.nnunet import (
     consecutive_values,
     dataset_folder,
     export_nnunet,
-    folds_by_patient,
 )
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import Label, Sequence, Target
@@ -181,6 +180,16 @@ def test_studies_with_missing_sequences_are_left_out_with_the_reason(tmp_path: P
     check_rules(done.folder)
 
 
+def test_if_all_are_left_out_the_sequences_that_they_have_are_told_once(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(30)]
+    for name in names:
+        study(tmp_path / "studies", name, sequences=("T2",))
+    labels = {name: label(tmp_path / f"{name}.nii.gz", T2) for name in names}
+    with pytest.raises(InputError, match="--sequences T2") as caught:
+        exported(tmp_path, labels)
+    assert len(str(caught.value)) < 500
+
+
 def test_with_chosen_sequences_fewer_studies_are_left_out(tmp_path: Path) -> None:
     study(tmp_path / "studies", "p1")
     study(tmp_path / "studies", "p2", sequences=("T2",))
@@ -277,25 +286,10 @@ def test_names_that_mean_something_else_to_nnunet_are_refused(name: str) -> None
         consecutive_values(target)
 
 
-class TestFolds:
-    def test_a_patient_is_on_one_side_of_every_fold(self) -> None:
-        patients = {f"s{i}": f"patient {i // 3}" for i in range(20)}
-        folds = folds_by_patient(patients)
-        assert len(folds) == 5
-        for fold in folds:
-            assert sorted([*fold["train"], *fold["val"]]) == sorted(patients)
-            sides = [{patients[case] for case in fold[side]} for side in ("train", "val")]
-            assert sides[0].isdisjoint(sides[1])
-        assert sorted(case for fold in folds for case in fold["val"]) == sorted(patients)
-
-    def test_few_patients_make_few_folds_and_one_makes_none(self) -> None:
-        assert len(folds_by_patient({"a": "1", "b": "2", "c": "2"})) == 2
-        assert folds_by_patient({"a": "1", "b": "1"}) == []
-
-    def test_they_are_written_by_case(self, tmp_path: Path) -> None:
-        for name in ("p1", "p2"):
-            study(tmp_path / "studies", name)
-        labels = {name: label(tmp_path / f"{name}.nii.gz") for name in ("p1", "p2")}
-        folder = exported(tmp_path, labels).folder
-        folds = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
-        assert sorted(fold["val"] for fold in folds) == [["p1"], ["p2"]]
+def test_the_folds_are_written_by_case(tmp_path: Path) -> None:
+    for name in ("p1", "p2"):
+        study(tmp_path / "studies", name)
+    labels = {name: label(tmp_path / f"{name}.nii.gz") for name in ("p1", "p2")}
+    folder = exported(tmp_path, labels).folder
+    folds = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    assert sorted(fold["val"] for fold in folds) == [["p1"], ["p2"]]

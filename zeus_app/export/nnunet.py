@@ -12,14 +12,15 @@ is the reference's, turned to RAS. nnU-Net looks for splits_final.json in its pr
 """
 
 import json
-import random
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from zeus_app.errors import InputError
+from zeus_app.export.folds import folds_by_patient
 from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.grids import check_values, ml_outside, same_place
 from zeus_app.progress import Report, silent
@@ -35,8 +36,6 @@ from zeus_app.volumes.voxels import check_right_angles
 FILE_ENDING = ".nii.gz"
 BACKGROUND = "background"
 _RESERVED = frozenset({BACKGROUND, "ignore"})  # nnU-Net leaves voxels of "ignore" out of the loss
-_MOST_FOLDS = 5
-_SEED = 0
 _STAGE = "studies"
 
 
@@ -136,7 +135,7 @@ def export_nnunet(
     """
     export = _Export(target, labels, consecutive_values(target))
     complete = _complete(studies, export)
-    _check_labelled(export, [name for name in complete if name in labels])
+    _check_labelled(labels.keys() & complete, export, studies)
     with new_folder(folder) as temporary:
         for done, (name, files) in enumerate(complete.items()):
             report(_STAGE, done, len(complete))
@@ -145,7 +144,7 @@ def export_nnunet(
             except InputError as error:
                 export.left_out[name] = readable(error)
         report(_STAGE, len(complete), len(complete))
-        _check_labelled(export, export.labelled)
+        _check_labelled(export.labelled, export, studies)
         patients = {name: studies[name].patient for name in export.labelled}
         folds = folds_by_patient(patients)
         _write_description(temporary, export, folds)
@@ -159,29 +158,6 @@ def export_nnunet(
     )
 
 
-def folds_by_patient(patients: Mapping[str, str]) -> list[dict[str, list[str]]]:
-    """Folds for cross-validation, as nnU-Net's splits_final.json holds them.
-
-    Args:
-        patients: case -> patient.
-
-    Returns:
-        Up to five {"train": cases, "val": cases}. A patient is never on both sides, and each case
-        is validated once. Empty for fewer than two patients.
-    """
-    names = sorted(set(patients.values()))
-    random.Random(_SEED).shuffle(names)
-    count = min(_MOST_FOLDS, len(names))
-    held_back = [set(names[start::count]) for start in range(count)] if count > 1 else []
-    return [
-        {
-            "train": [case for case, patient in patients.items() if patient not in held],
-            "val": [case for case, patient in patients.items() if patient in held],
-        }
-        for held in held_back
-    ]
-
-
 def _complete(studies: Mapping[str, StudyFiles], export: _Export) -> dict[str, StudyFiles]:
     """The studies with all sequences. The others are noted as left out."""
     complete = {}
@@ -189,24 +165,32 @@ def _complete(studies: Mapping[str, StudyFiles], export: _Export) -> dict[str, S
         missing = [one for one in export.target.sequence_names if one not in files.sources]
         if missing:
             export.left_out[name] = (
-                f"it lacks {', '.join(missing)}; nnU-Net needs all channels of every case."
-                " --sequences chooses fewer"
+                f"it lacks {', '.join(missing)}; nnU-Net needs all channels of every case"
+                " (--sequences chooses fewer)"
             )
         else:
             complete[name] = files
     return complete
 
 
-def _check_labelled(export: _Export, names: list[str]) -> None:
-    """Refuse an export without a training case."""
+def _check_labelled(
+    names: Collection[str], export: _Export, studies: Mapping[str, StudyFiles]
+) -> None:
+    """Refuse an export without a training case. Tells the first reason and what would help."""
     if names:
         return
-    reasons = [f"{name}: {export.left_out[name]}" for name in export.labels
-               if name in export.left_out]  # fmt: skip
+    known = [name for name in export.labels if name in studies]
+    reasons = [f"{name}: {export.left_out[name]}" for name in known if name in export.left_out]
+    had = Counter(tuple(studies[name].sources) for name in known)
+    best = had.most_common(1)[0][0] if had else ()
+    is_fewer = 0 < len(best) < len(export.target.sequences)
     raise InputError(
-        f"no study with a label and all sequences. {' '.join(reasons)}".strip(),
+        f"no study with a label and all sequences; {len(reasons)} labelled studies are left out."
+        f" {reasons[0] if reasons else ''}".strip(),
         expected="at least one labelled study to train on",
-        remedy="import masks with `zeus import-labels`, submit labels, or name fewer --sequences",
+        remedy=f"choose sequences that the studies have: --sequences {','.join(best)}"
+        if is_fewer
+        else "import masks with `zeus import-labels`, submit labels, or repair the files",
     )
 
 
