@@ -36,7 +36,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_one_bad_case_stops_nothing(folders: tuple[Path, Path]) -> None:
     found = evaluate(*folders, Reading(load_target("phantom")))
     assert [case.case for case in found.cases] == ["p1", "p2", "p4"]
-    alone = str(folders[1] / "p5.nii.gz")
+    alone = "truth/p5.nii.gz"
     assert set(found.left_out) == {"p3", alone}
     assert "mask.nii.gz" in found.left_out["p3"]
     assert found.left_out[alone] == "no partner"
@@ -50,6 +50,15 @@ def test_without_a_target_every_value_that_occurs_is_a_label_of_all_cases(
     assert [one.name for one in found.structures] == ["1", "2"]
     assert found.values(found.structures[0], "dsc") == [1, 1, 0]
     assert found.values(found.structures[1], "dsc") == [1, 1, 1]  # p1 and p4: neither shows it
+
+
+def test_files_of_folders_with_one_name_are_told_apart(tmp_path: Path) -> None:
+    label_map(tmp_path / "a" / "labels" / "p1.nii.gz", 1)
+    label_map(tmp_path / "b" / "labels" / "q1.nii.gz", 1)
+    found = evaluate(tmp_path / "a" / "labels", tmp_path / "b" / "labels", Reading())
+    assert set(found.left_out) == {
+        str(tmp_path / "a" / "labels" / "p1.nii.gz"), str(tmp_path / "b" / "labels" / "q1.nii.gz"),
+    }  # fmt: skip
 
 
 def test_each_case_is_reported_and_may_be_cancelled(folders: tuple[Path, Path]) -> None:
@@ -70,4 +79,4 @@ def test_a_voxel_type_that_nibabel_cannot_read_is_listed(folders: tuple[Path, Pa
     colours = np.zeros((5, 5, 4), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
     nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), masks / "p1" / "mask.nii.gz")
     found = evaluate(masks, truth, Reading())
-    assert set(found.left_out) == {"p1", "p3", str(truth / "p5.nii.gz")}
+    assert set(found.left_out) == {"p1", "p3", "truth/p5.nii.gz"}

@@ -7,6 +7,7 @@ import pytest
 
 from zeus_app.errors import InputError
 from zeus_app.evaluation.pairs import Pairs, find_pairs
+from zeus_app.targets import load_target
 
 
 def make(root: Path, *names: str) -> Path:
@@ -76,8 +77,26 @@ def test_among_images_the_file_that_is_named_a_mask_is_taken(tmp_path: Path) -> 
     images = ["p1/flair.nii.gz", "p1/t1.nii.gz", "p1/p1_seg.nii.gz"]
     pairs = found(tmp_path, ["p1.nii.gz"], images)
     assert named(pairs, tmp_path) == {"p1": ("p1.nii.gz", "p1/p1_seg.nii.gz")}
-    assert {path.name for path in pairs.alone} == {"flair.nii.gz", "t1.nii.gz"}
-    assert set(pairs.alone.values()) == {"another file of its folder is taken"}
+    assert not pairs.alone
+
+
+def test_another_mask_beside_the_one_that_is_taken_is_listed(tmp_path: Path) -> None:
+    truth = ["p1/seg.nii.gz", "p1/seg_reader2.nii.gz", "p1/t1.nii.gz"]
+    pairs = found(tmp_path, ["p1.nii.gz"], truth)
+    assert named(pairs, tmp_path) == {"p1": ("p1.nii.gz", "p1/seg.nii.gz")}
+    assert {path.name: why for path, why in pairs.alone.items()} == {
+        "seg_reader2.nii.gz": "another mask of its folder is taken"
+    }
+
+
+def test_with_a_target_names_are_read_as_zeus_import_labels_reads_them(tmp_path: Path) -> None:
+    folders = make(tmp_path / "masks", "p1.nii.gz"), make(
+        tmp_path / "truth", "p1/Flair.nii.gz", "p1/OTMultiClass.nii.gz", "p1/brain_mask.nii.gz",
+        "p1/seg-ai.nii.gz",
+    )  # fmt: skip
+    assert not find_pairs(*folders).pairs
+    pairs = find_pairs(*folders, target=load_target("brain_tumour"))
+    assert [pair.truth.name for pair in pairs.pairs] == ["OTMultiClass.nii.gz"]
 
 
 def test_a_plain_mask_wins_over_those_of_single_sequences(tmp_path: Path) -> None:

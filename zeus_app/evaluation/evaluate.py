@@ -27,8 +27,8 @@ def evaluate(masks: Path, truth: Path, reading: Reading, *, report: Report = sil
     Raises:
         InputError: see `find_pairs`.
     """
-    found = find_pairs(masks, truth)
-    left_out = {readable(path): reason for path, reason in found.alone.items()}
+    found = find_pairs(masks, truth, target=reading.target)
+    left_out = {_shown(path, masks, truth): reason for path, reason in found.alone.items()}
     cases: list[CaseScores] = []
     total = len(found.pairs)
     report(_STAGE, 0, total)
@@ -46,3 +46,10 @@ def _structures(cases: list[CaseScores], reading: Reading) -> tuple[Structure, .
         return structures_of(reading.target)
     found = {one for case in cases for one in case.scores}
     return tuple(sorted(found, key=lambda one: one.values))
+
+
+def _shown(path: Path, masks: Path, truth: Path) -> str:
+    """A file below its folder, `truth/p1.nii.gz`; the whole path if both have one name."""
+    root = next((one for one in (masks, truth) if path.is_relative_to(one)), path)
+    is_clear = root != path and masks.name != truth.name
+    return readable(Path(root.name) / path.relative_to(root) if is_clear else path)

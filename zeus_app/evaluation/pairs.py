@@ -1,7 +1,10 @@
 """Find the truth of each mask, by the names of files and folders.
 
 A label map in a subfolder has the name of that folder, if it is the only one there or the only one
-that is named as a mask: `p1/mask.nii.gz`. Every other one has the name of its file: `p1.nii.gz`.
+that is named as a mask: `p1/mask.nii.gz`. With a target, names are read as `zeus import-labels`
+reads them, so that a mask of the brain and one that a machine drew are not taken among several.
+Every other label map has the name of its file: `p1.nii.gz`.
+
 A pair has names that are equal, or equal without words for masks: `p1_seg` and `p1`. Names of
 folders below each other are joined, as study ids are: `anna/visit1` is `anna_visit1`.
 
@@ -16,10 +19,12 @@ from pathlib import Path
 
 from zeus_app.errors import InputError
 from zeus_app.labels.mask_folders import walk_folders
+from zeus_app.labels.mask_names import read_mask_name
 from zeus_app.recognition.words import word_set
 from zeus_app.settings.file_names import is_utf8, readable
 from zeus_app.studies.walk import study_name
-from zeus_app.targets.naming import MASK_FOLDERS, safe_id
+from zeus_app.targets import Target
+from zeus_app.targets.naming import MASK_FOLDERS, Names, safe_id
 from zeus_app.volumes.formats import unread_format
 from zeus_app.volumes.sources import is_volume, stem
 
@@ -67,16 +72,22 @@ class _Map:
 
 @dataclass
 class _Side:
-    """The files of one side."""
+    """The files of one side, and how the target's names are read."""
 
+    names: Names | None
     maps: list[_Map] = field(default_factory=list)
     alone: dict[Path, str] = field(default_factory=dict)
 
 
-def find_pairs(masks: Path, truth: Path) -> Pairs:
+def find_pairs(masks: Path, truth: Path, *, target: Target | None = None) -> Pairs:
     """Find the pairs of two folders, of a file and a folder, or of two files. Reads names alone.
 
     Two files are a pair whatever their names.
+
+    Args:
+        masks: a folder of label maps, or one.
+        truth: the same for the truth.
+        target: what the masks show; helps to choose among several files of one folder.
 
     Raises:
         InputError: one does not exist, or both are the same.
@@ -91,7 +102,8 @@ def find_pairs(masks: Path, truth: Path) -> Pairs:
         )
     if masks.is_file() and truth.is_file():
         return Pairs((Pair(_single(masks).case, masks, truth),), {})
-    left, right = _side(masks), _side(truth)
+    names = Names.of(target) if target else None
+    left, right = _side(masks, names), _side(truth, names)
     pairs, unclear = _matched(left.maps, right.maps)
     taken = {path for pair in pairs for path in (pair.mask, pair.truth)}
     alone = {**left.alone, **right.alone}
@@ -110,9 +122,9 @@ def _check_exists(path: Path) -> None:
         )
 
 
-def _side(root: Path) -> _Side:
+def _side(root: Path, names: Names | None) -> _Side:
     """The label maps of a folder or file."""
-    side = _Side()
+    side = _Side(names)
     if root.is_file():
         side.maps.append(_single(root))
         return side
@@ -132,7 +144,7 @@ def _add(side: _Side, root: Path, folder: Path, files: list[Path]) -> None:
     """Name the label maps of one folder."""
     good = [path for path in files if is_utf8(path)]
     side.alone.update((path, _NOT_UTF8) for path in files if path not in good)
-    chosen = None if folder == root else _only_mask(good)
+    chosen = None if folder == root else _only_mask(good, side.names)
     for path in good:
         if chosen is None:
             joined = () if folder == root else (f"{study_name(root, folder)}_{_stem(path)}",)
@@ -140,15 +152,27 @@ def _add(side: _Side, root: Path, folder: Path, files: list[Path]) -> None:
         elif path == chosen:
             name = study_name(root, folder)
             side.maps.append(_Map(path, (name, folder.name, _stem(path))))
-        else:
-            side.alone[path] = "another file of its folder is taken"
+        elif _is_named_mask(path):  # images beside a mask are no masks without a partner
+            side.alone[path] = "another mask of its folder is taken"
 
 
-def _only_mask(files: list[Path]) -> Path | None:
+def _only_mask(files: list[Path], names: Names | None) -> Path | None:
     """The one file of a folder, or the one that is named as a mask; None if it is unclear."""
     are_plain = [path for path in files if not _without_mask_words(_stem(path))]
-    are_named = [path for path in files if _MASK_WORDS.intersection(_words(_stem(path)))]
-    return next((some[0] for some in (files, are_plain, are_named) if len(some) == 1), None)
+    are_named = [path for path in files if _is_named_mask(path)]
+    of_target = [path for path in files if names and _shows_target(path, names)]
+    choices = (files, are_plain, of_target, are_named)
+    return next((some[0] for some in choices if len(some) == 1), None)
+
+
+def _is_named_mask(path: Path) -> bool:
+    return not _MASK_WORDS.isdisjoint(_words(_stem(path)))
+
+
+def _shows_target(path: Path, names: Names) -> bool:
+    """Whether a name says that a human drew a mask of the target."""
+    said = read_mask_name(_stem(path), names, in_mask_folder=False)
+    return not said.reason and not said.is_machine_made
 
 
 def _matched(masks: list[_Map], truth: list[_Map]) -> tuple[list[Pair], dict[Path, str]]:
