@@ -79,7 +79,7 @@ def test_names_as_hospitals_write_them_are_read(group: str, readings: list[Readi
 def words_for(facet: str, *values: str) -> list[str]:
     """The words, phrases and stems of the vocabulary, as names hold them."""
     return [
-        text.replace(" -", "-") if " " in text else text.replace("-", "abc")
+        text.replace(" -", "-") if " " in text else text.replace("-", text[-2:-1] * 3)
         for text, meaning in shipped_vocabulary().phrases.items()
         if meaning[0] == facet and meaning[1] in values
     ]

@@ -1,6 +1,6 @@
 import pytest
 
-from zeus_app.recognition.text import plain
+from zeus_app.recognition.text import is_caseless, plain
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,12 @@ from zeus_app.recognition.text import plain
 )
 def test_case_and_accents_do_not_matter(text: str, expected: str) -> None:
     assert plain(text) == expected
+
+
+def test_scripts_without_capitals_are_told() -> None:
+    assert [is_caseless(text) for text in ("造影", "조영", "ניגוד", "т1", "t", "12")] == [
+        True, True, True, False, False, True,
+    ]  # fmt: skip
 
 
 def test_what_is_plain_stays() -> None:

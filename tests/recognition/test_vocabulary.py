@@ -98,6 +98,12 @@ def test_a_stem_stands_for_long_words_that_start_with_it(word: str, is_known: bo
     assert (parse(SMALL).meaning(word) != UNKNOWN) is is_known
 
 
+def test_a_stem_of_chinese_stands_for_short_words_too() -> None:
+    vocabulary = shipped_vocabulary()
+    assert vocabulary.meaning("增强后期") == ("contrast", "given")
+    assert vocabulary.meaning("增强前") == ("contrast", "native")
+
+
 def test_the_longest_stem_counts() -> None:
     vocabulary = shipped_vocabulary()
     assert vocabulary.meaning("kontrastmittel") == ("contrast", "given")

@@ -8,6 +8,11 @@ _BASES = str.maketrans({
 })  # fmt: skip
 
 
+def is_caseless(text: str) -> bool:
+    """Whether a script without capitals writes a text: Chinese words have two letters, not six."""
+    return text.upper() == text.lower()
+
+
 def plain(text: str) -> str:
     """Lower case without accents: `Spät` is `spat`, `Før` is `for`.
 

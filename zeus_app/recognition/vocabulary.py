@@ -8,7 +8,7 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from zeus_app.recognition.text import plain
+from zeus_app.recognition.text import is_caseless, plain
 
 Meaning = tuple[str, str]
 """(facet, value), such as ("weighting", "T1") or ("contrast", "after")."""
@@ -103,7 +103,7 @@ class Vocabulary:
         """
         if word in self.by_letters:
             return self.by_letters[word]
-        if len(word) < _SHORTEST_STEMMED:
+        if len(word) < _SHORTEST_STEMMED and not is_caseless(word):
             return UNKNOWN
         starts = (word[:end] for end in range(len(word), 0, -1))
         return next((self._stems[start] for start in starts if start in self._stems), UNKNOWN)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from zeus_app.recognition.text import plain
+from zeus_app.recognition.text import is_caseless, plain
 from zeus_app.recognition.vocabulary import UNKNOWN, Meaning, Vocabulary
 
 NUMBER: Meaning = ("number", "")
@@ -149,7 +149,8 @@ def _is_clear(words: Sequence[Word]) -> bool:
     Or all of them are long.
     """
     for word in words:
-        is_long = len(word.text) >= _SHORTEST_TELLING or not word.text.isalpha()
+        text = word.text
+        is_long = len(text) >= _SHORTEST_TELLING or not text.isalpha() or is_caseless(text)
         tells = word.facet in _SEQUENCE and word.value not in _NO_SEQUENCE
         if word.facet == B_VALUE[0] or (tells and is_long):
             return True
