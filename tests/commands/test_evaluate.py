@@ -21,7 +21,7 @@ def label_map(path: Path, start: int, affine: object = None) -> Path:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Masks as `zeus segment` writes them, and the truth: p1 right, p2 half, p3 without truth."""
+    """Masks in folders of their studies, and the truth: p1 right, p2 half, p3 without truth."""
     for study, found, true in (("p1", 2, 2), ("p2", 3, 2)):
         label_map(tmp_path / "masks" / study / "mask.nii.gz", found)
         label_map(tmp_path / "truth" / f"{study}.nii.gz", true)
