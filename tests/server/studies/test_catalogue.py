@@ -205,7 +205,7 @@ def test_every_patient_is_a_pseudonym_that_groups_the_same_studies(tmp_path: Pat
     groups: dict[str, list[str]] = {}
     for study, files in sorted(catalogue.studies.items()):
         groups.setdefault(files.patient, []).append(study)
-    (of_dicom,) = catalogue.former_ids["P0815"]
+    (of_dicom,) = catalogue.former.ids["P0815"]
     expected = {
         "bob": ["bob_first", "bob_second"], "eve": ["eve"], "P0815": ["later", of_dicom],
         "sub-7": ["sub-7_ses-1"],

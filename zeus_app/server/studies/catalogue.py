@@ -40,6 +40,7 @@ from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import Catalog, find_studies
+from zeus_app.studies.former_ids import FormerIds
 from zeus_app.studies.read import (
     none_usable,
     read_one_file,
@@ -94,7 +95,8 @@ class Catalogue:
     The patient of every study that leaves the catalogue is a pseudonym.
 
     Attributes:
-        former_ids: see `studies.find.Catalog`. Such an id still names its study, if there is one.
+        former: what earlier versions called studies. A former id still names its study, or the
+            sequence that it was.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Catalogue:
         self._found_problems: frozenset[StudyProblem] = frozenset()
         self._left_out = LeftOutSequences()
         self._read = ReadGrids()
-        self.former_ids: Mapping[str, frozenset[str]] = {}
+        self.former = FormerIds(folder, target, found=(), studies={}, known=())
 
     def refresh(self, *, stays: Callable[[StudyProblem], bool] = lambda _: False) -> None:
         """Look for studies and uploads again.
@@ -132,7 +134,7 @@ class Catalogue:
             self._studies = added | {n: f for n, f in studies.items() if n not in left_out}
             self._problems = (*problems, *unread)
             self._found_problems = frozenset(problems)
-        self.former_ids = found.former_ids
+        self.former = found.former
 
     def _usable(self, found: Catalog) -> tuple[dict[str, StudyFiles], list[StudyProblem]]:
         """The studies without the sequences that could not be read, and all problems."""
@@ -184,11 +186,11 @@ class Catalogue:
         """The study and the sequence that an image id names; no sequence if it names none."""
         study, _, sequence = image_id.rpartition("/")
         for name, rest in ((image_id, ""), (study, sequence)):
-            now = self.former_ids.get(name, frozenset())
             if name in self._studies:
                 return name, rest
+            now = self.former.ids.get(name, frozenset())
             if len(now) == 1:
-                return next(iter(now)), rest
+                return next(iter(now)), rest or self.former.sequences.get(name, "")
         return image_id, ""
 
     @cached_property
@@ -357,7 +359,7 @@ class Catalogue:
         """Refuse the id of another study, or of an upload to another server with this state."""
         problems = (problem.id for problem in self._problems)
         uploads = map(uploaded_id, self._state.uploads.glob("*"))
-        refuse_taken(name, {*self._studies, *problems, *self.former_ids, *uploads})
+        refuse_taken(name, {*self._studies, *problems, *self.former.ids, *uploads})
 
     def remove(self, image_id: str) -> str:
         """Take an upload off the list and move its file to uploads/removed/.

@@ -37,7 +37,7 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
     # Of several studies with one former id, nobody knows whose labels it has: they go to none.
     new_ids = {
         old: next(iter(now)) if len(now) == 1 else pseudonyms.of(old)
-        for old, now in catalogue.former_ids.items()
+        for old, now in catalogue.former.ids.items()
     }
     patients = {old: studies[new].patient for old, new in new_ids.items() if new in studies}
     of_others = {files.patient for files in studies.values()}
