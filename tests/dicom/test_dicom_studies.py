@@ -1,0 +1,201 @@
+"""Series of DICOM images become studies, and each sequence gets its series."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.studies.tiny_files import (
+    SAGITTAL,
+    dicom_series,
+    files_by_sequence,
+    nifti,
+    reasons,
+    sequences,
+)
+from zeus_app.studies.find import find_studies
+from zeus_app.targets import load_target
+
+PROSTATE = load_target("prostate")
+ABDOMEN = load_target("abdomen")
+BRAIN = load_target("brain_tumour")
+
+
+def prostate_examination(folder: Path, **elements: Any) -> None:
+    dicom_series(folder / "3", "t2_tse_sag", orientation=SAGITTAL,
+                 positions=[(0, 0, 0), (3, 0, 0)], **elements)  # fmt: skip
+    dicom_series(folder / "4", "t2_tse_tra", **elements)
+    trace, adc = ("DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"), ("DERIVED", "DIFFUSION", "ADC")
+    dicom_series(folder / "6", "ep2d_diff", b_values=(50, 800), image_type=trace, **elements)
+    dicom_series(folder / "7", "ep2d_diff", b_values=(800,), image_type=adc, **elements)
+    dicom_series(folder / "8", "ep2d_diff", b_values=(1400,), image_type=trace, **elements)
+    dicom_series(folder / "9", "ep2d_diff", b_values=(600,), image_type=trace, **elements)
+
+
+def test_series_of_a_study_are_distinguished_by_headers_and_descriptions(tmp_path: Path) -> None:
+    prostate_examination(tmp_path / "anna" / "dicom")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert files_by_sequence(catalog) == {"anna": {"T2": "4", "ADC": "7", "HBV": "8"}}
+    assert catalog.problems == ()
+
+
+ROOT_STUDY = "study-c47f5b18b8a4"  # the first digits of the SHA-256 of "1.2.3"
+
+
+def test_an_examination_that_is_the_root_is_named_after_a_hash_of_its_uid(tmp_path: Path) -> None:
+    prostate_examination(tmp_path)
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {ROOT_STUDY}
+    assert catalog.former_ids == {"anna": {ROOT_STUDY}}
+
+
+def test_an_examination_without_patient_or_uid_is_named_after_the_root(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "a", "t2_tra", PatientID="")
+    dicom_series(tmp_path / "b", "t2_tra", study_uid="")
+    for name in ("a", "b"):
+        assert set(find_studies(tmp_path / name, PROSTATE).studies) == {name}
+
+
+def test_a_rejected_examination_has_its_former_id_too(tmp_path: Path) -> None:
+    dicom_series(tmp_path, "localizer")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert [problem.id for problem in catalog.problems] == [ROOT_STUDY]
+    assert catalog.former_ids == {"anna": {ROOT_STUDY}}
+
+
+def test_a_folder_with_the_name_of_the_former_id_is_that_study(tmp_path: Path) -> None:
+    dicom_series(tmp_path, "t2_tra")
+    dicom_series(tmp_path / "anna", "t2_tra", study_uid="1.9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {ROOT_STUDY, "anna"}
+    assert catalog.former_ids == {}
+
+
+def test_no_text_of_the_studies_holds_what_identifies_the_patient(tmp_path: Path) -> None:
+    person: dict[str, Any] = {
+        "PatientID": "P0815",
+        "PatientName": "Roe^Anna",
+        "PatientBirthDate": "19700101",
+    }
+    dicom_series(tmp_path / "studies", "t2_tra", **person)
+    dicom_series(tmp_path / "studies", "t2_tra again", names=("x.dcm", "y.dcm", "z.dcm"),
+                 **person)  # fmt: skip
+    dicom_series(tmp_path / "studies" / "other", "t2_tra", study_uid="1.9", **person)
+    catalog = find_studies(tmp_path / "studies", PROSTATE)
+    assert (len(catalog.studies), len(catalog.problems)) == (2, 0)
+    assert all(word not in f"{catalog}" for word in ("P0815", "Roe", "19700101"))
+
+
+def test_two_studies_in_one_folder_get_their_dates_as_names(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.1", StudyDate="20250101")
+    dicom_series(tmp_path / "p" / "a", "t2_tra", study_uid="1.2", StudyDate="20260101",
+                 names=("x.dcm", "y.dcm", "z.dcm"))  # fmt: skip
+    assert set(find_studies(tmp_path, PROSTATE).studies) == {"p_a_20250101", "p_a_20260101"}
+
+
+def test_dicom_files_need_no_suffix(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "anna", "t2_tra", names=("IM1", "IM2", "1.2.840.3"))
+    assert sequences(find_studies(tmp_path, PROSTATE)) == {"anna": {"T2"}}
+
+
+def test_a_lone_sagittal_series_is_taken(tmp_path: Path) -> None:
+    positions = [(0, 0, 0), (3, 0, 0)]
+    dicom_series(tmp_path / "p", "T1 MPRAGE SAG", orientation=SAGITTAL, positions=positions)
+    assert sequences(find_studies(tmp_path, BRAIN)) == {"p": {"T1"}}
+
+
+def test_of_several_axial_series_the_plain_one_is_used_and_the_other_is_listed(
+    tmp_path: Path,
+) -> None:
+    dicom_series(tmp_path / "p" / "1", "t2_tse_tra")
+    dicom_series(tmp_path / "p" / "2", "t2_tse_tra_fs")
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert study.evidence == {"T2": "'4 t2_tse_tra' (3 images, axial): t2"}
+    (unused,) = study.unused
+    assert {path.parent.name for path in unused.files} == {"2"}
+    assert unused.reason.endswith("this one: with fat suppression")
+
+
+def test_equal_series_leave_out_their_sequence_and_the_study_goes_on(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "1", "t2_tse_tra")
+    dicom_series(tmp_path / "p" / "2", "t2_tse_tra", SeriesNumber=5)
+    dicom_series(tmp_path / "p" / "3", "ADC", image_type=("DERIVED", "PRIMARY", "ADC"))
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert set(study.sources) == {"ADC"}
+    assert "none is better: '4 t2_tse_tra' (3 images, axial), '5 t2_tse_tra'" in str(study.unused)
+
+
+def test_a_study_without_a_series_of_the_target_is_a_problem(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p", "localizer")
+    assert "'4 localizer'" in reasons(find_studies(tmp_path, PROSTATE))["p"]
+
+
+def test_an_unreadable_image_in_a_chosen_series_is_a_problem(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path / "p", "t2_tra")
+    (folder / "003.dcm").write_bytes(b"no DICOM")
+    dicom_series(tmp_path / "q", "t2_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "003.dcm cannot be read" in reasons(catalog)["p"]
+
+
+def damage(path: Path, element: bytes, at: int, by: bytes) -> None:
+    """Overwrite bytes of an element's header: tag (4), type (2), length (2), then its value."""
+    content = bytearray(path.read_bytes())
+    start = content.index(element) + at
+    content[start : start + len(by)] = by
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("element", "at", "by"),
+    [
+        (b"\x08\x00\x20\x00DA", 4, b"Dz"),  # Study Date, of a type that does not exist
+        (b"\x28\x00\x10\x00US", 6, b"\x03\x00"),  # Rows, two bytes each, now three long
+    ],
+    ids=["type", "length"],
+)
+def test_a_damaged_header_is_a_problem_and_hides_no_other_study(
+    tmp_path: Path, element: bytes, at: int, by: bytes
+) -> None:
+    damage(dicom_series(tmp_path / "p", "t2_tra") / "000.dcm", element, at, by)
+    dicom_series(tmp_path / "q", "t2_tra", study_uid="9")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert set(catalog.studies) == {"q"}
+    assert "000.dcm cannot be read" in reasons(catalog)["p"]
+
+
+def test_an_incomplete_series_is_a_problem_already_when_found(tmp_path: Path) -> None:
+    positions = [(0, 0, 0), (0, 0, 3), (0, 0, 9)]
+    dicom_series(tmp_path / "p", "t2_tra", positions=positions)
+    assert "a slice is missing" in reasons(find_studies(tmp_path, PROSTATE))["p"]
+
+
+def test_series_of_chaos_are_distinguished_by_their_folders(tmp_path: Path) -> None:
+    for patient in ("1", "2"):
+        base = tmp_path / "MR" / patient
+        for folder in ("T1DUAL/DICOM_anon/InPhase", "T1DUAL/DICOM_anon/OutPhase"):
+            dicom_series(base / folder, "T1", study_uid=f"{patient}.1")
+        dicom_series(base / "T2SPIR" / "DICOM_anon", "T2", study_uid=f"{patient}.2")
+        (base / "T2SPIR" / "Ground").mkdir()
+        (base / "T2SPIR" / "Ground" / "IMG-0002-00001.png").write_bytes(b"mask")
+    catalog = find_studies(tmp_path, ABDOMEN)
+    every = {"T2-SPIR", "T1-in", "T1-out"}
+    assert sequences(catalog) == {"MR_1": every, "MR_2": every}
+    assert catalog.problems == ()
+    phase = catalog.studies["MR_1"].sources["T1-out"].files[0].parent.name
+    assert phase == "OutPhase"
+
+
+def test_image_files_of_a_study_win_over_the_dicom_below_them(tmp_path: Path) -> None:
+    nifti(tmp_path / "p" / "T2.nii.gz")
+    dicom_series(tmp_path / "p" / "series", "t2_tra")
+    assert files_by_sequence(find_studies(tmp_path, PROSTATE)) == {"p": {"T2": "T2.nii.gz"}}
+
+
+def test_a_mask_beside_dicom_is_no_problem(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "dicom", "t2_tra")
+    nifti(tmp_path / "p" / "mask.nii.gz")
+    catalog = find_studies(tmp_path, PROSTATE)
+    assert sequences(catalog) == {"p": {"T2"}}
+    assert catalog.problems == ()
