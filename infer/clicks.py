@@ -37,7 +37,6 @@ class ClickInfer(InferTask):
 
     def __init__(self, context: ServerContext, kind: InferType, *, dimension: int) -> None:
         target, values = context.target, context.target.label_values
-        options: dict[str, Any] = {"sequences": ""}
         super().__init__(
             type=kind,
             # Deepedit clients send background points under the name of a label.
@@ -46,7 +45,7 @@ class ClickInfer(InferTask):
             description=f"{target.instance} by clicks, boxes, scribbles or an initial mask, in"
             f" {'one slice' if dimension == 2 else 'all slices'} of every sequence",
             # Clients show these options to their users, and send them.
-            config=options if dimension == 2 else {**options, "most_slices": MAX_SLICES},
+            config={"sequences": "", **({"most_slices": MAX_SLICES} if dimension == 3 else {})},
         )
         self._ctx, self.parameters = context, click_parameters(target)
 

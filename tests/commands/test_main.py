@@ -24,7 +24,7 @@ def test_help_starts_quickly_because_nothing_heavy_is_imported() -> None:
     "command",
     ["serve", "studies", "weights list", "weights get", "weights verify", "import-labels",
      "describe", "cache info", "cache clear", "runtime", "doctor", "demo", "real",
-     "evaluate", "export"],
+     "evaluate", "export", "segment", "train"],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str) -> None:
     result = runner.invoke(app, [*command.split(), "--help"])

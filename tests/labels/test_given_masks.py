@@ -22,9 +22,13 @@ def config(tmp_path: Path) -> ZeusConfig:
     return ZeusConfig(target="phantom", state=tmp_path / "state")
 
 
-def imported(folder: Path, config: ZeusConfig, masks: str = "masks", **how: str) -> dict[str, str]:
+def imported(
+    folder: Path, config: ZeusConfig, masks: str = "masks", *, pattern: str | None = None
+) -> dict[str, str]:
     """Study -> the mask that is now its label, below the folder of masks."""
-    lines = list(import_into_store(folder / "studies", config, masks=folder / masks, **how))
+    lines = list(
+        import_into_store(folder / "studies", config, masks=folder / masks, pattern=pattern)
+    )
     assert summary(lines)
     return {
         line.study_id: str(Path(line.text).relative_to(folder / masks))

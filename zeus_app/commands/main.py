@@ -18,8 +18,10 @@ from zeus_app.commands.export import export
 from zeus_app.commands.import_labels import import_labels
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
+from zeus_app.commands.segment import segment
 from zeus_app.commands.serve import serve
 from zeus_app.commands.studies import studies
+from zeus_app.commands.train import train
 from zeus_app.commands.weights import weights_app
 from zeus_app.errors import CancelledError, InputError
 
@@ -50,6 +52,8 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("studies")(studies)
+app.command("segment")(segment)
+app.command("train")(train)
 app.command("import-labels")(import_labels)
 app.command("evaluate")(evaluate)
 app.command("export")(export)

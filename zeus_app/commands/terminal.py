@@ -13,11 +13,17 @@ _MOST_LISTED = 10  # names with one reason
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """A Report that draws one progress bar for each stage, on stderr."""
+    """A Report that draws one progress bar for each stage, on stderr.
+
+    Lines that are printed meanwhile stay above the bars; those to a file or a pipe go there.
+    """
+    import sys
+
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, redirect_stdout=sys.stdout.isatty()) as progress:
         yield draw_bars(progress)
 
 

@@ -96,6 +96,24 @@ def study_figure(study: StudyPage) -> Figure:
     return figure
 
 
+def click_figure(study: StudyPage, sequence: str, voxel: tuple[int, int]) -> Figure:
+    """Two panels of a study of one slice: a click, and the mask that it gives.
+
+    Args:
+        study: the union is the click's mask.
+        sequence: the sequence that was clicked.
+        voxel: the clicked voxel (i, j).
+    """
+    figure = blank_figure(2 * PANEL_INCHES, PANEL_INCHES * 1.12 + 0.5)
+    clicked, masked = figure.subplots(1, 2)
+    _show(clicked, study, sequence, 0, title=f"{sequence}: the click")
+    x, y, _ = study.union.shape
+    clicked.plot(x - 1 - voxel[0], y - 1 - voxel[1], "+", color=COLOURS[2], markersize=14)
+    _show(masked, study, sequence, 0, title="the mask of this click", mask=study.union)
+    _legend(figure, study)
+    return figure
+
+
 def _show(
     axes: Axes,
     study: StudyPage,
