@@ -1,6 +1,7 @@
 """Splits and checkpoints of version 0.2.0 get pseudonyms; sides, types and weights stay."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.checkpoint_files import CheckpointInfo
-from zeus_app.training.pseudonymise import pseudonymise_trainings
+from zeus_app.training.pseudonymise import NewNames, rename_trainings
 
 PSEUDONYMS = Pseudonyms(bytes(32))
 ANNA, BOB = PSEUDONYMS.of("ANNA 1"), PSEUDONYMS.of("bob")
@@ -38,7 +39,16 @@ RENEWED = {
 
 
 def migrate(root: Path) -> None:
-    pseudonymise_trainings(root, PSEUDONYMS.of, NEW_IDS)
+    rename(root, NEW_IDS)
+
+
+def rename(root: Path, studies: Mapping[str, str], **patients: tuple[str, ...]) -> None:
+    names = NewNames(
+        lambda patient: patients.get(patient, (PSEUDONYMS.of(patient),)),
+        lambda study: studies.get(study, study).split(),
+    )
+    for target in root.iterdir():
+        rename_trainings(target, names)
 
 
 def write(path: Path, content: object) -> Path:
@@ -62,11 +72,58 @@ def test_every_patient_keeps_its_side(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {ANNA: "validation", BOB: "train"}
 
 
-def test_a_patient_who_stands_there_twice_stays_held_back(tmp_path: Path) -> None:
+def test_a_patient_on_both_sides_validates_nothing_any_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for sides in ({"bob": "validation", BOB: "train"}, {BOB: "train", "bob": "validation"}):
         path = write(tmp_path / "prostate" / "splits.json", sides)
+        caplog.clear()
         migrate(tmp_path)
-        assert json.loads(path.read_text()) == {BOB: "validation"}
+        assert json.loads(path.read_text()) == {BOB: "train"}
+        assert "1 patients of target prostate were on both sides" in caplog.text
+        assert "bob" not in caplog.text
+
+
+def test_two_patients_that_became_one_keep_the_side_on_which_both_were(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "prostate" / "splits.json", {"T1_a": "validation", "T2_a": "validation"}
+    )
+    rename(tmp_path, {}, T1_a=(ANNA,), T2_a=(ANNA,))
+    assert json.loads(path.read_text()) == {ANNA: "validation"}
+
+
+def test_a_patient_that_became_several_gives_its_side_to_all(tmp_path: Path) -> None:
+    path = write(tmp_path / "prostate" / "splits.json", {"site": "train", BOB: "validation"})
+    rename(tmp_path, {}, site=(ANNA, BOB))
+    assert json.loads(path.read_text()) == {ANNA: "train", BOB: "train"}
+
+
+def test_several_studies_that_became_one_are_named_once(tmp_path: Path) -> None:
+    info = {
+        **INFO,
+        "studies": ["x_T1", "bob", "x_T2"],
+        "validation": ["x_T2", "x_T1"],
+        "left_out": {"x_T1": "x_T1: no label", "x_T2": "x_T2: too small"},
+        "note": "x_T2.nii.gz was damaged. Without x_T1.",
+        "settings": {"exclude": "x_T1, x_T2"},
+    }
+    path = write(tmp_path / "t" / "m" / "checkpoints" / "v0001.json", info)
+    rename(tmp_path, {"x_T1": "x", "x_T2": "x"})
+    renewed = json.loads(path.read_text())
+    assert renewed["studies"] == ["x", "bob"]
+    assert renewed["validation"] == ["x"]
+    assert renewed["left_out"] == {"x": "x: no label; x: too small"}
+    assert renewed["note"] == "x.nii.gz was damaged. Without x."
+    assert renewed["settings"] == {"exclude": "x"}
+
+
+def test_of_a_study_that_one_of_two_was_both_are_named(tmp_path: Path) -> None:
+    info = {**INFO, "studies": ["old"], "note": "with old and muller", "left_out": {}}
+    path = write(tmp_path / "t" / "m" / "checkpoints" / "v0001.json", info)
+    rename(tmp_path, {"old": "b a", "muller": "muller muller-1"})
+    renewed = json.loads(path.read_text())
+    assert renewed["studies"] == ["a", "b"]
+    assert renewed["note"] == "with a, b and muller"
 
 
 @pytest.mark.parametrize("folder", ["checkpoints", "checkpoints/projection"])
@@ -79,7 +136,7 @@ def test_a_version_names_no_patient_any_more(tmp_path: Path, folder: str) -> Non
 def test_a_short_former_id_changes_no_number_of_a_note(tmp_path: Path) -> None:
     note = "learnt after 1234: 12345 steps; DSC 0.1234 before, 1234.5 after, v-1234, 1 patient"
     path = write(tmp_path / "t" / "m" / "checkpoints" / "v0001.json", {**INFO, "note": note})
-    pseudonymise_trainings(tmp_path, PSEUDONYMS.of, {"1234": "study-a", "1": "study-b"})
+    rename(tmp_path, {"1234": "study-a", "1": "study-b"})
     renewed = note.replace("after 1234:", "after study-a:")
     assert json.loads(path.read_text())["note"] == renewed
 

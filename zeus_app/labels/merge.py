@@ -108,9 +108,9 @@ def _claim(target: Path, places: Sequence[_Place], renew: Renew) -> list[int]:
     numbers: dict[tuple[str, int], int] = {}
     for place in places:
         info = dict(renew(place.study, place.version.info))
-        before = info.get("restored_from")
-        if (place.study, before) in numbers:
-            info["restored_from"] = numbers[place.study, before]
+        original = numbers.get((place.study, info.get("restored_from", 0)))
+        if original is not None:
+            info["restored_from"] = original
         number = _write_info(target, number + 1, info)
         numbers[place.study, place.version.number] = number
     return list(numbers.values())

@@ -17,7 +17,9 @@ from zeus_app.storage.atomic import write_atomically, write_text_atomically
 from zeus_app.storage.state import folder_name
 from zeus_app.types import Segmentation
 
-_PARAMS, _UNION, _SEQUENCES = "answer.json", "union.nii.gz", "sequences"
+UNION = "union.nii.gz"
+"""Name of the file with the mask of all sequences."""
+_PARAMS, _SEQUENCES = "answer.json", "sequences"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Predictions:
     def save(self, segmentation: Segmentation, params: Mapping[str, Any]) -> None:
         """Save a prediction in place of the same checkpoint's older one. The JSON comes last."""
         folder = self._folder / folder_name(segmentation.study_id) / segmentation.checkpoint
-        write_atomically(folder / _UNION, partial(write_volume, volume=segmentation.label_map))
+        write_atomically(folder / UNION, partial(write_volume, volume=segmentation.label_map))
         for sequence, label_map in segmentation.sequence_label_maps.items():
             path = folder / _SEQUENCES / f"{folder_name(sequence)}.nii.gz"
             write_atomically(path, partial(write_volume, volume=label_map))
@@ -62,7 +64,7 @@ class Predictions:
     def of_study(self, study: str) -> list[Prediction]:
         """Every checkpoint's prediction for a study, the newest first."""
         predictions = [
-            Prediction(path.with_name(_UNION), json.loads(path.read_text(encoding="utf-8")))
+            Prediction(path.with_name(UNION), json.loads(path.read_text(encoding="utf-8")))
             for path in (self._folder / folder_name(study)).glob(f"*/{_PARAMS}")
         ]
         return sorted(predictions, key=lambda p: float(p.params["answered"]), reverse=True)

@@ -6,6 +6,7 @@
     <root>/<target>/volumes/                         NIfTI copies of DICOM series and channels
     <root>/<target>/clicks/                          each user's clicks, scribbles and masks
     <root>/<target>/info/                            what clients stored about an image
+    <root>/<target>/study_ids                        the rules by which its studies have their ids
     <root>/<target>/<profile>-<model>-<fusion>/      checkpoints and predictions. An instruction
                                                      mode other than text, the read-out and
                                                      chosen sequences are appended to the name
@@ -14,7 +15,8 @@
     <root>/logs/                                     the server's log
     <root>/pseudonyms.key                            the key of the patients' pseudonyms, mode 0600
 
-Labels belong to the target alone, so a change of the model loses none.
+Labels belong to the target alone, so a change of the model loses none. Where studies have become
+one, a name with `+former-1` or the like holds what was older: clicks, notes and predictions.
 """
 
 from dataclasses import dataclass
@@ -51,44 +53,50 @@ class StateFolder:
                 raise ValueError(f"the name {name!r} leads out of the state folder")
 
     @property
-    def _by_target(self) -> Path:
+    def of_target(self) -> Path:
+        """The folder of this target."""
         return self.root / self.target
+
+    @property
+    def study_ids(self) -> Path:
+        """The file that says by which rules the studies of this state have their ids."""
+        return self.of_target / "study_ids"
 
     @property
     def labels(self) -> Path:
         """Submitted labels: labels/<tag>/<study>/v0001.nii.gz and so on."""
-        return self._by_target / "labels"
+        return self.of_target / "labels"
 
     @property
     def splits(self) -> Path:
         """The JSON file with each patient's side of the split."""
-        return self._by_target / "splits.json"
+        return self.of_target / "splits.json"
 
     @property
     def uploads(self) -> Path:
         """Images that clients uploaded."""
-        return self._by_target / "uploads"
+        return self.of_target / "uploads"
 
     @property
     def volumes(self) -> Path:
         """NIfTI copies of DICOM series and of channels, for downloads."""
-        return self._by_target / "volumes"
+        return self.of_target / "volumes"
 
     @property
     def clicks(self) -> Path:
         """Each user's clicks, scribbles and uploaded initial masks."""
-        return self._by_target / "clicks"
+        return self.of_target / "clicks"
 
     @property
     def info(self) -> Path:
         """One JSON file per study: what clients and strategies stored about it."""
-        return self._by_target / "info"
+        return self.of_target / "info"
 
     @property
     def _by_model(self) -> Path:
         """Folder of this profile, model, fusion and variant."""
         name = "-".join([self.profile, self.model, self.fusion, *self.variant])
-        return self._by_target / name
+        return self.of_target / name
 
     @property
     def checkpoints(self) -> Path:
@@ -103,7 +111,7 @@ class StateFolder:
     @property
     def predictions_of_all_models(self) -> tuple[Path, ...]:
         """The existing prediction folders of this target, of every profile, model and fusion."""
-        return tuple(self._by_target.glob(f"*/{self.predictions.name}"))
+        return tuple(self.of_target.glob(f"*/{self.predictions.name}"))
 
     @property
     def training(self) -> Path:

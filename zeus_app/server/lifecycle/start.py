@@ -59,7 +59,7 @@ def serve(context: ServerContext) -> None:
         announce_server()
         warn_of_many_heaps(os.environ)
         use_own_temporary_folder()
-        bring_up_to_date(context.state.root, context.datastore.catalogue)
+        bring_up_to_date(context.state, context.datastore.catalogue)
         context.log_studies()
         assert context.segmenter is not None  # builds the model now, not at the first request
     except InputError as error:

@@ -1,61 +1,69 @@
-"""Bring a state folder up to date at the start: no patient's name, and nothing half-written.
+"""Bring a state folder up to date at the start, so that what is stored follows the studies' ids.
 
-Until version 0.2.0 a study whose DICOM files lie in the studies folder itself was named after its
-Patient ID, and so were its files in the state folder. They are renamed, as their study was. So are
-those of a study that a case list calls 010, which older versions took for 8. Each rename is atomic
-and replaces nothing, so a start that was killed is completed by the next one.
+- Until version 0.2.0 a study whose DICOM files lie in the studies folder itself was named after its
+  Patient ID. No such name stays.
+- Until version 0.3.0 each folder of image files was a study, a folder for one sequence too; and
+  names that differ in their accents had one id. `studies/former_ids.py` tells what became of them.
+
+Every step is an atomic rename or write that replaces nothing else. So a start that was killed is
+completed by the next one.
 """
 
-import json
 import logging
-from collections.abc import Container, Iterable, Iterator
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
 from zeus_app.errors import InputError
+from zeus_app.labels.merge import complete_merges
+from zeus_app.labels.owners import studies_drawn_on
+from zeus_app.labels.predictions import UNION
+from zeus_app.labels.versions import LabelHistory
 from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.server.studies.moved_state import (
+    StudyMove,
+    label_tags,
+    move_labels,
+    move_prediction,
+    move_study,
+    stored_ids,
+)
 from zeus_app.storage.atomic import remove_half_written, write_text_atomically
-from zeus_app.storage.state import folder_name
-from zeus_app.training.pseudonymise import pseudonymise_trainings
+from zeus_app.storage.file_lock import file_lock
+from zeus_app.storage.state import StateFolder, folder_name
+from zeus_app.studies.former_ids import FormerIds
+from zeus_app.targets import OWN_FOLDERS
+from zeus_app.training.pseudonymise import NewNames, rename_trainings
 
 logger = logging.getLogger(__name__)
-_OTHER_FOLDERS = ("cache", "sessions", "logs")  # of no target
+_RULES = "2\n"
+"""The rules of ids; under those before, names that differ in their accents had one id."""
 
 
-def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
-    """Sweep a state folder, and take patients' names out of it.
+def bring_up_to_date(state: StateFolder, catalogue: Catalogue) -> None:
+    """Sweep a state folder, and give what is stored the present names of studies and patients.
 
     Args:
-        root: the state folder.
-        catalogue: its studies, with their former ids.
+        state: the state folder and the target of a server.
+        catalogue: its studies, with what they were called.
 
     Raises:
         InputError: a file cannot be renamed or written.
     """
-    pseudonyms, studies = catalogue.pseudonyms, catalogue.studies
-    # Of several studies with one former id, nobody knows whose labels it has: they go to none.
-    new_ids = {
-        old: next(iter(now)) if len(now) == 1 else pseudonyms.of(old)
-        for old, now in catalogue.former.ids.items()
-    }
-    patients = {old: studies[new].patient for old, new in new_ids.items() if new in studies}
-    of_others = {files.patient for files in studies.values()}
-    patients |= {
-        pseudonym: patient
-        for old, patient in patients.items()
-        if (pseudonym := pseudonyms.of(old)) not in of_others
-    }
     try:
-        remove_half_written(root, skip=_OTHER_FOLDERS)
-        moved = 0
-        for old, new in new_ids.items():
-            moved += _rename_study(root, old, new)
-            moved += _rename_study(root, old, pseudonyms.of(old))  # what found its new name taken
-            moved += _rename_cut_clicks(root, old, new, studies)
-        pseudonymise_trainings(
-            root, lambda patient: patients.get(patient) or pseudonyms.of(patient), new_ids
-        )
+        with file_lock(state.root / ".older-state.lock"):
+            remove_half_written(state.root, skip=OWN_FOLDERS)
+            moved = 0
+            for folder in sorted(path for path in state.root.iterdir() if path.is_dir()):
+                if folder.name not in OWN_FOLDERS:
+                    is_own = folder == state.of_target
+                    is_new = not is_own or state.study_ids.exists()
+                    moved += _TargetState(folder, catalogue, is_own, is_new).bring_up_to_date()
+            if not state.study_ids.exists():
+                write_text_atomically(state.study_ids, _RULES)
     except OSError as error:
         raise InputError(
             f"the state folder cannot be brought up to date: {error.strerror}",
@@ -66,89 +74,123 @@ def bring_up_to_date(root: Path, catalogue: Catalogue) -> None:
         logger.info("Zeus: %d files and folders of former study ids are renamed", moved)
 
 
-def _rename_study(root: Path, old: str, new: str) -> int:
-    """Rename the files of a study where the new name is free; returns how many."""
-    moves = [
-        (path, target)
-        for path, target in _moves(root, folder_name(old), folder_name(new))
-        if not target.exists()
-    ]
-    for path, _ in moves:
-        _rename_inside(path, old, new)
-    renamed = _rename(moves)
-    for copy in list(_copies(root, folder_name(old))):
-        copy.unlink(missing_ok=True)
-    return renamed
+@dataclass(frozen=True)
+class _TargetState:
+    """The state of one target.
 
-
-def _rename_cut_clicks(root: Path, old: str, new: str, studies: Container[str]) -> int:
-    """Rename clicks that version 0.2.0 stored without the id's last part, from the dot on.
-
-    Studies shared such a file. It stays as it is if one of the present studies has its name.
+    Attributes:
+        folder: the target's folder.
+        catalogue: the studies.
+        is_own: whether it is the target of the catalogue. Of others, Patient IDs alone are known.
+        is_new: whether its studies have their ids by the present rules already.
     """
-    cut, dot, _ = folder_name(old).rpartition(".")
-    if not dot or not cut or unquote(cut) in studies:
-        return 0
-    moves = [
-        (path, path.with_name(f"{folder_name(new)}.json"))
-        for target in _targets(root)
-        for path in target.glob(f"clicks/*/{cut}.json")
-    ]
-    return _rename(moves)
+
+    folder: Path
+    catalogue: Catalogue
+    is_own: bool
+    is_new: bool
+
+    def bring_up_to_date(self) -> int:
+        """Move what is stored under former ids; returns how many files and folders were moved."""
+        moved = complete_merges(self.folder / "labels")
+        former: dict[str, list[str]] = defaultdict(list)
+        for old in sorted(self._former_and_stored()):
+            now = self._ids_of(old)
+            if len(now) == 1:
+                former[next(iter(now))].append(old)
+            else:
+                moved += self._share_out(old, now)
+        for new, olds in former.items():
+            moved += move_study(self.folder, self._move(olds, new))
+        if not self.is_new:
+            for old in stored_ids(self.folder).intersection(self._former.contested):
+                others = self._former.contested[old]
+                moved += self._share_out(old, {old, *others})
+        rename_trainings(self.folder, NewNames(self._patients_now, self._ids_of))
+        return moved
+
+    @property
+    def _former(self) -> FormerIds:
+        return self.catalogue.former
+
+    def _former_and_stored(self) -> frozenset[str]:
+        """The former ids of which something is stored, and those that may be Patient IDs."""
+        private = self._former.patient_ids.difference(self._former.known)
+        stored = stored_ids(self.folder).difference(self._former.known)
+        if not stored:
+            return private
+        ids = self._former.ids if self.is_own else private
+        return private | {old for old in ids if old in stored or _cut(old) in stored}
+
+    def _ids_of(self, study: str) -> frozenset[str]:
+        """The ids now of a study, from its id of then or now. Where several had it, all."""
+        former = self._former
+        if study in former.known:
+            others = frozenset() if self.is_new else former.contested.get(study, frozenset())
+            return frozenset({study}) | others
+        if not self.is_own and study not in former.patient_ids:
+            return frozenset({study})
+        return former.ids.get(study, frozenset({study}))
+
+    def _patients_now(self, patient: str) -> frozenset[str]:
+        """The pseudonyms now of a patient, from a name or pseudonym of then or now."""
+        pseudonym = self._pseudonym(patient)
+        if not self.is_own or (self.is_new and pseudonym in self._present_patients):
+            return frozenset({pseudonym})
+        return self._former_patients.get(pseudonym, frozenset({pseudonym}))
+
+    @cached_property
+    def _present_patients(self) -> frozenset[str]:
+        return frozenset(files.patient for files in self.catalogue.studies.values())
+
+    @cached_property
+    def _former_patients(self) -> dict[str, frozenset[str]]:
+        """Pseudonym of then -> pseudonyms now."""
+        of = self._pseudonym
+        return {of(old): frozenset(map(of, now)) for old, now in self._former.patients.items()}
+
+    def _move(self, former: Iterable[str], now: str) -> StudyMove:
+        known = {*self._former.known, *self._former.ids}
+        cuts = (cut for old in former if (cut := _cut(old)) and cut not in known)
+        return StudyMove(tuple(former), now, self._former.sequences, tuple(map(folder_name, cuts)))
+
+    def _share_out(self, old: str, now: Collection[str]) -> int:
+        """Give labels and predictions that several studies may claim to the one they were drawn on.
+
+        What lies on the images of none or of several stays. But no Patient ID stays as a name.
+        """
+        history = LabelHistory(self.folder / "labels")
+        moved = 0
+        for tag in label_tags(history):
+            labels = [one for one in history.versions(old, tag) if not one.removed]
+            if labels and (owner := self._owner(labels[-1].path, old, now)):
+                moved += move_labels(history, tag, StudyMove((old,), owner))
+        for mask in self.folder.glob(f"*/originals/{folder_name(old)}/*/{UNION}"):
+            if owner := self._owner(mask, old, now):
+                moved += move_prediction(mask.parent, old, StudyMove((old,), owner))
+        if old in self._former.patient_ids and old not in self._former.known:
+            return moved + move_study(self.folder, self._move([old], self._pseudonym(old)))
+        if old in stored_ids(self.folder):
+            logger.warning(
+                "Zeus: the studies %s had the id %s in earlier versions. What is stored under it"
+                " does not tell whose it is, and stays in %s: check its labels",
+                ", ".join(sorted(now)), old, self.folder.name,
+            )  # fmt: skip
+        return moved
+
+    def _owner(self, label: Path, old: str, now: Collection[str]) -> str:
+        """The one study on whose images a label lies, if it is another than `old`; else ""."""
+        studies = {name: files for name, files in self.catalogue.studies.items() if name in now}
+        drawn_on = studies_drawn_on(label, studies)
+        return next(iter(drawn_on)) if len(drawn_on) == 1 and old not in drawn_on else ""
+
+    def _pseudonym(self, name: str) -> str:
+        return self.catalogue.pseudonyms.of(name)
 
 
-def _rename(moves: Iterable[tuple[Path, Path]]) -> int:
-    """Rename each path whose new name is free; returns how many."""
-    renamed = 0
-    for path, target in moves:
-        if target.exists():
-            continue
-        with suppress(FileNotFoundError):  # another server has just renamed it
-            path.rename(target)
-            renamed += 1
-    return renamed
+def _cut(study: str) -> str:
+    """The id without its last part, from the dot on; "" without a dot.
 
-
-def _moves(root: Path, name: str, now: str) -> Iterator[tuple[Path, Path]]:
-    """Labels, predictions, clicks and notes of a study, each with its new path."""
-    for target in _targets(root):
-        for pattern in ("labels/*/", "*/originals/", "clicks/*/"):
-            for path in target.glob(pattern + name):
-                yield path, path.with_name(now)
-        for pattern in ("clicks/*/", "info/", "info/strategies/"):
-            for path in target.glob(f"{pattern}{name}.json"):
-                yield path, path.with_name(f"{now}.json")
-        for path in target.glob(f"*/originals/.removed-*-{name}"):
-            prefix = path.name.removesuffix(name)
-            if prefix.removeprefix(".removed-").rstrip("-").isdecimal():
-                yield path, path.with_name(prefix + now)
-
-
-def _copies(root: Path, name: str) -> Iterator[Path]:
-    """Copies of volumes, labels and data sets, which are made again when a client asks."""
-    for target in _targets(root):
-        for pattern in (f"{name}_*", f"labels/{name}_*", "dataset.zip"):
-            yield from (path for path in target.glob(f"volumes/{pattern}") if path.is_file())
-
-
-def _targets(root: Path) -> Iterator[Path]:
-    paths = sorted(root.iterdir()) if root.is_dir() else ()
-    yield from (path for path in paths if path.is_dir() and path.name not in _OTHER_FOLDERS)
-
-
-def _rename_inside(folder: Path, old: str, new: str) -> None:
-    """Replace the study's id in the JSON files of a label or a prediction, before the rename."""
-    changed = {old: new, f"{old}.nii.gz": f"{new}.nii.gz"}
-    for path in folder.rglob("*.json"):
-        try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue  # damaged; whoever reads it says so
-        if not isinstance(content, dict):
-            continue
-        renewed = {
-            key: changed.get(value, value) if isinstance(value, str) else value
-            for key, value in content.items()
-        }
-        if renewed != content:
-            write_text_atomically(path, json.dumps(renewed, indent=1))
+    Version 0.2.0 named files of clicks so. Studies shared such a file.
+    """
+    return unquote(folder_name(study).rpartition(".")[0])
