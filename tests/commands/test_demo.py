@@ -21,9 +21,9 @@ CHECKPOINT = {"version": "v0001", "studies": ["a", "b"], "validation": ["c"]}
 @pytest.mark.parametrize(
     ("after", "best", "problem"),
     [
-        (0.79, 0.60, "below 0.8"),
-        (0.85, 0.82, "only 0.030 above T2 alone"),
-        (0.85, 0.75, None),
+        (0.89, 0.60, "below 0.9"),
+        (0.92, 0.89, "only 0.030 above T2 alone"),
+        (0.92, 0.85, None),
     ],
 )
 def test_the_union_must_be_good_and_well_above_the_best_sequence(

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,6 +119,19 @@ class ServerProcess:
         started = time.monotonic()
         path, params = self.client.infer(model=self.model, image_id=study, params={})
         return Answer(read_label(Path(path)), params, time.monotonic() - started)
+
+    def click(self, study: str, voxel: Sequence[int], *, label: str) -> Answer:
+        """Click once on a voxel of a study, as a user does in 3D Slicer or OHIF.
+
+        Args:
+            study: id of the study.
+            voxel: (i, j, k) in the study's reference image, as stored.
+            label: name of the label.
+        """
+        started = time.monotonic()
+        params = {"foreground": [list(map(int, voxel))], "background": [], "label": label}
+        path, answered = self.client.infer(model="clicks_3d", image_id=study, params=params)
+        return Answer(read_label(Path(path)), answered, time.monotonic() - started)
 
     def sequence_mask(self, study: str, sequence: str) -> Volume:
         """The label map of one sequence's branch in the newest prediction, on the study's grid."""
