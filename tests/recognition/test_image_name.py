@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from benchmarks.conventions import CONVENTIONS, HOSPITAL_NAMES, Reading, read_table
-from zeus_app.recognition.image_name import ImageName, read_name
+from zeus_app.recognition.image_name import ImageName, _read_once, read_name
 from zeus_app.recognition.vocabulary import shipped_vocabulary
 from zeus_app.recognition.weighting import NEITHER
 
@@ -244,9 +244,17 @@ def test_each_name_is_read_once_for_each_vocabulary() -> None:
 
 
 def test_the_memory_for_names_is_bounded() -> None:
-    kept = read_name.cache_info().maxsize
-    assert kept is not None
-    assert kept <= 65_536
+    before = _read_once.cache_info()
+    assert before.maxsize is not None
+    assert before.maxsize <= 65_536
+    read("T1" + "_x" * 10_000)
+    assert _read_once.cache_info().misses == before.misses
+
+
+def test_of_a_very_long_name_only_the_start_is_read() -> None:
+    name = "anna_T1_" + "PRE " * 20_000 + "FLAIR"
+    said = read(name)
+    assert (said.name, said.sequence, said.start) == (name, "T1", 5)
 
 
 def test_names_may_be_read_by_several_threads() -> None:

@@ -1,7 +1,7 @@
 """What the name of a file, a folder or a DICOM series says about an image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from zeus_app.recognition.context import in_context
@@ -10,6 +10,7 @@ from zeus_app.recognition.weighting import Facts, sequences_of
 from zeus_app.recognition.words import ENTITY, NUMBER, Word, split_words
 
 _KEPT = 16_384  # names; about 2 kB each
+_LONGEST = 1000  # characters; no file system and no DICOM description has more
 _NEVER_BEFORE = frozenset({"", "number", "time"})
 _IMAGE = frozenset({"target", "weighting", "hint"})
 _NO_NAMES = frozenset(
@@ -72,7 +73,6 @@ class ImageName:
         return ", ".join(dict.fromkeys(telling))
 
 
-@lru_cache(maxsize=_KEPT)
 def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False) -> ImageName:
     """Read a name without suffix.
 
@@ -84,18 +84,26 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
         vocabulary: what words mean.
         is_description: whether it describes the image alone and names no patient, as the
             description of a DICOM series does.
+
+    Names up to 1,000 characters are kept, and of longer ones only the start is read. Threads may
+    call this at the same time.
     """
+    if len(name) > _LONGEST:
+        return replace(_read(name[:_LONGEST], vocabulary, is_description=is_description), name=name)
+    return _read_once(name, vocabulary, is_description=is_description)
+
+
+def _read(name: str, vocabulary: Vocabulary, *, is_description: bool) -> ImageName:
     words = in_context(split_words(name, vocabulary), vocabulary, is_description=is_description)
     described, is_registered = _without_other_image(words)
     main = _main(described)
     start = 0 if is_description else _first_of(described, main)
     first = start if is_description else _behind_names(described, start, main, vocabulary)
     facts = Facts.of(described[first:])
-    own = [word.value for word in described[first:] if word.facet == "target"]
     return ImageName(
         name=name,
         words=words,
-        sequences=(own[-1],) if own else _sequences(facts, described, start, first),
+        sequences=_sequences(facts, described, start, first),
         is_mask=any(_is_mask(word, at, described, main) for at, word in enumerate(described)),
         start=described[first].start if first < len(described) else len(name),
         lead=_lead(name, described[: max(main, 0)]),
@@ -105,8 +113,11 @@ def read_name(name: str, vocabulary: Vocabulary, *, is_description: bool = False
     )
 
 
+_read_once = lru_cache(maxsize=_KEPT)(_read)
+
+
 def _sequences(facts: Facts, words: Sequence[Word], start: int, first: int) -> tuple[str, ...]:
-    """What the words mean; several sequences if those before disagree.
+    """What the words mean; several sequences if those before disagree. A target's word decides.
 
     Args:
         facts: those of the words from `first` on.
@@ -114,6 +125,8 @@ def _sequences(facts: Facts, words: Sequence[Word], start: int, first: int) -> t
         start: where the description starts; words before it precede the patient's name.
         first: the same, without words at its start that may be a patient's name.
     """
+    if own := [word.value for word in words[first:] if word.facet == "target"]:
+        return (own[-1],)
     said = [word for word in words[:start] if not _is_slight(word)]
     before = [word for word in (*said, *words[start:first]) if word.facet not in _NEVER_BEFORE]
     with_others = Facts.of([*before, *words[first:]]) if before else facts
