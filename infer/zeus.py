@@ -12,6 +12,7 @@ from zeus_app.reporting.answer import answer_params, names_in
 from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES
+from zeus_app.server.tasks.about import model_description
 from zeus_app.server.tasks.answer import read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
@@ -31,10 +32,14 @@ class ZeusInfer(InferTask):
             type=InferType.SEGMENTATION,
             labels=target.label_values,
             dimension=3,
-            description=f"{target.instance}: one mask from {', '.join(target.sequence_names)}",
+            description=target.instance,
         )
         self._ctx = context
         self.parameters = INFERENCE
+
+    def info(self) -> dict[str, Any]:
+        """What clients show; the description says whether the model is trained by now."""
+        return {**super().info(), "description": model_description(self._ctx)}
 
     def is_valid(self) -> bool:
         """Always true: an untrained model answers too, with a note."""

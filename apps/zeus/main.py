@@ -6,9 +6,9 @@ from typing import Any
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
-from monailabel.tasks.activelearning.first import First
 
 from infer.clicks import ClickInfer
+from infer.draft import DraftInfer
 from infer.zeus import ZeusInfer
 from trainers.zeus import ZeusTrain
 from zeus_app.server.interactive.click_request import BACKGROUND
@@ -17,9 +17,10 @@ from zeus_app.server.lifecycle.start import open_or_exit, serve
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES, choose_images
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.tasks.about import sequences_of, weights_of
 from zeus_app.server.tasks.inference import run_inference, skip_failed
 from zeus_app.server.tasks.scoring import DiceScoring
-from zeus_app.server.tasks.strategies import RandomUnlabelled
+from zeus_app.server.tasks.strategies import FirstUnlabelled, RandomUnlabelled, WithDraft
 
 
 class ZeusApp(MONAILabelApp):
@@ -46,6 +47,12 @@ class ZeusApp(MONAILabelApp):
         )
         self._auto_update_scoring = False  # otherwise every click of "Next" starts a process
 
+    def info(self) -> dict[str, Any]:
+        """What clients read when they connect, with the sequences and the weights' licences."""
+        ctx = self.context
+        sequences, weights = sequences_of(ctx.target), weights_of(ctx.config)
+        return {**super().info(), "sequences": sequences, "weights": weights}
+
     def init_datastore(self) -> StudyDatastore:
         """The datastore, whose images are studies instead of files."""
         return self.context.datastore
@@ -59,6 +66,7 @@ class ZeusApp(MONAILabelApp):
             "clicks_3d": ClickInfer(ctx, InferType.DEEPGROW, dimension=3),
             "edit": ClickInfer(ctx, InferType.DEEPEDIT, dimension=3),
             "scribbles": ClickInfer(ctx, InferType.SCRIBBLES, dimension=3),
+            "draft": DraftInfer(ctx),
         }
 
     def init_trainers(self) -> dict[str, ZeusTrain]:
@@ -67,7 +75,12 @@ class ZeusApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Any]:
         """The strategies that choose the next study to label."""
-        return {"first": First(), "random": RandomUnlabelled()}
+        names = self.context.target.sequence_names
+        return {
+            "first": FirstUnlabelled(names),
+            "random": RandomUnlabelled(names),
+            "drafts": WithDraft(names),
+        }
 
     def init_scoring_methods(self) -> dict[str, DiceScoring]:
         """Dice between predictions and final labels."""

@@ -75,7 +75,11 @@ def asks_whether_a_login_is_needed(slicer: Annotator) -> None:
 def reads_what_the_server_can_do(slicer: Annotator) -> None:
     info = slicer.client.info()
     assert {"zeus", "clicks", "clicks_3d", "edit"} <= set(info["models"])
-    assert {"first", "random"} <= set(info["strategies"])
+    assert {"first", "random", "drafts"} <= set(info["strategies"])
+    assert info["models"]["zeus"]["description"].startswith("Untrained: use clicks")
+    assert "Apache-2.0" in info["models"]["zeus"]["description"]  # a tooltip in Slicer
+    assert {weight["licence"] for weight in info["weights"]} == {"Apache-2.0"}
+    assert info["sequences"]["images"] == {"T2": "STUDY/T2", "FLAIR": "STUDY/FLAIR"}
 
 
 def takes_the_first_sample(slicer: Annotator) -> None:
@@ -91,6 +95,21 @@ def opens_the_sample(slicer: Annotator) -> None:
     image = sitk.ReadImage(slicer.sample["path"])
     assert image.GetSize() == SHAPE
     assert image.GetSpacing() == pytest.approx(SPACING_MM)
+
+
+def opens_another_sequence_of_the_sample(slicer: Annotator) -> None:
+    """In developer mode Slicer shows each strategy's options, and sends what is chosen."""
+    options = slicer.client.info()["strategies"]["first"]["config"]
+    assert options == {"sequence": ["reference", "T2", "FLAIR"]}
+    sample = slicer.client.next_sample("first", {"sequence": "FLAIR"})
+    assert sample["id"] == "alpha/FLAIR"
+    assert sitk.ReadImage(sample["path"]).GetSize() == (12, 10, 6)
+    assert slicer.client.next_sample("first", {"sequence": "reference"})["id"] == "alpha"
+
+
+def asks_for_a_sequence_that_the_target_lacks(slicer: Annotator) -> None:
+    with pytest.raises(MONAILabelClientException):
+        slicer.client.next_sample("first", {"sequence": "ADC"})
 
 
 def lists_the_datastore(slicer: Annotator) -> None:
@@ -152,6 +171,44 @@ def edits_with_points_by_label(slicer: Annotator) -> None:
 
 def edits_without_points(slicer: Annotator) -> None:
     assert slicer.infer("edit", lesion=[], background=[]).GetSize() == SHAPE
+
+
+def saves_a_draft(slicer: Annotator) -> None:
+    """Slicer sends no tag: the annotator adds an empty segment called draft."""
+    segments = [{"name": "lesion", "idx": 1}, {"name": "cyst", "idx": 2}]
+    before = slicer.client.info()["datastore"]["completed"]
+    file = slicer.label_file(".nii.gz", value=2)
+    answer = slicer.client.save_label(
+        "alpha", file, params={"label_info": [*segments, {"name": "draft", "idx": 3}]}
+    )
+    assert answer == {"image": "alpha", "label": "alpha", "tag": "draft"}
+    assert slicer.client.info()["datastore"]["completed"] == before
+
+
+def is_offered_the_study_of_the_draft_again(slicer: Annotator) -> None:
+    assert slicer.client.next_sample("first", {})["id"] == "alpha"
+    assert slicer.client.next_sample("drafts", {})["id"] == "alpha"
+
+
+def finds_the_draft_when_the_study_is_opened(slicer: Annotator) -> None:
+    """At Next Sample, Slicer loads the label "original" with these names."""
+    labels = slicer.client.datastore()["objects"]["alpha"]["labels"]
+    assert labels["original"]["info"]["params"]["label_names"] == {"cyst": 2}
+    image = sitk.ReadImage(slicer.client.download_label("alpha", "original"))
+    assert int((sitk.GetArrayFromImage(image) == 2).sum()) == 4 * 4 * 2
+
+
+def loads_the_draft_by_auto_segmentation(slicer: Annotator) -> None:
+    task = slicer.client.info()["models"]["draft"]
+    assert task["type"] == "segmentation"
+    assert VOXEL in slicer.marked("draft")
+
+
+def submits_a_final_label_which_ends_the_draft(slicer: Annotator) -> None:
+    submit(slicer, slicer.label_file(".nii.gz"), [{"name": "lesion", "idx": 1}])
+    assert "draft" not in slicer.client.info()["models"]
+    assert "draft" not in slicer.client.datastore()["objects"]["alpha"]["labels"]
+    assert slicer.client.next_sample("drafts", {}) == {}
 
 
 def submits_nifti_gz(slicer: Annotator) -> None:
@@ -252,14 +309,18 @@ def asks_for_a_slide(slicer: Annotator) -> None:
 
 STEPS: tuple[Callable[[Annotator], None], ...] = (
     asks_whether_a_login_is_needed, reads_what_the_server_can_do, takes_the_first_sample,
-    takes_a_random_sample, opens_the_sample, lists_the_datastore, segments_automatically,
+    takes_a_random_sample, opens_the_sample, opens_another_sequence_of_the_sample,
+    asks_for_a_sequence_that_the_target_lacks, lists_the_datastore, segments_automatically,
     downloads_the_prediction, clicks_once_in_2d, clicks_twice_in_2d, clicks_on_the_background,
     draws_a_box, clicks_in_3d, asks_for_3d_without_a_click,
     clicks_another_label_in_3d, marks_a_slice_in_3d, edits_with_points_by_label,
-    edits_without_points, submits_nifti_gz, submits_nifti, submits_nrrd_with_another_number,
-    submits_nrrd_with_segments_in_another_order, submits_a_segmentation_with_names,
-    submits_a_segment_of_another_name, trains_with_the_form_as_shown, asks_how_the_training_goes,
-    waits_for_the_training, reads_the_statistics, segments_with_what_was_learnt, stops_a_training,
+    edits_without_points, saves_a_draft, is_offered_the_study_of_the_draft_again,
+    finds_the_draft_when_the_study_is_opened, loads_the_draft_by_auto_segmentation,
+    submits_a_final_label_which_ends_the_draft, submits_nifti_gz, submits_nifti,
+    submits_nrrd_with_another_number, submits_nrrd_with_segments_in_another_order,
+    submits_a_segmentation_with_names, submits_a_segment_of_another_name,
+    trains_with_the_form_as_shown, asks_how_the_training_goes, waits_for_the_training,
+    reads_the_statistics, segments_with_what_was_learnt, stops_a_training,
     opens_a_session, looks_at_the_session, clicks_in_the_session, closes_the_session,
     uploads_an_image, asks_for_a_slide,
 )  # fmt: skip

@@ -17,6 +17,8 @@ from zeus_app.targets import Target
 from zeus_app.types import Volume
 
 LABEL_INFO = "label_info"
+DRAFT_SEGMENT = "draft"
+"""Name of a segment that marks a label as a draft (`labels/drafts.py`)."""
 _VALUE = re.compile(r"Segment(\d+)_LabelValue")
 
 
@@ -39,6 +41,7 @@ def with_target_values(label: Volume, path: Path, *, target: Target, label_info:
     translated = np.zeros_like(label.array)
     for value in np.unique(label.array[label.array != 0]).tolist():
         if names.get(value) not in values:
+            _refuse_voxels_of_the_mark(value, names)
             raise InputError(
                 f"a label with voxels of {_segment(value, names)}",
                 expected=f"segments named {', '.join(values)}",
@@ -47,6 +50,27 @@ def with_target_values(label: Volume, path: Path, *, target: Target, label_info:
             )
         translated[label.array == value] = values[names[value]]
     return Volume(translated, label.affine_ras)
+
+
+def _refuse_voxels_of_the_mark(value: float, names: dict[float, str]) -> None:
+    """Say that the segment "draft" only marks a draft, if the voxels are its. Raises InputError."""
+    if names.get(value, "").strip().casefold() == DRAFT_SEGMENT:
+        raise InputError(
+            f"a draft with voxels of {_segment(value, names)}",
+            expected=f"an empty segment {DRAFT_SEGMENT!r}, which only marks the label as a draft",
+            remedy="erase this segment's voxels, or move them into another segment, and submit"
+            " again; nothing was saved",
+        )
+
+
+def names_of_segments(path: Path, label_info: object) -> set[str]:
+    """The names of all segments, empty ones too, in the header and in the client's list.
+
+    Raises:
+        InputError: `label_info` is no list of segments.
+    """
+    listed = _names_in_list(label_info) if label_info else {}
+    return {*_names_in_header(path).values(), *listed.values()}
 
 
 def segment_names(path: Path, label_info: object) -> dict[float, str]:

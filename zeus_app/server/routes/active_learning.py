@@ -11,6 +11,7 @@ from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting, refuse
 from zeus_app.server.routes.roles import ANNOTATOR, USER
 from zeus_app.server.routes.tasks import answer_of, params_by_name
 from zeus_app.server.tasks.parameters import SCORING, STRATEGY, read_parameters
+from zeus_app.server.tasks.strategies import REFERENCE, SEQUENCE
 
 
 def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
@@ -76,6 +77,7 @@ def _scoring(method: str, params: dict[str, Any], app: GuardedApp) -> dict[str, 
 def _sample(strategy: str, request: dict[str, Any], app: GuardedApp) -> dict[str, Any]:
     """Choose a study; choose again if the chosen one cannot be used and so left the list."""
     datastore, choose = app.context.datastore, app.tasks("strategy")[strategy]
+    sequence = _sequence(request.get(SEQUENCE), app)
     while True:
         listed = len(datastore.catalogue.studies)
         try:
@@ -83,9 +85,30 @@ def _sample(strategy: str, request: dict[str, Any], app: GuardedApp) -> dict[str
             if not chosen:
                 return {}
             study = chosen["id"]
-            info = datastore.get_image_info(study)
+            image = _image_of(study, sequence, datastore)
+            info = datastore.get_image_info(image)
             datastore.record_sample(study, strategy, request.get("client_id"))
-            return {"id": study, **info, "strategy": datastore.strategy_history(study)}
+            return {"id": image, **info, "strategy": datastore.strategy_history(study)}
         except InputError:
             if len(datastore.catalogue.studies) == listed:
                 raise
+
+
+def _sequence(name: str | None, app: GuardedApp) -> str:
+    """The sequence to open; empty for the reference. Raises InputError for an unknown one."""
+    if not name or name == REFERENCE:
+        return ""
+    known = app.context.target.sequence_names
+    if name not in known:
+        raise InputError(
+            f"sequence {name!r}",
+            expected=f"one of {', '.join((REFERENCE, *known))}",
+            remedy=f'send for example {{"{SEQUENCE}": "{known[0]}"}}',
+        )
+    return name
+
+
+def _image_of(study: str, sequence: str, datastore: Any) -> str:
+    """The id of the image to open: the reference where the study lacks the sequence."""
+    has = datastore.catalogue.resolve(study).files.sources
+    return f"{study}/{sequence}" if sequence in has else study

@@ -56,18 +56,21 @@ def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         image: str,
         label: Upload,
         params: Text = "{}",
-        tag: str = FINAL,
+        tag: str = "",
     ) -> dict[str, str]:
-        """Add a version of a study's label."""
-        info, tag = json_object(params), tag or FINAL
-        store = app().datastore()
+        """Add a version of a study's label.
+
+        Without a tag it is final, or a draft if it has a segment called "draft". A draft is not
+        learned from, and a final label ends it.
+        """
+        info, store = json_object(params), app().datastore()
         with saved_upload(label, default_name="label.nii.gz") as path:
-            study = store.save_label(image, str(path), tag, info)
+            study, tag = store.submit(image, path, tag, info)
         logger.info("label of %s, tag %s, by %s", study, tag, user.username)
         if tag == FINAL:
             app().context.encode_labelled(study)
             app().context.learning.submit(study)
-        return {"image": image, "label": study}
+        return {"image": image, "label": study, "tag": tag}
 
 
 def _add_info(router: APIRouter) -> None:

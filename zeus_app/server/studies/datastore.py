@@ -4,9 +4,7 @@ Bad ids and bad labels raise InputError; the server answers them with a status 4
 """
 
 import io
-import json
 import time
-import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +15,14 @@ from monailabel.interfaces.datastore import Datastore
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.instructions.own_texts import INSTRUCTIONS
+from zeus_app.labels.drafts import DRAFT, save_version, tag_of
 from zeus_app.labels.files import read_label, write_volume
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.submission import read_submitted_label, sequence_drawn_on
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
 from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
+from zeus_app.server.studies.dataset_archive import write_archive
 from zeus_app.server.studies.study_search import StudySearch
 from zeus_app.server.tasks.chosen_sequences import texts_to_store
 from zeus_app.storage.atomic import write_atomically
@@ -122,16 +122,7 @@ class StudyDatastore(Datastore):
                 remedy="submit a label first, with PUT /datastore/label?image=<study>",
             )
         path = self._state.volumes / "dataset.zip"
-
-        def write(temporary: Path) -> None:
-            with zipfile.ZipFile(temporary, "w") as archive:
-                for image, case in zip(self.get_labeled_images(), cases, strict=False):
-                    for kind, path in case.items():
-                        ending = ".nii.gz" if path.endswith(".gz") else ".nii"
-                        archive.write(path, f"{kind}/{folder_name(image)}{ending}")
-                archive.writestr("metadata.json", json.dumps(self.json(), default=str))
-
-        write_atomically(path, write)
+        write_archive(path, dict(zip(self.get_labeled_images(), cases, strict=False)), self.json())
         return str(path)
 
     def refresh(self) -> None:
@@ -274,13 +265,17 @@ class StudyDatastore(Datastore):
             InputError: the label's grid is not the image's, or the label has unknown classes or
                 segments.
         """
+        return self.submit(image_id, Path(label_filename), label_tag, label_info or {})[0]
+
+    def submit(self, image_id: str, file: Path, label_tag: str, info: Info) -> tuple[str, str]:
+        """Do the same as `save_label`; returns the study and the tag, which `tag_of` may choose."""
         resolved = self.catalogue.resolve(image_id)
-        notes = _without_own_keys(label_info or {})
+        notes = _without_own_keys(info)
         check_note(notes)
-        return self.add_label(resolved, Path(label_filename), label_tag, notes)
+        return resolved.study, self.add_label(resolved, file, label_tag, notes)
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
-        """Do the same as `save_label`, for an image that is resolved already."""
+        """Add a label for an image that is resolved already; returns its tag."""
         sequence = sequence_drawn_on(
             file, resolved.files.sources, named=resolved.sequence, is_whole=resolved.whole
         )
@@ -291,10 +286,11 @@ class StudyDatastore(Datastore):
             grid=self.catalogue.grid(resolved),
             label_info=info.get(LABEL_INFO),
         )
+        tag = label_tag or tag_of(file, info.get(LABEL_INFO), target=self._target)
         info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
-        info[INSTRUCTIONS] = self._user_texts(resolved, label_tag, info)
-        self.history.save(resolved.study, label_tag, label, info)
-        return resolved.study
+        info[INSTRUCTIONS] = self._user_texts(resolved, tag, info)
+        save_version(self.history, resolved.study, tag, label=label, info=info, target=self._target)
+        return tag
 
     def _user_texts(self, resolved: ResolvedImage, label_tag: str, info: Info) -> dict[str, str]:
         """The user's own texts: those sent with the label, else those of the newest prediction."""
@@ -368,8 +364,14 @@ class StudyDatastore(Datastore):
         return sorted({FINAL, ORIGINAL, *self.history.tags()})
 
     def _label(self, study: str, tag: str) -> LabelVersion | None:
-        """The newest label of a tag; for "original", the prediction if nobody submitted one."""
+        """The newest label of a tag; for "original", the draft or else the prediction.
+
+        "original" is the label that 3D Slicer shows when it opens a study. So it goes on with a
+        draft.
+        """
         submitted = self.history.newest(study, tag)
+        if tag == ORIGINAL and not submitted:
+            submitted = self.history.newest(study, DRAFT)
         if submitted or tag != ORIGINAL:
             return submitted
         prediction = self.predictions.newest(study)

@@ -49,7 +49,8 @@ def run_inference(
     # Tasks save their predictions themselves. A label of another tag is saved if the client asks.
     if request.get("save_label") and tag != ORIGINAL and not resolved.is_temporary:
         info = {"model": request["model"], "params": params}
-        label = datastore.add_label(resolved, Path(file), tag, info)
+        datastore.add_label(resolved, Path(file), tag, info)
+        label = resolved.study
     return {"label": label, "tag": tag, "file": file, "params": params}
 
 

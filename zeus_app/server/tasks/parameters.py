@@ -167,7 +167,7 @@ TRAINING: Mapping[str, Parameter] = dict.fromkeys(
 """Parameters of a training. `TrainConfig` checks the type and bounds of each."""
 
 SCORING: Mapping[str, Parameter] = {}
-STRATEGY: Mapping[str, Parameter] = {"label_tag": TAG, "client_id": WORD}
+STRATEGY: Mapping[str, Parameter] = {"label_tag": TAG, "client_id": WORD, "sequence": WORD}
 
 
 def click_parameters(target: Target) -> dict[str, Parameter]:
