@@ -41,7 +41,7 @@ def in_microns(image: nib.Nifti1Image) -> None:
     image.header.set_xyzt_units("micron")
 
 
-UNITS_MM = {in_metres: 1000, in_microns: 0.001}
+UNITS_MM: dict[Callable[[nib.Nifti1Image], None], float] = {in_metres: 1000, in_microns: 0.001}
 
 
 def one_slice(image: nib.Nifti1Image) -> None:
