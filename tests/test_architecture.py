@@ -79,6 +79,7 @@ CROSS_CUTTING = {
     "server/security/test_in_a_browser.py",
     "server/security/test_on_a_server.py",
     "server/studies/test_notes.py",
+    "server/studies/test_shared_former_ids.py",
     "server/studies/test_state_of_0_3.py",
     "server/tasks/test_scored_answers.py",
     "server/tasks/test_train_task.py",
