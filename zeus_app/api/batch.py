@@ -169,10 +169,11 @@ class Batch:
         self.report("reading", 1, 1)
         click = brightest_spot(study)
         mask = model.click(study, click.sequence, foreground=[click.voxel], report=self.report)
-        png = example_png(study, click, mask, model.target.label_values)
+        png = example_png(study, click, mask)
         write_atomically(path, lambda to: to.write_bytes(png))
         ml = float((mask.array > 0).sum() * mask.grid.voxel_ml)
-        text = f"a click at voxel {list(click.voxel)} of {click.sequence} marks {ml:.1f} ml"
+        voxel = f"voxel {list(click.voxel)} of {click.sequence}"
+        text = f"a click at {voxel} marks {ml:.1f} ml of its slice"
         return Outcome(files.id, State.EXAMPLE, text, path)
 
     def _images(self, files: StudyFiles) -> dict[str, str]:

@@ -205,6 +205,13 @@ class ZeusModel:
             for files in found.values()
             if history.newest(files.id, FINAL)
         ]
+        if not labelled:
+            raise InputError(
+                f"a training without labels: none of {len(found)} studies has one",
+                expected="at least one study with a final label",
+                remedy="name a folder of masks, submit labels to a server, or run"
+                " `zeus import-labels`",
+            )
         result = self._segmenter.fit(labelled, config, report=report, progress=progress)
         self._checkpoints = Checkpoints(self.state.checkpoints)
         return result

@@ -94,9 +94,7 @@ def brightest_spot(study: OpenedStudy) -> ExampleClick:
     return ExampleClick(study.reference, _inside(tuple(moved), stored.shape), spot)
 
 
-def example_png(
-    study: OpenedStudy, click: ExampleClick, mask: Volume, labels: Mapping[str, int]
-) -> bytes:
+def example_png(study: OpenedStudy, click: ExampleClick, mask: Volume) -> bytes:
     """A PNG of an example click: the slice with the click, and the mask that it gives."""
     i, j, index = click.canonical
     union = _on_canonical(mask)[:, :, index : index + 1]
@@ -104,7 +102,7 @@ def example_png(
         study_id=study.id,
         spacing_mm=study.grid.spacing_mm,
         sequences={click.sequence: _slices(study, index)[click.sequence]},
-        labels=labels,
+        labels={"what the click marks": int(union.max()) or 1},
         masks={click.sequence: union},
         union=union,
     )

@@ -123,8 +123,9 @@ def _told(
     score = "not validated" if info.score is None else f"validation DSC {info.score:.3f}"
     options = ["--target", target, *(["--state", str(state)] if state else [])]
     options += [word for key, value in conf.items() for word in ("--set", f"{key}={value}")]
+    learnt = f"{len(info.studies)} {'study' if len(info.studies) == 1 else 'studies'}"
     command = ["zeus", "segment", str(studies), *options, "-o", "zeus-masks"]
     return (
-        f"{info.version}: trained {info.seconds:.0f} s on {len(info.studies)} studies, {score};"
+        f"{info.version}: trained {info.seconds:.0f} s on {learnt}, {score};"
         f" segment with: {shlex.join(command)}"
     )
