@@ -14,7 +14,7 @@ from zeus_app.types import StudyFiles
 
 @pytest.fixture
 def studies(tmp_path: Path) -> dict[str, StudyFiles]:
-    """anna has a T1 of 4x4x3 and a FLAIR of 4x4x2 voxels; bert has a T1 of 4x4x3 voxels."""
+    """The T1 of anna and of bert have 4x4x3 voxels, the FLAIR of anna has 4x4x2."""
     study(tmp_path, "anna/T1", "bert/T1")
     nifti(tmp_path / "anna" / "FLAIR.nii.gz", np.zeros((4, 4, 2), np.uint8))
     return find_studies(tmp_path, load_target("brain_tumour")).studies

@@ -21,7 +21,7 @@ from zeus_app.server.security.listening import (
     refuse_stock_login,
 )
 from zeus_app.server.security.log import log_one_line_a_record, move_log
-from zeus_app.server.studies.older_state import bring_up_to_date
+from zeus_app.upgrade.older_state import bring_up_to_date
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,10 @@ def serve(context: ServerContext) -> None:
         announce_server()
         warn_of_many_heaps(os.environ)
         use_own_temporary_folder()
-        bring_up_to_date(context.state, context.datastore.catalogue)
+        known = context.datastore.catalogue
+        bring_up_to_date(
+            context.state, known.former, studies=known.studies, pseudonyms=known.pseudonyms
+        )
         context.log_studies()
         assert context.segmenter is not None  # builds the model now, not at the first request
     except InputError as error:

@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.server.studies.state_of_2ea7737 import (
+from tests.studies.tiny_files import nifti
+from tests.upgrade.state_of_2ea7737 import (
     MULLER,
     NOW,
     SHAPES,
@@ -22,13 +23,12 @@ from tests.server.studies.state_of_2ea7737 import (
     opened,
     patient,
     start,
+    upgrade,
     write,
     write_study,
 )
-from tests.studies.tiny_files import nifti
 from zeus_app.labels.files import read_label
 from zeus_app.server.context import ServerContext
-from zeus_app.server.studies.older_state import bring_up_to_date
 from zeus_app.training.splits import read_sides
 
 
@@ -176,7 +176,7 @@ def test_a_start_that_was_killed_anywhere_is_completed_by_the_next(
         with monkeypatch.context() as patched:
             kill_at(step, patched)
             try:
-                bring_up_to_date(context.state, context.datastore.catalogue)
+                upgrade(context)
             except _KilledError:
                 pass
             else:

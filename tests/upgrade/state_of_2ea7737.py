@@ -13,8 +13,8 @@ import torch
 
 from tests.studies.tiny_files import nifti
 from zeus_app.server.context import ServerContext, open_context
-from zeus_app.server.studies.older_state import bring_up_to_date
 from zeus_app.training.checkpoint import Checkpoints
+from zeus_app.upgrade.older_state import bring_up_to_date
 
 MODEL = "reference-small-zeus-hybrid"
 USER = "8d3adf6abf23f3a5"  # the hash of "ann"
@@ -123,8 +123,16 @@ def opened(root: Path, target: str = "brain_tumour") -> ServerContext:
 
 def start(root: Path, target: str = "brain_tumour") -> ServerContext:
     context = opened(root, target)
-    bring_up_to_date(context.state, context.datastore.catalogue)
+    upgrade(context)
     return context
+
+
+def upgrade(context: ServerContext) -> None:
+    """Bring the state up to date, as a server does at its start."""
+    known = context.datastore.catalogue
+    bring_up_to_date(
+        context.state, known.former, studies=known.studies, pseudonyms=known.pseudonyms
+    )
 
 
 def content(root: Path) -> dict[str, bytes]:

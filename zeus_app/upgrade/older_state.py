@@ -11,7 +11,7 @@ completed by the next one.
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,16 @@ from zeus_app.labels.merge import complete_merges
 from zeus_app.labels.owners import studies_drawn_on
 from zeus_app.labels.predictions import UNION
 from zeus_app.labels.versions import LabelHistory
-from zeus_app.server.studies.catalogue import Catalogue
-from zeus_app.server.studies.moved_state import (
+from zeus_app.storage.atomic import remove_half_written, write_text_atomically
+from zeus_app.storage.file_lock import file_lock
+from zeus_app.storage.pseudonyms import Pseudonyms
+from zeus_app.storage.state import StateFolder, folder_name
+from zeus_app.studies.find import find_studies
+from zeus_app.studies.former_ids import FormerIds
+from zeus_app.targets import OWN_FOLDERS, Target
+from zeus_app.training.pseudonymise import NewNames, rename_trainings
+from zeus_app.types import StudyFiles
+from zeus_app.upgrade.moved_state import (
     StudyMove,
     label_tags,
     move_labels,
@@ -31,24 +39,26 @@ from zeus_app.server.studies.moved_state import (
     move_study,
     stored_ids,
 )
-from zeus_app.storage.atomic import remove_half_written, write_text_atomically
-from zeus_app.storage.file_lock import file_lock
-from zeus_app.storage.state import StateFolder, folder_name
-from zeus_app.studies.former_ids import FormerIds
-from zeus_app.targets import OWN_FOLDERS
-from zeus_app.training.pseudonymise import NewNames, rename_trainings
 
 logger = logging.getLogger(__name__)
 _RULES = "2\n"
 """The rules of ids; under those before, names that differ in their accents had one id."""
 
 
-def bring_up_to_date(state: StateFolder, catalogue: Catalogue) -> None:
+def bring_up_to_date(
+    state: StateFolder,
+    former: FormerIds,
+    *,
+    studies: Mapping[str, StudyFiles],
+    pseudonyms: Pseudonyms,
+) -> None:
     """Sweep a state folder, and give what is stored the present names of studies and patients.
 
     Args:
-        state: the state folder and the target of a server.
-        catalogue: its studies, with what they were called.
+        state: the state folder and the target.
+        former: what the studies of the target were called.
+        studies: the usable studies, uploads included if they are known.
+        pseudonyms: the patients' pseudonyms.
 
     Raises:
         InputError: a file cannot be renamed or written.
@@ -61,7 +71,8 @@ def bring_up_to_date(state: StateFolder, catalogue: Catalogue) -> None:
                 if folder.name not in OWN_FOLDERS:
                     is_own = folder == state.of_target
                     is_new = not is_own or state.study_ids.exists()
-                    moved += _TargetState(folder, catalogue, is_own, is_new).bring_up_to_date()
+                    target = _TargetState(folder, former, studies, pseudonyms, is_own, is_new)
+                    moved += target.bring_up_to_date()
             if not state.study_ids.exists():
                 write_text_atomically(state.study_ids, _RULES)
     except OSError as error:
@@ -74,19 +85,36 @@ def bring_up_to_date(state: StateFolder, catalogue: Catalogue) -> None:
         logger.info("Zeus: %d files and folders of former study ids are renamed", moved)
 
 
+def upgrade_once(state: StateFolder, folder: Path, target: Target) -> None:
+    """Bring the state of a studies folder up to date where no server did so.
+
+    It costs a search for the studies, but once alone.
+
+    Raises:
+        InputError: see `bring_up_to_date`; or the studies folder does not exist.
+    """
+    if not state.of_target.is_dir() or state.study_ids.exists():
+        return
+    found = find_studies(folder, target, skip=(state.root,))
+    pseudonyms = Pseudonyms.of_folder(state.root)
+    bring_up_to_date(state, found.former, studies=found.studies, pseudonyms=pseudonyms)
+
+
 @dataclass(frozen=True)
 class _TargetState:
     """The state of one target.
 
     Attributes:
         folder: the target's folder.
-        catalogue: the studies.
-        is_own: whether it is the target of the catalogue. Of others, Patient IDs alone are known.
+        former, studies, pseudonyms: see `bring_up_to_date`.
+        is_own: whether the studies were read for it. Of other targets, Patient IDs alone are known.
         is_new: whether its studies have their ids by the present rules already.
     """
 
     folder: Path
-    catalogue: Catalogue
+    former: FormerIds
+    studies: Mapping[str, StudyFiles]
+    pseudonyms: Pseudonyms
     is_own: bool
     is_new: bool
 
@@ -103,28 +131,24 @@ class _TargetState:
         for new, olds in former.items():
             moved += move_study(self.folder, self._move(olds, new))
         if not self.is_new:
-            for old in stored_ids(self.folder).intersection(self._former.contested):
-                others = self._former.contested[old]
+            for old in stored_ids(self.folder).intersection(self.former.contested):
+                others = self.former.contested[old]
                 moved += self._share_out(old, {old, *others})
         rename_trainings(self.folder, NewNames(self._patients_now, self._ids_of))
         return moved
 
-    @property
-    def _former(self) -> FormerIds:
-        return self.catalogue.former
-
     def _former_and_stored(self) -> frozenset[str]:
         """The former ids of which something is stored, and those that may be Patient IDs."""
-        private = self._former.patient_ids.difference(self._former.known)
-        stored = stored_ids(self.folder).difference(self._former.known)
+        private = self.former.patient_ids.difference(self.former.known)
+        stored = stored_ids(self.folder).difference(self.former.known)
         if not stored:
             return private
-        ids = self._former.ids if self.is_own else private
+        ids = self.former.ids if self.is_own else private
         return private | {old for old in ids if old in stored or _cut(old) in stored}
 
     def _ids_of(self, study: str) -> frozenset[str]:
         """The ids now of a study, from its id of then or now. Where several had it, all."""
-        former = self._former
+        former = self.former
         if study in former.known:
             others = frozenset() if self.is_new else former.contested.get(study, frozenset())
             return frozenset({study}) | others
@@ -134,25 +158,25 @@ class _TargetState:
 
     def _patients_now(self, patient: str) -> frozenset[str]:
         """The pseudonyms now of a patient, from a name or pseudonym of then or now."""
-        pseudonym = self._pseudonym(patient)
+        pseudonym = self.pseudonyms.of(patient)
         if not self.is_own or (self.is_new and pseudonym in self._present_patients):
             return frozenset({pseudonym})
         return self._former_patients.get(pseudonym, frozenset({pseudonym}))
 
     @cached_property
     def _present_patients(self) -> frozenset[str]:
-        return frozenset(files.patient for files in self.catalogue.studies.values())
+        return frozenset(self.pseudonyms.of(files.patient) for files in self.studies.values())
 
     @cached_property
     def _former_patients(self) -> dict[str, frozenset[str]]:
         """Pseudonym of then -> pseudonyms now."""
-        of = self._pseudonym
-        return {of(old): frozenset(map(of, now)) for old, now in self._former.patients.items()}
+        of = self.pseudonyms.of
+        return {of(old): frozenset(map(of, now)) for old, now in self.former.patients.items()}
 
     def _move(self, former: Iterable[str], now: str) -> StudyMove:
-        known = {*self._former.known, *self._former.ids}
+        known = {*self.former.known, *self.former.ids}
         cuts = (cut for old in former if (cut := _cut(old)) and cut not in known)
-        return StudyMove(tuple(former), now, self._former.sequences, tuple(map(folder_name, cuts)))
+        return StudyMove(tuple(former), now, self.former.sequences, tuple(map(folder_name, cuts)))
 
     def _share_out(self, old: str, now: Collection[str]) -> int:
         """Give labels and predictions that several studies may claim to the one they were drawn on.
@@ -168,8 +192,8 @@ class _TargetState:
         for mask in self.folder.glob(f"*/originals/{folder_name(old)}/*/{UNION}"):
             if owner := self._owner(mask, old, now):
                 moved += move_prediction(mask.parent, old, StudyMove((old,), owner))
-        if old in self._former.patient_ids and old not in self._former.known:
-            return moved + move_study(self.folder, self._move([old], self._pseudonym(old)))
+        if old in self.former.patient_ids and old not in self.former.known:
+            return moved + move_study(self.folder, self._move([old], self.pseudonyms.of(old)))
         if old in stored_ids(self.folder):
             logger.warning(
                 "Zeus: the studies %s had the id %s in earlier versions. What is stored under it"
@@ -180,12 +204,9 @@ class _TargetState:
 
     def _owner(self, label: Path, old: str, now: Collection[str]) -> str:
         """The one study on whose images a label lies, if it is another than `old`; else ""."""
-        studies = {name: files for name, files in self.catalogue.studies.items() if name in now}
+        studies = {name: files for name, files in self.studies.items() if name in now}
         drawn_on = studies_drawn_on(label, studies)
         return next(iter(drawn_on)) if len(drawn_on) == 1 and old not in drawn_on else ""
-
-    def _pseudonym(self, name: str) -> str:
-        return self.catalogue.pseudonyms.of(name)
 
 
 def _cut(study: str) -> str:

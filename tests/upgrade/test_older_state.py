@@ -14,8 +14,8 @@ import pytest
 from tests.studies.tiny_files import dicom_series, nifti
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.context import ServerContext, open_context
-from zeus_app.server.studies.older_state import bring_up_to_date
 from zeus_app.training.splits import read_sides
+from zeus_app.upgrade.older_state import bring_up_to_date
 
 PATIENT_ID, FORMER_ID = "PAT 08.15", "PAT_08.15"
 UID = "1.2.826.0.1.3680043"
@@ -34,7 +34,10 @@ def opened(folder: Path) -> ServerContext:
 
 
 def migrate(context: ServerContext) -> None:
-    bring_up_to_date(context.state, context.datastore.catalogue)
+    known = context.datastore.catalogue
+    bring_up_to_date(
+        context.state, known.former, studies=known.studies, pseudonyms=known.pseudonyms
+    )
 
 
 def names(root: Path) -> list[str]:

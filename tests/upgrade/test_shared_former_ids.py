@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.server.studies.state_of_2ea7737 import (
+from tests.studies.tiny_files import dicom_series, nifti
+from tests.upgrade.state_of_2ea7737 import (
     MODEL,
     MULLER,
     content,
@@ -15,11 +16,10 @@ from tests.server.studies.state_of_2ea7737 import (
     opened,
     patient,
     start,
+    upgrade,
     write,
     write_study,
 )
-from tests.studies.tiny_files import dicom_series, nifti
-from zeus_app.server.studies.older_state import bring_up_to_date
 from zeus_app.training.splits import read_sides
 
 
@@ -91,6 +91,6 @@ def test_of_two_examinations_with_one_patient_id_the_grid_tells_whose_label_it_i
     label = context.state.labels / "final" / "P_7" / "v0001"
     nifti(label.with_suffix(".nii.gz"), np.ones(grid.shape, np.uint8), grid.affine_ras)
     write(label.with_suffix(".json"), {"name": "P_7.nii.gz", "ts": 5})
-    bring_up_to_date(context.state, catalogue)
+    upgrade(context)
     assert context.datastore.get_labeled_images() == [study]
     assert not [name for name in content(context.state.root) if "P_7" in name]

@@ -1,0 +1,1 @@
+"""What earlier versions stored gets the names that it has now."""
