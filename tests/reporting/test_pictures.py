@@ -12,6 +12,7 @@ from PIL import Image
 
 from zeus_app.errors import InputError
 from zeus_app.reporting.pictures import (
+    click_figure,
     label_colours,
     png_bytes,
     radiological,
@@ -186,3 +187,20 @@ def test_arrays_on_different_grids_are_refused() -> None:
 def test_a_study_without_any_sequence_is_refused() -> None:
     with pytest.raises(InputError, match="at least one sequence"):
         replace(make_study(), sequences={})
+
+
+def test_an_example_click_is_marked_where_the_voxel_is_shown() -> None:
+    study = make_study()
+    one_slice = replace(
+        study,
+        sequences={"T2": study.sequences["T2"][:, :, 3:4]},
+        masks={},
+        union=study.union[:, :, 3:4],
+        truth=None,
+    )
+    clicked, masked = click_figure(one_slice, "T2", (5, 33)).axes
+    ((column,), (row,)) = clicked.lines[0].get_data()
+    picture = clicked.images[0].get_array()
+    assert picture[row, column] == one_slice.sequences["T2"][5, 33, 0]
+    assert not clicked.collections
+    assert masked.collections
