@@ -199,8 +199,8 @@ def test_an_example_click_is_marked_where_the_voxel_is_shown() -> None:
         truth=None,
     )
     clicked, masked = click_figure(one_slice, "T2", (5, 33)).axes
-    ((column,), (row,)) = clicked.lines[0].get_data()
-    picture = clicked.images[0].get_array()
+    column, row = (int(np.asarray(values)[0]) for values in clicked.lines[0].get_data())
+    picture = np.asarray(clicked.images[0].get_array())
     assert picture[row, column] == one_slice.sequences["T2"][5, 33, 0]
     assert not clicked.collections
     assert masked.collections
