@@ -157,13 +157,6 @@ def test_the_reason_tells_what_a_series_shows(tmp_path: Path) -> None:
     ]
 
 
-def test_an_image_that_is_there_twice_counts_once(tmp_path: Path) -> None:
-    dicom_series(tmp_path / "x", "T1")
-    headers = [read_header(path) for path in sorted((tmp_path / "x").iterdir())]
-    (only,) = series_of([*headers, *headers], tmp_path)
-    assert len(only.headers) == 3
-
-
 def test_a_double_echo_is_two_series(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     dicom_series(folder, "PD T2 TSE", EchoTime=90.0, EchoNumbers=2, names=["a", "b", "c"])

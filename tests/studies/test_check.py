@@ -153,3 +153,26 @@ def test_a_file_of_every_kind_that_misleads_readers_stops_no_search(tmp_path: Pa
             (folder / name).write_bytes(content)
     shutil.copy(tmp_path / "good" / "FLAIR.nii.gz", tmp_path / "T1_mgz_0" / "FLAIR.nii.gz")
     assert set(find_studies(tmp_path, BRAIN).studies) == {"good", "T1_mgz_0"}
+
+
+def test_of_three_sequences_the_one_in_another_body_region_is_left_out(tmp_path: Path) -> None:
+    away = np.eye(4)
+    away[2, 3] = 500  # mm
+    far = source_of(nifti(tmp_path / "FLAIR.nii.gz", affine=away))
+    near = {n: source_of(nifti(tmp_path / f"{n}.nii.gz")) for n in ("T1", "T2")}
+    checked = check_headers(candidate(tmp_path, FLAIR=far, **near), BRAIN)
+    assert isinstance(checked, StudyCandidate)
+    assert set(checked.sources) == {"T1", "T2"}
+    (unused,) = checked.unused
+    assert unused.files == far.files
+    assert "share 0.0% of the smaller" in unused.reason
+
+
+def test_two_sequences_of_two_body_regions_reject_the_study(tmp_path: Path) -> None:
+    away = np.eye(4)
+    away[2, 3] = 500  # mm
+    far = source_of(nifti(tmp_path / "T1.nii.gz", affine=away))
+    checked = check_headers(candidate(tmp_path, FLAIR=good(tmp_path), T1=far), BRAIN)
+    assert isinstance(checked, RejectedStudy)
+    assert "T1 " in checked.reason
+    assert "the reference FLAIR" in checked.reason

@@ -10,7 +10,13 @@ from tests.studies.tiny_files import dicom_series, nifti, ramp
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
 from zeus_app.studies.opened import open_study
-from zeus_app.studies.read import read_sequences, read_study, without
+from zeus_app.studies.read import (
+    read_one_file,
+    read_sequences,
+    read_study,
+    sequence_from_name,
+    without,
+)
 from zeus_app.targets import load_target
 from zeus_app.types import FloatArray, StudyFiles, UnusedImage
 from zeus_app.volumes.sources import NiftiSource
@@ -73,3 +79,17 @@ def test_a_sequence_that_is_left_out_is_an_unused_image(tmp_path: Path) -> None:
     rest = without(found, {"T1": "NaN", "T2": "not there"})
     assert list(rest.sources) == list(rest.evidence) == ["FLAIR"]
     assert rest.unused == (UnusedImage((tmp_path / "T1.nii.gz",), "T1: NaN"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("T1_anna_T2", "T2 or T1"), ("AX_T2star", "T2star"), ("ADC_map", "ADC")]
+)
+def test_an_upload_whose_name_tells_another_sequence_is_refused(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"whose name says {said}"):
+        sequence_from_name(name, BRAIN)
+
+
+def test_an_upload_whose_name_tells_nothing_is_taken(tmp_path: Path) -> None:
+    assert sequence_from_name("MRHead", BRAIN) is None
+    path = nifti(tmp_path / "MRHead.nii.gz")
+    assert list(read_one_file(path, BRAIN, "x").sources) == ["FLAIR"]

@@ -12,7 +12,7 @@ from hashlib import sha256
 from os.path import commonpath
 from pathlib import Path
 
-from zeus_app.dicom.series import SliceHeader, read_header
+from zeus_app.dicom.series import SliceHeader, read_header, without_copies
 from zeus_app.dicom.series_kind import Series, SeriesKind, chaos_folder, kind_of, series_of
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
@@ -68,7 +68,7 @@ def _read_headers(
     for header in headers:
         if header not in whole:
             errors[header.path.parent].append(f"{header.path} is cut: it names no series")
-    return whole, errors
+    return without_copies(whole), errors
 
 
 def _told_apart(names: Sequence[str], groups: Sequence[Sequence[SliceHeader]]) -> list[str]:

@@ -136,19 +136,16 @@ def chaos_folder(path: Path) -> Path | None:
 def series_of(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
     """Group the images of a study by series, and those of a double echo by echo.
 
-    An image that is there twice counts once. In the CHAOS layout each folder is a series: both
-    phases have one series UID.
+    In the CHAOS layout each folder is a series: both phases have one series UID.
     """
-    groups: dict[tuple[str, str], dict[str, SliceHeader]] = defaultdict(dict)
+    groups: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
     for header in headers:
         folder_key = str(header.path.parent) if chaos_folder(header.path) else ""
-        group = groups[header.series_uid, folder_key]
-        group.setdefault(header.sop_uid or str(header.path), header)
+        groups[header.series_uid, folder_key].append(header)
     found: list[Series] = []
     for group in groups.values():
-        images = tuple(group.values())
-        folders = " ".join(images[0].path.parent.relative_to(folder).parts)
-        found += _echoes(Series(images, folders))
+        folders = " ".join(group[0].path.parent.relative_to(folder).parts)
+        found += _echoes(Series(tuple(group), folders))
     return found
 
 

@@ -24,21 +24,22 @@ def check_headers(study: StudyCandidate, target: Target) -> StudyCandidate | Rej
     """The study with the sequences that can be used, or the reason why none can.
 
     No voxels are read. A sequence with an unusable header is listed among the unused images, as is
-    a sheared reference, which clients cannot show. Sequences of two body regions reject the study,
-    because it is unknown which of them is wrong.
+    a sheared reference, which clients cannot show. Of sequences of two body regions the larger
+    group is used. If there is none, the study is rejected: it is unknown which of them is wrong.
     """
     grids, reasons = _grids(study, target)
     try:
-        reference = target.reference_of(tuple(grids)) if grids else ""
-        apart = _apart(grids, reference) if grids else []
+        near, apart = _of_one_region(grids, target)
     except InputError as error:
-        apart = [str(error)]
-    if apart or not grids:
-        return study.rejected(files_of(study.sources), " ".join((*reasons.values(), *apart)))
+        near, apart = frozenset(), {"": str(error)}
+    if not near:
+        every = (*reasons.values(), *apart.values())
+        return study.rejected(files_of(study.sources), " ".join(every))
+    reasons |= apart
     unused = [UnusedImage(study.sources[name].files, reason) for name, reason in reasons.items()]
     return replace(
         study,
-        sources={name: source for name, source in study.sources.items() if name in grids},
+        sources={name: source for name, source in study.sources.items() if name in near},
         evidence={name: why for name, why in study.evidence.items() if name not in reasons},
         unused=(*study.unused, *unused),
     )
@@ -81,19 +82,40 @@ def _grid(source: VolumeSource) -> Grid:
         ) from error
 
 
-def _apart(grids: dict[str, Grid], reference: str) -> list[str]:
-    """The sequences that lie too far from the reference. `align` checks this exactly."""
-    shares = {name: shared_share(grid, grids[reference]) for name, grid in grids.items()}
-    return [
+def _of_one_region(grids: dict[str, Grid], target: Target) -> tuple[frozenset[str], dict[str, str]]:
+    """The largest group of sequences that share their space, and why the others are left out.
+
+    The group is empty if two are equally large. `align` checks the space exactly.
+    """
+    if not grids:
+        return frozenset(), {}
+    groups = {
+        frozenset(other for other in grids if _share(grids, name, other) >= MIN_OVERLAP)
+        for name in grids
+    }
+    best = max(groups, key=len)
+    if len(groups) == 1:
+        return best, {}
+    is_unclear = sum(len(group) == len(best) for group in groups) > 1
+    reference = target.reference_of(tuple(n for n in grids if is_unclear or n in best))
+    names = [name for name in grids if name != reference] if is_unclear else set(grids) - best
+    apart = {name: _why_apart(grids, name, reference) for name in names}
+    return (frozenset() if is_unclear else best), apart
+
+
+def _share(grids: dict[str, Grid], first: str, second: str) -> float:
+    return approximate_share(grids[first], grids[second])
+
+
+def _why_apart(grids: dict[str, Grid], name: str, reference: str) -> str:
+    return (
         f"{name} ({grids[name]}) and the reference {reference} ({grids[reference]}) share "
-        f"{share:.1%} of the smaller. Expected: sequences of one body region, sharing at least "
-        f"{MIN_OVERLAP:.0%}. Check that the files belong to one study."
-        for name, share in shares.items()
-        if share < MIN_OVERLAP
-    ]
+        f"{_share(grids, name, reference):.1%} of the smaller. Expected: sequences of one body"
+        f" region, sharing at least {MIN_OVERLAP:.0%}. Check that the files belong to one study."
+    )
 
 
-def shared_share(first: Grid, second: Grid) -> float:
+def approximate_share(first: Grid, second: Grid) -> float:
     """The approximate share of the smaller of two volumes that lies inside the other."""
     if first.matches(second):
         return 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.settings.file_names import readable
 from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import find_studies
 from zeus_app.studies.patients import patient_by_name
@@ -82,7 +83,8 @@ def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = 
     preferred reference.
 
     Raises:
-        InputError: the path does not exist, or the folder does not hold exactly one study.
+        InputError: the path does not exist, its name tells another sequence or several, or the
+            folder does not hold exactly one study.
     """
     if path.is_dir():
         return _one_of_folder(path, target, study_id)
@@ -96,9 +98,21 @@ def read_one_file(path: Path, target: Target, study_id: str, *, sequence: str = 
 
 
 def sequence_from_name(name: str, target: Target) -> str | None:
-    """The sequence that a file's name spells; None if it spells none."""
+    """The sequence that a file's name spells; None if it spells none.
+
+    Raises:
+        InputError: the name spells several, or one that is no sequence of the target.
+    """
     names = Names.of(target)
-    return names.sequence(names.read(name)) or None
+    said = names.read(name)
+    sequence = names.sequence(said)
+    if said.sequences and not sequence:
+        raise InputError(
+            f"{readable(name)}, whose name says {' or '.join(said.sequences)}",
+            expected=f"a name that says one of {names.listed}, or none",
+            remedy=f"rename the file, for example {target.sequence_names[0]}.nii.gz",
+        )
+    return sequence or None
 
 
 def _one_of_folder(folder: Path, target: Target, study_id: str) -> StudyFiles:
