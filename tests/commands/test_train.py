@@ -10,8 +10,12 @@ from typer.testing import CliRunner, Result
 from tests.commands.test_segment import Folders
 from zeus_app.commands.main import app
 from zeus_app.commands.train import TRAINING_S, _as_bar
+from zeus_app.labels.labelled import with_final_label
 from zeus_app.labels.versions import FINAL, LabelHistory
+from zeus_app.storage.pseudonyms import Pseudonyms
+from zeus_app.targets import Target
 from zeus_app.training.loop import Epoch
+from zeus_app.types import LabelledStudy, StudyFiles
 
 
 @pytest.fixture
@@ -102,3 +106,17 @@ def test_the_bar_shows_the_seconds_of_the_budget_or_the_pieces_of_an_epoch() -> 
     _as_bar(report, None)(epoch, 1, 4)
     assert shown[:2] == [(TRAINING_S, 61, 300), (TRAINING_S, 60, 60)]
     assert shown[2][1:] == (1, 4)
+
+
+def test_a_training_knows_patients_by_their_pseudonyms_as_a_server_s_does(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients = []
+
+    def recorded(files: StudyFiles, history: LabelHistory, target: Target) -> LabelledStudy:
+        patients.append(files.patient)
+        return with_final_label(files, history, target)
+
+    monkeypatch.setattr("zeus_app.api.model.with_final_label", recorded)
+    train(folders, "--labels", folders.labels)
+    assert patients == [*map(Pseudonyms.of_folder(folders.state).of, ["alpha", "bravo"])]

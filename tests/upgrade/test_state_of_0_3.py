@@ -2,12 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.studies.tiny_files import nifti
 from tests.upgrade.state_of_2ea7737 import (
@@ -27,9 +29,11 @@ from tests.upgrade.state_of_2ea7737 import (
     write,
     write_study,
 )
+from zeus_app.commands.main import app
 from zeus_app.labels.files import read_label
 from zeus_app.server.context import ServerContext
 from zeus_app.training.splits import read_sides
+from zeus_app.upgrade.older_state import upgrade_once
 
 
 def readers(context: ServerContext, study: str) -> list[str]:
@@ -266,3 +270,35 @@ def test_a_real_label_stays_on_the_sequence_that_it_was_drawn_on(tmp_path: Path)
     on_adc = read_label(Path(store.get_label_uri("P/ADC", "final"))).array
     assert on_adc.shape == (84, 128, 19)
     assert on_adc.any()
+
+
+def test_an_import_before_any_server_s_start_finds_the_corrections(tmp_path: Path) -> None:
+    old_state(tmp_path)
+    mask(tmp_path / "studies" / "EGD-0001" / "seg.nii.gz", "EGD-0001", "T1", voxels=9)
+    words = ["import-labels", str(tmp_path / "studies"), "--target", "brain_tumour",
+             "--state", str(tmp_path / "state")]  # fmt: skip
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "1 label kept" in result.output
+    context = opened(tmp_path)
+    assert len(readers(context, "EGD-0001")) == 4
+    assert read_sides(context.state.splits)[patient(context, MULLER)] == "validation"
+
+
+def test_an_upgrade_is_done_once(tmp_path: Path) -> None:
+    old_state(tmp_path)
+    context = opened(tmp_path)
+    upgrade_once(context.state, tmp_path / "studies", context.target)
+    write(context.state.labels / "final" / "Muller" / "v0001.json", {})
+    upgrade_once(context.state, tmp_path / "studies", context.target)
+    assert (context.state.labels / "final" / "Muller").is_dir()
+    start(tmp_path)
+    assert not (context.state.labels / "final" / "Muller").is_dir()
+
+
+def test_a_missing_studies_folder_makes_no_state(tmp_path: Path) -> None:
+    old_state(tmp_path)
+    context = opened(tmp_path)
+    state = replace(context.state, root=tmp_path / "new")
+    upgrade_once(state, tmp_path / "missing", context.target)
+    assert not state.root.exists()

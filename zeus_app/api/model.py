@@ -1,6 +1,7 @@
 """A model with its checkpoints: segments studies, answers clicks, and learns from labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from zeus_app.labels.labelled import with_final_label
 from zeus_app.labels.versions import FINAL, LabelHistory
 from zeus_app.progress import Report, silent
 from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.storage.state import StateFolder
 from zeus_app.studies.align import to_grid
 from zeus_app.studies.find import find_studies
@@ -23,6 +25,7 @@ from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
 from zeus_app.training.loop import Progress, TrainResult, ignore_progress
 from zeus_app.types import Guidance, Segmentation, Volume
+from zeus_app.upgrade.older_state import upgrade_once
 
 if TYPE_CHECKING:
     from zeus_app.pipeline.segmenter import Segmenter
@@ -151,6 +154,7 @@ class ZeusModel:
         Raises:
             InputError: no such folder, or the target needs a convention.
         """
+        upgrade_once(self.state, Path(folder), self.target)
         return import_into_store(
             Path(folder),
             self.config,
@@ -196,12 +200,16 @@ class ZeusModel:
         config = with_recipe(recipe, learner_of(self.config))
         if self.config.model == "zeus":
             refuse_idle_lora(self.config, load_profile(self.config.profile), config)
+        upgrade_once(self.state, Path(folder), self.target)
         if labels is not None:
             list(self.import_labels(folder, labels, convention=convention))
         history = LabelHistory(self.state.labels)
+        pseudonym_of = Pseudonyms.of_folder(self.state.root).of  # as a server's trainings have them
         found = find_studies(Path(folder), self.target, skip=(self.state.root,)).studies
         labelled = [
-            with_final_label(files, history, self.target)
+            with_final_label(
+                replace(files, patient=pseudonym_of(files.patient)), history, self.target
+            )
             for files in found.values()
             if history.newest(files.id, FINAL)
         ]

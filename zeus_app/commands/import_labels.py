@@ -39,9 +39,15 @@ def import_labels(
     from zeus_app.labels.import_labels import import_into_store, summary
     from zeus_app.server.lifecycle.server_command import check_studies_folder
     from zeus_app.settings.config import ZeusConfig
+    from zeus_app.storage.state import state_folder
+    from zeus_app.targets import target_of
+    from zeus_app.upgrade.older_state import upgrade_once
 
     folder = check_studies_folder(Path(studies))
     config = ZeusConfig.from_conf(checked_conf(target=target, state=state))
+    chosen = target_of(config)
+    kept = state_folder(config, target=chosen.name, studies=folder)
+    upgrade_once(kept, folder, chosen)
     imported = import_into_store(
         folder, config, pattern=pattern, convention=convention, replace=replace
     )

@@ -86,15 +86,21 @@ def bring_up_to_date(
 
 
 def upgrade_once(state: StateFolder, folder: Path, target: Target) -> None:
-    """Bring the state of a studies folder up to date where no server did so.
+    """Bring the state of a studies folder up to date if no server did so yet.
 
-    It costs a search for the studies, but once alone.
+    It costs a search for the studies, once alone.
+
+    Args:
+        state: the state folder; it may be missing.
+        folder: the studies folder. If it is missing, whoever searches it says so.
+        target: the target.
 
     Raises:
-        InputError: see `bring_up_to_date`; or the studies folder does not exist.
+        InputError: see `bring_up_to_date`.
     """
-    if not state.of_target.is_dir() or state.study_ids.exists():
+    if state.study_ids.exists() or not folder.is_dir():
         return
+    state.root.mkdir(parents=True, exist_ok=True)
     found = find_studies(folder, target, skip=(state.root,))
     pseudonyms = Pseudonyms.of_folder(state.root)
     bring_up_to_date(state, found.former, studies=found.studies, pseudonyms=pseudonyms)
