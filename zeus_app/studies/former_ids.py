@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.studies.caselist import case_list
+from zeus_app.studies.former_dicom import FormerName, former_dicom_names
 from zeus_app.studies.former_folders import FormerStudy, former_patient, former_studies
 from zeus_app.studies.former_words import FormerWords
 from zeus_app.studies.msd import is_msd
@@ -90,6 +92,12 @@ class FormerIds:
                 found[plain_id(name)].add(study_id)
         for old in self._image_studies:
             found[old.id] |= self._now(old)
+        for study_id, former in self._dicom_names.items():
+            found[plain_id(former.name)].add(study_id)
+        alone: dict[str, set[str]] = defaultdict(set)
+        for study_id, former in self._dicom_names.items():
+            alone[plain_id(former.alone)].add(study_id)
+        found = defaultdict(set, alone | found)
         unnamed = [study_id for study_id, study in self.found if not ascii_part(study.name)]
         if len(unnamed) == 1:  # of several, none was usable under this id
             found[UNNAMED].add(unnamed[0])
@@ -114,6 +122,18 @@ class FormerIds:
                 self.root, folder, study_name(self.root, folder), files, words
             )
         )
+
+    @cached_property
+    def _dicom_names(self) -> Mapping[str, FormerName]:
+        if case_list(self.root) is not None:
+            return {}
+        of_dicom = {
+            study_id: study
+            for study_id, study in self.found
+            if isinstance(study, StudyCandidate)
+            and all(isinstance(one, DicomSeriesSource) for one in study.sources.values())
+        }
+        return former_dicom_names(self.root, of_dicom, FormerWords.of(self.target))
 
     @cached_property
     def _owners(self) -> Mapping[Path, str]:
@@ -145,9 +165,12 @@ class FormerIds:
         for study_id, study in self.found:
             if isinstance(study, RejectedStudy) or any(map(_is_image, _files(study))):
                 continue
-            for name in (*study.former_names, study.name):
-                if not study.patient:
-                    yield former_patient(plain_id(name), study.folder, "", self.root), study_id
+            former = self._dicom_names.get(study_id)
+            names = [former.name] if former else [*study.former_names, study.name]
+            folder = former.folder if former else study.folder
+            if not study.patient:
+                for name in names:
+                    yield former_patient(plain_id(name), folder, "", self.root), study_id
         for study_id, study in self.found:
             if isinstance(study, StudyCandidate) and study.patient == study.name:
                 yield from ((name, study_id) for name in study.former_names)
