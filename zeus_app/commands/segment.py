@@ -15,6 +15,7 @@ from zeus_app.commands.options import (
     split_settings,
 )
 from zeus_app.commands.terminal import progress_bars
+from zeus_app.commands.threads import wait_passively
 from zeus_app.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def segment(
     the same images, settings and weights is skipped. A study that fails stops no other; the
     failures are listed at the end, and the exit code is then 1.
     """
+    wait_passively()
     from zeus_app.api.batch import Batch
     from zeus_app.api.loading import load
     from zeus_app.api.output import Choices, check_extension

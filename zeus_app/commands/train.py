@@ -16,6 +16,7 @@ from zeus_app.commands.options import (
     split_settings,
 )
 from zeus_app.commands.terminal import progress_bars
+from zeus_app.commands.threads import wait_passively
 
 if TYPE_CHECKING:
     from zeus_app.api.model import ZeusModel
@@ -67,6 +68,7 @@ def train(
 
     The last line names the new version, and the command to segment with it.
     """
+    wait_passively()
     from zeus_app.api.loading import load
 
     given = {"profile": profile, "model": model, "fusion": fusion}
