@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.networks.nets import UNet
 from torch import nn
 
 from zeus_app.errors import InputError
@@ -116,6 +115,8 @@ class UNetBaseline:
 
 
 def _network(channels: int, labels: int) -> nn.Module:
+    from monai.networks.nets import UNet  # importing MONAI takes seconds, and Zeus needs none
+
     network: nn.Module = UNet(
         spatial_dims=2,
         in_channels=channels,

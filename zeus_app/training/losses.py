@@ -1,7 +1,6 @@
 """The training loss: Dice and cross entropy of the union, and a smaller term per sequence."""
 
 import torch
-from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,6 +22,8 @@ class UnionLoss(nn.Module):
     """
 
     def __init__(self, *, sequence_weight: float, balance: float = 0) -> None:
+        from monai.losses import DiceLoss  # importing MONAI takes seconds, and inference needs none
+
         super().__init__()
         self.sequence_weight = sequence_weight
         self.balance = balance
