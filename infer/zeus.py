@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -12,7 +13,7 @@ from zeus_app.reporting.answer import answer_params, names_in
 from zeus_app.server.context import ServerContext
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES
-from zeus_app.server.tasks.about import model_description
+from zeus_app.server.tasks.about import model_description, weights_of
 from zeus_app.server.tasks.answer import read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
@@ -39,7 +40,12 @@ class ZeusInfer(InferTask):
 
     def info(self) -> dict[str, Any]:
         """What clients show; the description says whether the model is trained by now."""
-        return {**super().info(), "description": model_description(self._ctx)}
+        return {**super().info(), "description": model_description(self._ctx, self.weights)}
+
+    @cached_property
+    def weights(self) -> list[dict[str, str]]:
+        """The weights with their licences; see `weights_of`. The profile is read once."""
+        return weights_of(self._ctx.config)
 
     def is_valid(self) -> bool:
         """Always true: an untrained model answers too, with a note."""

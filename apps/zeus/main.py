@@ -17,7 +17,7 @@ from zeus_app.server.lifecycle.start import open_or_exit, serve
 from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES, choose_images
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.tasks.about import sequences_of, weights_of
+from zeus_app.server.tasks.about import sequences_of
 from zeus_app.server.tasks.inference import run_inference, skip_failed
 from zeus_app.server.tasks.scoring import DiceScoring
 from zeus_app.server.tasks.strategies import FirstUnlabelled, RandomUnlabelled, WithDraft
@@ -49,8 +49,8 @@ class ZeusApp(MONAILabelApp):
 
     def info(self) -> dict[str, Any]:
         """What clients read when they connect, with the sequences and the weights' licences."""
-        ctx = self.context
-        sequences, weights = sequences_of(ctx.target), weights_of(ctx.config)
+        sequences = sequences_of(self.context.target)
+        weights = self._infers[self.context.config.model].weights
         return {**super().info(), "sequences": sequences, "weights": weights}
 
     def init_datastore(self) -> StudyDatastore:

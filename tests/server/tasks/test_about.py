@@ -26,7 +26,7 @@ def context(tmp_path: Path) -> ServerContext:
 
 
 def test_while_it_is_untrained_the_description_says_to_use_clicks(context: ServerContext) -> None:
-    lines = model_description(context).splitlines()
+    lines = model_description(context, weights_of(context.config)).splitlines()
     assert lines[0] == UNTRAINED_NOTE
     assert "untrained: use clicks" in lines[0].lower()
     assert "T2, FLAIR" in lines[1]
@@ -49,7 +49,7 @@ def test_a_trained_model_tells_its_version_and_what_it_learned_from(
         fitted_to={},
     )  # fmt: skip
     monkeypatch.setattr(context.checkpoints, "served", lambda: info)
-    assert model_description(context).splitlines()[0] == line
+    assert model_description(context, weights_of(context.config)).splitlines()[0] == line
 
 
 def test_every_weight_tells_role_licence_terms_and_source() -> None:

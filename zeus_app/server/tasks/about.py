@@ -4,7 +4,7 @@
 each line here is short.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zeus_app.profiles import load_profile
@@ -18,11 +18,15 @@ UNTRAINED_NOTE = "Untrained: use clicks (SmartEdit), submit labels, then train."
 NOTICE = "Machine-made, not for diagnosis."
 
 
-def model_description(context: ServerContext) -> str:
-    """The description of the model, in lines: what it makes, how far it is, weights, sequences."""
-    target, config = context.target, context.config
-    served = context.checkpoints.served()
-    licences = ", ".join(f"{each['name']} ({each['licence']})" for each in weights_of(config))
+def model_description(context: ServerContext, weights: Sequence[Mapping[str, str]]) -> str:
+    """The description of the model, in lines: how far it is, what it makes, the weights.
+
+    Args:
+        context: has the target and the served version.
+        weights: from `weights_of`.
+    """
+    target, served = context.target, context.checkpoints.served()
+    licences = ", ".join(f"{each['name']} ({each['licence']})" for each in weights)
     return "\n".join([
         UNTRAINED_NOTE if served is None else _trained(served),
         f"{target.instance}: one mask from {', '.join(target.sequence_names)}",
