@@ -94,7 +94,7 @@ def cases_by_way(segmenter: Segmenter, studies: Sequence[LabelledStudy]) -> dict
         with Progress() as progress:
             return prepare_cases(segmenter.training, guided, report=draw_bars(progress))[0]
 
-    texts = prepared(Guidance())
+    texts = prepared(Guidance(scope="series"))
     return {
         "instruction": texts,
         "fixed text": prepared(Guidance(scope="none")),

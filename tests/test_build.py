@@ -181,15 +181,41 @@ def test_f_vt_is_the_same_whatever_was_drawn_while_loading(
         np.testing.assert_array_equal(first[name], later[name])
 
 
-@pytest.mark.parametrize(("of_config", "of_profile", "device", "scope"), [
-    ("auto", "auto", "cpu", "series"), ("auto", "auto", "cuda", "all"),
-    ("auto", "key", "cpu", "key"), ("series", "all", "cuda", "series"),
+@pytest.mark.parametrize(("of_config", "of_profile", "device", "scopes"), [
+    ("auto", "auto", "cpu", ("series", "series")), ("auto", "auto", "cuda", ("all", "all")),
+    ("auto", "key", "cpu", ("key", "key")), ("series", "all", "cuda", ("series", "")),
+    ("auto", "target", "cpu", ("target", "series")), ("auto", "target", "cuda", ("target", "all")),
+    ("target", "all", "cpu", ("target", "")),
 ])  # fmt: skip
 def test_the_settings_scope_counts_before_the_profiles_and_that_before_the_devices(
-    of_config: Any, of_profile: Any, device: str, scope: str
+    of_config: Any, of_profile: Any, device: str, scopes: tuple[str, str]
 ) -> None:
     profile = load_profile("reference-small").model_copy(update={"scope": of_profile})
-    assert build.chosen_scope(ZeusConfig(scope=of_config), profile, torch.device(device)) == scope
+    assert build.text_scopes(ZeusConfig(scope=of_config), profile, torch.device(device)) == scopes
+
+
+def test_a_profile_without_pictures_has_them_where_the_model_needs_them() -> None:
+    profile, cpu = load_profile("reference-small"), torch.device("cpu")
+    assert build.text_scopes(ZeusConfig(instruction="both"), profile, cpu) == ("series", "series")
+    llm = profile.llm.model_copy(update={"kind": "vision_chat"})
+    seeing = profile.model_copy(update={"llm": llm})
+    assert build.text_scopes(ZeusConfig(), seeing, cpu) == ("series", "series")
+    with pytest.raises(InputError, match="sees the slices"):
+        build.text_scopes(ZeusConfig(scope="target"), seeing, cpu)
+
+
+def test_a_study_of_a_shipped_target_is_segmented_without_the_llm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the LLM was loaded")
+
+    monkeypatch.setattr("zeus_app.towers.FrozenLlm.__init__", refuse)
+    segmenter = assembled(tmp_path, instruction_tokens="64", encoder_runtime="torch")
+    answer = segmenter.segment(open_study(a_study(), segmenter.target))
+    assert len(answer.instructions) == 4  # two labels in two sequences
+    assert all(text.model.startswith("SmolLM2") and text.text for text in answer.instructions)
+    assert {text.notice for text in answer.instructions} == {"machine-made, not for diagnosis"}
 
 
 @pytest.mark.parametrize("mode", ["embedding", "both"])

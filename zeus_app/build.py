@@ -16,8 +16,10 @@ from zeus_app.encoders.cached import (
     CachedVisionEncoder,
     PooledVision,
 )
-from zeus_app.instructions.generate import InstructionGenerator
+from zeus_app.errors import InputError
+from zeus_app.instructions.generate import WITHOUT_PICTURES, InstructionGenerator
 from zeus_app.instructions.llm import FrozenLlm
+from zeus_app.instructions.shipped_texts import shipped_texts
 from zeus_app.instructions.templates import paper_prompt
 from zeus_app.models.aligner import BothAligner, EmbeddingAligner, TextAligner
 from zeus_app.models.fusion import PlainUnion, WeightedUnion
@@ -107,7 +109,7 @@ def build_zeus(
     refuse_early_fusion(config)
     refuse_features_without_read_out(config)
     refuse_embeddings_without_tokens(config, profile)
-    scope = chosen_scope(config, profile, device)
+    scope, older_scope = text_scopes(config, profile, device)
     check_scope(scope, config.instruction)
     check_present(weights_of(profile), command=f"zeus weights get {config.profile}")
     cache = _cache(config, state)
@@ -136,6 +138,7 @@ def build_zeus(
             generator=generator,
             prompt=paper_prompt,
             scope=scope,
+            older_scope=older_scope,
         ),
         mode=config.instruction,
         device=device,
@@ -162,10 +165,30 @@ def _decoder_id(config: ZeusConfig) -> str:
     return ", ".join([*parts, *filter(None, [unions.get(config.chosen_union)])])
 
 
-def chosen_scope(config: ZeusConfig, profile: Profile, device: torch.device) -> str:
-    """The scope of instructions: that of the settings, then of the profile, then of the device."""
-    chosen = [scope for scope in (config.scope, profile.scope) if scope != "auto"]
-    return chosen[0] if chosen else "series" if device.type == "cpu" else "all"
+def text_scopes(config: ZeusConfig, profile: Profile, device: torch.device) -> tuple[str, str]:
+    """The scope of instructions, and the scope of weights that do not tell theirs.
+
+    The scope is that of the settings, then of the profile, then of the device. A scope of the
+    settings holds for all weights; the second scope is then empty.
+
+    Raises:
+        InputError: the settings name the scope without pictures, and the model sees slices.
+    """
+    sees_slices = profile.llm.kind == "vision_chat" or profile.llm.send_pictures
+    if config.scope == WITHOUT_PICTURES and sees_slices:
+        raise InputError(
+            f"scope {WITHOUT_PICTURES} with profile {profile.name}, whose language model sees the"
+            " slices",
+            expected="series, key or all",
+            remedy="send --set scope=series",
+        )
+    if config.scope != "auto":
+        return config.scope, ""
+    of_profile = profile.scope if profile.scope not in ("auto", WITHOUT_PICTURES) else ""
+    with_pictures = of_profile or ("series" if device.type == "cpu" else "all")
+    needs_pictures = sees_slices or config.instruction != "text"
+    is_without = profile.scope == WITHOUT_PICTURES and not needs_pictures
+    return WITHOUT_PICTURES if is_without else with_pictures, with_pictures
 
 
 def build_images(config: ZeusConfig, state: StateFolder) -> CachedImageEncoder:
@@ -309,6 +332,7 @@ def instruction_generator(
         variant=lambda: (
             cast(FrozenLlm, generator.model).fingerprint() if entry.lora_rank else entry.url
         ),
+        shipped=shipped_texts,
     )
     return generator
 

@@ -76,7 +76,7 @@ class InstructionModel(Protocol):
 
         Args:
             visual: (N, P, hidden) image tokens, or (N, 256, 256) pictures for a vision-language
-                model.
+                model. None for no picture, which a vision-language model refuses.
             prompts: N prompts.
             max_tokens: longest text, in tokens.
             pause: called between tokens; a remote model calls it between prompts.
@@ -197,6 +197,26 @@ class Baseline(Model, Protocol):
 
     def describe(self) -> list[ModuleInfo]:
         """One row per network."""
+
+
+@runtime_checkable
+class WritesTexts(Protocol):
+    """A model whose decoder reads texts, and that can write them in several scopes.
+
+    Only `Zeus` is one. Weights that learned from texts of one scope are asked with the same.
+    """
+
+    @property
+    def text_scope(self) -> str:
+        """The scope of the texts, if a request names none."""
+
+    def write_texts_as(self, recorded: str | None) -> None:
+        """Take the scope of a version, unless the settings name a scope.
+
+        Args:
+            recorded: the scope that the version learned from; empty if it does not tell; None
+                before any training.
+        """
 
 
 @runtime_checkable

@@ -2,12 +2,14 @@
 
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
-from tests.pipeline.tiny_zeus import TARGET, Parts, a_stack, prepare
+from tests.pipeline.tiny_zeus import LLM_DIM, TARGET, Parts, a_stack, prepare
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError
+from zeus_app.instructions.generate import text_key
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
@@ -65,6 +67,61 @@ def test_with_scope_none_the_llm_is_not_called_and_the_names_are_the_texts() -> 
     assert parts.llm.written == 0
     assert {i.model for i in prepared.instructions} == {"template"}
     assert "liver in MRI-T2-SPIR" in {i.text for i in prepared.instructions}
+
+
+def test_with_scope_target_each_label_and_sequence_is_written_once_for_all_studies() -> None:
+    parts = Parts(scope="target")
+    first, second = prepare(parts), prepare(parts, seed=2)
+    assert parts.llm.written == 2 * 4
+    assert set(parts.llm.shown) == {None}  # no picture
+    assert {i.slice_index for i in first.instructions} == {None}
+    np.testing.assert_array_equal(first.prompts["texts"], second.prompts["texts"])
+    prepare(parts, scope="series")
+    assert parts.llm.written == 2 * 2 * 4  # another scope has other texts
+
+
+def test_a_shipped_text_is_taken_in_scope_target_alone() -> None:
+    key = text_key("echo", "", 9, "segment liver in MRI-T2-SPIR")
+    parts = Parts(scope="target", shipped={key: "shipped words"})
+    first = prepare(parts).instructions[0]
+    assert (first.text, first.model) == ("shipped words", "echo")
+    assert first.notice == "machine-made, not for diagnosis"
+    assert parts.llm.written == 2 * 4 - 1
+    assert "shipped words" not in {i.text for i in prepare(parts, scope="series").instructions}
+
+
+def test_scope_target_is_refused_where_the_llm_sees_the_slices() -> None:
+    with pytest.raises(InputError, match="sees the slices"):
+        prepare(Parts(llm_sees="pictures"), scope="target")
+
+
+@pytest.mark.parametrize(
+    ("older", "recorded", "scope"),
+    [("series", None, "target"), ("series", "", "series"), ("series", "key", "key"),
+     ("", None, "target"), ("", "key", "target"), ("", "", "target")],
+)  # fmt: skip
+def test_weights_are_asked_in_their_own_scope_unless_the_settings_name_one(
+    older: str, recorded: str | None, scope: str
+) -> None:
+    zeus = Parts(scope="target", older_scope=older).zeus
+    zeus.write_texts_as("all")
+    zeus.write_texts_as(recorded)
+    assert zeus.text_scope == scope
+
+
+def test_a_trained_projection_is_shown_to_the_llm() -> None:
+    parts = Parts(scope="target", older_scope="series")
+    with parts.zeus.through_last_layer():
+        pass
+    parts.zeus.write_texts_as(None)
+    parts.zeus.take_projection(parts.zeus.trainable.state_dict())
+    prepare(parts)
+    assert set(parts.llm.shown) == {(1, LLM_DIM)}
+    with (
+        pytest.raises(InputError, match="projection_share to 0"),
+        Parts(scope="target").zeus.through_last_layer(),
+    ):
+        pass
 
 
 def test_a_request_s_scope_wins_over_the_configured_one() -> None:

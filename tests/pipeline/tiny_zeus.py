@@ -1,6 +1,6 @@
 """Zeus with towers small enough to compute by hand, and an untrained decoder of SAM."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -56,18 +56,18 @@ class EchoLlm:
 
     def __init__(self) -> None:
         self.written = 0
-        self.shown: list[tuple[int, ...]] = []
+        self.shown: list[tuple[int, ...] | None] = []
 
     def generate(
         self,
-        image_tokens: torch.Tensor,
+        image_tokens: torch.Tensor | None,
         prompts: Sequence[str],
         *,
         max_tokens: int,
         pause: Pause,
     ) -> list[str]:
         self.written += len(prompts)
-        self.shown.append(tuple(image_tokens.shape[1:]))
+        self.shown.append(None if image_tokens is None else tuple(image_tokens.shape[1:]))
         return [f"echo: {prompt}" for prompt in prompts]
 
     def last_hidden(self, image_tokens: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
@@ -88,6 +88,8 @@ class Parts:
         *,
         mode: str = "text",
         scope: str = "series",
+        older_scope: str = "",
+        shipped: Mapping[str, str] | None = None,
         fusion: str = "hybrid",
         target: Target = TARGET,
         sam: tuple[PromptEncoder, MaskDecoder] | None = None,
@@ -135,9 +137,11 @@ class Parts:
                     cache=self.cache,
                     max_tokens=9,
                     sees_pictures=llm_sees == "pictures",
+                    shipped=lambda: shipped or {},
                 ),
                 prompt=lambda instance, sequence: f"segment {instance} in {sequence}",
                 scope=scope,
+                older_scope=older_scope,
             ),
             mode=mode,
             device=torch.device("cpu"),
@@ -145,10 +149,10 @@ class Parts:
         )
 
 
-def a_stack(*, slices: int = 3) -> SliceStack:
+def a_stack(*, slices: int = 3, seed: int = 1) -> SliceStack:
     """T2-SPIR shows tissue on every slice, T1-in on the last alone."""
     frame = SliceFrame(Grid((256, 256, slices), np.eye(4)), 256, 256, 256, 0, 0)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     pixels = rng.random((2, slices, 256, 256), np.float32)
     tissue = np.ones((2, slices), bool)
     tissue[1, :-1] = False
@@ -163,7 +167,8 @@ def prepare(
     keep: bool = True,
     scope: str = "",
     slices: int = 3,
+    seed: int = 1,
 ) -> PreparedStudy:
     guidance = Guidance(texts or {}, scope)
-    stack = a_stack(slices=slices)
+    stack = a_stack(slices=slices, seed=seed)
     return parts.zeus.prepare(stack, guidance=guidance, report=silent, keep_pixels=keep)

@@ -10,6 +10,7 @@ from torch import nn
 from zeus_app.encoders.cached import CachedTextEncoder, CachedVisionEncoder, PooledVision
 from zeus_app.errors import InputError
 from zeus_app.instructions.generate import (
+    WITHOUT_PICTURES,
     InstructionGenerator,
     Request,
     nearest,
@@ -35,14 +36,14 @@ AlignerInputs = Mapping[str, FloatArray]
 
 
 def check_scope(scope: str, mode: str) -> None:
-    """Refuse scope "none" in a mode that reads the LLM's last layer.
+    """Refuse scopes without pictures in a mode that reads the LLM's last layer.
 
     Raises:
-        InputError: scope "none" in mode "embedding" or "both".
+        InputError: scope "none" or "target" in mode "embedding" or "both".
     """
-    if scope == "none" and mode != "text":
+    if scope in ("none", WITHOUT_PICTURES) and mode != "text":
         raise InputError(
-            f"scope none in {mode} mode, which reads the LLM's last layer",
+            f"scope {scope} in {mode} mode, which reads the LLM's last layer",
             expected="series, key or all",
             remedy="send scope series, or start the server with --conf instruction text",
         )
@@ -57,7 +58,12 @@ class Instructor:
         vision: the vision tower F_v; None if the generator needs no features.
         generator: F_LLM.
         prompt: (label's prompt name, sequence's prompt name) -> question to the LLM.
-        scope: slices that get an instruction: "none", "series", "key" or "all".
+        scope: what gets an instruction: "none", "target", "series", "key" or "all".
+        older_scope: the scope of weights that do not tell theirs, and of a trained projection.
+            Empty if the settings name a scope: then all weights are asked in this scope.
+
+    Attributes:
+        scope: the scope now.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Instructor:
         generator: InstructionGenerator,
         prompt: Callable[[str, str], str],
         scope: str,
+        older_scope: str = "",
     ) -> None:
         self.tower_ids = {
             "vision feature": vision.id if vision else "none",
@@ -77,7 +84,30 @@ class Instructor:
         }
         self._target, self._generator = target, generator
         self._texts, self._vision = texts, vision
-        self._prompt, self._scope = prompt, scope
+        self._prompt = prompt
+        self.scope, self._own_scope, self._older_scope = scope, scope, older_scope
+
+    def write_as(self, recorded: str | None) -> None:
+        """Take the scope of weights; see `protocols.WritesTexts`."""
+        if self._older_scope:
+            self.scope = self._own_scope if recorded is None else recorded or self._older_scope
+
+    def show_pictures(self) -> None:
+        """Write the next texts with pictures, because the projection has learned to show them.
+
+        Raises:
+            InputError: the settings name the scope without pictures.
+        """
+        if self.scope != WITHOUT_PICTURES:
+            return
+        if not self._older_scope:
+            raise InputError(
+                f"a training of the projection, with scope {WITHOUT_PICTURES}, in which the LLM"
+                " sees no picture",
+                expected="series, key or all",
+                remedy="set projection_share to 0, or start the server with --conf scope series",
+            )
+        self.scope = self._older_scope
 
     @property
     def llm(self) -> FrozenLlm:
@@ -115,10 +145,11 @@ class Instructor:
         Raises:
             InputError: no slice shows tissue, or the user sent texts in embedding mode.
         """
-        scope = guidance.scope or self._scope
+        scope = guidance.scope or self.scope
         by_slice = scope in ("key", "all")
         requests = self._requests(stack.tissue, scope)
-        features = self._features(stack, requests)
+        sees_nothing = scope == WITHOUT_PICTURES and mode == "text"
+        features = self._no_features(requests) if sees_nothing else self._features(stack, requests)
         if mode == "embedding":
             texts = self._prompts_as_texts(requests, guidance)
         else:
@@ -182,11 +213,15 @@ class Instructor:
     def _features(self, stack: SliceStack, requests: Sequence[Request]) -> FloatArray:
         """(N, T, C) features of each request's slice; (N, 0, 0) without a vision tower."""
         if self._vision is None:
-            return np.zeros((len(requests), 0, 0), np.float32)
+            return self._no_features(requests)
         pictures = list({(request.branch, request.slice_index) for request in requests})
         features = self._vision.encode([stack.pixels[picture] for picture in pictures])
         rows = {picture: row for row, picture in enumerate(pictures)}
         return features[[rows[request.branch, request.slice_index] for request in requests]]
+
+    @staticmethod
+    def _no_features(requests: Sequence[Request]) -> FloatArray:
+        return np.zeros((len(requests), 0, 0), np.float32)
 
     @torch.inference_mode()
     def _texts_for(
@@ -207,11 +242,23 @@ class Instructor:
         if scope == "none" or not missing:
             return texts
         to_generate = [requests[i] for i in missing]
-        visual = self._visual(stack, to_generate, features[missing], project)
+        if scope == WITHOUT_PICTURES:
+            self._refuse_without_pictures()
+            visual = None
+        else:
+            visual = self._visual(stack, to_generate, features[missing], project)
         generated = self._generator.generate(to_generate, visual, report=report)
         for i, text in zip(missing, generated, strict=True):
             texts[i] = (text, self._generator.id)
         return texts
+
+    def _refuse_without_pictures(self) -> None:
+        if self._generator.sees_pictures:
+            raise InputError(
+                f"scope {WITHOUT_PICTURES}, and a language model that sees the slices",
+                expected="none, series, key or all",
+                remedy="send scope series",
+            )
 
     def _visual(
         self,

@@ -120,6 +120,15 @@ class Zeus:
         self.images, self._instructor, self._make_inputs = images, instructor, make_inputs
         self._mode, self._device, self._look = mode, device, look
 
+    @property
+    def text_scope(self) -> str:
+        """The scope of the texts, if a request names none."""
+        return self._instructor.scope
+
+    def write_texts_as(self, recorded: str | None) -> None:
+        """Take the scope of a version; see `protocols.WritesTexts`."""
+        self._instructor.write_as(recorded)
+
     def cache_bytes(self, pictures: int) -> int:
         """Bytes of float16 embeddings of 256×64×64."""
         return pictures * math.prod(EMBEDDING_SHAPE) * np.float16().itemsize
@@ -170,8 +179,10 @@ class Zeus:
         """Within this context: embedding mode with a new aligner, so that gradients reach f_vt.
 
         Raises:
-            InputError: the profile has no projection from pictures to an LLM.
+            InputError: the profile has no projection from pictures to an LLM, or the settings name
+                the scope in which the LLM sees no picture.
         """
+        self._instructor.show_pictures()
         aligner, mode = self.trainable.aligner, self._mode
         last_layer = EmbeddingAligner(self._instructor.llm.hidden).to(self._device)
         self.trainable.aligner, self._mode = last_layer, "embedding"
@@ -184,8 +195,9 @@ class Zeus:
         """Load f_vt and LoRA, and nothing else, from weights trained through the last layer.
 
         In text mode no gradient reaches them, so they keep these weights. The texts are then
-        generated with them.
+        generated with them, and with pictures.
         """
+        self._instructor.show_pictures()
         trained = {k: v for k, v in state.items() if k.startswith(("projector.", "lora."))}
         self.trainable.load_state_dict({**self.trainable.state_dict(), **trained})
 

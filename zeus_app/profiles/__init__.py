@@ -103,8 +103,8 @@ class Profile(_Entry):
     """A named set of frozen towers.
 
     Attributes:
-        scope: the slices that get an instruction if the settings say "auto". "auto" here means one
-            per series on a CPU, which is too slow for hundreds per study, and all on a GPU.
+        scope: what gets an instruction if the settings say "auto". "auto" here means one per series
+            on a CPU, which is too slow for hundreds per study, and all slices on a GPU.
         weights: entries that the registry of weights does not have.
     """
 
@@ -114,7 +114,7 @@ class Profile(_Entry):
     vision: VisionTowerConfig
     llm: LanguageModelConfig
     text_encoder: TextEncoderConfig
-    scope: Literal["auto", "none", "series", "key", "all"] = "auto"
+    scope: Literal["auto", "none", "target", "series", "key", "all"] = "auto"
     weights: Annotated[dict[str, Weight], BeforeValidator(_named)] = {}
 
 

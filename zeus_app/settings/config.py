@@ -99,11 +99,12 @@ class ZeusConfig(_Settings):
         description="form of the instructions: text (words), embedding (the LLM's last layer,"
         " differentiable), or both",
     )
-    scope: Literal["auto", "none", "series", "key", "all"] = Field(
+    scope: Literal["auto", "none", "target", "series", "key", "all"] = Field(
         "auto",
-        description="which slices get an instruction of their own: none (no LLM; the label's name"
-        " is the instruction), series (one for all slices), key (three slices) or all; auto: the"
-        " profile's scope, else series on a CPU and all on a GPU",
+        description="what gets an instruction of its own: none (no LLM; the label's name is the"
+        " instruction), target (each label in each sequence; the LLM sees no picture), series (each"
+        " series of a study), key (three slices) or all slices; auto: that of the served version,"
+        " else the profile's, else series on a CPU and all on a GPU",
     )
     instruction_tokens: int = Field(
         64, ge=1, le=512, description="maximum length of an instruction, in tokens"

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import torch
 
+from zeus_app.instructions.generate import WITHOUT_PICTURES
 from zeus_app.settings.config import TrainConfig
 from zeus_app.training.cases import TrainingCases, draw_batches
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo
 from zeus_app.training.clock import Clock
 from zeus_app.training.evaluator import Evaluator
 from zeus_app.training.predict import TakesSecondLook
-from zeus_app.training.setup import TrainingSetup
+from zeus_app.training.setup import TEXTS, TrainingSetup
 from zeus_app.training.steps import Steps
 
 Batches = Sequence[Sequence[tuple[int, int]]]
@@ -152,6 +153,8 @@ class Trainer:
             "union": self.setup.union,
             "threshold": self.setup.threshold,
         }
+        if self.setup.fitted_to.get(TEXTS) == WITHOUT_PICTURES:  # older versions had no such scope
+            parts[TEXTS] = WITHOUT_PICTURES
         text = json.dumps(parts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -249,7 +252,7 @@ class Trainer:
             studies=tuple(sorted(trained_on)),
             patients=self.origin.patients,
             validation=tuple(case.id for case in self.cases.validation),
-            fitted_to=self.setup.trained_with,
+            fitted_to=self.setup.fitted_to,
             parent=self.origin.parent,
             left_out=dict(self.cases.skipped),
             note=note,

@@ -305,7 +305,7 @@ class _Learning:
             studies=tuple(sorted({*learnt, *studies})),
             patients=tuple(sorted({*self.patients, *patients})),
             validation=(),
-            fitted_to=self.setup.trained_with,
+            fitted_to=self.setup.fitted_to,
             parent=result.parent,
             left_out=dict(self.skipped),
             note=f"learnt after {result.study}: {result.steps} steps; {scores}",

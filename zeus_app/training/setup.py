@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 
 from zeus_app.errors import InputError
-from zeus_app.protocols import Model
+from zeus_app.protocols import Model, WritesTexts
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+
+TEXTS = "texts"
+"""Role of the texts' scope in a checkpoint's `fitted_to`. Versions of 0.2.0 lack it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +57,18 @@ class TrainingSetup:
             "sequences": ", ".join(self.target.sequence_names),
         }
 
+    @property
+    def fitted_to(self) -> dict[str, str]:
+        """What a checkpoint stores: `trained_with`, and the scope of its texts.
+
+        The scope is not compared, because a model can write texts in each scope.
+        """
+        model = self.model
+        scope = {TEXTS: model.text_scope} if isinstance(model, WritesTexts) else {}
+        return {**self.trained_with, **scope}
+
     def load(self, version: str) -> None:
-        """Put the weights of a version, or of "untrained", into the model.
+        """Put the weights of a version, or of "untrained", into the model, with its texts' scope.
 
         Raises:
             InputError: the version was trained with other towers, labels or sequences, or its
@@ -63,6 +76,7 @@ class TrainingSetup:
         """
         if version == UNTRAINED:
             self.model.trainable.load_state_dict(self.initial_state)
+            self._write_texts_as(None)
             return
         weights = self.checkpoints.load(version, trained_with=self.trained_with)
         try:
@@ -73,3 +87,8 @@ class TrainingSetup:
                 expected="the weights that Zeus saved under this version",
                 remedy="serve another version, for example POST /zeus/checkpoints/untrained/serve",
             ) from error
+        self._write_texts_as(self.checkpoints.info(version).fitted_to.get(TEXTS, ""))
+
+    def _write_texts_as(self, recorded: str | None) -> None:
+        if isinstance(self.model, WritesTexts):
+            self.model.write_texts_as(recorded)

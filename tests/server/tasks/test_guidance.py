@@ -16,7 +16,7 @@ def test_scope_and_texts_are_read_together() -> None:
 
 
 def test_an_unknown_scope_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="none, series, key, all"):
+    with pytest.raises(InputError, match="none, target, series, key, all"):
         read_guidance({"scope": "some"}, PHANTOM)
 
 

@@ -9,7 +9,7 @@ from zeus_app.targets import Target
 from zeus_app.types import Guidance
 
 _SET_AT_START = ("union", "threshold", "fusion", "profile", "target", "instruction")
-_SCOPES = ("none", "series", "key", "all")
+_SCOPES = ("none", "target", "series", "key", "all")
 
 
 def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
@@ -18,7 +18,7 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
     For example {"scope": "key", "instructions": {"FLAIR/lesion": "bright and round"}}.
 
     Args:
-        request: "scope" is none, series, key or all; "instructions" as in `read_texts`.
+        request: "scope" is none, target, series, key or all; "instructions" as in `read_texts`.
         target: the sequences and labels that texts may be for.
 
     Raises:
