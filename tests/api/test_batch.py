@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from tests.painted import in_order, inside
 from tests.pipeline.bright_model import BAR, STAIRS, TARGET, UPRIGHT, VALUE, bar, segmenter, stairs
 from zeus_app.api.batch import Batch, State
+from zeus_app.api.description import Choices
 from zeus_app.api.model import ZeusModel
-from zeus_app.api.output import Choices
 from zeus_app.errors import CancelledError
 from zeus_app.progress import silent
 from zeus_app.settings.config import ZeusConfig

@@ -7,9 +7,10 @@ from enum import Enum
 from pathlib import Path
 from time import perf_counter
 
+from zeus_app.api.description import Choices, describe, fingerprint, mask_on
 from zeus_app.api.model import ZeusModel
 from zeus_app.api.opening import one_study, open_files, refuse_unknown, with_sequences
-from zeus_app.api.output import Choices, StudyOutput, describe, fingerprint, mask_on
+from zeus_app.api.output import StudyOutput
 from zeus_app.api.preview import brightest_spot, example_png, preview_png
 from zeus_app.errors import CancelledError, InputError
 from zeus_app.progress import Report
@@ -138,6 +139,7 @@ class Batch:
         )
         if output.is_done(mark) and not again:
             return Outcome(files.id, State.DONE_BEFORE, "", output.mask)
+        output.refuse_foreign()
         began_s = perf_counter()
         self.report("reading", 0, 1)
         study = open_files(files, model.target)
@@ -189,10 +191,9 @@ class Batch:
 
 def _refuse_among_studies(out: Path, source: Path) -> None:
     """Refuse an output folder in which a later search would find masks beside their studies."""
-    studies = source.resolve() if source.is_dir() else source.resolve().parent
-    if studies in (out.resolve(), *out.resolve().parents):
+    if source.is_dir() and source.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(
-            f"the output folder {readable(out)} among the studies in {readable(studies)}",
+            f"the output folder {readable(out)} among the studies in {readable(source)}",
             expected="a folder elsewhere: `zeus import-labels` would take the masks for labels",
             remedy="choose for example -o zeus-masks",
         )

@@ -83,8 +83,9 @@ def segment(
     """
     wait_passively()
     from zeus_app.api.batch import Batch
+    from zeus_app.api.description import Choices
     from zeus_app.api.loading import load
-    from zeus_app.api.output import Choices, check_extension
+    from zeus_app.api.output import check_extension
     from zeus_app.training.checkpoint import UNTRAINED
 
     if not studies.exists():
