@@ -62,6 +62,22 @@ def test_masks_that_do_not_fit_are_told_and_the_others_are_learnt_from(folders: 
     assert "on 1 study," in result.stdout.splitlines()[-1]
 
 
+def test_masks_in_a_folder_among_the_studies_are_no_studies(folders: Folders) -> None:
+    drawn = folders.studies / "drawn"
+    folders.labels.rename(drawn)
+    (drawn / "alpha.nii.gz").rename(drawn / "alpha_t2.nii.gz")
+    result = train(folders, "--labels", drawn, "--pattern", "*")
+    assert result.exit_code == 0, result.output
+    assert "on 2 studies" in result.stdout.splitlines()[-1]
+
+
+def test_masks_beside_their_studies_can_be_named_too(folders: Folders) -> None:
+    (folders.labels / "alpha.nii.gz").rename(folders.studies / "alpha" / "alpha_seg.nii.gz")
+    result = train(folders, "--labels", folders.studies)
+    assert result.exit_code == 0, result.output
+    assert "on 1 study," in result.stdout.splitlines()[-1]
+
+
 def test_without_a_label_there_is_nothing_to_learn_from(folders: Folders) -> None:
     result = train(folders)
     assert result.exit_code == 2

@@ -1,6 +1,6 @@
 """A model with its checkpoints: segments studies, answers clicks, and learns from labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from zeus_app.studies.opened import OpenedStudy
 from zeus_app.targets import Target
 from zeus_app.training.checkpoint import UNTRAINED, CheckpointInfo, Checkpoints
 from zeus_app.training.loop import Progress, TrainResult, ignore_progress
-from zeus_app.types import Guidance, Segmentation, Volume
+from zeus_app.types import Guidance, LabelledStudy, Segmentation, Volume
 from zeus_app.upgrade.older_state import upgrade_once
 
 if TYPE_CHECKING:
@@ -132,43 +132,14 @@ class ZeusModel:
         on_canonical = Volume(marked, study.grid.affine_ras)
         return to_grid(on_canonical, grid_of(study, sequence), order=0, fill=0.0)
 
-    def import_labels(
+    def train(
         self,
         folder: str | Path,
         labels: str | Path | None = None,
         *,
         pattern: str | None = None,
         convention: str | None = None,
-    ) -> Iterator[ImportLine]:
-        """Import masks as final labels, with the checks of `zeus import-labels`.
-
-        Args:
-            folder: the studies folder.
-            labels: folder of masks that are named after the studies; None: among the studies.
-            pattern: glob that chooses among several masks of a study.
-            convention: the data set whose values the masks have.
-
-        Yields:
-            What became of each study, and the masks that are not taken, with the reasons.
-
-        Raises:
-            InputError: no such folder, or the target needs a convention.
-        """
-        upgrade_once(self.state, Path(folder), self.target)
-        return import_into_store(
-            Path(folder),
-            self.config,
-            pattern=pattern,
-            convention=convention,
-            masks=None if labels is None else Path(labels),
-        )
-
-    def train(
-        self,
-        folder: str | Path,
-        labels: str | Path | None = None,
-        *,
-        convention: str | None = None,
+        told: Callable[[ImportLine], object] = str,
         report: Report = silent,
         progress: Progress = ignore_progress,
         **recipe: object,
@@ -177,8 +148,11 @@ class ZeusModel:
 
         Args:
             folder: the studies folder.
-            labels: folder of masks to import first, named after the studies; None: none.
+            labels: folder of masks that are named after the studies. They are imported first, with
+                the checks of `zeus import-labels`; None: nothing is imported.
+            pattern: glob that chooses among several of these masks of a study.
             convention: the data set whose values these masks have.
+            told: called with what became of each study's mask, and with each mask not taken.
             report: called with (stage, done, total) while studies are prepared.
             progress: called with (epoch, done, total) after every batch and validated study.
             recipe: parameters of the training, as POST /train takes them; for example
@@ -202,10 +176,25 @@ class ZeusModel:
             refuse_idle_lora(self.config, load_profile(self.config.profile), config)
         upgrade_once(self.state, Path(folder), self.target)
         if labels is not None:
-            list(self.import_labels(folder, labels, convention=convention))
+            imported = import_into_store(
+                Path(folder), self.config, pattern=pattern, convention=convention,
+                masks=Path(labels),
+            )  # fmt: skip
+            for line in imported:
+                told(line)
+        labelled = self._labelled(Path(folder), None if labels is None else Path(labels))
+        result = self._segmenter.fit(labelled, config, report=report, progress=progress)
+        self._checkpoints = Checkpoints(self.state.checkpoints)
+        return result
+
+    def _labelled(self, folder: Path, masks: Path | None) -> list[LabelledStudy]:
+        """The studies of a folder that have a final label. Masks below it are no studies."""
         history = LabelHistory(self.state.labels)
         pseudonym_of = Pseudonyms.of_folder(self.state.root).of  # as a server's trainings have them
-        found = find_studies(Path(folder), self.target, skip=(self.state.root,)).studies
+        apart = [self.state.root]
+        if masks is not None and masks.resolve() != folder.resolve():
+            apart.append(masks)
+        found = find_studies(folder, self.target, skip=apart).studies
         labelled = [
             with_final_label(
                 replace(files, patient=pseudonym_of(files.patient)), history, self.target
@@ -220,9 +209,7 @@ class ZeusModel:
                 remedy="name a folder of masks, submit labels to a server, or run"
                 " `zeus import-labels`",
             )
-        result = self._segmenter.fit(labelled, config, report=report, progress=progress)
-        self._checkpoints = Checkpoints(self.state.checkpoints)
-        return result
+        return labelled
 
     @cached_property
     def _segmenter(self) -> "Segmenter":

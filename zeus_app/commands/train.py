@@ -20,6 +20,7 @@ from zeus_app.commands.threads import wait_passively
 
 if TYPE_CHECKING:
     from zeus_app.api.model import ZeusModel
+    from zeus_app.labels.import_labels import ImportLine
     from zeus_app.progress import Report
     from zeus_app.training.loop import Epoch, Progress, TrainResult
 
@@ -70,32 +71,28 @@ def train(
     """
     wait_passively()
     from zeus_app.api.loading import load
+    from zeus_app.labels.import_labels import summary
 
     given = {"profile": profile, "model": model, "fusion": fusion}
     conf = {**split_settings(settings or []), **{k: v for k, v in given.items() if v is not None}}
     chosen = load(target, studies=studies, state=state, **conf)
-    if labels is not None:
-        _import(chosen, studies, labels, pattern=pattern, convention=convention)
     how: dict[str, Any] = {"recipe": recipe, "start": start}
     if seconds is not None:
         how["time_budget_s"] = seconds
+    imported: list[ImportLine] = []
+
+    def told(line: "ImportLine") -> None:
+        imported.append(line)
+        typer.echo(str(line))
+
     with progress_bars() as report:
         result = chosen.train(
-            studies, report=report, progress=_as_bar(report, _budget_s(chosen, how)), **how
-        )
+            studies, labels, pattern=pattern, convention=convention, told=told,
+            report=report, progress=_as_bar(report, _budget_s(chosen, how)), **how,
+        )  # fmt: skip
+    if imported:
+        typer.echo(summary(imported))
     typer.echo(_told(result, studies, target, state, conf))
-
-
-def _import(
-    model: "ZeusModel", studies: Path, labels: Path, *, pattern: str | None, convention: str | None
-) -> None:
-    from zeus_app.labels.import_labels import summary
-
-    lines = []
-    for line in model.import_labels(studies, labels, pattern=pattern, convention=convention):
-        typer.echo(str(line))
-        lines.append(line)
-    typer.echo(summary(lines))
 
 
 def _budget_s(model: "ZeusModel", how: dict[str, Any]) -> float | None:
