@@ -98,6 +98,12 @@ def test_a_model_needs_a_folder_for_its_state(tmp_path: Path) -> None:
         zeus_app.load("phantom", state=tmp_path, checkpoint="v0001")
 
 
+def test_on_a_cpu_two_pictures_are_encoded_at_a_time(tmp_path: Path) -> None:
+    zeus = zeus_app.load("phantom", state=tmp_path, device="cpu")
+    images = zeus._segmenter.model.images  # type: ignore[attr-defined]  # Zeus has them
+    assert images._batch == 2
+
+
 @pytest.mark.usefixtures("fake")
 def test_training_serves_a_version_that_the_next_study_is_segmented_with(
     studies: Path, tmp_path: Path
