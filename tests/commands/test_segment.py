@@ -231,6 +231,7 @@ def test_chosen_sequences_are_the_only_ones_that_are_used(trained: Folders) -> N
         (["--sequences", "T9"], "T9"),
         (["--sequence", "T9"], "T9"),
         (["--format", "png"], "png"),
+        (["--text", "bright"], "--text 'FLAIR/tumour=bright"),
         (["--checkpoint", "v0009"], "v0009"),
         (["--checkpoint", "nowhere.pt"], "nowhere.pt"),
         (["--set", "colour=red"], "colour"),

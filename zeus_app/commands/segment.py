@@ -97,7 +97,7 @@ def segment(
     choices = Choices(
         sequence=sequence,
         sequences=tuple(name.strip() for name in sequences.split(",") if name.strip()),
-        texts=split_settings(text or []),
+        texts=_texts(text or []),
         extension=check_extension(output_format),
     )
     given = {"profile": profile, "model": model, "fusion": fusion}
@@ -118,6 +118,18 @@ def segment(
             _tell_how_to_train(studies, target, state)
     if failed or not is_trained:
         raise typer.Exit(SOME_FAILED_EXIT_CODE)
+
+
+def _texts(given: list[str]) -> dict[str, str]:
+    """["KEY=TEXT", ...] -> {KEY: TEXT, ...}. Raises InputError for one without "="."""
+    for text in given:
+        if "=" not in text:
+            raise InputError(
+                f"text {text[:80]!r}",
+                expected="KEY=TEXT, where the key is a sequence, a label, or both",
+                remedy="write for example --text 'FLAIR/tumour=bright, on the left'",
+            )
+    return dict(text.split("=", 1) for text in given)
 
 
 def _tell(outcomes: "Iterable[Outcome]", out: Path) -> int:
