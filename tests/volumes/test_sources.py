@@ -124,7 +124,7 @@ def test_a_colour_itk_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_file_is_a_study_of_the_sequence_its_name_tells(tmp_path: Path) -> None:
-    path = nifti(tmp_path / "T2_patient_T1ce.nii.gz")
+    path = nifti(tmp_path / "patient_T1ce.nii.gz")
     study = read_study(read_one_file(path, BRAIN, "upload"))
     assert study.id == "upload"
     assert list(study.volumes) == ["T1Gd"]
