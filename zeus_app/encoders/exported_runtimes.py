@@ -32,8 +32,8 @@ _LATENCY = {"PERFORMANCE_HINT": "LATENCY"}
 STREAMS = 2
 """Pictures of a batch that OpenVINO encodes at the same time.
 
-Threads that share one picture wait for each other after every layer. Two pictures with half of the
-cores each take less time than one after the other.
+Threads that share one picture wait for each other after every layer. Where other programs use the
+cores too, two pictures with half of the cores each take less time than one after the other.
 """
 
 

@@ -130,7 +130,7 @@ class ZeusConfig(_Settings):
         0,
         ge=0,
         description="pictures per call of the image encoder; 0: as batch_slices. On a CPU 2 take"
-        " less time together where nobody clicks, as in zeus segment",
+        " less time together beside other programs, and 0.5 GiB; zeus segment takes 2",
     )
     state: Path | None = Field(
         None,
