@@ -127,6 +127,9 @@ class StudyFiles:
         evidence: sequence name -> why its image is taken for this sequence, for users.
         unused: the other images that lie with the study.
         masks: files that may be masks of the study. Only `zeus import-labels` reads them.
+        study_uid: DICOM Study Instance UID; empty for other files.
+        series: DICOM Series Instance UID -> source, for each MR series that is a volume, whether a
+            sequence is taken from it or not.
     """
 
     id: str
@@ -135,6 +138,8 @@ class StudyFiles:
     evidence: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[UnusedImage, ...] = ()
     masks: tuple[Path, ...] = ()
+    study_uid: str = ""
+    series: Mapping[str, VolumeSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ class StudyCandidate:
         prefix: the prefix of its files' names if the folder holds several studies; else empty.
         patient: the patient if the layout names one; else empty. It may be a DICOM Patient ID.
         former_names: names that earlier versions gave it; one may be a DICOM Patient ID.
-        evidence, unused, masks: see `StudyFiles`.
+        evidence, unused, masks, study_uid, series: see `StudyFiles`.
     """
 
     name: str
@@ -171,6 +176,8 @@ class StudyCandidate:
     evidence: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[UnusedImage, ...] = ()
     masks: tuple[Path, ...] = ()
+    study_uid: str = ""
+    series: Mapping[str, VolumeSource] = field(default_factory=dict)
 
     def rejected(self, files: tuple[Path, ...], reason: str) -> "RejectedStudy":
         """The same study as one that cannot be used."""

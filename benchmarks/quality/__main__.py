@@ -92,6 +92,7 @@ class _Session:
     def __init__(self, options: argparse.Namespace, runs: Runs, console: Console) -> None:
         self.options, self.runs, self.console = options, runs, console
         self.idea = Idea(options.name, dict(options.set), dict(options.train))
+        self.epochs: int | None = options.epochs
 
     def run(
         self,
@@ -130,7 +131,11 @@ class _Session:
             for key in keys:
                 self.console.print(f"{key}: training", markup=False)
                 run = experiment.run(
-                    key, cases, every_subset=self.options.every_subset, report=report
+                    key,
+                    cases,
+                    epochs=self.epochs,
+                    every_subset=self.options.every_subset,
+                    report=report,
                 )
                 self.runs.put(run)
                 self.console.print(f"{key}: {_in_words(run)}", markup=False)
@@ -199,6 +204,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds",
         type=float,
         help=f"time budget of each training; default: {SCREENING_S:g}, with --smoke {SMOKE_S:g}",
+    )
+    add(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="end after N epochs, however long they take: as many as a quiet machine has time for"
+        " in --seconds, so that a busy one learns as much",
     )
     add(
         "--train-patients",

@@ -123,13 +123,20 @@ class Experiment:
         return cases
 
     def run(
-        self, key: RunKey, cases: Mapping[str, Case], *, every_subset: bool, report: Report
+        self,
+        key: RunKey,
+        cases: Mapping[str, Case],
+        *,
+        epochs: int | None = None,
+        every_subset: bool,
+        report: Report,
     ) -> dict[str, Any]:
         """Train, judge, and return what is stored of the run.
 
         Args:
             key: fold, seed, seconds and number of patients.
             cases: what `prepare` returned. A model may keep more of them in memory with each fold.
+            epochs: end after these instead of the key's seconds.
             every_subset: judge every subset of the sequences too.
             report: called after every step, in seconds, and for every judged study.
         """
@@ -143,7 +150,8 @@ class Experiment:
                 split_path=Path(scratch) / "splits.json",
                 initial_state=self._initial_state(key.seed),
             )
-            training = self._train(setup, key, [cases[name] for name in learnt], report)
+            config = self._recipe(key, epochs)
+            training = self._train(setup, config, [cases[name] for name in learnt], report)
         return {
             **asdict(key),
             "settings": dict(self.idea.settings),
@@ -158,11 +166,10 @@ class Experiment:
         }
 
     def _train(
-        self, setup: TrainingSetup, key: RunKey, cases: Sequence[Case], report: Report
+        self, setup: TrainingSetup, config: TrainConfig, cases: Sequence[Case], report: Report
     ) -> dict[str, Any]:
         """Leave the trained weights in the model, as a server would serve them."""
-        config = self._recipe(key)
-        torch.manual_seed(key.seed)
+        torch.manual_seed(config.seed)
         setup.load(UNTRAINED)
         split = split_studies(
             {case.id: self.studies[case.id] for case in cases},
@@ -179,7 +186,7 @@ class Experiment:
             setup,
             TrainingCases(train, [by_id[name] for name in split.validation], {}, split.unvalidated),
             config,
-            progress=lambda epoch, _done, _total: _report(report, epoch, key.seconds),
+            progress=lambda epoch, _done, _total: _report(report, epoch, config),
         )
         steps = StepTimes(trainer.steps.optimizer)
         result = trainer.fit()
@@ -192,8 +199,9 @@ class Experiment:
             "calibrated_s": calibrated_s,
         }
 
-    def _recipe(self, key: RunKey) -> TrainConfig:
-        own = {"seed": key.seed, "time_budget_s": key.seconds, "resume": False}
+    def _recipe(self, key: RunKey, epochs: int | None) -> TrainConfig:
+        end = {"time_budget_s": key.seconds} if epochs is None else {"epochs": epochs}
+        own = {"seed": key.seed, "resume": False, "time_budget_s": 0, **end}
         config = train_config({**self.idea.recipe, **own}, learner_of(self.config))
         if config.projection_share or config.start == "served":
             raise InputError(
@@ -277,8 +285,11 @@ def open_experiment(
     return Experiment(plan, idea, by_id, segmenter, config, folder)
 
 
-def _report(report: Report, epoch: Epoch, seconds: float) -> None:
-    report("training, seconds", round(epoch.seconds), round(seconds))
+def _report(report: Report, epoch: Epoch, config: TrainConfig) -> None:
+    if config.time_budget_s is None:
+        report("training, epochs", epoch.number - 1, config.epochs)
+    else:
+        report("training, seconds", round(epoch.seconds), round(config.time_budget_s))
 
 
 def _reasons(skipped: Mapping[str, str]) -> str:

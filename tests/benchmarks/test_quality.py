@@ -155,6 +155,12 @@ class TestRun:
         )
         assert first == second
 
+    def test_given_epochs_count_instead_of_the_seconds(self, tmp_path: Path) -> None:
+        key = RunKey("tiny", "ms_lesion", fold=1, seed=0, seconds=1e-9, patients=0)
+        experiment = an_experiment(tmp_path, Calibrated())
+        run = experiment.run(key, CASES, epochs=3, every_subset=False, report=silent)
+        assert run["steps"] == 3 * (2 * 6) / 2
+
     def test_a_recipe_with_a_projection_is_refused(self, tmp_path: Path) -> None:
         key = RunKey("tiny", "ms_lesion", fold=0, seed=0, seconds=1000, patients=0)
         experiment = an_experiment(tmp_path, Calibrated(), projection_share="0.5")

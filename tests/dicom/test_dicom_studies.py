@@ -39,6 +39,16 @@ def test_series_of_a_study_are_distinguished_by_headers_and_descriptions(tmp_pat
     assert catalog.problems == ()
 
 
+def test_a_study_carries_its_uid_and_every_series_that_is_a_volume(tmp_path: Path) -> None:
+    prostate_examination(tmp_path / "anna" / "dicom")
+    study = find_studies(tmp_path, PROSTATE).studies["anna"]
+    folders = {uid: source.files[0].parent.name for uid, source in study.series.items()}
+    assert study.study_uid == "1.2.3"
+    # Series 6 has two b-values at each position, so it is no volume.
+    assert sorted(folders.values()) == ["3", "4", "7", "8", "9"]
+    assert study.sources["T2"] in study.series.values()
+
+
 ROOT_STUDY = "study-c47f5b18b8a4"  # the first digits of the SHA-256 of "1.2.3"
 
 

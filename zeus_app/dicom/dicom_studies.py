@@ -19,7 +19,7 @@ from zeus_app.errors import InputError
 from zeus_app.recognition.ranking import Choice, ImageCandidate
 from zeus_app.recognition.words import word_set
 from zeus_app.targets.naming import Names
-from zeus_app.types import RejectedStudy, StudyCandidate
+from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 
 SOURCE_FOLDERS = word_set("dicom dicoms dicom_anon dcm raw orig original source")
 _ANONYMOUS = word_set("anonymous anonymized anonymised anon unknown none")
@@ -183,10 +183,23 @@ def _leave_out_others(headers: Iterable[SliceHeader], choice: Choice) -> None:
         choice.leave_out(paths, f"{len(paths)} files of modality {modality}, no MR images")
 
 
+def _source(series: Series) -> DicomSeriesSource:
+    return DicomSeriesSource(series.files, series.known_grid)
+
+
+def _volumes(all_series: Sequence[Series]) -> dict[str, VolumeSource]:
+    """Series Instance UID -> source, of each series that is a volume; of a double echo the first."""
+    volumes: dict[str, VolumeSource] = {}
+    for series in all_series:
+        if series.known_grid is not None and series.headers[0].series_uid:
+            volumes.setdefault(series.headers[0].series_uid, _source(series))
+    return volumes
+
+
 def _candidate(series: Series, kind: SeriesKind) -> ImageCandidate:
     return ImageCandidate(
         name=str(series),
-        source=DicomSeriesSource(series.files, series.known_grid),
+        source=_source(series),
         evidence=f"{series}: {kind.evidence}",
         traits=kind.traits,
         extra=kind.extra,
@@ -205,6 +218,8 @@ def _candidate_study(
             patient=_patient(name, header),
             evidence=choice.evidence,
             unused=tuple(choice.unused),
+            study_uid=header.study_uid,
+            series=_volumes(all_series),
         )
     reasons = [unused.reason for unused in choice.unused]
     listed = ", ".join(map(str, all_series)) or "there is no MR series"

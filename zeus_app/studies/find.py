@@ -97,6 +97,8 @@ def _files(study_id: str, study: StudyCandidate, target: Target, patients: Patie
         evidence=study.evidence,
         unused=study.unused,
         masks=study.masks,
+        study_uid=study.study_uid,
+        series=study.series,
     )
 
 
