@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from tests.studies.tiny_files import (
@@ -13,8 +14,14 @@ from tests.studies.tiny_files import (
     reasons,
     sequences,
 )
+from zeus_app.dicom.dicom_studies import study_of
+from zeus_app.dicom.series import header_of
+from zeus_app.dicom.series_kind import Series
+from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
+from zeus_app.targets.naming import Names
+from zeus_app.types import StudyCandidate, VolumeSource
 
 PROSTATE = load_target("prostate")
 ABDOMEN = load_target("abdomen")
@@ -209,3 +216,25 @@ def test_a_mask_beside_dicom_is_no_problem(tmp_path: Path) -> None:
     catalog = find_studies(tmp_path, PROSTATE)
     assert sequences(catalog) == {"p": {"T2"}}
     assert catalog.problems == ()
+
+
+def test_a_study_is_made_of_headers_that_came_as_json_without_files(tmp_path: Path) -> None:
+    prostate_examination(tmp_path / "exported")
+    headers = []
+    for path in sorted((tmp_path / "exported").rglob("*.dcm")):
+        metadata = pydicom.dcmread(path, stop_before_pixels=True).to_json_dict()
+        remote = tmp_path / "gone" / path.parent.name / path.name
+        headers.append(header_of(pydicom.Dataset.from_json(metadata), remote))
+    made = []
+
+    def downloads(series: Series) -> VolumeSource:
+        made.append(series)
+        return DicomSeriesSource(series.files, series.known_grid)
+
+    study = study_of("anna", tmp_path / "gone", headers, Names.of(PROSTATE), make_source=downloads)
+    assert isinstance(study, StudyCandidate)
+    folders = {name: source.files[0].parent.name for name, source in study.sources.items()}
+    assert folders == {"T2": "4", "ADC": "7", "HBV": "8"}
+    assert study.study_uid == "1.2.3"
+    assert study.sources["T2"].grid().shape == (5, 4, 3)
+    assert {series.folder.name for series in made} >= {"3", "4", "7", "8", "9"}

@@ -6,11 +6,12 @@ a series is, `ranking.py` which of several series is used.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from os.path import commonpath
 from pathlib import Path
+from types import MappingProxyType
 
 from zeus_app.dicom.series import SliceHeader, read_header, without_copies
 from zeus_app.dicom.series_kind import Series, SeriesKind, chaos_folder, kind_of, series_of
@@ -24,6 +25,14 @@ from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 SOURCE_FOLDERS = word_set("dicom dicoms dicom_anon dcm raw orig original source")
 _ANONYMOUS = word_set("anonymous anonymized anonymised anon unknown none")
 """Patient IDs of many."""
+_NO_ERRORS: Mapping[Path, Sequence[str]] = MappingProxyType({})
+SourceMaker = Callable[[Series], VolumeSource]
+"""Makes the source of a series' voxels. Its `grid` must not need the voxels."""
+
+
+def file_source(series: Series) -> DicomSeriesSource:
+    """The source of a series whose files lie on the disk."""
+    return DicomSeriesSource(series.files, series.known_grid)
 
 
 def read_dicom_studies(
@@ -44,7 +53,7 @@ def read_dicom_studies(
     for name, (_, former), folder, group in zip(
         unique, named, folders, groups.values(), strict=True
     ):
-        study = _study(name, folder, group, errors, names)
+        study = study_of(name, folder, group, names, errors=errors)
         studies.append(replace(study, former_names=(former,) if former else ()))
     for folder in sorted(set(errors) - {header.path.parent for header in headers}):
         name = "_".join(folder.relative_to(root).parts) or root.name
@@ -129,14 +138,25 @@ def _folder(root: Path, headers: Sequence[SliceHeader], names: Names) -> Path:
     return folder
 
 
-def _study(
+def study_of(
     name: str,
     folder: Path,
-    headers: list[SliceHeader],
-    errors: Mapping[Path, list[str]],
+    headers: Sequence[SliceHeader],
     names: Names,
+    *,
+    make_source: SourceMaker = file_source,
+    errors: Mapping[Path, Sequence[str]] = _NO_ERRORS,
 ) -> StudyCandidate | RejectedStudy:
-    """Choose a series for each sequence, or reject the study with the reason."""
+    """Choose a series for each sequence of one study, or reject the study with the reason.
+
+    Args:
+        name: the study's name.
+        folder: the study's folder. All paths of `headers` lie below it; they need not exist.
+        headers: headers of all images of the study, at least one, each image once.
+        names: says which names mean which sequence of the target.
+        make_source: makes the source of a series' voxels.
+        errors: folder -> what is wrong with other files in it.
+    """
     images = [header for header in headers if header.modality in {"MR", ""}]
     all_series = series_of(images, folder)
     kinds = {series: kind_of(series, names) for series in all_series}
@@ -144,7 +164,7 @@ def _study(
     choice = Choice()
     for sequence in names.target.sequence_names:
         found = [series for series in all_series if kinds[series].sequence == sequence]
-        whole = [_candidate(s, kinds[s]) for s in found if s not in damaged]
+        whole = [_candidate(s, kinds[s], make_source) for s in found if s not in damaged]
         choice.add(sequence, whole)
     for series, kind in kinds.items():
         if not kind.sequence:
@@ -154,7 +174,8 @@ def _study(
     for path in {series.folder for series in all_series} & errors.keys():
         choice.leave_out([path], "; ".join(errors[path]))
     _leave_out_others(headers, choice)
-    return _candidate_study(name, folder, headers[0], all_series, choice)
+    volumes = _volumes(all_series, make_source)
+    return _candidate_study(name, folder, headers[0], choice, series=all_series, volumes=volumes)
 
 
 def _damaged(
@@ -183,23 +204,19 @@ def _leave_out_others(headers: Iterable[SliceHeader], choice: Choice) -> None:
         choice.leave_out(paths, f"{len(paths)} files of modality {modality}, no MR images")
 
 
-def _source(series: Series) -> DicomSeriesSource:
-    return DicomSeriesSource(series.files, series.known_grid)
-
-
-def _volumes(all_series: Sequence[Series]) -> dict[str, VolumeSource]:
-    """Series Instance UID -> source, of each series that is a volume; of a double echo the first."""
+def _volumes(all_series: Sequence[Series], make_source: SourceMaker) -> dict[str, VolumeSource]:
+    """Series Instance UID -> source, of each series that is a volume; of an echo series the first."""
     volumes: dict[str, VolumeSource] = {}
     for series in all_series:
         if series.known_grid is not None and series.headers[0].series_uid:
-            volumes.setdefault(series.headers[0].series_uid, _source(series))
+            volumes.setdefault(series.headers[0].series_uid, make_source(series))
     return volumes
 
 
-def _candidate(series: Series, kind: SeriesKind) -> ImageCandidate:
+def _candidate(series: Series, kind: SeriesKind, make_source: SourceMaker) -> ImageCandidate:
     return ImageCandidate(
         name=str(series),
-        source=_source(series),
+        source=make_source(series),
         evidence=f"{series}: {kind.evidence}",
         traits=kind.traits,
         extra=kind.extra,
@@ -208,7 +225,13 @@ def _candidate(series: Series, kind: SeriesKind) -> ImageCandidate:
 
 
 def _candidate_study(
-    name: str, folder: Path, header: SliceHeader, all_series: Sequence[Series], choice: Choice
+    name: str,
+    folder: Path,
+    header: SliceHeader,
+    choice: Choice,
+    *,
+    series: Sequence[Series],
+    volumes: Mapping[str, VolumeSource],
 ) -> StudyCandidate | RejectedStudy:
     if choice.sources:
         return StudyCandidate(
@@ -219,10 +242,10 @@ def _candidate_study(
             evidence=choice.evidence,
             unused=tuple(choice.unused),
             study_uid=header.study_uid,
-            series=_volumes(all_series),
+            series=volumes,
         )
     reasons = [unused.reason for unused in choice.unused]
-    listed = ", ".join(map(str, all_series)) or "there is no MR series"
+    listed = ", ".join(map(str, series)) or "there is no MR series"
     reason = f"no series is a sequence of the target: {listed}. {' '.join(reasons)}".strip()
-    files = tuple(dict.fromkeys(series.folder for series in all_series)) or (folder,)
+    files = tuple(dict.fromkeys(one.folder for one in series)) or (folder,)
     return RejectedStudy(name, folder, files, reason)

@@ -1,4 +1,4 @@
-"""DICOM headers, and the grid of a series' slices. Pixels are not read here."""
+"""DICOM headers: one for each slice. Pixels are not read here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +13,7 @@ from pydicom.errors import InvalidDicomError
 from zeus_app.dicom import b_values
 from zeus_app.dicom.content import START_BYTES, has_preamble, is_data_set, starts_like_dicom
 from zeus_app.errors import InputError
-from zeus_app.types import LPS_TO_RAS, Affine, Grid
 from zeus_app.volumes.sources import VOLUME_SUFFIXES
-from zeus_app.volumes.voxels import SHEAR_TOLERANCE_VOXELS, checked_affine, not_one_number
 
 _SIEMENS, _MOSAIC = (0x0019, 0x0010), (0x0019, 0x100A)  # creator, and number of images in a mosaic
 _TAGS: list[Any] = [
@@ -29,7 +27,6 @@ _TAGS: list[Any] = [
 # Warnings about a value quote it, and it may name the patient. What is damaged still raises.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-_GAP_TOLERANCE = 0.1  # share of the median distance between slices
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,6 @@ class SliceHeader:
     is_colour: bool
 
 
-@dataclass(frozen=True, eq=False)
-class SliceStacking:
-    """The files of a series in the order of their positions, and the volume's grid."""
-
-    paths: tuple[Path, ...]
-    grid: Grid  # (columns, rows, slices)
-
-
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM: by the suffix that only DICOM files have, or by its first bytes.
 
@@ -119,7 +108,7 @@ def read_header(path: Path) -> SliceHeader:
                 specific_tags=_TAGS,
                 force=is_data_set(start) and not has_preamble(start),
             )
-            return _parsed(path, data)
+            return header_of(data, path)
     except Exception as error:  # pydicom raises exceptions of many types for damaged files
         raise InputError(
             f"{path} cannot be read: {_without_values(error)}",
@@ -134,7 +123,17 @@ def _without_values(error: Exception) -> str:
     return str(error) if is_general else f"its header is damaged ({type(error).__name__})"
 
 
-def _parsed(path: Path, data: Any) -> SliceHeader:
+def header_of(data: pydicom.Dataset, path: Path) -> SliceHeader:
+    """The header of one image in a data set, which may come from a file or from DICOMweb's JSON.
+
+    Args:
+        data: the image's elements; pixels are not needed.
+        path: the image's file, which need not exist yet.
+
+    Raises:
+        ValueError, TypeError: an element holds something else than the standard says.
+    """
+
     def text(name: str) -> str:
         return str(data.get(name) or "").strip()
 
@@ -199,29 +198,6 @@ def is_axial(header: SliceHeader) -> bool:
     return normal is not None and int(np.argmax(np.abs(normal))) == 2
 
 
-def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
-    """Order the single-frame images of one series along their normal. Copies count once.
-
-    Raises:
-        InputError: a file has several frames, is a mosaic or has colours, a header has no geometry,
-            slices differ in size or direction, are missing or shifted sideways, or several images
-            have one position.
-    """
-    headers = without_copies(headers)
-    first = headers[0]
-    folder = first.path.parent
-    normal = _checked_normal(headers, folder)
-    positions_mm = np.array([header.position_lps for header in headers]) @ normal
-    order = np.argsort(positions_mm, kind="stable")
-    _check_gaps(positions_mm[order], folder)
-    ordered = [headers[i] for i in order]
-    rows, columns = first.shape
-    affine = checked_affine(_affine_lps(ordered, normal), folder)
-    _check_line(ordered, affine, normal)
-    grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ affine)
-    return SliceStacking(tuple(header.path for header in ordered), grid)
-
-
 def without_copies(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
     """Each image once. A copy has the same SOP Instance UID, and the same header throughout.
 
@@ -232,108 +208,3 @@ def without_copies(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
         key = replace(header, path=Path()) if header.sop_uid else header
         images.setdefault(key, header)
     return list(images.values())
-
-
-def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray[np.float64]:
-    """The unit normal of parallel single-frame slices. Raises InputError for other headers."""
-    first = headers[0]
-    normal = normal_lps(first)
-    if any(header.frames > 1 for header in headers):
-        raise _refused(
-            f"{folder}: an enhanced, multi-frame DICOM file ({first.description})",
-            "one image per file",
-            "convert the series to NIfTI, for example with dcm2niix",
-        )
-    if any(header.is_mosaic for header in headers):
-        raise _refused(
-            f"{folder}: a Siemens mosaic, all slices side by side in one image"
-            f" ({first.description})",
-            "one image per slice",
-            "convert the series to NIfTI, for example with dcm2niix",
-        )
-    if any(header.is_colour for header in headers):
-        raise not_one_number(folder, f"colour pixels ({first.description})")
-    if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
-        raise _refused(
-            f"{folder}: images without position, orientation or pixel spacing",
-            "MR images with Image Position, Image Orientation (Patient) and Pixel Spacing",
-            "export the original series instead of secondary captures",
-        )
-    if not all(_same_plane(first, header) for header in headers):
-        raise _refused(
-            f"{folder}: slices of different size, spacing or direction in one series",
-            "parallel slices of one size",
-            "remove localizers from the series",
-        )
-    return normal
-
-
-def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:
-    return (
-        first.shape == other.shape
-        and np.allclose(first.orientation_lps or 0, other.orientation_lps or 9, atol=1e-3)
-        and np.allclose(first.spacing_mm or 0, other.spacing_mm or 9, rtol=1e-3)
-    )
-
-
-def _check_gaps(positions_mm: npt.NDArray[np.float64], folder: Path) -> None:
-    """Refuse sorted positions that are not evenly spaced."""
-    if len(positions_mm) < 2:
-        return
-    gaps = np.diff(positions_mm)
-    if gaps.min() < 1e-3:
-        different = int(np.count_nonzero(gaps >= 1e-3)) + 1
-        raise _refused(
-            f"{folder}: {len(positions_mm)} images at {different} positions",
-            "one image per position",
-            "split the series by b-value, echo or time point",
-        )
-    median = float(np.median(gaps))
-    uneven = np.flatnonzero(np.abs(gaps - median) > _GAP_TOLERANCE * median)
-    if len(uneven):
-        first = uneven[0]
-        raise _refused(
-            f"{folder}: slices {first} and {first + 1} are {gaps[first]:.2f} mm apart, the others "
-            f"{median:.2f} mm; a slice is missing",
-            "evenly spaced slices",
-            "copy the complete series again",
-        )
-
-
-def _affine_lps(ordered: Sequence[SliceHeader], normal: npt.NDArray[np.float64]) -> Affine:
-    """The affine of DICOM PS3.3 C.7.6.2.1.1. The third column is the step between slices."""
-    first, last = ordered[0], ordered[-1]
-    start = np.array(first.position_lps)
-    step = normal * first.thickness_mm
-    if len(ordered) > 1:
-        step = (np.array(last.position_lps) - start) / (len(ordered) - 1)
-    between_rows, between_columns = first.spacing_mm or (1.0, 1.0)
-    orientation = np.array(first.orientation_lps)
-    affine = np.eye(4)
-    affine[:3, 0] = orientation[:3] * between_columns
-    affine[:3, 1] = orientation[3:] * between_rows
-    affine[:3, 2] = step
-    affine[:3, 3] = start
-    return affine
-
-
-def _check_line(
-    ordered: Sequence[SliceHeader], affine_lps: Affine, normal: npt.NDArray[np.float64]
-) -> None:
-    """Refuse slices that are shifted sideways from the line of the volume's affine."""
-    first = ordered[0]
-    steps = np.arange(len(ordered))[:, None] * affine_lps[:3, 2]
-    apart = np.array([header.position_lps for header in ordered]) - affine_lps[:3, 3] - steps
-    sideways_mm = np.linalg.norm(apart - np.outer(apart @ normal, normal), axis=1)
-    worst = int(sideways_mm.argmax())
-    if sideways_mm[worst] > SHEAR_TOLERANCE_VOXELS * min(first.spacing_mm or (1.0,)):
-        raise _refused(
-            f"{first.path.parent}: slice {worst} is shifted sideways by {sideways_mm[worst]:.2f} mm"
-            " from the line through the first and the last",
-            "slices in one line",
-            "export the original series again, or resample it onto a grid with right angles",
-        )
-
-
-def _refused(came: str, expected: str, remedy: str) -> InputError:
-    return InputError(came, expected=expected, remedy=remedy)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zeus_app.dicom.series import SliceHeader, is_axial, stack_slices
+from zeus_app.dicom.series import SliceHeader, is_axial
+from zeus_app.dicom.stacking import stack_slices
 from zeus_app.errors import InputError
 from zeus_app.recognition.contrast import contrast_of
 from zeus_app.recognition.image_name import ImageName

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from zeus_app.dicom.series import read_header, stack_slices
+from zeus_app.dicom.series import read_header
+from zeus_app.dicom.stacking import stack_slices
 from zeus_app.settings.file_names import check_utf8
 from zeus_app.types import Grid, Volume
 from zeus_app.volumes.nifti import read_guarded
