@@ -205,7 +205,7 @@ def _leave_out_others(headers: Iterable[SliceHeader], choice: Choice) -> None:
 
 
 def _volumes(all_series: Sequence[Series], make_source: SourceMaker) -> dict[str, VolumeSource]:
-    """Series Instance UID -> source, of each series that is a volume; of an echo series the first."""
+    """Series Instance UID -> source of each series that is a volume; of echoes the first."""
     volumes: dict[str, VolumeSource] = {}
     for series in all_series:
         if series.known_grid is not None and series.headers[0].series_uid:
