@@ -11,8 +11,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.reporting.answer import answer_params, names_in
 from zeus_app.server.context import ServerContext
-from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.about import model_description, weights_of
 from zeus_app.server.tasks.answer import read_format, write_answer
 from zeus_app.server.tasks.guidance import read_guidance

@@ -14,9 +14,9 @@ from trainers.zeus import ZeusTrain
 from zeus_app.server.interactive.click_request import BACKGROUND
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.lifecycle.start import open_or_exit, serve
-from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import USE_IMAGES, choose_images
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.about import sequences_of
 from zeus_app.server.tasks.inference import run_inference, skip_failed
 from zeus_app.server.tasks.scoring import DiceScoring

@@ -12,7 +12,7 @@ from nibabel.processing import resample_from_to
 from infer.zeus import mask_for
 from tests.painted import Box, grid, in_order, inside
 from zeus_app.reporting.answer import names_in
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.types import Grid, Segmentation, StudyFiles, Volume
 from zeus_app.volumes.sources import NiftiSource
 

@@ -19,8 +19,8 @@ from zeus_app.server.jobs.background_encoding import BackgroundEncoder
 from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
-from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_search import log_problem, log_study
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder

@@ -5,8 +5,8 @@ import pytest
 
 from tests.studies.tiny_files import dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
-from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.chosen_images import choose_images
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from zeus_app.errors import BusyError, InputError
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.inference import (
     RESOLVED_IMAGE,
     resolved_image,

@@ -25,7 +25,7 @@ from zeus_app.server.interactive.sent_label import (
     read_drawn,
     read_sent_label,
 )
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target

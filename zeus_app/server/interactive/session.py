@@ -16,7 +16,7 @@ from zeus_app.server.interactive.initial_masks import on_grid, scribbles_on
 from zeus_app.server.interactive.sent_label import DrawnMasks
 from zeus_app.server.jobs.jobs import Job
 from zeus_app.server.jobs.scheduler import Priority
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.chosen_sequences import refuse_lacking
 from zeus_app.types import Grid
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.context import ServerContext
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.settings.registry import lookup
 
 _ADDRESS_KEYS = ("model", "image", "images", "method", "strategy", "session", "session_id")

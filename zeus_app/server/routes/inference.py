@@ -26,7 +26,7 @@ from zeus_app.server.routes.roles import ADMIN, USER, logged_in
 from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.chosen_sequences import refuse_lacking, sequences_of_texts
 from zeus_app.server.tasks.guidance import refuse_settings
 from zeus_app.server.tasks.inference import LABEL_FILE

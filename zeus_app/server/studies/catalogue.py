@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from zeus_app.server.studies.refusals import (
     unknown_study,
     unusable_study,
 )
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.upload_files import (
     refuse_unsafe,
     sequence_of,
@@ -50,43 +51,11 @@ from zeus_app.studies.read import (
 )
 from zeus_app.studies.uploads import check_images
 from zeus_app.targets import Target
-from zeus_app.types import Grid, Study, StudyFiles, StudyProblem, VolumeSource
+from zeus_app.types import Grid, Study, StudyFiles, StudyProblem
 from zeus_app.volumes.sources import is_volume, stem
 from zeus_app.volumes.uploads import MAX_VOXELS, check_upload
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ResolvedImage:
-    """The study and sequence that an image id names.
-
-    Attributes:
-        files: the files of the whole study.
-        sequence: the sequence whose grid the client sees: the named one, or the reference.
-        whole: True if the id named the study, False if it named one sequence.
-        is_temporary: True for the files of a session or of a single request.
-    """
-
-    files: StudyFiles
-    sequence: str
-    whole: bool
-    is_temporary: bool
-
-    @property
-    def study(self) -> str:
-        """The study's id."""
-        return self.files.id
-
-    @property
-    def image_id(self) -> str:
-        """The id that names this image: `study` or `study/sequence`."""
-        return self.study if self.whole else f"{self.study}/{self.sequence}"
-
-    @property
-    def source(self) -> VolumeSource:
-        """Where the voxels of the sequence that the client sees come from."""
-        return self.files.sources[self.sequence]
 
 
 class Catalogue:

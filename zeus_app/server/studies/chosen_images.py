@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
-from zeus_app.server.studies.catalogue import ResolvedImage
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.settings.registry import lookup
 from zeus_app.studies.candidates import source_of
 from zeus_app.types import StudyFiles, VolumeSource

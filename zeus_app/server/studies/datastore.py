@@ -21,8 +21,9 @@ from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.submission import read_submitted_label, sequence_drawn_on
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
-from zeus_app.server.studies.catalogue import Catalogue, ResolvedImage
+from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.server.studies.dataset_archive import write_archive
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_search import StudySearch
 from zeus_app.server.tasks.chosen_sequences import texts_to_store
 from zeus_app.storage.atomic import write_atomically

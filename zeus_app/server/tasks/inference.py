@@ -9,8 +9,8 @@ from typing import Any
 from zeus_app.errors import BusyError, InputError
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.versions import ORIGINAL
-from zeus_app.server.studies.catalogue import ResolvedImage
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.settings.registry import lookup
 from zeus_app.types import Segmentation
 
