@@ -23,7 +23,7 @@ from zeus_app.targets.naming import Names
 from zeus_app.types import RejectedStudy, StudyCandidate, VolumeSource
 
 SOURCE_FOLDERS = word_set("dicom dicoms dicom_anon dcm raw orig original source")
-_ANONYMOUS = word_set("anonymous anonymized anonymised anon unknown none")
+ANONYMOUS_IDS = word_set("anonymous anonymized anonymised anon unknown none")
 """Patient IDs of many."""
 _NO_ERRORS: Mapping[Path, Sequence[str]] = MappingProxyType({})
 SourceMaker = Callable[[Series], VolumeSource]
@@ -118,7 +118,7 @@ def _patient(name: str, header: SliceHeader) -> str:
     """The patient of a study; empty if the Patient ID is that of many."""
     if chaos_folder(header.path):
         return name  # each folder is a patient; its anonymised Patient IDs mean nothing
-    return "" if header.patient_id.lower() in _ANONYMOUS else header.patient_id
+    return "" if header.patient_id.lower() in ANONYMOUS_IDS else header.patient_id
 
 
 def _study_key(header: SliceHeader) -> str:

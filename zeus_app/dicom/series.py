@@ -16,7 +16,7 @@ from zeus_app.errors import InputError
 from zeus_app.volumes.sources import VOLUME_SUFFIXES
 
 _SIEMENS, _MOSAIC = (0x0019, 0x0010), (0x0019, 0x100A)  # creator, and number of images in a mosaic
-_TAGS: list[Any] = [
+HEADER_TAGS: list[Any] = [
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
     "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "EchoNumbers", "EchoTime",
     "PatientID", "StudyDate", "Modality", "ImageType", "SequenceName", "NumberOfFrames", "Rows",
@@ -105,7 +105,7 @@ def read_header(path: Path) -> SliceHeader:
             data = pydicom.dcmread(
                 file,
                 stop_before_pixels=True,
-                specific_tags=_TAGS,
+                specific_tags=HEADER_TAGS,
                 force=is_data_set(start) and not has_preamble(start),
             )
             return header_of(data, path)
