@@ -23,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and not _has_chromium():
             item.add_marker(pytest.mark.skip(reason="no Chromium: install chromium-driver"))
+        if item.get_closest_marker("orthanc") and (missing := _missing_orthanc()):
+            item.add_marker(pytest.mark.skip(reason=missing))
 
 
 def _has_cuda() -> bool:
@@ -33,6 +35,18 @@ def _has_cuda() -> bool:
 
 def _has_chromium() -> bool:
     return all(map(shutil.which, ("chromium", "chromedriver")))
+
+
+def _missing_orthanc() -> str:
+    """Why no Orthanc can start here; empty if one can."""
+    from zeus_app.commands.hospital.orthanc import orthanc_program
+    from zeus_app.errors import InputError
+
+    try:
+        orthanc_program()
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 @pytest.fixture(autouse=True, scope="session")

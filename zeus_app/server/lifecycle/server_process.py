@@ -71,7 +71,7 @@ class ServerProcess:
     def __init__(self, studies: Path, conf: Mapping[str, str], *, log: Path) -> None:
         self._studies, self._conf, self._log = studies, conf, log
         self.model = conf.get("model", "zeus")
-        self.url = f"http://{LOOPBACK}:{_free_port()}"
+        self.url = f"http://{LOOPBACK}:{free_port()}"
 
     def __enter__(self) -> Self:
         started = time.monotonic()
@@ -193,7 +193,8 @@ class ServerProcess:
         self._scratch.cleanup()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that no program listens on now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""`zeus hospital`: a PACS with phantoms, Zeus and OHIF, all on this machine."""
