@@ -173,9 +173,13 @@ class Checkout:
     def get_weights(self) -> None:
         """Fetch missing weights, check all hashes, and measure the fastest encoder runtime."""
         zeus = self.venv / "bin" / "zeus"
-        subprocess.run([zeus, "weights", "get"], check=True, cwd=self.root)
-        # A failure does no harm: the server measures again at its first start.
-        subprocess.run([zeus, "runtime"], check=False, cwd=self.root)
+        subprocess.run([zeus, "weights", "get"], check=True, cwd=self.root, stdout=subprocess.PIPE)
+        print("    measuring which runtime encodes images fastest", flush=True)
+        with (self.work / "runtime.log").open("w", encoding="utf-8") as log:
+            # A failure does no harm: the server measures again at its first start.
+            subprocess.run(
+                [zeus, "runtime"], check=False, cwd=self.root, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def make_samples(self) -> None:
         """Make the phantoms in a folder of their own, then move them in, file by file.
@@ -262,7 +266,7 @@ def show_large_download(line: str) -> None:
     size = re.search(r"\(([\d.]+) ([MG])B\)", line)
     if "Installing collected packages" in line and line.count(",") > 50:
         print("    unpacking; this step takes longest", flush=True)
-    elif size and (size[2] == "G" or float(size[1]) >= 20):
+    elif size and (size[2] == "G" or float(size[1]) >= 50):
         name = line.split()[1].split("/")[-1]
         print(f"    {line.split()[0].lower()} {name} ({size[1]} {size[2]}B)", flush=True)
 

