@@ -31,6 +31,21 @@ class TooLargeError(InputError):
     status = 413
 
 
+class PacsError(InputError):
+    """The PACS refuses, or answers something else than DICOMweb. The server answers with 502.
+
+    The study itself may be sound: it stays on the list of studies.
+    """
+
+    status = 502
+
+
+class PacsAwayError(PacsError):
+    """The PACS does not answer now. The server answers with status 503."""
+
+    status = 503
+
+
 class CancelledError(Exception):
     """The user cancelled the work. Nothing incomplete was written."""
 

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from zeus_app.errors import InputError
 from zeus_app.settings.file_names import check_utf8
+from zeus_app.settings.pacs import PacsSettings, refuse_secrets
 from zeus_app.settings.registry import lookup
 
 Fusion = Literal["early", "hybrid", "late"]
@@ -36,8 +37,9 @@ class _Settings(BaseModel):
 
         Raises:
             UnknownNameError: a key is no setting. The message names the closest setting.
-            InputError: a value is invalid.
+            InputError: a value is invalid, or the settings hold credentials.
         """
+        refuse_secrets(conf)
         for key in conf:
             lookup("setting", key, cls.model_fields)
         try:
@@ -58,8 +60,8 @@ def _example(field: FieldInfo) -> str:
     return str(field.default) if field.default not in (None, "") else "60"
 
 
-class ZeusConfig(_Settings):
-    """Settings of a server or command: target, towers, model, fusion, resources, state folder."""
+class ZeusConfig(PacsSettings, _Settings):
+    """Settings of a server or command: target, towers, model, fusion, resources, state, PACS."""
 
     target: str = Field(
         "phantom", description="name of a shipped target, or path of a target's YAML file"
