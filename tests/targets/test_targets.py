@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydicom.sr._concepts_dict import concepts
 
 from zeus_app.errors import InputError, UnknownNameError
-from zeus_app.targets import Label, Sequence, Target, load_target, shipped_targets
+from zeus_app.targets import Code, Label, Sequence, Target, load_target, shipped_targets
 
 MINIMAL: dict[str, Any] = {
     "name": "knee",
@@ -17,6 +18,19 @@ MINIMAL: dict[str, Any] = {
     ],
     "reference": ["T2"],
 }
+KIDNEY = {"value": "64033007", "meaning": "Kidney"}
+PROSTATE_ZONES = {
+    "279706003": {"Peripheral zone of the prostate"},
+    "399384005": {"Transition zone of the prostate"},
+}
+"""Of DICOM CID 6300, version 20210120. pydicom's dictionary is older."""
+
+
+def dictionary_meanings(code: Code) -> set[str]:
+    """All meanings of a code in the dictionary of pydicom, which is made of DICOM PS3.16."""
+    entries = concepts[code.scheme].values()
+    meanings = {entry[code.value][0] for entry in entries if code.value in entry}
+    return meanings | PROSTATE_ZONES.get(code.value, set())
 
 
 def test_the_seven_targets_are_shipped() -> None:
@@ -179,6 +193,12 @@ def test_a_file_that_is_no_yaml_is_bad_input(tmp_path: Path) -> None:
         ({"groups": {"joint": ["cartilage", "bone"]}}, "joint names unknown labels: .'bone'"),
         ({"import_conventions": {"oai": {"bone": [1]}}}, "oai names unknown labels: .'bone'"),
         ({"import_conventions": {"oai": {"cartilage": [1, 1]}}}, "oai: values repeat"),
+        ({"labels": [{"name": "a", "value": 1, "type": KIDNEY}]}, "one of category and type"),
+        ({"labels": [{"name": "a", "value": 1, "type_modifier": KIDNEY}]}, "has a type_modifier"),
+        (
+            {"labels": [{"name": "a", "value": 1, "region": {"value": "1\\2", "meaning": "b"}}]},
+            "region.value",
+        ),
     ],
 )
 def test_a_target_that_makes_no_sense_is_refused_by_its_field(
@@ -188,6 +208,35 @@ def test_a_target_that_makes_no_sense_is_refused_by_its_field(
     path.write_text(yaml.safe_dump({**MINIMAL, **change}))
     with pytest.raises(InputError, match=named):
         load_target(str(path))
+
+
+def test_a_code_is_one_of_snomed_ct_unless_its_scheme_is_named(tmp_path: Path) -> None:
+    label = {"name": "a", "value": 1, "category": {"value": 123037004, "meaning": "b"}}
+    path = tmp_path / "knee.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, "labels": [{**label, "type": KIDNEY}]}))
+    category = load_target(str(path)).labels[0].category
+    assert category == Code(value="123037004", meaning="b", scheme="SCT")
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_each_code_of_a_shipped_target_has_its_meaning_in_the_dictionary_of_dicom(
+    name: str,
+) -> None:
+    for label in load_target(name).labels:
+        assert None not in (label.category, label.type), label.name
+        for code in (label.category, label.type, label.type_modifier, label.region):
+            assert code is None or code.meaning in dictionary_meanings(code), code
+
+
+@pytest.mark.parametrize("name", sorted(shipped_targets()))
+def test_no_two_labels_of_a_shipped_target_have_the_same_codes(name: str) -> None:
+    codes = [(label.type, label.type_modifier) for label in load_target(name).labels]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_kidneys_are_told_apart_by_right_and_left() -> None:
+    modifiers = [label.type_modifier for label in load_target("abdomen").labels]
+    assert [code and code.meaning for code in modifiers] == [None, "Right", "Left", None]
 
 
 def test_the_preferred_reference_wins_when_it_is_present() -> None:

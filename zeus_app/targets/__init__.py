@@ -22,6 +22,24 @@ from zeus_app.settings.registry import lookup
 PlainName = Annotated[str, AfterValidator(check_plain)]
 OWN_FOLDERS = frozenset({"cache", "sessions", "logs"})
 """Folders of the state folder that belong to no target."""
+_DICOM_TEXT = r"^[^\\\x00-\x1f\x7f]+$"
+"""A backslash separates values in DICOM files."""
+
+
+class Code(BaseModel):
+    """A concept with a code, as DICOM PS3.16 and SNOMED CT have them.
+
+    Attributes:
+        value: the code, for example "10200004".
+        meaning: what the code means, for example "Liver".
+        scheme: who defined the code: SCT is SNOMED CT, DCM DICOM, NCIt the NCI Thesaurus.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    value: str = Field(min_length=1, max_length=16, pattern=_DICOM_TEXT)
+    meaning: str = Field(min_length=1, max_length=64, pattern=_DICOM_TEXT)
+    scheme: str = Field("SCT", min_length=1, max_length=16, pattern=_DICOM_TEXT)
 
 
 class Label(BaseModel):
@@ -32,6 +50,11 @@ class Label(BaseModel):
         value: value in label maps, 1 to 255. 0 is the background.
         instance: name in the LLM's prompt; if empty, `name`.
         import_values: values of this label in the masks of `zeus import-labels`; if empty, `value`.
+        category: its category in DICOM files, of DICOM CID 7150. With `type`, or neither.
+        type: what it is in DICOM files, for example of DICOM CID 7151. DICOM files of labels
+            without codes have a code made of the name; see `dicom/codes.py`.
+        type_modifier: which of several it is, for example right or left (DICOM CID 244).
+        region: the part of the body that it lies in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +63,18 @@ class Label(BaseModel):
     value: int = Field(ge=1, le=255)
     instance: str = ""
     import_values: tuple[int, ...] = ()
+    category: Code | None = None
+    type: Code | None = None
+    type_modifier: Code | None = None
+    region: Code | None = None
+
+    @model_validator(mode="after")
+    def _codes_are_complete(self) -> "Label":
+        if (self.category is None) != (self.type is None):
+            raise ValueError(f"{self.name} has one of category and type; expected both or neither")
+        if self.type_modifier is not None and self.type is None:
+            raise ValueError(f"{self.name} has a type_modifier and no type; expected both")
+        return self
 
     @property
     def prompt_name(self) -> str:
