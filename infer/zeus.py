@@ -87,13 +87,19 @@ class ZeusInfer(InferTask):
             params |= {key: request[key] for key in (USE_IMAGES,) if request.get(key)}
             if not resolved.is_temporary:
                 params |= save_prediction(ctx.datastore.predictions, segmentation, params)
-        mask = mask_for(resolved, segmentation, study.source_grids)
+        grids = {**study.source_grids, **self._series_grid(resolved)}
+        mask = mask_for(resolved, segmentation, grids)
         path = write_answer(mask, ctx.target.label_values, answer_format)
         logger.info(
             "%s: checkpoint %s, used %s, ml %s, ms %s", resolved.study, params["checkpoint"],
             params["used"], params["volumes_ml"], params["latencies_ms"],
         )  # fmt: skip
         return str(path), {**params, "label_names": names_in(mask.array, ctx.target.label_values)}
+
+    def _series_grid(self, resolved: ResolvedImage) -> dict[str, Grid]:
+        """Series Instance UID -> grid, of an image that is no sequence; else empty."""
+        catalogue = self._ctx.datastore.catalogue
+        return {resolved.series: catalogue.grid(resolved)} if resolved.series else {}
 
 
 def mask_for(
@@ -102,4 +108,4 @@ def mask_for(
     """The label map on the grid of the image that the client sees."""
     if resolved.whole:
         return segmentation.label_map
-    return to_grid(segmentation.label_map, source_grids[resolved.sequence], order=0, fill=0)
+    return to_grid(segmentation.label_map, source_grids[resolved.shown], order=0, fill=0)

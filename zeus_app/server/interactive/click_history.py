@@ -30,7 +30,8 @@ class Step:
 
     Attributes:
         labels: label name -> points and box. Scribbles and initial masks are not stored.
-        sequence: name of the sequence whose grid the voxels are on.
+        sequence: name of the image whose grid the voxels are on: a sequence, or a Series Instance
+            UID.
         at: the voxel whose slice a 2-D answer shows; None if there was no prompt.
     """
 
@@ -65,9 +66,10 @@ class ClickedImage:
     """The image that a request is about.
 
     Attributes:
-        sequence: name of the sequence that the client shows. Voxels of the request are on its grid.
-        sequences: names of all sequences of the study.
-        grid_of: gives the grid of a sequence.
+        sequence: name of the image that the client shows: a sequence, or a Series Instance UID.
+            Voxels of the request are on its grid.
+        sequences: names of all images of the study.
+        grid_of: gives the grid of an image.
     """
 
     sequence: str

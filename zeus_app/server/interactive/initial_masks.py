@@ -160,11 +160,11 @@ def _checked_mask(drawn: Volume, file: Path, target: Target) -> Volume:
 
 
 def _grids(ctx: ServerContext, resolved: ResolvedImage) -> dict[str, Grid]:
-    """Sequence name -> grid, of every sequence of a study that can be read."""
+    """Name -> grid, of the image that the client sees and of every sequence that can be read."""
     catalogue, grids = ctx.datastore.catalogue, dict[str, Grid]()
-    for name in resolved.files.sources:
+    for name in (*resolved.files.sources, resolved.shown):
         with suppress(InputError):
-            grids[name] = catalogue.grid(replace(resolved, sequence=name))
+            grids[name] = catalogue.grid(resolved.showing(name))
     return grids
 
 

@@ -62,9 +62,9 @@ class ClickSession:
         """The image that the client shows, with the grids of its study."""
         catalogue, resolved = self.ctx.datastore.catalogue, self.resolved
         return ClickedImage(
-            resolved.sequence,
-            resolved.files.sources.keys(),
-            lambda sequence: catalogue.grid(replace(resolved, sequence=sequence)),
+            resolved.shown,
+            resolved.sources.keys(),
+            lambda image: catalogue.grid(resolved.showing(image)),
         )
 
     @property

@@ -1,7 +1,8 @@
 """The studies that the server knows, and the meaning of a client's image id.
 
-An image id is `study` or `study/sequence`. Studies come from the studies folder or from uploads.
-The files of a session, or of a single request, are a temporary study: no id of a client names it.
+An image id is `study`, `study/sequence`, or a DICOM UID (`dicom_ids.py`). Studies come from the
+studies folder or from uploads. The files of a session, or of a single request, are a temporary
+study: no id of a client names it.
 """
 
 import logging
@@ -16,12 +17,11 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from zeus_app.errors import InputError
+from zeus_app.server.studies.dicom_ids import DicomIds, image_of
 from zeus_app.server.studies.left_out import LeftOutSequences, ReadGrids, problem_of
 from zeus_app.server.studies.nifti_copies import ready_file, versions, write_copy
 from zeus_app.server.studies.refusals import (
     file_is_gone,
-    refuse_left_out,
-    refuse_missing,
     refuse_taken,
     unknown_study,
     unusable_study,
@@ -81,6 +81,7 @@ class Catalogue:
         self._found_problems: frozenset[StudyProblem] = frozenset()
         self._left_out = LeftOutSequences()
         self._read = ReadGrids()
+        self._dicom_ids = DicomIds()
         self.former = FormerIds(folder, target, found=(), studies={}, known=())
 
     def refresh(self, *, stays: Callable[[StudyProblem], bool] = lambda _: False) -> None:
@@ -132,34 +133,33 @@ class Catalogue:
         return self._problems
 
     def resolve(self, image_id: str) -> ResolvedImage:
-        """Resolve an image id, `study` or `study/sequence`.
+        """Resolve an image id: `study`, `study/sequence`, `study/series`, or a DICOM UID alone.
 
         Raises:
-            InputError: the study exists but cannot be used.
-            UnknownNameError: there is no such study, or the study has no such sequence.
+            InputError: the study exists but cannot be used, or several studies have this UID.
+            UnknownNameError: there is no such study, or the study has no such image.
         """
-        study, sequence = self._parts(image_id)
+        study, image = self._parts(image_id)
         for problem in self._problems:
             if problem.id == study and study not in self._studies:
                 raise unusable_study(study, problem.reason)
         if study not in self._studies:
             raise unknown_study(image_id, self._studies)
         files = self._studies[study]
-        if sequence:
-            refuse_left_out(files, sequence)
-            refuse_missing(files, sequence)
-            return ResolvedImage(files, sequence, whole=False, is_temporary=False)
-        return ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
+        whole = ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
+        return replace(whole.showing(image_of(files, image)), whole=False) if image else whole
 
     def _parts(self, image_id: str) -> tuple[str, str]:
-        """The study and the sequence that an image id names; no sequence if it names none."""
-        study, _, sequence = image_id.rpartition("/")
-        for name, rest in ((image_id, ""), (study, sequence)):
+        """The study and the image that an image id names; no image if it names the study."""
+        study, _, image = image_id.rpartition("/")
+        for name, rest in ((image_id, ""), (study, image)):
             if name in self._studies:
                 return name, rest
             now = self.former.ids.get(name, frozenset())
             if len(now) == 1:
                 return next(iter(now)), rest or self.former.sequences.get(name, "")
+            if named := self._dicom_ids.find(name, self._studies):
+                return named[0], rest or named[1]
         return image_id, ""
 
     @cached_property
@@ -199,16 +199,20 @@ class Catalogue:
             InputError: the header cannot be read; the study goes on without this sequence.
         """
         with self._leaving_out(resolved):
-            return self._read.grid(resolved.sequence, resolved.source)
+            return self._read.grid(resolved.shown, resolved.source)
 
     def usable(self, resolved: ResolvedImage) -> ResolvedImage:
         """The same image after its voxels were read, once for each version of its files.
 
-        A study whose reference cannot be used is seen through its next reference.
+        A study whose reference cannot be used is seen through its next reference. A series that is
+        no sequence gives its grid alone, so its voxels are not read.
 
         Raises:
             InputError: the image cannot be used. The study goes on without it, or is a problem.
         """
+        if resolved.series:
+            self.grid(resolved)
+            return resolved
         while True:
             try:
                 with self._leaving_out(resolved):
@@ -252,9 +256,10 @@ class Catalogue:
             except FileNotFoundError as error:
                 raise file_is_gone(error) from error
         except InputError as error:
-            logger.warning("%s of study %s: %s", resolved.sequence, resolved.study, error)
-            reason = reason_of(error, resolved.source)
-            self._leave_out(resolved, {resolved.sequence: reason}, since_ns=began_ns)
+            logger.warning("%s of study %s: %s", resolved.shown, resolved.study, error)
+            if not resolved.series:
+                reason = reason_of(error, resolved.source)
+                self._leave_out(resolved, {resolved.sequence: reason}, since_ns=began_ns)
             raise
 
     def _leave_out(
@@ -290,7 +295,7 @@ class Catalogue:
             InputError: the sequence cannot be read, or ITK cannot represent its grid.
         """
         resolved = self.usable(resolved)
-        name = f"{folder_name(resolved.study)}_{folder_name(resolved.sequence)}.nii.gz"
+        name = f"{folder_name(resolved.study)}_{folder_name(resolved.shown)}.nii.gz"
         copy = self._state.volumes / name
         with self._leaving_out(resolved):
             version = versions(resolved.source)

@@ -5,7 +5,6 @@ Bad ids and bad labels raise InputError; the server answers them with a status 4
 
 import io
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,14 +192,14 @@ class StudyDatastore(Datastore):
         """
         resolved = self.catalogue.usable(self.catalogue.resolve(image_id))
         path = self.catalogue.volume_file(resolved)
-        name = resolved.study if resolved.whole else resolved.sequence
+        name = resolved.study if resolved.whole else resolved.shown
         ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
         return {
             "ts": int(path.stat().st_mtime),
             "name": f"{folder_name(name)}{ending}",
             "path": str(path),
             "sequences": list(resolved.files.sources),
-            "reference": resolved.sequence,
+            "reference": resolved.shown,
             **self._stored(resolved.study),
         }
 
@@ -277,10 +276,9 @@ class StudyDatastore(Datastore):
 
     def add_label(self, resolved: ResolvedImage, file: Path, label_tag: str, info: Info) -> str:
         """Add a label for an image that is resolved already; returns its tag."""
-        sequence = sequence_drawn_on(
-            file, resolved.files.sources, named=resolved.sequence, is_whole=resolved.whole
-        )
-        resolved = replace(resolved, sequence=sequence)
+        sources = {**resolved.files.sources, resolved.shown: resolved.source}
+        drawn_on = sequence_drawn_on(file, sources, named=resolved.shown, is_whole=resolved.whole)
+        resolved = resolved.showing(drawn_on)
         label = read_submitted_label(
             file,
             target=self._target,
@@ -288,7 +286,7 @@ class StudyDatastore(Datastore):
             label_info=info.get(LABEL_INFO),
         )
         tag = label_tag or tag_of(file, info.get(LABEL_INFO), target=self._target)
-        info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": resolved.sequence}
+        info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": drawn_on}
         info[INSTRUCTIONS] = self._user_texts(resolved, tag, info)
         save_version(self.history, resolved.study, tag, label=label, info=info, target=self._target)
         return tag
@@ -335,7 +333,7 @@ class StudyDatastore(Datastore):
         if label.grid.matches(grid):
             return str(path)
         stored = Volume(label.array.astype(np.uint8), label.affine_ras)
-        name = "_".join(map(folder_name, (resolved.study, resolved.sequence, label_tag)))
+        name = "_".join(map(folder_name, (resolved.study, resolved.shown, label_tag)))
         copy = self._state.volumes / "labels" / f"{name}.nii.gz"
         resampled = to_grid(stored, grid, order=0, fill=0)
         write_atomically(copy, partial(write_volume, volume=resampled))
