@@ -43,3 +43,17 @@ def test_a_sequence_that_the_study_lacks_is_missing() -> None:
 def test_a_study_without_a_sequence_of_the_target_is_refused() -> None:
     with pytest.raises(InputError, match="ADC"):
         open_study(Study("a", {"ADC": painted(FLAIR)}), TARGET)
+
+
+def test_chosen_sequences_leave_the_grid_and_hide_the_others() -> None:
+    whole = open_study(Study("a", {"FLAIR": painted(FLAIR), "T2": painted(T2)}), TARGET)
+    study = whole.with_sequences(("FLAIR",))
+    assert study.used == ("FLAIR",)
+    assert study.missing == ("T2",)
+    assert study.grid.matches(in_order(T2, "RAS"))
+    assert study.source_grids.keys() == {"T2", "FLAIR"}
+    assert not study.stack.tissue[0].any()
+    assert not study.stack.pixels[0].any()
+    np.testing.assert_array_equal(study.stack.pixels[1], whole.stack.pixels[1])
+    np.testing.assert_array_equal(study.stack.tissue[1], whole.stack.tissue[1])
+    assert whole.used == ("T2", "FLAIR")

@@ -58,3 +58,18 @@ def test_the_least_recently_used_study_is_evicted_first() -> None:
     for name in ("a", "b", "a", "c", "a", "b"):
         cache.open(name, partial(read, name))
     assert reads == ["a", "b", "c", "b"]
+
+
+def test_a_choice_of_sequences_reads_no_file_again_and_is_cached_too() -> None:
+    cache = SliceStackCache(load_target("phantom"), limit_bytes=2 * STACK_BYTES)
+    reads: list[str] = []
+
+    def read() -> Study:
+        reads.append("a")
+        return study("a")
+
+    whole = cache.open("a", read)
+    chosen = cache.open_sequences("a", read, ("T2",))
+    assert cache.open_sequences("a", read, ("T2",)) is chosen
+    assert cache.open("a", read) is whole
+    assert reads == ["a"]

@@ -1,7 +1,9 @@
 """An opened study: read, aligned and cut into slices, with the grids for the way back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from zeus_app.studies.align import align_for
 from zeus_app.studies.slices import slice_stack
@@ -19,6 +21,7 @@ class OpenedStudy:
         reference: name of the sequence whose grid the study was aligned to.
         source_grids: sequence name -> its grid as stored, for every sequence of the study.
         left_out: see `Study`.
+        hidden: sequences of the study that are not used, because a client chose others.
     """
 
     id: str
@@ -26,6 +29,7 @@ class OpenedStudy:
     reference: str
     source_grids: Mapping[str, Grid]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
 
     @property
     def grid(self) -> Grid:
@@ -39,13 +43,28 @@ class OpenedStudy:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """The target's sequences that the study has, in the target's order."""
-        return tuple(name for name in self.stack.sequences if name in self.source_grids)
+        """The target's sequences that the study has and uses, in the target's order."""
+        has = self.source_grids.keys() - self.hidden
+        return tuple(name for name in self.stack.sequences if name in has)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The target's sequences that the study lacks, in the target's order."""
-        return tuple(name for name in self.stack.sequences if name not in self.source_grids)
+        """The target's sequences that the study lacks or hides, in the target's order."""
+        return tuple(name for name in self.stack.sequences if name not in self.used)
+
+    def with_sequences(self, names: Collection[str]) -> "OpenedStudy":
+        """The same study and grids with these sequences alone; the others count as missing.
+
+        Args:
+            names: at least one sequence of the study.
+        """
+        chosen = np.array([name in names for name in self.stack.sequences])
+        whole = self.stack.pixels
+        pixels = np.zeros(whole.shape, whole.dtype)  # pages that nobody writes take no memory
+        pixels[chosen] = whole[chosen]
+        tissue = self.stack.tissue & chosen[:, np.newaxis]
+        hidden = frozenset(self.source_grids) - frozenset(names)
+        return replace(self, stack=replace(self.stack, pixels=pixels, tissue=tissue), hidden=hidden)
 
 
 def open_study(study: Study, target: Target) -> OpenedStudy:

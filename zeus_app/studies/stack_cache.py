@@ -35,6 +35,24 @@ class SliceStackCache:
         Raises:
             InputError: the study cannot be aligned.
         """
+        return self._open(key, lambda: open_study(read(), self._target))
+
+    def open_sequences(
+        self, key: Hashable, read: Callable[[], Study], names: tuple[str, ...]
+    ) -> OpenedStudy:
+        """The same study with some of its sequences alone, cached beside the whole study.
+
+        Args:
+            key: names the study and the version of its files.
+            read: reads the study; called only when the key is not in the cache.
+            names: sequences of the study, in the target's order.
+
+        Raises:
+            InputError: the study cannot be aligned.
+        """
+        return self._open((key, names), lambda: self.open(key, read).with_sequences(names))
+
+    def _open(self, key: Hashable, make: Callable[[], OpenedStudy]) -> OpenedStudy:
         if (cached := self._cached(key)) is not None:
             return cached
         with self._lock:
@@ -43,7 +61,7 @@ class SliceStackCache:
             if (cached := self._cached(key)) is not None:
                 return cached
             try:
-                opened = open_study(read(), self._target)
+                opened = make()
                 with self._lock:
                     self._studies[key] = opened
                     self._evict()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from zeus_app.errors import InputError
+from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.tasks.chosen_sequences import (
+    read_sequences,
     refuse_lacking,
+    sequence_choices,
     sequences_of_texts,
     texts_to_store,
 )
@@ -59,3 +61,43 @@ def test_stored_texts_may_be_sent_back() -> None:
     stored = texts_to_store({"tumour": "large"}, None, STUDY, BRAIN)
     assert set(stored) == {"FLAIR/tumour", "T1Gd/tumour", "T1/tumour", "T2/tumour"}
     assert texts_to_store(stored, stored, STUDY, BRAIN) == stored
+
+
+def test_clients_offer_all_sequences_first_then_each_and_each_pair() -> None:
+    assert sequence_choices(load_target("prostate")) == [
+        "all", "T2", "ADC", "HBV", "T2, ADC", "T2, HBV", "ADC, HBV",
+    ]  # fmt: skip
+
+
+def test_of_two_sequences_the_pair_is_all() -> None:
+    assert sequence_choices(load_target("phantom")) == ["all", "T2", "FLAIR"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "names"),
+    [
+        (None, ()),
+        ("", ()),
+        ([], ()),
+        ("all", ()),
+        ("All", ()),
+        (sequence_choices(BRAIN), ()),  # a list as the client got it
+        ("FLAIR", ("FLAIR",)),
+        ("FLAIR, T1Gd", ("FLAIR", "T1Gd")),
+        ("T1Gd,FLAIR,", ("T1Gd", "FLAIR")),
+        (["FLAIR", "T2"], ("FLAIR", "T2")),
+        (["FLAIR, T2", "FLAIR"], ("FLAIR", "T2")),
+    ],
+)
+def test_a_choice_of_sequences_is_read(sent: object, names: tuple[str, ...]) -> None:
+    assert read_sequences(sent, BRAIN) == names
+
+
+def test_an_unknown_sequence_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="FLAIR, T1, T1Gd, T2"):
+        read_sequences("FLAIR, T9", BRAIN)
+
+
+def test_what_names_no_sequence_is_refused() -> None:
+    with pytest.raises(InputError, match='"FLAIR, T1Gd"'):
+        read_sequences(3, BRAIN)

@@ -1,13 +1,50 @@
-"""The sequences that a request names must be among those that its study has."""
+"""The sequences that a request names: read, and compared with those that its study has."""
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 from zeus_app.errors import InputError
 from zeus_app.instructions.own_texts import read_texts
 from zeus_app.server.studies.refusals import refuse_left_out
+from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
 from zeus_app.types import StudyFiles
+
+SEQUENCES = "sequences"
+"""Name of the option and of the request's parameter."""
+ALL = "all"
+
+
+def sequence_choices(target: Target) -> list[str]:
+    """What clients offer: "all" first, then each sequence, then each pair of sequences."""
+    names = target.sequence_names
+    pairs = combinations(names, 2) if len(names) > 2 else ()
+    return [ALL, *names, *map(", ".join, pairs)]
+
+
+def read_sequences(value: object, target: Target) -> tuple[str, ...]:
+    """Read the sequences to use: "FLAIR", "FLAIR, T1Gd", or a list; () means all.
+
+    "all" in a list means all too: a client that sends its options untouched sends the whole list.
+
+    Raises:
+        InputError: neither a text nor a list.
+        UnknownNameError: the target has no such sequence.
+    """
+    entries = [value] if isinstance(value, str) else value or []
+    if not isinstance(entries, list | tuple):
+        raise InputError(
+            f"sequences {str(value)[:80]!r}",
+            expected="names of sequences, as a list or separated by commas",
+            remedy=f'send for example "{", ".join(target.sequence_names[:2])}"',
+        )
+    written = [name.strip() for entry in entries for name in str(entry).split(",")]
+    names = [name for name in dict.fromkeys(written) if name]
+    if ALL in map(str.casefold, names):
+        return ()
+    known = {name: name for name in target.sequence_names}
+    return tuple(lookup("sequence", name, known) for name in names)
 
 
 def refuse_lacking(names: Iterable[str], study: StudyFiles) -> None:
