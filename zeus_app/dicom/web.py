@@ -1,0 +1,254 @@
+"""A PACS over DICOMweb: its list of studies, headers without pixels, and whole series.
+
+The requests and the parsing are dicomweb-client's. This module adds what a hospital needs: time
+limits, one host, and errors that say what to do. Each answer is checked before it is used.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pydicom
+import requests
+from dicomweb_client import DICOMwebClient
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from zeus_app.dicom.web_errors import NotOfferedError, asking, not_there
+from zeus_app.errors import PacsAwayError, PacsError
+from zeus_app.settings.pacs import PacsAccess
+
+Item = Mapping[str, Any]
+"""One data set in DICOM's JSON model (PS3.18 F): tag -> {"vr": ..., "Value": [...]}."""
+PAGE = 500
+"""Studies that one request asks for. A PACS may answer fewer, or all."""
+MOST_ITEMS = 200_000
+"""A list that is longer is cut: a PACS that answers without end would fill the memory."""
+_MOST_CONNECT_S = 10.0
+_CHUNK_BYTES = 1 << 20
+_DICOMWEB = re.compile(r"/dicom-?web$", re.IGNORECASE)
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_LONGEST_UID = 64
+logger = logging.getLogger(__name__)
+
+
+class DicomWeb:
+    """One PACS. Its methods may be called by several threads.
+
+    Args:
+        access: the address and the credentials.
+
+    Attributes:
+        url: root of the DICOMweb services.
+    """
+
+    def __init__(self, access: PacsAccess) -> None:
+        self.url = access.url
+        self._session = _session(access)
+        # It logs one line for each request.
+        logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
+        self._client = DICOMwebClient(access.url, session=self._session, chunk_size=_CHUNK_BYTES)
+        self._client.set_http_retry_params(retry=False)
+        self._changes_url = _changes_url(access)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def studies(self, filters: Mapping[str, str], fields: Sequence[str]) -> Iterator[Item]:
+        """The studies that match (QIDO-RS), page by page. A study may come twice.
+
+        Args:
+            filters: keyword -> value. A PACS may ignore a filter.
+            fields: keywords of further elements that are wanted. A PACS may leave them out.
+
+        Raises:
+            PacsError: the PACS does not answer, or answers something else than DICOM's JSON.
+        """
+        try:
+            yield from self._pages(filters, fields)
+        except NotOfferedError:
+            logger.info("Zeus: the PACS refuses a list with chosen fields; it is asked without")
+            yield from self._pages(filters, [])
+
+    def _pages(self, filters: Mapping[str, str], fields: Sequence[str]) -> Iterator[Item]:
+        seen: set[str] = set()
+        while len(seen) < MOST_ITEMS:
+            with self._asking("its list of studies"):
+                page = _items(
+                    self._client.search_for_studies(
+                        limit=PAGE, offset=len(seen), fields=fields, search_filters=dict(filters)
+                    )
+                )
+            new = {text_of(item, "StudyInstanceUID"): item for item in page}
+            new = {uid: item for uid, item in new.items() if uid not in seen}
+            yield from new.values()
+            seen |= new.keys()
+            # Without new studies, the PACS ignores the offset; a longer page is all there is.
+            if not new or len(page) > PAGE:
+                return
+
+    def series(self, study_uid: str, filters: Mapping[str, str]) -> list[Item]:
+        """The series of a study that match (QIDO-RS); empty if the PACS has no such study.
+
+        Raises:
+            PacsError: see `studies`.
+        """
+        with self._asking(f"the series of study {study_uid}"):
+            return _items(self._client.search_for_series(study_uid, search_filters=dict(filters)))
+
+    def metadata(self, study_uid: str) -> list[Item]:
+        """The headers of all images of a study (WADO-RS), or series by series where a PACS must.
+
+        Raises:
+            NotInPacsError: the PACS has no such study.
+            PacsError: see `studies`.
+        """
+        try:
+            with self._asking(f"the headers of study {study_uid}"):
+                return _items(self._client.retrieve_study_metadata(study_uid))
+        except PacsError as error:
+            logger.info("Zeus: study %s is asked for series by series: %s", study_uid, error)
+            return self._metadata_by_series(study_uid)
+
+    def _metadata_by_series(self, study_uid: str) -> list[Item]:
+        uids = [text_of(item, "SeriesInstanceUID") for item in self.series(study_uid, {})]
+        if not uids:
+            raise not_there(self.url, f"study {study_uid}")
+        headers: list[Item] = []
+        for uid in filter(is_uid, uids):
+            with self._asking(f"the headers of series {uid}"):
+                headers += _items(self._client.retrieve_series_metadata(study_uid, uid))
+        return headers
+
+    def retrieve_series(self, study_uid: str, series_uid: str) -> Iterator[pydicom.FileDataset]:
+        """The images of a series (WADO-RS), one at a time, in the syntax that the PACS stores.
+
+        Raises:
+            NotInPacsError: the PACS has no such series.
+            PacsError: the answer ends early, or is no DICOM; see also `studies`.
+        """
+        for media_types in ((("application/dicom", "*"),), None):
+            try:
+                with self._asking(f"series {series_uid}"):
+                    yield from self._client.iter_series(
+                        study_uid, series_uid, media_types=media_types
+                    )
+                return
+            except NotOfferedError:
+                if media_types is None:
+                    raise
+
+    def last_change(self) -> int | None:
+        """Number of the newest change in an Orthanc; None if the PACS is none or hides it.
+
+        Raises:
+            PacsAwayError: the PACS does not answer.
+        """
+        if not self._changes_url:
+            return None
+        try:
+            with self._asking("its newest change"):
+                answer = self._session.get(f"{self._changes_url}?last")
+                answer.raise_for_status()
+                last = answer.json()["Last"]
+        except PacsAwayError:
+            raise
+        except (PacsError, KeyError, TypeError):
+            last = None
+        if not isinstance(last, int):
+            logger.info("Zeus: %s has no list of changes; its list of studies is asked for", self)
+            self._changes_url = ""
+            return None
+        return last
+
+    def _asking(self, what: str) -> AbstractContextManager[None]:
+        return asking(self.url, what)
+
+
+def text_of(item: Item, keyword: str) -> str:
+    """The first value of an element as text; empty without one. Never raises."""
+    tag = f"{pydicom.datadict.tag_for_keyword(keyword):08X}"
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    first = values[0] if isinstance(values, list) and values else ""
+    return str(first).strip() if isinstance(first, str | int | float) else ""
+
+
+def texts_of(item: Item, keyword: str) -> tuple[str, ...]:
+    """All values of an element as texts; some PACS send several in one, with backslashes."""
+    element = item.get(f"{pydicom.datadict.tag_for_keyword(keyword):08X}")
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    texts = [value for value in values or () if isinstance(value, str)]
+    return tuple(part.strip() for text in texts for part in text.split("\\"))
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a DICOM UID: digits and dots, so that it is safe in an address."""
+    return len(text) <= _LONGEST_UID and bool(_UID.fullmatch(text))
+
+
+def _session(access: PacsAccess) -> requests.Session:
+    """A session with credentials, certificates, time limits and one host."""
+    session = requests.Session()
+    # No proxies, and no credentials of .netrc; requests would also prefer the environment's CA.
+    session.trust_env = False
+    if access.user or access.password:
+        session.auth = (access.user, access.password)
+    if access.token:
+        session.headers["Authorization"] = f"Bearer {access.token}"
+    settings = access.settings
+    session.verify = str(settings.pacs_ca) if settings.pacs_ca else True
+    session.cert = str(settings.pacs_client_certificate or "") or None
+    session.hooks["response"].append(_refuse_other_host)
+    # A PACS may close a connection that was idle; then the request is sent once more.
+    adapter = HTTPAdapter(max_retries=Retry(total=1, status=0, redirect=0, backoff_factor=0.1))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.get = _get_within(session.get, settings.pacs_timeout_s)
+    return session
+
+
+def _get_within(get: Callable[..., Any], timeout_s: float) -> Callable[..., Any]:
+    """`Session.get` with a time limit, which dicomweb-client does not set."""
+    limits = (min(timeout_s, _MOST_CONNECT_S), timeout_s)
+
+    def get_within(
+        url: str, headers: Mapping[str, str] | None = None, stream: bool = False
+    ) -> requests.Response:
+        # dicomweb-client sets a Host without the port.
+        sent = {name: value for name, value in (headers or {}).items() if name != "Host"}
+        return get(url, headers=sent, stream=stream, timeout=limits)
+
+    return get_within
+
+
+def _refuse_other_host(response: requests.Response, **_: object) -> None:
+    """Follow no redirect to another host: it would get credentials, or send foreign images."""
+    if not response.is_redirect:
+        return
+    target = urljoin(response.url, response.headers["location"])
+    old, new = urlsplit(response.url), urlsplit(target)
+    if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        raise PacsError(
+            f"the PACS at {old.scheme}://{old.netloc} redirects to {new.scheme}://{new.hostname}",
+            expected="answers from the host that --studies names",
+            remedy="if the other host is right, start with its address",
+        )
+
+
+def _changes_url(access: PacsAccess) -> str:
+    """Where an Orthanc lists its changes; empty if it shall not be asked."""
+    setting = access.settings.pacs_changes
+    if setting != "auto":
+        return "" if setting == "off" else setting
+    return _DICOMWEB.sub("/changes", access.url) if _DICOMWEB.search(access.url) else ""
+
+
+def _items(answer: object) -> list[Item]:
+    """The data sets of an answer. Raises TypeError for other JSON."""
+    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+        raise TypeError("no list of data sets")
+    return answer
