@@ -1,6 +1,6 @@
 # Every target but `quick` first runs set-up. Nothing has to be activated. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick check test fuzz coverage serve real bench clean
+.PHONY: help setup demo hospital hospital-test quick check test fuzz coverage serve real bench clean
 
 ZEUS := .venv/bin/zeus
 PORT ?= 8000
@@ -13,13 +13,16 @@ STATE ?=
 CASES ?= 1000
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 setup: ## make .venv, install packages, fetch weights, make sample studies
 	@PYTHON="$(PYTHON)" sh scripts/set_up.sh
 
 demo: setup ## start a server on sample studies, segment, learn, segment again, write a report
 	@$(ZEUS) demo
+
+hospital: setup ## start a PACS with phantoms, Zeus and OHIF on this machine until Ctrl-C [PORT=8000]
+	@$(ZEUS) hospital --port "$(PORT)"
 
 quick: ## lint, types and the fast tests, in seconds: no set-up, server or weights
 	@sh scripts/quick.sh
@@ -30,7 +33,10 @@ check: setup ## lint, format and types of all code
 	@.venv/bin/mypy
 
 test: setup ## run the tests (PYTEST_ARGS="-k geometry" for some of them)
-	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest --ignore=tests/hospital $(PYTEST_ARGS)
+
+hospital-test: setup ## run the tests with a PACS and both viewers, in a browser
+	@.venv/bin/python -m pytest tests/hospital $(PYTEST_ARGS)
 
 fuzz: setup ## send a server 1,000 made requests and volumes, in about five minutes [CASES=1000]
 	@ZEUS_FUZZ_CASES="$(CASES)" .venv/bin/python -m pytest tests/fuzz $(PYTEST_ARGS)

@@ -15,6 +15,7 @@ from zeus_app.commands.describe import describe
 from zeus_app.commands.doctor.command import doctor
 from zeus_app.commands.evaluate import evaluate
 from zeus_app.commands.export import export
+from zeus_app.commands.hospital.command import hospital
 from zeus_app.commands.import_labels import import_labels
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
@@ -63,6 +64,7 @@ app.add_typer(cache_app, name="cache", no_args_is_help=True)
 app.command("runtime")(runtime)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
+app.command("hospital")(hospital)
 app.command("real")(real)
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Self
 
 import requests
 
+from zeus_app.commands.hospital.child_process import ChildProcess
 from zeus_app.errors import InputError
 from zeus_app.server.lifecycle.server_command import LOOPBACK, check_port
 
@@ -19,7 +18,7 @@ PACKAGES = ("orthanc", "orthanc-dicomweb")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _PROGRAM_FOLDERS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 """Debian's program lies in /usr/sbin, which is not in every user's PATH."""
-_START_TIMEOUT_S, _STOP_TIMEOUT_S, _REQUEST_TIMEOUT_S, _POLL_S = 60, 30, 60, 0.05
+_START_TIMEOUT_S = _REQUEST_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,8 @@ class Orthanc:
         settings = self._folder / "orthanc.json"
         settings.touch(mode=0o600)  # it may hold a password
         settings.write_text(json.dumps(orthanc_settings(self._folder, self._port, self.login)))
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen([program, str(settings)], stdout=log, stderr=log)
-        try:
-            self._wait_for_start()
-        except BaseException:
-            self._end()
-            raise
+        self._process = ChildProcess("Orthanc", [program, str(settings)], log=self.log)
+        self._process.wait_for(lambda: self.get("/system"), timeout_s=_START_TIMEOUT_S)
         return self
 
     def __exit__(
@@ -114,12 +108,12 @@ class Orthanc:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self._process.end()
 
     @property
     def has_ended(self) -> bool:
         """Whether the process has ended."""
-        return self._process.poll() is not None
+        return self._process.has_ended
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """JSON that a path of the REST API or of DICOMweb (/dicom-web/...) answers."""
@@ -139,26 +133,3 @@ class Orthanc:
         )
         answer.raise_for_status()
         return answer
-
-    def _wait_for_start(self) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and not self.has_ended:
-            try:
-                self.get("/system")
-                return
-            except requests.RequestException:
-                time.sleep(_POLL_S)
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        raise InputError(
-            f"Orthanc did not start: {' '.join(lines[-3:])}",
-            expected=f"that it answers at {self.url}",
-            remedy=f"read its log {self.log}",
-        )
-
-    def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
