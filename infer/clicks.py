@@ -8,19 +8,21 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.prompts.propagation import PropagationLimits
-from zeus_app.reporting.answer import names_in
+from zeus_app.reporting.answer import instructions_as_json, names_in
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_history import prompts_as_json
 from zeus_app.server.interactive.click_request import (
     BACKGROUND,
-    MAX_SLICES,
     read_click_request,
     refuse_outside,
 )
 from zeus_app.server.interactive.initial_masks import load_masks
+from zeus_app.server.interactive.kept_segments import keep_segments, kept_segments, new_values
 from zeus_app.server.interactive.session import ClickSession, yield_when_propagating
 from zeus_app.server.tasks.answer import read_format, write_answer
+from zeus_app.server.tasks.guidance import own_instructions
 from zeus_app.server.tasks.inference import resolved_image
+from zeus_app.server.tasks.options import click_options
 from zeus_app.server.tasks.parameters import click_parameters
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, LabelArray, Volume
@@ -44,8 +46,7 @@ class ClickInfer(InferTask):
             dimension=dimension,
             description=f"{target.instance} by clicks, boxes, scribbles or an initial mask, in"
             f" {'one slice' if dimension == 2 else 'all slices'} of every sequence",
-            # Clients show these options to their users, and send them.
-            config={"sequences": "", **({"most_slices": MAX_SLICES} if dimension == 3 else {})},
+            config=click_options(context.config, target, dimension=dimension),
         )
         self._ctx, self.parameters = context, click_parameters(target)
 
@@ -80,6 +81,7 @@ class ClickInfer(InferTask):
         # Slow work comes before this request's turn, so that the clicks of others go on.
         segmenter, stack = ctx.click_segmenter, ctx.open_study(resolved).stack
         masks = load_masks(ctx, clicked, resolved)
+        segments = kept_segments(ctx, clicked, resolved, masks, session.image.grid)
         with ctx.jobs.job(resolved.study, urgent=True) as job:
             prompts = session.prompts(stack.frame.grid, masks)
             limits = PropagationLimits(
@@ -90,7 +92,9 @@ class ClickInfer(InferTask):
             label_map = segmenter.segment(
                 stack, prompts.labels, limits=limits, report=yield_when_propagating(job)
             )
-            mask = self._mask(label_map, stack.frame.grid, session.image.grid)
+            drawn = self._mask(label_map, stack.frame.grid, session.image.grid)
+            new, shown = new_values(prompts, clicked, ctx.target), self._shown(request)
+            mask = keep_segments(drawn, segments, new=new, shown=shown)
             path = write_answer(mask, ctx.target.label_values, form)
             steps = session.save()
         if prompts.slice_index is not None:
@@ -101,8 +105,19 @@ class ClickInfer(InferTask):
             "clicks": prompts_as_json(prompts.step),
             "steps": steps,
             "sequences": list(clicked.sequences or ctx.target.sequence_names),
+            "instructions": instructions_as_json(own_instructions(clicked.guidance, ctx.target)),
             "latencies_ms": {"all": round((time.monotonic() - began) * 1000, 1)},
         }
+
+    def _shown(self, request: Mapping[str, Any]) -> set[int]:
+        """The values of kept labels that the answer shows too.
+
+        The answer to deepgrow and to scribbles is one label: clients paint all of it as that label.
+        Slicer names every label of its own to a deepedit model, and keeps its segments of them.
+        """
+        values = self._ctx.target.label_values
+        is_deepedit = self.type == InferType.DEEPEDIT
+        return {value for name, value in values.items() if is_deepedit and name not in request}
 
     def _mask(self, label_map: LabelArray, source: Grid, grid: Grid) -> Volume:
         """Label indices on the canonical grid -> the target's values on the client's grid."""

@@ -15,9 +15,11 @@ from zeus_app.server.studies.chosen_images import USE_IMAGES
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.about import model_description, weights_of
 from zeus_app.server.tasks.answer import read_format, write_answer
+from zeus_app.server.tasks.chosen_sequences import SEQUENCES, read_sequences, refuse_lacking
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
-from zeus_app.server.tasks.parameters import INFERENCE
+from zeus_app.server.tasks.options import segmentation_options
+from zeus_app.server.tasks.parameters import SEGMENTATION
 from zeus_app.studies.align import to_grid
 from zeus_app.types import Grid, Segmentation, Volume
 
@@ -34,9 +36,9 @@ class ZeusInfer(InferTask):
             labels=target.label_values,
             dimension=3,
             description=target.instance,
+            config=segmentation_options(context.config, target),
         )
-        self._ctx = context
-        self.parameters = INFERENCE
+        self._ctx, self.parameters = context, SEGMENTATION
 
     def info(self) -> dict[str, Any]:
         """What clients show; the description says whether the model is trained by now."""
@@ -57,8 +59,9 @@ class ZeusInfer(InferTask):
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Refuse a bad parameter before any work. Raises InputError."""
-        read_format(request)
-        read_guidance(request, self._ctx.target)
+        target = self._ctx.target
+        read_format(request), read_guidance(request, target)
+        read_sequences(request.get(SEQUENCES), target)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Segment the study of a request.
@@ -75,10 +78,12 @@ class ZeusInfer(InferTask):
         ctx = self._ctx
         resolved = resolved_image(request)
         answer_format, guidance = read_format(request), read_guidance(request, ctx.target)
+        sequences = read_sequences(request.get(SEQUENCES), ctx.target)
+        refuse_lacking(sequences, resolved.files)
         with ctx.jobs.job(resolved.study) as report:
             report("reading", 0, 1)
             start_s = time.perf_counter()
-            study = ctx.open_study(resolved)
+            study = ctx.open_study(resolved, sequences)
             opening_ms = 1000 * (time.perf_counter() - start_s)
             segmentation = ctx.segmenter.segment(study, guidance=guidance, report=report)
             latencies_ms = {"read and align": opening_ms, **segmentation.latencies_ms}

@@ -1,6 +1,6 @@
 """A segmentation as JSON: what a client gets beside the mask, and what `zeus segment` writes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.targets import Target
-from zeus_app.types import Segmentation
+from zeus_app.types import Instruction, Segmentation
 
 
 def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target) -> dict[str, Any]:
@@ -16,17 +16,7 @@ def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target
     return {
         "label_names": target.label_values,
         "study": segmentation.study_id,
-        "instructions": [
-            {
-                "sequence": instruction.sequence,
-                "slice": instruction.slice_index,
-                "label": instruction.label,
-                "text": instruction.text,
-                "model": instruction.model,
-                "notice": instruction.notice,
-            }
-            for instruction in segmentation.instructions
-        ],
+        "instructions": instructions_as_json(segmentation.instructions),
         "used": list(segmentation.used),
         "missing": list(segmentation.missing),
         "target": target.name,
@@ -40,6 +30,21 @@ def answer_params(segmentation: Segmentation, config: ZeusConfig, target: Target
         "volumes_ml": _rounded(segmentation.volumes_ml),
         "latencies_ms": _rounded(segmentation.latencies_ms),
     }
+
+
+def instructions_as_json(instructions: Iterable[Instruction]) -> list[dict[str, Any]]:
+    """Each text with its author, and the warning that must be shown with a machine's text."""
+    return [
+        {
+            "sequence": instruction.sequence,
+            "slice": instruction.slice_index,
+            "label": instruction.label,
+            "text": instruction.text,
+            "model": instruction.model,
+            "notice": instruction.notice,
+        }
+        for instruction in instructions
+    ]
 
 
 def names_in(mask: npt.NDArray[np.generic], names: Mapping[str, int]) -> dict[str, int]:

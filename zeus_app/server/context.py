@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,17 +89,26 @@ class ServerContext:
                 self._click_segmenter = build_clicks(self.config, self.state, shared_with=segmenter)
             return self._click_segmenter
 
-    def open_study(self, resolved: ResolvedImage) -> OpenedStudy:
+    def open_study(self, resolved: ResolvedImage, sequences: Collection[str] = ()) -> OpenedStudy:
         """Return a study from the slice-stack cache, or read, align and slice it.
 
         Inferences, clicks and background encoding all open studies here.
+
+        Args:
+            resolved: an image of the study.
+            sequences: the study's sequences to use; empty: all. The grid stays the same.
 
         Raises:
             InputError: the study cannot be read or aligned. A study that cannot be read is taken
                 off the list of studies.
         """
         read = partial(self.datastore.catalogue.read, resolved)
-        opened = self._opened_studies.open(_version_of(resolved.files), read)
+        names = tuple(name for name in self.target.sequence_names if name in sequences)
+        cache, version = self._opened_studies, _version_of(resolved.files)
+        if names and resolved.files.sources.keys() - set(names):
+            opened = cache.open_sequences(version, read, names)
+        else:
+            opened = cache.open(version, read)
         # The same files have another id in each request of a session.
         return replace(opened, id=resolved.study)
 

@@ -184,11 +184,46 @@ def test_an_answer_may_depend_on_the_request_alone(
         ({"refine": "perhaps"}, "refine"),
         ({"reset_state": "perhaps"}, "reset_state"),
         ({"scribbles": "perhaps"}, "scribbles"),
+        ({"overwrite": "perhaps"}, "overwrite"),
+        ({"text": "bright", "lesion": [[1, 2, 3]], "cyst": [[4, 5, 6]]}, "text"),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(request_: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         read(**request_)
+
+
+def test_a_typed_text_starts_from_the_model_s_mask_for_it() -> None:
+    request = read(foreground=[[1, 2, 3]], label="cyst", text="dark")
+    assert request.initial_mask == "text"
+    assert request.guidance.texts == {("T2", "cyst"): "dark", ("FLAIR", "cyst"): "dark"}
+    assert read(foreground=[[1, 2, 3]], label="lesion", text="cyst: dark").initial_mask == ""
+
+
+def test_other_segments_are_kept_unless_the_request_says_otherwise() -> None:
+    assert not read(foreground=[[1, 2, 3]]).overwrite
+    assert read(foreground=[[1, 2, 3]], overwrite=True).overwrite
+
+
+@pytest.mark.parametrize(
+    ("request_", "names"),
+    [
+        ({"foreground": [[1, 2, 3]], "label": "cyst"}, True),
+        ({"cyst": [[1, 2, 3]], "background": []}, True),
+        ({"selected_label_name": "cyst"}, True),
+        ({"foreground": [[1, 2, 3]]}, False),  # OHIF, which keeps other segments itself
+        ({"foreground": [[1, 2, 3]], "label": "background"}, False),
+    ],
+)
+def test_not_every_client_names_the_label_of_its_points(
+    request_: dict[str, Any], names: bool
+) -> None:
+    assert read(**request_).names_label is names
+
+
+def test_the_only_label_of_a_target_needs_no_name() -> None:
+    brain = load_target("brain_tumour")
+    assert read_click_request({"foreground": [[1, 2, 3]]}, brain).names_label
 
 
 def test_the_same_click_twice_is_one_click() -> None:
@@ -263,7 +298,7 @@ def test_who_logged_in_is_whom_clicks_are_from_where_one_has_to(
     assert logged_in(ann) == {"user": "ann"}
 
 
-@pytest.mark.parametrize("number", [float("inf"), 10**400, 1_000_001, "9" * 5000, "inf", -1, [1]])
+@pytest.mark.parametrize("number", [float("inf"), 10**400, 1_000_001, "9" * 5000, "inf", -1, [[1]]])
 @pytest.mark.parametrize("name", ["slice", "most_slices"])
 def test_a_number_without_end_is_no_slice(name: str, number: object) -> None:
     with pytest.raises(InputError, match="a whole number from 0 to 1000000") as caught:

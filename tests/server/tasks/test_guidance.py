@@ -1,8 +1,11 @@
 """What a request says about the instructions."""
 
+from typing import Any
+
 import pytest
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import MAX_CHARACTERS
 from zeus_app.server.tasks.guidance import read_guidance, refuse_settings
 from zeus_app.targets import load_target
 
@@ -23,3 +26,60 @@ def test_an_unknown_scope_is_refused_with_the_known_ones() -> None:
 def test_settings_of_the_server_are_no_parameters() -> None:
     with pytest.raises(InputError, match="--conf threshold VALUE"):
         refuse_settings({"threshold": 0.3})
+
+
+def texts(**request: Any) -> dict[tuple[str, str], str]:
+    return dict(read_guidance(request, PHANTOM).texts)
+
+
+def test_a_typed_text_is_the_instruction_in_every_sequence() -> None:
+    assert texts(text="cyst: dark") == {("T2", "cyst"): "dark", ("FLAIR", "cyst"): "dark"}
+
+
+@pytest.mark.parametrize("text", ["", "  ", None])
+def test_an_empty_option_changes_nothing(text: str | None) -> None:
+    assert texts(text=text) == {}
+
+
+@pytest.mark.parametrize(
+    "clicks",
+    [
+        {"label": "cyst", "foreground": [[1, 2, 3]]},  # Slicer, deepgrow
+        {"label": "cyst", "cyst": [[1, 2, 3]], "lesion": [[4, 5, 3]]},  # Slicer, deepedit
+        {"cyst": [[1, 2, 3]], "background": []},  # OHIF, deepedit
+        {"selected_label_name": "cyst", "scribbles": True},  # Slicer, scribbles
+        {"label": "cyst"},
+    ],
+)
+def test_plain_words_are_for_the_clicked_label(clicks: dict[str, Any]) -> None:
+    assert texts(text="dark", **clicks) == {("T2", "cyst"): "dark", ("FLAIR", "cyst"): "dark"}
+
+
+def test_plain_words_of_clicks_without_a_name_are_for_the_label_that_these_clicks_get() -> None:
+    assert {label for _, label in texts(text="dark", foreground=[[1, 2, 3]])} == {"lesion"}
+
+
+def test_plain_words_for_several_labels_are_refused_with_an_example() -> None:
+    for clicks in ({}, {"lesion": [[1, 2, 3]], "cyst": [[4, 5, 3]]}, {"label": "background"}):
+        with pytest.raises(InputError, match="lesion: bright and round; cyst: dark") as refused:
+            texts(text="dark", **clicks)
+        assert refused.value.status == 400
+
+
+def test_a_click_takes_the_text_of_its_label_alone() -> None:
+    typed = "lesion: bright; cyst @ T2: dark"
+    assert texts(text=typed, label="cyst", foreground=[[1, 2, 3]]) == {("T2", "cyst"): "dark"}
+    assert {label for _, label in texts(text=typed, lesion=[[1, 2, 3]], cyst=[])} == {"lesion"}
+    assert texts(text="lesion: bright", label="cyst") == {}
+
+
+def test_a_text_of_the_instructions_replaces_a_typed_one() -> None:
+    both = texts(text="cyst: dark; lesion: bright", instructions={"cyst": "grey"})
+    assert both[("T2", "cyst")] == "grey"
+    assert both[("T2", "lesion")] == "bright"
+
+
+def test_a_typed_text_may_be_as_long_as_another() -> None:
+    assert texts(text="cyst: " + MAX_CHARACTERS * "x")
+    with pytest.raises(InputError, match="at most 2000 characters"):
+        texts(text="cyst: " + (MAX_CHARACTERS + 1) * "x")

@@ -22,25 +22,23 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, outside
 from zeus_app.server.interactive.click_values import (
     once,
     read_box,
     read_flag,
-    read_names,
     read_points,
     read_whole_number,
 )
-from zeus_app.server.tasks.guidance import read_guidance
+from zeus_app.server.tasks.chosen_sequences import read_sequences
+from zeus_app.server.tasks.guidance import named_label, read_guidance, sent_texts
 from zeus_app.server.tasks.inference import LABEL_FILE
+from zeus_app.server.tasks.options import MAX_SLICES, MOST_SLICES, OVERWRITE, chosen
 from zeus_app.settings.registry import lookup
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Guidance
 
-MAX_SLICES = 64
-"""Slices that a 3-D mask is propagated to, in each direction, unless the request says otherwise."""
 BACKGROUND = "background"
 """Name of the points outside every label. Stock clients list it as one more label."""
 INITIAL_MASKS = ("original", "final", "uploaded", "text")
@@ -77,6 +75,8 @@ class ClickRequest:
             "" for none.
         guidance: the user's own instructions for "text".
         use_scribbles: whether the uploaded scribbles count.
+        overwrite: whether a new mask may take voxels of the user's other segments.
+        names_label: whether the request says which label its points and scribbles belong to.
         label_file: the label file that came with the request, see `sent_label.py`; or None.
         label_info: the client's list of the segments in this file, not read yet.
         user: name of the user whose history the request belongs to.
@@ -92,6 +92,8 @@ class ClickRequest:
     initial_mask: str
     guidance: Guidance
     use_scribbles: bool
+    overwrite: bool
+    names_label: bool
     label_file: Path | None
     label_info: object
     user: str
@@ -111,21 +113,20 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
         InputError: a parameter does not have its form.
         UnknownNameError: the target has no such label or sequence.
     """
-    sequences = read_names(request.get("sequences"))
-    for name in sequences:
-        lookup("sequence", name, {known: known for known in target.sequence_names})
     label = _label(request.get("label") or request.get("selected_label_name"), target)
-    max_slices = read_whole_number(request.get("most_slices"), "most_slices")
+    max_slices = read_whole_number(chosen(request.get(MOST_SLICES)), MOST_SLICES)
     return ClickRequest(
         prompts=_prompts(request, target, label),
         mode=_mode(request, target),
         slice_index=read_whole_number(request.get("slice"), "slice"),
-        sequences=sequences,
+        sequences=read_sequences(request.get("sequences"), target),
         max_slices=MAX_SLICES if max_slices is None else max_slices,
         label=label,
-        initial_mask=_initial_mask(request),
+        initial_mask=_initial_mask(request, target),
         guidance=read_guidance(request, target),
         use_scribbles=read_flag(request.get("scribbles"), "scribbles"),
+        overwrite=read_flag(request.get(OVERWRITE), OVERWRITE),
+        names_label=_names_label(request, target),
         label_file=request.get(LABEL_FILE),
         label_info=request.get(LABEL_INFO),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
@@ -229,10 +230,20 @@ def _label(value: object, target: Target) -> str:
     return lookup("label", value, {name: name for name in target.label_names})
 
 
-def _initial_mask(request: Mapping[str, Any]) -> str:
-    """Read `initial_mask`, or the deprecated `prior`; "text" if there are instructions alone."""
+def _names_label(request: Mapping[str, Any], target: Target) -> bool:
+    """Whether it is known which labels the request is about.
+
+    The OHIF that comes with MONAI Label names no label with the points of a deepgrow model.
+    """
+    has_points = any(request.get(name) for name in target.label_names)
+    is_only = len(target.label_names) == 1
+    return has_points or is_only or named_label(request, target) is not None
+
+
+def _initial_mask(request: Mapping[str, Any], target: Target) -> str:
+    """Read `initial_mask`, or the deprecated `prior`; "text" if there are texts alone."""
     name = "initial_mask" if request.get("initial_mask") else "prior"
-    value = str(request.get(name) or ("text" if request.get(INSTRUCTIONS) else ""))
+    value = str(request.get(name) or ("text" if sent_texts(request, target) else ""))
     if value and value not in INITIAL_MASKS:
         raise InputError(
             f"{name} {value!r}",

@@ -116,18 +116,3 @@ def read_whole_number(value: object, name: str) -> int | None:
             remedy=f"send for example {name}: 12",
         )
     return number
-
-
-def read_names(value: object) -> tuple[str, ...]:
-    """Read names of sequences, as a list or separated by commas; () for nothing."""
-    if isinstance(value, str):
-        value = value.split(",")
-    if not value:
-        return ()
-    if not isinstance(value, Sequence):
-        raise InputError(
-            f"sequences {value!r}",
-            expected="names of sequences, as a list or separated by commas",
-            remedy='send for example "T1,T2"',
-        )
-    return tuple(str(name).strip() for name in value if str(name).strip())

@@ -29,7 +29,7 @@ from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
-from zeus_app.types import Grid, LabelArray, Volume
+from zeus_app.types import Grid, Guidance, LabelArray, Volume
 from zeus_app.volumes.uploads import check_upload, header_grid
 
 UPLOADS = {"scribbles": "scribbles", "initial_mask": "prior", "prior": "prior"}
@@ -67,9 +67,9 @@ def load_masks(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImag
 def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedImage) -> Volume:
     if request.initial_mask == "text":
         with ctx.jobs.job(resolved.study) as report:
-            study = ctx.open_study(resolved)
+            study = ctx.open_study(resolved, request.sequences)
             answer = ctx.segmenter.segment(study, guidance=request.guidance, report=report)
-            return answer.label_map
+            return _of_texts(answer.label_map, request.guidance, ctx.target)
     if request.initial_mask == "original":
         return read_label(ctx.datastore.predictions.mask(resolved.study))
     if request.initial_mask == "uploaded":
@@ -82,6 +82,14 @@ def _initial_mask(ctx: ServerContext, request: ClickRequest, resolved: ResolvedI
             remedy="submit a label first, or send for example initial_mask: original",
         )
     return read_label(newest.path)
+
+
+def _of_texts(label_map: Volume, guidance: Guidance, target: Target) -> Volume:
+    """The labels that the user's texts are for; all labels if there are no texts."""
+    names = {label for _, label in guidance.texts} or set(target.label_names)
+    values = [value for name, value in target.label_values.items() if name in names]
+    is_meant = np.isin(label_map.array, values)
+    return Volume(np.where(is_meant, label_map.array, 0), label_map.affine_ras)
 
 
 def on_grid(label: Volume, grid: Grid) -> LabelArray:

@@ -2,7 +2,8 @@
 
 3D Slicer sends its whole segmentation, with the scribbles as the segments `background_scribbles`
 and `foreground_scribbles`, and names the segments in `label_info`. The segment of the label that
-the scribbles belong to is the mask to refine. Other segments are not used.
+the scribbles belong to is the mask to refine. Other segments of the target are kept: the new mask
+does not take their voxels.
 
 A file without names holds scribbles (2 outside the label, 3 on it), as in
 PUT /zeus/clicks/{study}/scribbles, with or without the label's own mask beside them. A file
@@ -42,10 +43,12 @@ class DrawnMasks:
     Attributes:
         initial: the mask to refine, with the target's values; or None.
         scribbles: with the values SCRIBBLE_BACKGROUND and SCRIBBLE_FOREGROUND; or None.
+        others: the segments of other labels beside scribbles, with the target's values; or None.
     """
 
     initial: Volume | None = None
     scribbles: Volume | None = None
+    others: Volume | None = None
 
 
 def read_sent_label(
@@ -78,6 +81,8 @@ def read_sent_label(
     if _SEGMENTS.keys() & names.values():
         meaning = {value: _SEGMENTS[name] for value, name in names.items() if name in _SEGMENTS}
         masked = {value for value, name in names.items() if name == label}
+        values = target.label_values
+        kept = {v: values[n] for v, n in names.items() if n in values and n != label}
     elif names or not _has_scribbles(volume):
         initial = with_target_values(volume, path, target=target, label_info=label_info)
         check_values(initial, tuple(target.label_values.values()))
@@ -85,11 +90,16 @@ def read_sent_label(
     else:
         meaning = {float(value): value for value in _SEGMENTS.values()}
         masked = {float(target.label_values[label])} - meaning.keys()
+        kept = {}
         _refuse_other_values(volume, {*meaning, *masked}, path)
     scribbles = _translated(volume, meaning)
     check_count(scribbles)
     mask = _translated(volume, dict.fromkeys(masked, target.label_values[label]))
-    return DrawnMasks(initial=mask if mask.array.any() else None, scribbles=scribbles)
+    return DrawnMasks(
+        initial=mask if mask.array.any() else None,
+        scribbles=scribbles,
+        others=_translated(volume, kept),
+    )
 
 
 def read_drawn(path: Path) -> Volume:

@@ -17,7 +17,6 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError
-from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.server.jobs.single_flight import SingleFlight
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
@@ -28,7 +27,7 @@ from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.chosen_sequences import refuse_lacking, sequences_of_texts
-from zeus_app.server.tasks.guidance import refuse_settings
+from zeus_app.server.tasks.guidance import refuse_settings, sent_texts
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup
@@ -83,7 +82,8 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
 
         def work() -> dict[str, Any]:
             with _resolved(running, image, session_id, file) as resolved, _saved(label) as sent:
-                texts = sequences_of_texts(request.get(INSTRUCTIONS), running.context.target)
+                target = running.context.target
+                texts = sequences_of_texts(sent_texts(request, target), target)
                 refuse_lacking(texts, resolved.files)
                 address = {"model": model, "image": resolved.image_id, LABEL_FILE: sent}
                 return running.infer_image({**request, **address}, resolved)

@@ -12,8 +12,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.instructions.typed_text import TEXT
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.labels.versions import TAG_PATTERN
+from zeus_app.server.tasks.chosen_sequences import SEQUENCES
+from zeus_app.server.tasks.options import MOST_SLICES, OVERWRITE
 from zeus_app.settings.config import TrainConfig
 from zeus_app.settings.registry import LEAST_LIKENESS, closest, lookup
 from zeus_app.targets import Target
@@ -84,6 +87,16 @@ IMAGES = Parameter(
     "a mapping of sequence to the name of a listed image",
     '{"FLAIR": "FLAIR_2.nii.gz"}',
 )
+TYPED = Parameter(
+    TypeAdapter(Annotated[str, StringConstraints(max_length=_MAX_SETTING)]),
+    f"label: words; label: words, of at most {_MAX_SETTING} characters",
+    '"lesion: bright"',
+)
+CHOICE = Parameter(
+    TypeAdapter(_Number | _Word | Annotated[list[_Number | _Word], Field(max_length=_MAX_WORDS)]),
+    "a number, or a list of choices, the chosen one first",
+    "12",
+)
 TAG = Parameter(
     TypeAdapter(Annotated[str, StringConstraints(pattern=f"^({TAG_PATTERN})?$")]),
     "letters, digits, '-', '_' and '.', beginning with a letter or digit",
@@ -132,14 +145,17 @@ INFERENCE: Mapping[str, Parameter] = {
 }
 """Parameters of every inference."""
 
+SEGMENTATION: Mapping[str, Parameter] = {**INFERENCE, TEXT: TYPED, SEQUENCES: WORDS}
+"""Parameters of the inferences that run a network. A typed text and a choice are options."""
+
 _CLICKS: Mapping[str, Parameter] = {
     "foreground": POINTS,
     "background": POINTS,
     "roi": POINTS,
     "label": WORDS,
     "slice": NUMBER,
-    "most_slices": NUMBER,
-    "sequences": WORDS,
+    MOST_SLICES: CHOICE,
+    OVERWRITE: FLAG,
     "mode": WORD,
     **dict.fromkeys(("refine", "undo", "reset", "reset_state", "scribbles"), FLAG),
     "initial_mask": WORD,
@@ -172,7 +188,7 @@ STRATEGY: Mapping[str, Parameter] = {"label_tag": TAG, "client_id": WORD, "seque
 
 def click_parameters(target: Target) -> dict[str, Parameter]:
     """The parameters of clicks: deepedit clients send points under the name of each label."""
-    return {**dict.fromkeys(target.label_names, POINTS), **INFERENCE, **_CLICKS}
+    return {**dict.fromkeys(target.label_names, POINTS), **SEGMENTATION, **_CLICKS}
 
 
 def read_parameters(
