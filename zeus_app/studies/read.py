@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from zeus_app.errors import InputError
+from zeus_app.errors import InputError, PacsError
 from zeus_app.settings.file_names import readable
 from zeus_app.studies.candidates import source_of
 from zeus_app.studies.find import find_studies
@@ -40,6 +40,8 @@ def read_sequences(files: StudyFiles) -> tuple[Study, Mapping[str, InputError]]:
     for name, source in files.sources.items():
         try:
             volumes[name] = source.load()
+        except PacsError:
+            raise  # a PACS that does not answer makes no sequence unusable
         except InputError as error:
             errors[name] = error
             logger.warning("%s of study %s: %s", name, files.id, error)

@@ -20,7 +20,7 @@ from zeus_app.settings.plain_names import check_plain
 from zeus_app.settings.registry import lookup
 
 PlainName = Annotated[str, AfterValidator(check_plain)]
-OWN_FOLDERS = frozenset({"cache", "sessions", "logs"})
+OWN_FOLDERS = frozenset({"cache", "sessions", "logs", "pacs"})
 """Folders of the state folder that belong to no target."""
 _DICOM_TEXT = r"^[^\\\x00-\x1f\x7f]+$"
 """A backslash separates values in DICOM files."""

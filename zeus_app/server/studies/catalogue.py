@@ -16,10 +16,10 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from zeus_app.errors import InputError
+from zeus_app.errors import InputError, PacsError
 from zeus_app.server.studies.dicom_ids import DicomIds, image_of
 from zeus_app.server.studies.left_out import LeftOutSequences, ReadGrids, problem_of
-from zeus_app.server.studies.nifti_copies import ready_file, versions, write_copy
+from zeus_app.server.studies.nifti_copies import ready_file, write_copy
 from zeus_app.server.studies.refusals import (
     file_is_gone,
     refuse_taken,
@@ -50,6 +50,7 @@ from zeus_app.studies.read import (
     without,
 )
 from zeus_app.studies.uploads import check_images
+from zeus_app.studies.versions import version_of
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Study, StudyFiles, StudyProblem
 from zeus_app.volumes.sources import is_volume, stem
@@ -91,8 +92,9 @@ class Catalogue:
             stays: whether one of `read_problems` stays a problem: its files are as they were.
         """
         before = self._studies
-        found = find_studies(self._folder, self._target, skip=(self._state.root,))
-        found = with_uploads(found, self._state.uploads, self._target, max_voxels=self._max_voxels)
+        found = with_uploads(
+            self._find(), self._state.uploads, self._target, max_voxels=self._max_voxels
+        )
         studies, problems = self._usable(found)
         with self._lock:
             # Other requests may have added, removed or read studies meanwhile.
@@ -106,12 +108,16 @@ class Catalogue:
             self._found_problems = frozenset(problems)
         self.former = found.former
 
+    def _find(self) -> Catalog:
+        """The studies without the uploads."""
+        return find_studies(self._folder, self._target, skip=(self._state.root,))
+
     def _usable(self, found: Catalog) -> tuple[dict[str, StudyFiles], list[StudyProblem]]:
         """The studies without the sequences that could not be read, and all problems."""
         studies, problems = {}, list(found.problems)
         for name, files in found.studies.items():
             usable = self._left_out.applied_to(files)
-            if usable.sources:
+            if usable.sources or not files.sources:  # one of a PACS that was not opened yet
                 studies[name] = self._private(usable)
             else:
                 problems.append(problem_of(files, usable))
@@ -145,9 +151,22 @@ class Catalogue:
                 raise unusable_study(study, problem.reason)
         if study not in self._studies:
             raise unknown_study(image_id, self._studies)
-        files = self._studies[study]
+        files = self._opened(study)
         whole = ResolvedImage(files, self._reference(files), whole=True, is_temporary=False)
         return replace(whole.showing(image_of(files, image)), whole=False) if image else whole
+
+    def study_of(self, image_id: str) -> str:
+        """The study that an image id names. No study of a PACS is opened for its own id.
+
+        Raises:
+            InputError, UnknownNameError: see `resolve`.
+        """
+        study, image = self._parts(image_id)
+        return study if study in self._studies and not image else self.resolve(image_id).study
+
+    def _opened(self, study: str) -> StudyFiles:
+        """The files of a listed study, with its sources."""
+        return self._studies[study]
 
     def _parts(self, image_id: str) -> tuple[str, str]:
         """The study and the image that an image id names; no image if it names the study."""
@@ -218,6 +237,8 @@ class Catalogue:
                 with self._leaving_out(resolved):
                     self._read.check(resolved.sequence, resolved.source)
                 return resolved
+            except PacsError:
+                raise
             except InputError as error:
                 reason = reason_of(error, resolved.source)
                 rest = without(resolved.files, {resolved.sequence: reason})
@@ -255,6 +276,8 @@ class Catalogue:
                 yield
             except FileNotFoundError as error:
                 raise file_is_gone(error) from error
+        except PacsError:
+            raise  # it says nothing about the study
         except InputError as error:
             logger.warning("%s of study %s: %s", resolved.shown, resolved.study, error)
             if not resolved.series:
@@ -298,7 +321,7 @@ class Catalogue:
         name = f"{folder_name(resolved.study)}_{folder_name(resolved.shown)}.nii.gz"
         copy = self._state.volumes / name
         with self._leaving_out(resolved):
-            version = versions(resolved.source)
+            version = version_of(resolved.source)
             if ready := ready_file(resolved.source, copy, version):
                 return ready
             volume = resolved.source.load()

@@ -9,7 +9,7 @@ from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.labelled import with_final_label
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.studies.nifti_copies import versions
+from zeus_app.studies.versions import version_of
 from zeus_app.targets import Target
 from zeus_app.types import LabelledStudy
 
@@ -59,7 +59,7 @@ class LabelledStudies:
         label = self._datastore.history.newest(study, FINAL)
         texts = self._datastore.get_label_info(study, FINAL).get(INSTRUCTIONS)
         return repr((
-            {name: versions(source) for name, source in files.sources.items()},
+            {name: version_of(source) for name, source in files.sources.items()},
             label.path if label else None,
             texts,
         ))  # fmt: skip

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeus_app.server.studies.nifti_copies import versions
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.file_times import FileTimes
 from zeus_app.studies.read import without
+from zeus_app.studies.versions import version_of, watched_files
 from zeus_app.types import Grid, StudyFiles, StudyProblem, VolumeSource
 
 MAX_GRIDS = 4096  # kept in memory
@@ -25,7 +25,7 @@ def key_of(sequence: str, source: VolumeSource) -> Key:
     Raises:
         OSError: a file is gone.
     """
-    return (sequence, *versions(source))
+    return (sequence, *version_of(source))
 
 
 class ReadGrids:
@@ -76,7 +76,7 @@ class LeftOutSequences:
         """
         for sequence, reason in reasons.items():
             source = files.sources[sequence]
-            times = FileTimes(source.files, since_ns=since_ns)
+            times = FileTimes(watched_files(source), since_ns=since_ns)
             with self._lock:
                 self._known[sequence, source.files] = LeftOut(source, reason, times)
 

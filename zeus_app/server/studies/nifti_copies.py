@@ -6,32 +6,24 @@ the suffix does not tell whether the file is gzip. A file whose unit is not mm i
 places the copy, which is in mm, where Zeus places the original.
 """
 
-import os
 from functools import partial
 from pathlib import Path
 
 from zeus_app.labels.files import write_volume
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
+from zeus_app.studies.versions import Version
 from zeus_app.types import Volume, VolumeSource
 from zeus_app.volumes.sources import NiftiSource, itk_agrees
 from zeus_app.volumes.voxels import check_right_angles
 
-Versions = tuple[tuple[str, int, int], ...]
 
-
-def versions(source: VolumeSource) -> Versions:
-    """Path, modification time (ns) and size (bytes) of every file of a source."""
-    stats = ((path, os.stat(path)) for path in source.files)
-    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
-
-
-def ready_file(source: VolumeSource, copy: Path, version: Versions) -> Path | None:
+def ready_file(source: VolumeSource, copy: Path, version: Version) -> Path | None:
     """The original file if clients can read it, else the copy if it is up to date, else None.
 
     Args:
         source: the sequence.
         copy: path of the copy.
-        version: of the source's files, by `versions`.
+        version: of the source, by `version_of`.
 
     Raises:
         InputError: the original cannot be read.
@@ -43,7 +35,7 @@ def ready_file(source: VolumeSource, copy: Path, version: Versions) -> Path | No
     return copy if copied_version == repr(version) else None
 
 
-def write_copy(copy: Path, volume: Volume, version: Versions) -> Path:
+def write_copy(copy: Path, volume: Volume, version: Version) -> Path:
     """Write the copy, and then the version of its source's files beside it.
 
     Raises:

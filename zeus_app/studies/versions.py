@@ -1,0 +1,35 @@
+"""The present state of a sequence's voxels: what was made of them is made again when it changes."""
+
+import os
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from zeus_app.types import VolumeSource
+
+Version = tuple[str, ...] | tuple[tuple[str, int, int], ...]
+
+
+@runtime_checkable
+class VersionedSource(Protocol):
+    """A source that knows the state of its voxels, whether or not its files are on this disk."""
+
+    @property
+    def version(self) -> tuple[str, ...]:
+        """Names the voxels: equal for equal voxels."""
+
+
+def version_of(source: VolumeSource) -> Version:
+    """The source's own version; else path, modification time (ns) and size (bytes) of its files.
+
+    Raises:
+        OSError: a file is gone.
+    """
+    if isinstance(source, VersionedSource):
+        return source.version
+    stats = ((path, os.stat(path)) for path in source.files)
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+
+
+def watched_files(source: VolumeSource) -> tuple[Path, ...]:
+    """The files whose times tell that the voxels have changed; none if the source tells itself."""
+    return () if isinstance(source, VersionedSource) else source.files
