@@ -51,8 +51,7 @@ def test_a_study_carries_its_uid_and_every_series_that_is_a_volume(tmp_path: Pat
     study = find_studies(tmp_path, PROSTATE).studies["anna"]
     folders = {uid: source.files[0].parent.name for uid, source in study.series.items()}
     assert study.study_uid == "1.2.3"
-    # Series 6 has two b-values at each position, so it is no volume.
-    assert sorted(folders.values()) == ["3", "4", "7", "8", "9"]
+    assert sorted(folders.values()) == ["3", "4", "6", "7", "8", "9"]
     assert study.sources["T2"] in study.series.values()
 
 

@@ -109,7 +109,6 @@ def test_the_plane_goes_by_the_orientation_not_by_the_name(tmp_path: Path) -> No
     [
         ("ep2d_diff", [1400], ("ORIGINAL", "PRIMARY"), "HBV", 1400),
         ("ep2d_diff", [50], ("ORIGINAL", "PRIMARY"), "DWI", 50),
-        ("ep2d_diff", [50, 800], ("ORIGINAL", "PRIMARY"), "DWI", 0),
         ("ep2d_diff_b1400", [], ("ORIGINAL", "PRIMARY"), "HBV", 1400),
         ("ep2d_diff_CALC_BVAL", [], ("DERIVED", "PRIMARY"), "HBV", float("inf")),
         ("series 7", [1000], ("ORIGINAL", "PRIMARY", "DIFFUSION"), "HBV", 1000),

@@ -70,7 +70,7 @@ def test_a_dicom_series_is_named_without_the_folders_above_it(tmp_path: Path) ->
     source = DicomSeriesSource(tuple(sorted(folder.iterdir())))
     found = files(tmp_path, flair=ramp(4, 4, 3).astype(np.float32), t1=with_nan())
     study = read_study(StudyFiles("p", {**found.sources, "T1": source}, "p"))
-    assert study.left_out["T1"].startswith("series cannot be read")
+    assert study.left_out["T1"].startswith("000.dcm cannot be read")
     assert str(tmp_path) not in study.left_out["T1"]
 
 

@@ -13,7 +13,8 @@ from os.path import commonpath
 from pathlib import Path
 from types import MappingProxyType
 
-from zeus_app.dicom.series import SliceHeader, read_header, without_copies
+from zeus_app.dicom.objects import is_mr_image, others
+from zeus_app.dicom.series import SliceHeader, read_headers, without_copies
 from zeus_app.dicom.series_kind import Series, SeriesKind, chaos_folder, kind_of, series_of
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
@@ -27,12 +28,12 @@ ANONYMOUS_IDS = word_set("anonymous anonymized anonymised anon unknown none")
 """Patient IDs of many."""
 _NO_ERRORS: Mapping[Path, Sequence[str]] = MappingProxyType({})
 SourceMaker = Callable[[Series], VolumeSource]
-"""Makes the source of a series' voxels. Its `grid` must not need the voxels."""
+"""Makes the source of the voxels of a series that is a volume: see `file_source`."""
 
 
 def file_source(series: Series) -> DicomSeriesSource:
     """The source of a series whose files lie on the disk."""
-    return DicomSeriesSource(series.files, series.known_grid)
+    return DicomSeriesSource(series.files, series.known_grid, series.frames)
 
 
 def read_dicom_studies(
@@ -69,7 +70,7 @@ def _read_headers(
     errors: dict[Path, list[str]] = defaultdict(list)
     for path in files:
         try:
-            headers.append(read_header(path))
+            headers += read_headers(path)
         except InputError as error:
             errors[path.parent].append(str(error))
     named = {header.path.parent for header in headers if header.series_uid}
@@ -157,24 +158,25 @@ def study_of(
         make_source: makes the source of a series' voxels.
         errors: folder -> what is wrong with other files in it.
     """
-    images = [header for header in headers if header.modality in {"MR", ""}]
-    all_series = series_of(images, folder)
+    all_series = series_of([header for header in headers if is_mr_image(header)], folder)
     kinds = {series: kind_of(series, names) for series in all_series}
-    damaged = _damaged(all_series, errors)
+    problems = {s: s.problem for s in all_series if s.problem} | _damaged(all_series, errors)
+    sources = {s: make_source(s) for s in all_series if s not in problems}
     choice = Choice()
     for sequence in names.target.sequence_names:
-        found = [series for series in all_series if kinds[series].sequence == sequence]
-        whole = [_candidate(s, kinds[s], make_source) for s in found if s not in damaged]
-        choice.add(sequence, whole)
+        found = [s for s in sources if kinds[s].sequence == sequence]
+        choice.add(sequence, [_candidate(s, kinds[s], sources[s]) for s in found])
     for series, kind in kinds.items():
         if not kind.sequence:
             choice.leave_out(series.files, f"{series} {kind.reason}")
-        elif series in damaged:
-            choice.leave_out(series.files, f"{kind.sequence}: {series}: {damaged[series]}")
+        elif series in problems:
+            choice.leave_out(series.files, f"{kind.sequence}: {series}: {problems[series]}")
     for path in {series.folder for series in all_series} & errors.keys():
         choice.leave_out([path], "; ".join(errors[path]))
-    _leave_out_others(headers, choice)
-    volumes = _volumes(all_series, make_source)
+    for what, paths in others(headers).items():
+        choice.leave_out(paths, what)
+    _note_spaces(choice, sources, names)
+    volumes = _volumes(sources, choice)
     return _candidate_study(name, folder, headers[0], choice, series=all_series, volumes=volumes)
 
 
@@ -194,29 +196,44 @@ def _damaged(
     }
 
 
-def _leave_out_others(headers: Iterable[SliceHeader], choice: Choice) -> None:
-    """List what is no MR image."""
-    others: dict[str, list[Path]] = defaultdict(list)
-    for header in headers:
-        if header.modality not in {"MR", ""}:
-            others[header.modality].append(header.path)
-    for modality, paths in others.items():
-        choice.leave_out(paths, f"{len(paths)} files of modality {modality}, no MR images")
+def _note_spaces(choice: Choice, sources: Mapping[Series, VolumeSource], names: Names) -> None:
+    """Tell which sequences have another frame of reference than the reference sequence.
+
+    Zeus aligns by position, as it does for NIfTI, which has no frames of reference. A scanner gives
+    a new one when the patient may have moved.
+    """
+    spaces = {
+        sequence: series.headers[0].frame_of_reference
+        for series, source in sources.items()
+        for sequence, chosen in choice.sources.items()
+        if chosen is source
+    }
+    reference = names.target.reference_of(tuple(spaces)) if spaces else ""
+    for sequence, space in spaces.items():
+        if space and spaces[reference] and space != spaces[reference]:
+            choice.evidence[sequence] += (
+                f"; another frame of reference than {reference}: the patient may have moved"
+                " between the two, so compare their positions"
+            )
 
 
-def _volumes(all_series: Sequence[Series], make_source: SourceMaker) -> dict[str, VolumeSource]:
-    """Series Instance UID -> source of each series that is a volume; of echoes the first."""
+def _volumes(sources: Mapping[Series, VolumeSource], choice: Choice) -> dict[str, VolumeSource]:
+    """Series Instance UID -> source of each series that is a volume.
+
+    Of a series of several volumes, the one that is a sequence of the study, else the first.
+    """
+    used = [series for series in sources if sources[series] in choice.sources.values()]
     volumes: dict[str, VolumeSource] = {}
-    for series in all_series:
-        if series.known_grid is not None and series.headers[0].series_uid:
-            volumes.setdefault(series.headers[0].series_uid, make_source(series))
+    for series in (*used, *sources):
+        if series.uid:
+            volumes.setdefault(series.uid, sources[series])
     return volumes
 
 
-def _candidate(series: Series, kind: SeriesKind, make_source: SourceMaker) -> ImageCandidate:
+def _candidate(series: Series, kind: SeriesKind, source: VolumeSource) -> ImageCandidate:
     return ImageCandidate(
         name=str(series),
-        source=make_source(series),
+        source=source,
         evidence=f"{series}: {kind.evidence}",
         traits=kind.traits,
         extra=kind.extra,

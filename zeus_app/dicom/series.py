@@ -1,9 +1,9 @@
-"""DICOM headers: one for each slice. Pixels are not read here."""
+"""DICOM headers: one for each slice, in a file of its own or a frame. Pixels are not read here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +12,24 @@ from pydicom.errors import InvalidDicomError
 
 from zeus_app.dicom import b_values
 from zeus_app.dicom.content import START_BYTES, has_preamble, is_data_set, starts_like_dicom
+from zeus_app.dicom.enhanced import FRAME_TAGS, frames_of, is_enhanced
 from zeus_app.errors import InputError
 from zeus_app.volumes.sources import VOLUME_SUFFIXES
 
 _SIEMENS, _MOSAIC = (0x0019, 0x0010), (0x0019, 0x100A)  # creator, and number of images in a mosaic
 HEADER_TAGS: list[Any] = [
-    "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
     "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "EchoNumbers", "EchoTime",
-    "PatientID", "StudyDate", "Modality", "ImageType", "SequenceName", "NumberOfFrames", "Rows",
-    "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SliceThickness", "SpacingBetweenSlices",
-    "InstanceNumber", "PhotometricInterpretation", _MOSAIC, _SIEMENS, *b_values.TAGS,
+    "PatientID", "StudyDate", "Modality", "ImageType", "ComplexImageComponent", "SequenceName",
+    "NumberOfFrames", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "FrameOfReferenceUID",
+    "TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber", "RescaleSlope",
+    "RescaleIntercept", "PhotometricInterpretation", _MOSAIC, _SIEMENS, *b_values.TAGS,
 ]  # fmt: skip
 # Warnings about a value quote it, and it may name the patient. What is damaged still raises.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+Read = TypeVar("Read")
+_COMPLEX = frozenset({"PHASE", "REAL", "IMAGINARY"})  # besides the magnitude
 _DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 
 
@@ -46,6 +50,13 @@ class SliceHeader:
         b_value: diffusion weighting in s/mm²; None if the header has none.
         number: Instance Number.
         frames: number of images in the file.
+        frame: number of the image in its file, from 0, if the file says where each image lies.
+            None for a file of one image, and for one that does not say it.
+        stack: name of the stack of parallel slices; empty if the file names none.
+        time_point: number of the time point, or of the acquisition; empty if there is none.
+        sop_class: UID that says what kind of object the file holds.
+        frame_of_reference: UID of the space that positions are told in; empty if absent.
+        slope, intercept: from the stored number of a pixel to its value.
         is_mosaic: whether its pixels are all slices of a volume side by side (Siemens).
         is_colour: whether its pixels are colours.
     """
@@ -71,6 +82,13 @@ class SliceHeader:
     b_value: float | None
     number: str
     frames: int
+    frame: int | None
+    stack: str
+    time_point: str
+    sop_class: str
+    frame_of_reference: str
+    slope: float
+    intercept: float
     is_mosaic: bool
     is_colour: bool
 
@@ -93,34 +111,81 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_header(path: Path) -> SliceHeader:
-    """Read one header.
+    """Read what a file's header says outside the functional groups of frames.
 
     Raises:
         InputError: the file is not DICOM, or its header is truncated or damaged.
     """
+    return guarded(lambda: header_of(read_elements(path, HEADER_TAGS), path), path)
+
+
+def read_headers(path: Path) -> list[SliceHeader]:
+    """Read the headers of all images in a file: one, or that of each frame.
+
+    Raises:
+        InputError: as `read_header`.
+    """
+
+    def read() -> list[SliceHeader]:
+        data = read_elements(path, HEADER_TAGS)
+        if is_enhanced(data):  # the groups of frames are large, so other files' are not read
+            data = read_elements(path, HEADER_TAGS + FRAME_TAGS)
+        return headers_of(data, path)
+
+    return guarded(read, path)
+
+
+def read_elements(path: Path, tags: list[Any] | None = None) -> pydicom.FileDataset:
+    """The data set of a file: some elements without pixels, or all with them.
+
+    Raises:
+        Exception: of one of many types, if the file is damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
+        file.seek(0)
+        return pydicom.dcmread(
+            file,
+            stop_before_pixels=tags is not None,
+            specific_tags=tags,
+            force=is_data_set(start) and not has_preamble(start),
+        )
+
+
+def guarded(read: Callable[[], Read], path: Path, *, damage: str = "its header is damaged") -> Read:
+    """What a reader returns. Its exception becomes an InputError that names the file.
+
+    pydicom raises exceptions of many types for damaged files. Most may quote a value, which may
+    name the patient, so only their type is told.
+    """
     try:
-        with path.open("rb") as file:
-            start = file.read(START_BYTES)
-            file.seek(0)
-            data = pydicom.dcmread(
-                file,
-                stop_before_pixels=True,
-                specific_tags=HEADER_TAGS,
-                force=is_data_set(start) and not has_preamble(start),
-            )
-            return header_of(data, path)
-    except Exception as error:  # pydicom raises exceptions of many types for damaged files
+        return read()
+    except InputError:
+        raise
+    except Exception as error:
+        is_general = isinstance(error, OSError | EOFError | InvalidDicomError)
+        reason = str(error) if is_general else f"{damage} ({type(error).__name__})"
         raise InputError(
-            f"{path} cannot be read: {_without_values(error)}",
+            f"{path} cannot be read: {reason}",
             expected="a complete DICOM image",
             remedy="copy the file again from its origin, or remove it from the studies folder",
         ) from error
 
 
-def _without_values(error: Exception) -> str:
-    """What an error says. Texts of most types may hold values, and a value may name the patient."""
-    is_general = isinstance(error, OSError | EOFError | InvalidDicomError | InputError)
-    return str(error) if is_general else f"its header is damaged ({type(error).__name__})"
+def headers_of(data: pydicom.Dataset, path: Path) -> list[SliceHeader]:
+    """The headers of all images in a data set: one, or that of each frame of an enhanced MR image.
+
+    Args:
+        data: as for `header_of`, with the functional groups of frames if there are any.
+        path: the file, which need not exist yet.
+
+    Raises:
+        ValueError, TypeError: as `header_of`, or functional groups are missing.
+    """
+    if not is_enhanced(data):
+        return [header_of(data, path)]
+    frames = enumerate(frames_of(data))
+    return [replace(header_of(frame, path), frame=number) for number, frame in frames]
 
 
 def header_of(data: pydicom.Dataset, path: Path) -> SliceHeader:
@@ -162,7 +227,7 @@ def header_of(data: pydicom.Dataset, path: Path) -> SliceHeader:
         patient_id=text("PatientID"),
         study_date=text("StudyDate"),
         modality=text("Modality"),
-        image_type=texts("ImageType"),
+        image_type=texts("ImageType") + tuple(_COMPLEX & set(texts("ComplexImageComponent"))),
         shape=(int(data.get("Rows") or 0), int(data.get("Columns") or 0)),
         position_lps=numbers("ImagePositionPatient", 3),
         orientation_lps=numbers("ImageOrientationPatient", 6),
@@ -171,6 +236,13 @@ def header_of(data: pydicom.Dataset, path: Path) -> SliceHeader:
         b_value=b_values.b_value(data),
         number=text("InstanceNumber"),
         frames=int(data.get("NumberOfFrames") or 1),
+        frame=None,
+        stack=text("StackID"),
+        time_point=text("TemporalPositionIdentifier") or text("AcquisitionNumber"),
+        sop_class=text("SOPClassUID"),
+        frame_of_reference=text("FrameOfReferenceUID"),
+        slope=b_values.number(data.get("RescaleSlope")) or 1.0,
+        intercept=b_values.number(data.get("RescaleIntercept")) or 0.0,
         is_mosaic="MOSAIC" in texts("ImageType") or _has_mosaic_number(data),
         is_colour=text("PhotometricInterpretation") not in {"", "MONOCHROME1", "MONOCHROME2"},
     )

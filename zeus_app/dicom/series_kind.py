@@ -5,13 +5,14 @@ is T1Gd. Image Type tells phase images, projections and derived images.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from zeus_app.dicom.parts import NO_B_VALUE, parts_of
 from zeus_app.dicom.series import SliceHeader, is_axial
-from zeus_app.dicom.stacking import stack_slices
+from zeus_app.dicom.stacking import SliceStacking, stack_slices
 from zeus_app.errors import InputError
 from zeus_app.recognition.contrast import contrast_of
 from zeus_app.recognition.image_name import ImageName
@@ -44,16 +45,18 @@ _T2_ECHO_MS = 60.0  # PD is taken at 10 to 40 ms, T2 at 70 to 120 ms
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """The images of one series, or of one echo of it.
+    """The images of one volume: a series, or a part of one.
 
     Attributes:
         headers: headers of its images, at least one.
         folders: names of the folders between the study's folder and its files.
+        part: what tells it from other volumes of the series; empty if it is the whole series.
         echo: number of its echo in the order of their times, from 1; 0 if there is one alone.
     """
 
     headers: tuple[SliceHeader, ...]
     folders: str
+    part: str = ""
     echo: int = 0
 
     @property
@@ -62,20 +65,38 @@ class Series:
         return self.headers[0].path.parent
 
     @property
+    def uid(self) -> str:
+        """The Series Instance UID; empty if there is none."""
+        return self.headers[0].series_uid
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The files of its images, in the order of their positions where that is known."""
-        try:
-            return stack_slices(self.headers).paths
-        except InputError:
-            return tuple(header.path for header in self.headers)
+        stacked = self._stacking
+        headers = self.headers if isinstance(stacked, InputError) else stacked.headers
+        return tuple(dict.fromkeys(header.path for header in headers))
+
+    @property
+    def frames(self) -> tuple[tuple[Path, int], ...]:
+        """(file, number of the frame) of its images; empty if each is a file of its own."""
+        return tuple((h.path, h.frame) for h in self.headers if h.frame is not None)
 
     @property
     def known_grid(self) -> Grid | None:
         """The grid; None if the images are no volume."""
+        return None if isinstance(self._stacking, InputError) else self._stacking.grid
+
+    @property
+    def problem(self) -> str:
+        """Why the images are no volume; empty if they are one."""
+        return str(self._stacking) if isinstance(self._stacking, InputError) else ""
+
+    @cached_property
+    def _stacking(self) -> SliceStacking | InputError:
         try:
-            return stack_slices(self.headers).grid
-        except InputError:
-            return None
+            return stack_slices(self.headers)
+        except InputError as error:
+            return error
 
     @property
     def b_values(self) -> set[float]:
@@ -96,8 +117,8 @@ class Series:
         first = self.headers[0]
         plane = "axial" if is_axial(first) else "not axial"
         name = f"{first.series_number} {first.description}".strip() or first.path.parent.name
-        echo = f", echo {self.echo}" if self.echo else ""
-        return f"'{name}' ({len(self.headers)} images, {plane}{echo})"
+        part = f", {self.part}" if self.part else ""
+        return f"'{name}' ({len(self.headers)} images, {plane}{part})"
 
 
 @dataclass(frozen=True)
@@ -135,7 +156,7 @@ def chaos_folder(path: Path) -> Path | None:
 
 
 def series_of(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
-    """Group the images of a study by series, and those of a double echo by echo.
+    """Group the images of a study by series, and those of one series by volume.
 
     In the CHAOS layout each folder is a series: both phases have one series UID.
     """
@@ -146,20 +167,8 @@ def series_of(headers: Sequence[SliceHeader], folder: Path) -> list[Series]:
     found: list[Series] = []
     for group in groups.values():
         folders = " ".join(group[0].path.parent.relative_to(folder).parts)
-        found += _echoes(Series(tuple(group), folders))
+        found += [Series(p.headers, folders, p.label, p.echo) for p in parts_of(group)]
     return found
-
-
-def _echoes(series: Series) -> Iterator[Series]:
-    """The echoes of a double echo; the series itself if it is none."""
-    times = sorted({header.echo for header in series.headers}, key=lambda echo: echo[1])
-    positions = {header.position_lps for header in series.headers}
-    if len(times) < 2 or len(positions) * len(times) != len(series.headers):
-        yield series
-        return
-    for number, echo in enumerate(times, start=1):
-        headers = tuple(header for header in series.headers if header.echo == echo)
-        yield Series(headers, series.folders, echo=number)
 
 
 def kind_of(series: Series, names: Names) -> SeriesKind:
@@ -231,10 +240,13 @@ def _is_diffusion(series: Series, name: ImageName) -> bool:
 
 
 def _b_value(series: Series, name: ImageName) -> float:
-    """The only b-value; infinite for a calculated image without one; 0 for several or none."""
+    """The only b-value; infinite for a calculated image without one; 0 for several or none.
+
+    A part without one beside parts that have one is not calculated.
+    """
     if len(series.b_values) == 1:
         return next(iter(series.b_values))
-    if name.sequence != "HBV" or series.b_values:
+    if NO_B_VALUE in series.part or name.sequence != "HBV" or series.b_values:
         return 0.0
     return float(name.b_value) or float("inf")
 

@@ -13,23 +13,34 @@ from zeus_app.types import LPS_TO_RAS, Affine, Grid
 from zeus_app.volumes.voxels import SHEAR_TOLERANCE_VOXELS, checked_affine, not_one_number
 
 _GAP_TOLERANCE = 0.1  # share of the median distance between slices
+_SAME_POSITION_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class SliceStacking:
-    """The files of a series in the order of their positions, and the volume's grid."""
+    """The images of a series in the order of their positions, and the volume's grid.
 
-    paths: tuple[Path, ...]
-    grid: Grid  # (columns, rows, slices)
+    Attributes:
+        headers: headers of the images, one for each slice.
+        grid: (columns, rows, slices).
+    """
+
+    headers: tuple[SliceHeader, ...]
+    grid: Grid
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, each once, in the order of the first slice in each."""
+        return tuple(dict.fromkeys(header.path for header in self.headers))
 
 
 def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
-    """Order the single-frame images of one series along their normal. Copies count once.
+    """Order the images of one series along their normal. Copies count once.
 
     Raises:
-        InputError: a file has several frames, is a mosaic or has colours, a header has no geometry,
-            slices differ in size or direction, are missing or shifted sideways, or several images
-            have one position.
+        InputError: a file does not say where its frames lie, is a mosaic or has colours, a header
+            has no geometry, slices differ in size, direction or frame of reference, are missing or
+            shifted sideways, or several images have one position.
     """
     headers = without_copies(headers)
     first = headers[0]
@@ -37,34 +48,21 @@ def stack_slices(headers: Sequence[SliceHeader]) -> SliceStacking:
     normal = _checked_normal(headers, folder)
     positions_mm = np.array([header.position_lps for header in headers]) @ normal
     order = np.argsort(positions_mm, kind="stable")
-    _check_gaps(positions_mm[order], folder)
     ordered = [headers[i] for i in order]
+    _check_one_each(ordered, positions_mm[order])
+    _check_gaps(positions_mm[order], folder)
     rows, columns = first.shape
     affine = checked_affine(_affine_lps(ordered, normal), folder)
     _check_line(ordered, affine, normal)
     grid = Grid((columns, rows, len(ordered)), LPS_TO_RAS @ affine)
-    return SliceStacking(tuple(header.path for header in ordered), grid)
+    return SliceStacking(tuple(ordered), grid)
 
 
 def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray[np.float64]:
-    """The unit normal of parallel single-frame slices. Raises InputError for other headers."""
+    """The unit normal of parallel slices. Raises InputError for other headers."""
     first = headers[0]
+    _check_kind(headers, folder)
     normal = normal_lps(first)
-    if any(header.frames > 1 for header in headers):
-        raise _refused(
-            f"{folder}: an enhanced, multi-frame DICOM file ({first.description})",
-            "one image per file",
-            "convert the series to NIfTI, for example with dcm2niix",
-        )
-    if any(header.is_mosaic for header in headers):
-        raise _refused(
-            f"{folder}: a Siemens mosaic, all slices side by side in one image"
-            f" ({first.description})",
-            "one image per slice",
-            "convert the series to NIfTI, for example with dcm2niix",
-        )
-    if any(header.is_colour for header in headers):
-        raise not_one_number(folder, f"colour pixels ({first.description})")
     if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
         raise _refused(
             f"{folder}: images without position, orientation or pixel spacing",
@@ -77,7 +75,34 @@ def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray
             "parallel slices of one size",
             "remove localizers from the series",
         )
+    spaces = {header.frame_of_reference for header in headers}
+    if len(spaces) > 1:
+        raise _refused(
+            f"{folder}: images of {len(spaces)} frames of reference in one series, so their"
+            " positions cannot be compared",
+            "one Frame of Reference UID in all images of a series",
+            "export the images of each frame of reference as a series of its own",
+        )
     return normal
+
+
+def _check_kind(headers: Sequence[SliceHeader], folder: Path) -> None:
+    """Refuse files whose pixels are not one slice, or not one number each."""
+    name = headers[0].description
+    if any(header.frames > 1 and header.frame is None for header in headers):
+        raise _refused(
+            f"{folder}: a multi-frame DICOM file that does not say where each frame lies ({name})",
+            "enhanced MR with functional groups for each frame, or one image per file",
+            "convert the series to NIfTI, for example with dcm2niix",
+        )
+    if any(header.is_mosaic for header in headers):
+        raise _refused(
+            f"{folder}: a Siemens mosaic, all slices side by side in one image ({name})",
+            "one image per slice",
+            "convert the series to NIfTI, for example with dcm2niix",
+        )
+    if any(header.is_colour for header in headers):
+        raise not_one_number(folder, f"colour pixels ({name})")
 
 
 def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:
@@ -88,18 +113,35 @@ def _same_plane(first: SliceHeader, other: SliceHeader) -> bool:
     )
 
 
+def _check_one_each(ordered: Sequence[SliceHeader], positions_mm: npt.NDArray[np.float64]) -> None:
+    """Refuse several images at one of the sorted positions, and say in what they differ."""
+    is_same = np.diff(positions_mm) < _SAME_POSITION_MM
+    if not is_same.any():
+        return
+    different = int(np.count_nonzero(~is_same)) + 1
+    came = f"{ordered[0].path.parent}: {len(ordered)} images at {different} positions"
+    b_values = sorted({header.b_value for header in ordered if header.b_value is not None})
+    echoes_ms = sorted({header.echo[1] for header in ordered})
+    time_points = {header.time_point for header in ordered}
+    if len(b_values) > 1:
+        came += f", of the b-values {', '.join(f'{b:g}' for b in b_values)} s/mm²"
+        remedy = "give each b-value a folder or a series of its own"
+    elif len(echoes_ms) > 1:
+        came += f", of the echo times {', '.join(f'{time:g}' for time in echoes_ms)} ms"
+        remedy = "give each echo a folder or a series of its own"
+    elif len(time_points) > 1:
+        came += f": a time series (dynamic) of {len(time_points)} time points or repetitions"
+        remedy = "export one time point, or the mean, as a series of its own"
+    else:
+        remedy = "split the series by diffusion direction, phase or time point"
+    raise _refused(came, "one image per position", remedy)
+
+
 def _check_gaps(positions_mm: npt.NDArray[np.float64], folder: Path) -> None:
     """Refuse sorted positions that are not evenly spaced."""
     if len(positions_mm) < 2:
         return
     gaps = np.diff(positions_mm)
-    if gaps.min() < 1e-3:
-        different = int(np.count_nonzero(gaps >= 1e-3)) + 1
-        raise _refused(
-            f"{folder}: {len(positions_mm)} images at {different} positions",
-            "one image per position",
-            "split the series by b-value, echo or time point",
-        )
     median = float(np.median(gaps))
     uneven = np.flatnonzero(np.abs(gaps - median) > _GAP_TOLERANCE * median)
     if len(uneven):
