@@ -121,7 +121,7 @@ class ServerProcess:
         return Answer(read_label(Path(path)), params, time.monotonic() - started)
 
     def click(self, study: str, voxel: Sequence[int], *, label: str) -> Answer:
-        """Click once on a voxel of a study, as a user does in 3D Slicer or OHIF.
+        """Click once on a voxel of a study, as a user does in 3D Slicer or OHIF, in 2-D.
 
         Args:
             study: id of the study.
@@ -130,7 +130,7 @@ class ServerProcess:
         """
         started = time.monotonic()
         params = {"foreground": [list(map(int, voxel))], "background": [], "label": label}
-        path, answered = self.client.infer(model="clicks_3d", image_id=study, params=params)
+        path, answered = self.client.infer(model="clicks", image_id=study, params=params)
         return Answer(read_label(Path(path)), answered, time.monotonic() - started)
 
     def sequence_mask(self, study: str, sequence: str) -> Volume:
