@@ -31,6 +31,8 @@ class FakePacs:
         last_change: number of the newest change; None answers 404 to /changes.
         fault: path prefix -> what goes wrong there: a status, "html", "half", "drop" or "slow".
         released: what a "slow" answer waits for.
+        stored: the objects that STOW-RS brought, each as often as it came.
+        stow: status and data set of the answers to STOW-RS; 200 stores the object.
         headers: those of the newest request.
     """
 
@@ -43,6 +45,8 @@ class FakePacs:
     fault: dict[str, object] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
     headers: Mapping[str, str] = field(default_factory=dict)
+    stored: list[bytes] = field(default_factory=list)
+    stow: tuple[int, pydicom.Dataset] = field(default_factory=lambda: (200, pydicom.Dataset()))
     url: str = ""
 
     def count(self, part: str) -> int:
@@ -61,6 +65,16 @@ class FakePacs:
             setattr(data, keyword, value)
         self.rows[uid] = data.to_json_dict()
 
+    def add_rows(self, count: int) -> None:
+        """Many studies 1.2.0, 1.2.1, ... of as many patients."""
+        self.add_row("1.2.0", PatientID="p0")
+        (row,) = self.rows.values()
+        for number in range(1, count):
+            uid = f"1.2.{number}"
+            own = {"0020000D": {"vr": "UI", "Value": [uid]},
+                   "00100020": {"vr": "LO", "Value": [f"p{number}"]}}  # fmt: skip
+            self.rows[uid] = row | own
+
     def add_files(self, files: Iterable[Path]) -> None:
         """Store DICOM files, and list their studies."""
         for path in sorted(files):
@@ -71,6 +85,13 @@ class FakePacs:
             self.add_row(data.StudyInstanceUID, date=data.StudyDate, PatientID=data.PatientID,
                          NumberOfStudyRelatedSeries=len(study),
                          NumberOfStudyRelatedInstances=count)  # fmt: skip
+
+    def add_object(self, file: bytes) -> None:
+        """Store an object of a study that is listed or not."""
+        data = pydicom.dcmread(BytesIO(file), stop_before_pixels=True)
+        study = self.images.setdefault(data.StudyInstanceUID, {})
+        study.setdefault(data.SeriesInstanceUID, []).append(file)
+        self.stored.append(file)
 
     def remove(self, uid: str) -> None:
         del self.rows[uid]
@@ -137,6 +158,20 @@ class _Handler(BaseHTTPRequestHandler):
         asked = {key: values[0] for key, values in parse_qs(query).items()}
         return self.answer(path.strip("/").split("/"), asked, is_half=fault == "half")
 
+    def do_POST(self) -> None:
+        """STOW-RS of one object."""
+        path = urlsplit(self.path).path.removeprefix("/dicom-web")
+        self.state.requests.append(f"POST {path}")
+        self.state.headers = dict(self.headers)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status, answer = self.state.stow
+        boundary = self.headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
+        part = body.split(b"--" + boundary)[1]
+        if status == 200 and "FailedSOPSequence" not in answer:
+            self.state.add_object(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))
+        kind = "application/dicom+json; charset=utf-8"
+        self.send(answer.to_json().encode(), status=status, kind=kind)
+
     def answer(self, parts: list[str], asked: Mapping[str, str], *, is_half: bool) -> None:
         match parts:
             case ["changes"] if self.state.last_change is not None:
@@ -148,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
                            for uid in self.state.images.get(study, {})])  # fmt: skip
             case ["studies", study, "metadata"] if study in self.state.images:
                 self.json([header(f) for s in self.state.images[study].values() for f in s])
+            case ["studies", study, "series", series, "instances"]:
+                self.json([header(f) for f in self.state.images.get(study, {}).get(series, [])])
             case ["studies", study, "series", series, "metadata"]:
                 self.json([header(file) for file in self.state.images[study][series]])
             case ["studies", study, "series", series] if series in self.state.images[study]:

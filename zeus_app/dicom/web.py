@@ -1,4 +1,4 @@
-"""A PACS over DICOMweb: its list of studies, headers without pixels, and whole series.
+"""A PACS over DICOMweb: its list of studies, headers without pixels, whole series, and STOW.
 
 The requests and the parsing are dicomweb-client's. This module adds what a hospital needs: time
 limits, one host, and errors that say what to do. Each answer is checked before it is used.
@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from zeus_app.dicom.web_errors import NotOfferedError, asking, not_there
+from zeus_app.dicom.web_store import failure_of, failure_of_refusal, not_stored
 from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.settings.pacs import PacsAccess
 
@@ -29,6 +30,8 @@ MOST_ITEMS = 200_000
 """A list that is longer is cut: a PACS that answers without end would fill the memory."""
 _MOST_CONNECT_S = 10.0
 _CHUNK_BYTES = 1 << 20
+_MOST_STORED_BYTES = 1 << 31
+"""An object up to this size is sent in one piece: not every PACS takes a request in chunks."""
 _DICOMWEB = re.compile(r"/dicom-?web$", re.IGNORECASE)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64
@@ -52,6 +55,10 @@ class DicomWeb:
         logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
         self._client = DICOMwebClient(access.url, session=self._session, chunk_size=_CHUNK_BYTES)
         self._client.set_http_retry_params(retry=False)
+        self._storing = DICOMwebClient(
+            access.url, session=self._session, chunk_size=_MOST_STORED_BYTES
+        )
+        self._storing.set_http_retry_params(retry=False)
         self._changes_url = _changes_url(access)
 
     def __str__(self) -> str:
@@ -141,6 +148,37 @@ class DicomWeb:
                 if media_types is None:
                     raise
 
+    def has_instance(self, study_uid: str, series_uid: str, sop_uid: str) -> bool:
+        """Whether the PACS has an object (QIDO-RS).
+
+        Raises:
+            PacsError: see `studies`.
+        """
+        with self._asking(f"object {sop_uid}"):
+            items = _items(
+                self._client.search_for_instances(
+                    study_uid, series_uid, search_filters={"SOPInstanceUID": sop_uid}
+                )
+            )
+        return any(text_of(item, "SOPInstanceUID") == sop_uid for item in items)
+
+    def store(self, data: pydicom.Dataset) -> None:
+        """Store an object (STOW-RS). It is sent once, and an answer that it was stored is awaited.
+
+        Raises:
+            PacsError: the PACS did not store it, with the reason of the PACS.
+        """
+        sop_uid, what = str(data.SOPInstanceUID), f"{data.Modality} {data.SOPInstanceUID}"
+        with self._asking(f"the storage of {what}"):
+            try:
+                answer = self._storing.store_instances([data], str(data.StudyInstanceUID))
+            except requests.HTTPError as error:
+                reason = failure_of_refusal(error.response, sop_uid)
+                status = error.response.status_code
+                raise not_stored(self.url, what, reason, status=status) from error
+        if reason := failure_of(answer, sop_uid):
+            raise not_stored(self.url, what, reason)
+
     def last_change(self) -> int | None:
         """Number of the newest change in an Orthanc; None if the PACS is none or hides it.
 
@@ -208,6 +246,7 @@ def _session(access: PacsAccess) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.get = _get_within(session.get, settings.pacs_timeout_s)
+    session.post = _post_within(session.post, settings.pacs_timeout_s)
     return session
 
 
@@ -218,11 +257,31 @@ def _get_within(get: Callable[..., Any], timeout_s: float) -> Callable[..., Any]
     def get_within(
         url: str, headers: Mapping[str, str] | None = None, stream: bool = False
     ) -> requests.Response:
-        # dicomweb-client sets a Host without the port.
-        sent = {name: value for name, value in (headers or {}).items() if name != "Host"}
-        return get(url, headers=sent, stream=stream, timeout=limits)
+        return get(url, headers=_without_host(headers), stream=stream, timeout=limits)
 
     return get_within
+
+
+def _post_within(post: Callable[..., Any], timeout_s: float) -> Callable[..., Any]:
+    """`Session.post` with a time limit, which asks for JSON: the default of STOW-RS is XML."""
+    limits = (min(timeout_s, _MOST_CONNECT_S), timeout_s)
+
+    def post_within(
+        url: str, data: bytes, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        sent = {**_without_host(headers), "Accept": "application/dicom+json"}
+        answer: requests.Response = post(url, data=data, headers=sent, timeout=limits)
+        # dicomweb-client does not know a type with parameters, such as a charset.
+        kind = answer.headers.get("Content-Type", "")
+        answer.headers["Content-Type"] = kind.partition(";")[0].strip()
+        return answer
+
+    return post_within
+
+
+def _without_host(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers without the Host of dicomweb-client, which lacks the port."""
+    return {name: value for name, value in (headers or {}).items() if name != "Host"}
 
 
 def _refuse_other_host(response: requests.Response, **_: object) -> None:
