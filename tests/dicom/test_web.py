@@ -39,8 +39,7 @@ def uids(pacs: FakePacs) -> list[str]:
 
 
 def fill(pacs: FakePacs, count: int) -> list[str]:
-    for number in range(count):
-        pacs.add_row(f"1.2.{number}")
+    pacs.add_rows(count)
     return list(pacs.rows)
 
 
