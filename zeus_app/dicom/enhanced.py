@@ -46,14 +46,14 @@ def frames_of(data: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     for group in data.get(_SHARED) or ():
         _add_group(shared, group)
     for group in groups:
-        frame = pydicom.Dataset(shared)
+        frame = pydicom.Dataset(dict(shared.items()))  # a data set made of another shares it
         _add_group(frame, group)
         yield frame
 
 
 def _with_agent(data: pydicom.Dataset) -> pydicom.Dataset:
     """The elements outside the groups, with the contrast agent's name if it is coded."""
-    shared = pydicom.Dataset(data)
+    shared = pydicom.Dataset(dict(data.items()))
     for name in (_SHARED, _PER_FRAME):
         shared.pop(name, None)
     agents = [str(agent.get("CodeMeaning") or "") for agent in data.get(FRAME_TAGS[2]) or ()]
