@@ -164,6 +164,15 @@ class ZeusConfig(PacsSettings, _Settings):
     learn_s: float = Field(
         10, gt=0, description="duration of the steps after each label, in seconds"
     )
+    dicom_results: Literal["ask", "labels", "all"] = Field(
+        "ask",
+        description="which masks of DICOM studies become a DICOM SEG and SR by themselves: ask"
+        " (none; a client asks with POST /zeus/results/STUDY), labels (each final label) or all"
+        " (each prediction too)",
+    )
+    keep_empty_frames: bool = Field(
+        False, description="whether a DICOM SEG has the slices on which a label has no voxel"
+    )
     max_upload_mib: int = Field(
         1024, gt=0, description="largest body of a request, and largest unpacked archive, in MiB"
     )

@@ -46,6 +46,11 @@ class PacsSettings(BaseModel):
         gt=0,
         description="size limit of the downloaded series, in MiB; the oldest unused are removed",
     )
+    pacs_write: bool = Field(
+        False,
+        description="whether results (DICOM SEG and SR) are sent to the PACS; false: nothing is"
+        " written to it",
+    )
     pacs_changes: str = Field(
         "auto",
         pattern=r"^(auto|off|https?://[^@]+)$",

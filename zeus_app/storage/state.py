@@ -1,6 +1,7 @@
 """The state folder: everything that Zeus stores, apart from the studies.
 
     <root>/<target>/labels/                          submitted labels, with all their versions
+    <root>/<target>/results/                         DICOM SEG and SR of labels and predictions
     <root>/<target>/splits.json                      each patient's side: train or validation
     <root>/<target>/uploads/                         images that clients uploaded
     <root>/<target>/volumes/                         NIfTI copies of DICOM series and channels
@@ -66,6 +67,11 @@ class StateFolder:
     def labels(self) -> Path:
         """Submitted labels: labels/<tag>/<study>/v0001.nii.gz and so on."""
         return self.of_target / "labels"
+
+    @property
+    def results(self) -> Path:
+        """DICOM objects that Zeus made: results/<study>/<SOP Instance UID>.dcm and a JSON file."""
+        return self.of_target / "results"
 
     @property
     def splits(self) -> Path:
