@@ -4,7 +4,7 @@ import multiprocessing
 import threading
 from pathlib import Path
 
-from zeus_app.storage.file_lock import file_lock
+from zeus_app.storage.file_lock import file_lock, free_lock, shared_lock
 
 ADDITIONS = 50
 
@@ -38,3 +38,11 @@ def test_the_lock_is_free_after_an_error_in_the_body(tmp_path: Path) -> None:
         pass
     with file_lock(tmp_path / "new" / "lock"):
         assert (tmp_path / "new" / "lock").exists()
+
+
+def test_a_shared_lock_keeps_others_from_holding_it_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with shared_lock(lock), shared_lock(lock), free_lock(lock) as is_held:
+        assert not is_held
+    with free_lock(lock) as is_held:
+        assert is_held
