@@ -116,6 +116,11 @@ class ClickHistory:
             for step in stored
         ]
 
+    def has_steps(self, study: str) -> bool:
+        """Whether any user has clicked, scribbled or sent a mask on a study."""
+        names = folder_name(study), f"{folder_name(study)}.json"
+        return any((user / name).exists() for user in self._folder.glob("*") for name in names)
+
     def append(self, request: ClickRequest, study: str, image: ClickedImage) -> int:
         """Store an answered request.
 
