@@ -16,6 +16,7 @@ from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.server.interactive.click_history import ClickHistory
 from zeus_app.server.jobs.background_encoding import BackgroundEncoder
+from zeus_app.server.jobs.inference_jobs import InferenceJobs, JobLimits
 from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
@@ -46,6 +47,7 @@ class ServerContext:
         datastore: the studies and their labels.
         checkpoints: the versions of the weights.
         jobs: the inferences and clicks that run or wait.
+        inference_jobs: the inferences that clients fetch later.
         click_history: the prompts of each user.
         background_encoder: encodes the studies that clients open or label.
         learning: learns from each submitted label, if the settings allow.
@@ -60,6 +62,7 @@ class ServerContext:
         self.click_history = ClickHistory(state.clicks)
         self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * MIB)
         self.jobs = Jobs(max_waiting=config.waiting)
+        self.inference_jobs = InferenceJobs(JobLimits(unfinished=1 + config.waiting))
         self.background_encoder = BackgroundEncoder(
             self.jobs, lambda stack, **to: self.segmenter.prepare(stack, **to)
         )

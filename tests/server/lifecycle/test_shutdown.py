@@ -9,6 +9,7 @@ import pytest
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import background_executors
 
+from zeus_app.server.jobs.inference_jobs import InferenceJobs, JobLimits
 from zeus_app.server.lifecycle.shutdown import stop_tasks_at_shutdown
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -21,7 +22,7 @@ def received() -> Iterator[list[int]]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         signal.signal(number, lambda number, _: signals.append(number))
-    stop_tasks_at_shutdown()
+    stop_tasks_at_shutdown(InferenceJobs(JobLimits(unfinished=1)))
     yield signals
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -17,13 +17,18 @@ class Client:
 
     Attributes:
         disconnected: the last of them closed its connection.
+        has_begun: the work for them has a thread; before, it waits for one.
     """
 
     disconnected: bool = False
+    has_begun: bool = False
 
 
 current_client: ContextVar[Client | None] = ContextVar("current_client", default=None)
 """The client that the work of this thread is done for; its jobs are cancelled with it."""
+
+
+_WAITING = "waiting"  # the stage of a job before its first report
 
 
 @dataclass(eq=False)
@@ -41,7 +46,7 @@ class Job(QueueEntry):
 
     scheduler: "PriorityScheduler[Job]" = field(kw_only=True)
     client: Client | None = None
-    stage: str = "waiting"
+    stage: str = _WAITING
     done: int = 0
     total: int = 0
     created_s: float = field(default_factory=time.monotonic)
@@ -55,6 +60,11 @@ class Job(QueueEntry):
         self.stage, self.done, self.total = stage, done, total
         self.raise_if_cancelled()
         self.scheduler.yield_to_urgent(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has not reported yet."""
+        return self.stage == _WAITING
 
     def is_cancelled(self) -> bool:
         """Whether it was cancelled, or its client disconnected."""
@@ -120,6 +130,10 @@ class Jobs:
     def as_json(self) -> list[dict[str, Any]]:
         """All clicks and inferences, the running one first."""
         return [job.as_json() for job in self._inferences()]
+
+    def of_client(self, client: Client) -> Job | None:
+        """The job that clients wait for now; None before it is queued and after it ended."""
+        return next((job for job in self._inferences() if job.client is client), None)
 
     def cancel(self, study: str) -> int:
         """Cancel every inference of a study; each stops before its next batch.

@@ -8,9 +8,10 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,13 @@ class SingleFlight:
         self._runs: dict[str, _Run] = {}
 
     async def run(
-        self, work: Callable[[], Result], *, key: str, request: Request, jobs: Jobs
+        self,
+        work: Callable[[], Result],
+        *,
+        key: str,
+        left: Callable[[], Awaitable[object]],
+        jobs: Jobs,
+        joined: Callable[[Client], None] = lambda client: None,
     ) -> Result:
         """Start `work` or join the run with the same key; cancel a run that nobody waits for.
 
@@ -53,8 +60,9 @@ class SingleFlight:
             work: returns what MONAI Label's `infer` returns. Its "file", if any, is deleted by the
                 receiver.
             key: equal for equal requests; empty for a request that must run on its own.
-            request: the client's request, whose body was read.
+            left: returns when this client does not wait any more.
             jobs: where the work is scheduled.
+            joined: called with the clients of the run, by whom `jobs` knows its progress.
 
         Returns:
             The result, with a file that belongs to this request.
@@ -65,10 +73,11 @@ class SingleFlight:
         run = self._runs.get(key)
         if run is None or run.task.done():
             run = self._start(work, key)
+        joined(run.client)
         run.waiting += 1
         if run.waiting > 1:
             logger.info("Zeus: %d clients wait for the same inference", run.waiting)
-        disconnect = asyncio.create_task(_wait_for_disconnect(request))
+        disconnect = asyncio.ensure_future(left())
         try:
             await asyncio.wait({run.task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if not run.task.done():
@@ -87,7 +96,7 @@ class SingleFlight:
         client = Client()
         context = copy_context()
         context.run(current_client.set, client)
-        run_in_thread = to_thread.run_sync(work, limiter=self._threads)
+        run_in_thread = to_thread.run_sync(partial(_begin, client, work), limiter=self._threads)
         run = _Run(asyncio.create_task(run_in_thread, context=context), client)
         if key:
             self._runs[key] = run
@@ -105,7 +114,12 @@ class SingleFlight:
             Path(file).unlink(missing_ok=True)
 
 
-async def _wait_for_disconnect(request: Request) -> None:
+def _begin(client: Client, work: Callable[[], Result]) -> Result:
+    client.has_begun = True
+    return work()
+
+
+async def wait_for_disconnect(request: Request) -> None:
     """Return when the client disconnects; earlier messages are the rest of a body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -121,11 +135,12 @@ async def _result_with_own_file(run: _Run) -> Result:
     if run.waiting == 1 or not file:
         run.file_handed_out = True
         return result
-    copy = await run_in_threadpool(_copy_to_temporary, str(file))
+    copy = await run_in_threadpool(copy_to_temporary, str(file))
     return {**result, "file": copy, "label": copy if result["label"] == file else result["label"]}
 
 
-def _copy_to_temporary(file: str) -> str:
+def copy_to_temporary(file: str) -> str:
+    """Copy an answer's file to a new one, which MONAI Label deletes after sending it."""
     suffix = "".join(Path(file).suffixes)
     handle, copy = tempfile.mkstemp(prefix="zeus-", suffix=suffix)
     os.close(handle)

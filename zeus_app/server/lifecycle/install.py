@@ -19,6 +19,7 @@ from zeus_app.server.routes.connect import connect_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
 from zeus_app.server.routes.inference import inference_routes
+from zeus_app.server.routes.jobs import job_routes
 from zeus_app.server.routes.logs import log_routes
 from zeus_app.server.routes.ohif import viewer_routes
 from zeus_app.server.routes.refused import refused_routes
@@ -54,7 +55,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
         server.include_router(router)
     for make_routes in (
         inference_routes, training_routes, active_learning_routes, upload_routes, image_routes,
-        checksum_routes, session_routes, connect_routes,
+        checksum_routes, session_routes, connect_routes, job_routes,
     ):  # fmt: skip
         server.include_router(make_routes(app))
     routes = server.router.routes[stock_routes:]

@@ -69,7 +69,7 @@ def serve(context: ServerContext) -> None:
         raise exit_for(error) from error
     context.learning.start()
     install(server, app_instance, log=log)
-    stop_tasks_at_shutdown()
+    stop_tasks_at_shutdown(context.inference_jobs)
 
 
 def exit_for(error: InputError) -> SystemExit:

@@ -4,31 +4,29 @@ Inferences run in threads of their own, so that other requests find a free threa
 wait.
 """
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, File, Form, Request, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Form, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.infer import ResultType
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError
 from zeus_app.labels.segments import LABEL_INFO
-from zeus_app.server.jobs.single_flight import SingleFlight
+from zeus_app.server.jobs.inference_jobs import InferenceJob
+from zeus_app.server.jobs.single_flight import SingleFlight, wait_for_disconnect
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
 from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting
+from zeus_app.server.routes.inference_answer import answer_with, refuse_output
+from zeus_app.server.routes.inference_request import InferenceRequest
+from zeus_app.server.routes.jobs import accepted, owner_of
 from zeus_app.server.routes.roles import ADMIN, USER, logged_in
-from zeus_app.server.routes.saved_upload import saved_upload
-from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.routes.tasks import answer_of
-from zeus_app.server.studies.resolved_image import ResolvedImage
-from zeus_app.server.tasks.chosen_sequences import refuse_lacking, sequences_of_texts
-from zeus_app.server.tasks.guidance import refuse_settings, sent_texts
-from zeus_app.server.tasks.inference import LABEL_FILE
+from zeus_app.server.tasks.guidance import refuse_settings
 from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup
 
@@ -64,44 +62,58 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         file: Annotated[UploadFile | None, File()] = None,
         label: Annotated[UploadFile | None, File()] = None,
         output: ResultType | None = None,
+        later: Annotated[bool, Query(alias="async")] = False,
     ) -> Any:
         """Segment a study, a session's image, or a file sent along; blocks no other request.
 
         There is no time limit. The inference ends when it is done or cancelled, or when no client
-        waits for it any more.
+        waits for it any more. With async=true the answer is the address of a job.
         """
         running = app()
         task = lookup("model", model, running.tasks("model"))
         sent = refuse_overwriting(json_object(params), {"model": model, "image": image})
         refuse_settings(sent)
-        request = read_parameters(sent, task.parameters, task="inference")
-        request |= {**logged_in(user), "session_id": session_id}
-        _refuse_dicom_seg(output)
+        read = read_parameters(sent, task.parameters, task="inference")
+        read |= {**logged_in(user), "session_id": session_id}
+        refuse_output(output)
         if label is not None:
             _refuse_label_file(model, task)
-
-        def work() -> dict[str, Any]:
-            with _resolved(running, image, session_id, file) as resolved, _saved(label) as sent:
-                target = running.context.target
-                texts = sequences_of_texts(sent_texts(request, target), target)
-                refuse_lacking(texts, resolved.files)
-                address = {"model": model, "image": resolved.image_id, LABEL_FILE: sent}
-                return running.infer_image({**request, **address}, resolved)
-
-        parts = [model, image, request, running.context.served_version]
-        is_shared = file is None and label is None and task.is_idempotent(request)
-        key = json.dumps(parts, sort_keys=True) if is_shared else ""
-        result = await flight.run(work, key=key, request=http, jobs=running.context.jobs)
-        return await run_in_threadpool(
-            send_response, running.datastore(), result, output, background_tasks
-        )
+        request = InferenceRequest(running, model, image, read, file, label)
+        if later:
+            return accepted(await _job(request, flight, owner=owner_of(user)), output)
+        left = partial(wait_for_disconnect, http)
+        jobs = running.context.jobs
+        result = await flight.run(request.run, key=request.key, left=left, jobs=jobs)
+        return await answer_with(running, result, output, background_tasks)
 
 
-def _refuse_dicom_seg(output: ResultType | None) -> None:
-    if output == ResultType.dicom_seg:
-        raise InputError(
-            "output=dicom_seg", expected="image, json or all", remedy="send output=image"
-        )
+async def _job(request: InferenceRequest, flight: SingleFlight, *, owner: str) -> InferenceJob:
+    """Start a job, once all is checked that can be checked early.
+
+    Raises:
+        InputError: see `InferenceRequest.opened`; or a parameter is bad.
+        BusyError: too many jobs wait or run.
+    """
+    context = request.app.context
+    context.inference_jobs.refuse_when_full()
+    files = ExitStack()  # they outlive the request
+
+    async def run(job: InferenceJob) -> dict[str, Any]:
+        try:
+            return await flight.run(
+                partial(request.run_on, opened), key=request.key, left=job.cancelled.wait,
+                jobs=context.jobs, joined=job.joins,
+            )  # fmt: skip
+        finally:
+            await run_in_threadpool(files.close)
+
+    try:
+        await run_in_threadpool(request.check)
+        opened = await run_in_threadpool(files.enter_context, request.opened())
+        return context.inference_jobs.start(run, owner=owner, model=request.model)
+    except BaseException:
+        await run_in_threadpool(files.close)
+        raise
 
 
 def _refuse_label_file(model: str, task: Any) -> None:
@@ -111,40 +123,6 @@ def _refuse_label_file(model: str, task: Any) -> None:
             f"a label file for the model {model!r}",
             expected="scribbles or a mask to refine for a model that reads them",
             remedy="send it to POST /infer/scribbles, or to clicks, clicks_3d or edit",
-        )
-
-
-def _saved(label: UploadFile | None) -> AbstractContextManager[Path | None]:
-    """The label file of a request as a temporary file; None if it has none."""
-    return saved_upload(label, default_name="label.nii.gz") if label else nullcontext()
-
-
-@contextmanager
-def _resolved(
-    app: GuardedApp, image: str, session_id: str, file: UploadFile | None
-) -> Iterator[ResolvedImage]:
-    """Resolve the image of an inference. A path sent by the client is never opened.
-
-    If several are sent, the file is used before the session, and the session before the image id.
-
-    Raises:
-        InputError: nothing was sent, or the study cannot be used.
-        UnknownNameError: no such session, study or sequence.
-    """
-    catalogue = app.context.datastore.catalogue
-    if file is not None:
-        with saved_upload(file, default_name="image.nii.gz") as path:
-            yield catalogue.temporary_study(path)
-    elif session_id:
-        session = known_session(app, session_id, update_ts=True)
-        yield catalogue.temporary_study(Path(session.image))
-    elif image:
-        yield catalogue.resolve(image)
-    else:
-        raise InputError(
-            "an inference without an image",
-            expected="image, session_id or a file",
-            remedy="send for example ?image=patient_012; GET /zeus/studies lists the ids",
         )
 
 

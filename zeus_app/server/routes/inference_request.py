@@ -1,0 +1,119 @@
+"""A request for an inference whose parameters are read: its files, its image, and its run."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import UploadFile
+
+from zeus_app.errors import InputError
+from zeus_app.server.routes.guards import GuardedApp
+from zeus_app.server.routes.saved_upload import saved_upload
+from zeus_app.server.routes.sessions import known_session
+from zeus_app.server.studies.resolved_image import ResolvedImage
+from zeus_app.server.tasks.chosen_sequences import (
+    SEQUENCES,
+    read_sequences,
+    refuse_lacking,
+    sequences_of_texts,
+)
+from zeus_app.server.tasks.guidance import sent_texts
+from zeus_app.server.tasks.inference import LABEL_FILE
+from zeus_app.settings.registry import lookup
+
+
+@dataclass(frozen=True)
+class OpenedRequest:
+    """An image that is found, and the label file that came with the request, saved on disk."""
+
+    image: ResolvedImage
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """One request.
+
+    Attributes:
+        app: the running app.
+        model: name of the task.
+        image: the image id; empty for a file or a session.
+        params: the task's parameters, read.
+        file: an image that came with the request.
+        label: a label file that came with the request.
+    """
+
+    app: GuardedApp
+    model: str
+    image: str
+    params: Mapping[str, Any]
+    file: UploadFile | None = None
+    label: UploadFile | None = None
+
+    def check(self) -> None:
+        """Refuse bad parameters before any work. Raises InputError."""
+        lookup("model", self.model, self.app.tasks("model")).check(self.params)
+
+    @property
+    def key(self) -> str:
+        """Equal for equal requests that may share one run; empty for a request on its own."""
+        task = self.app.tasks("model")[self.model]
+        if self.file is not None or self.label is not None or not task.is_idempotent(self.params):
+            return ""
+        version = self.app.context.served_version
+        return json.dumps([self.model, self.image, self.params, version], sort_keys=True)
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenedRequest]:
+        """Save the files of the request, and find its image. A path of the client is never opened.
+
+        If several are sent, the file is used before the session, and the session before the id.
+
+        Raises:
+            InputError: nothing was sent, the study cannot be used, or it lacks a sequence that the
+                request names.
+            UnknownNameError: no such session, study or sequence.
+        """
+        with self._resolved() as image, _saved(self.label) as label:
+            target = self.app.context.target
+            chosen = read_sequences(self.params.get(SEQUENCES), target)
+            texts = sequences_of_texts(sent_texts(self.params, target), target)
+            refuse_lacking([*chosen, *texts], image.files)
+            yield OpenedRequest(image, label)
+
+    def run(self) -> dict[str, Any]:
+        """Run the task; see `GuardedApp.infer_image`."""
+        with self.opened() as opened:
+            return self.run_on(opened)
+
+    def run_on(self, opened: OpenedRequest) -> dict[str, Any]:
+        """Run the task on an image that is found already."""
+        address = {"model": self.model, "image": opened.image.image_id, LABEL_FILE: opened.label}
+        return self.app.infer_image({**self.params, **address}, opened.image)
+
+    @contextmanager
+    def _resolved(self) -> Iterator[ResolvedImage]:
+        catalogue = self.app.context.datastore.catalogue
+        session_id = str(self.params.get("session_id") or "")
+        if self.file is not None:
+            with saved_upload(self.file, default_name="image.nii.gz") as path:
+                yield catalogue.temporary_study(path)
+        elif session_id:
+            session = known_session(self.app, session_id, update_ts=True)
+            yield catalogue.temporary_study(Path(session.image))
+        elif self.image:
+            yield catalogue.resolve(self.image)
+        else:
+            raise InputError(
+                "an inference without an image",
+                expected="image, session_id or a file",
+                remedy="send for example ?image=patient_012; GET /zeus/studies lists the ids",
+            )
+
+
+def _saved(label: UploadFile | None) -> AbstractContextManager[Path | None]:
+    """The label file of a request as a temporary file; None if it has none."""
+    return saved_upload(label, default_name="label.nii.gz") if label else nullcontext()
