@@ -75,7 +75,7 @@ def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray
             "parallel slices of one size",
             "remove localizers from the series",
         )
-    spaces = {header.frame_of_reference for header in headers}
+    spaces = {header.frame_of_reference for header in headers} - {""}
     if len(spaces) > 1:
         raise _refused(
             f"{folder}: images of {len(spaces)} frames of reference in one series, so their"
