@@ -17,7 +17,7 @@ from dicomweb_client import DICOMwebClient
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from zeus_app.dicom.web_errors import NotOfferedError, asking, not_there
+from zeus_app.dicom.web_errors import NotInPacsError, NotOfferedError, asking, not_there
 from zeus_app.dicom.web_store import failure_of, failure_of_refusal, not_stored
 from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.settings.pacs import PacsAccess
@@ -50,7 +50,7 @@ class DicomWeb:
 
     def __init__(self, access: PacsAccess) -> None:
         self.url = access.url
-        self._session = _session(access)
+        self._session = session_of(access)
         # It logs one line for each request.
         logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
         self._client = DICOMwebClient(access.url, session=self._session, chunk_size=_CHUNK_BYTES)
@@ -105,6 +105,25 @@ class DicomWeb:
         """
         with self._asking(f"the series of study {study_uid}"):
             return _items(self._client.search_for_series(study_uid, search_filters=dict(filters)))
+
+    def study_of_series(self, series_uid: str) -> str:
+        """The Study Instance UID of a series (QIDO-RS over all studies); empty if none has it.
+
+        Raises:
+            PacsError: see `studies`.
+        """
+        try:
+            with self._asking(f"the study of series {series_uid}"):
+                found = _items(
+                    self._client.search_for_series(
+                        search_filters={"SeriesInstanceUID": series_uid}, limit=1
+                    )
+                )
+        except (NotInPacsError, NotOfferedError):
+            return ""
+        # A PACS may ignore the filter.
+        own = (item for item in found if text_of(item, "SeriesInstanceUID") == series_uid)
+        return next((text_of(item, "StudyInstanceUID") for item in own), "")
 
     def metadata(self, study_uid: str) -> list[Item]:
         """The headers of all images of a study (WADO-RS), or series by series where a PACS must.
@@ -228,7 +247,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= _LONGEST_UID and bool(_UID.fullmatch(text))
 
 
-def _session(access: PacsAccess) -> requests.Session:
+def session_of(access: PacsAccess) -> requests.Session:
     """A session with credentials, certificates, time limits and one host."""
     session = requests.Session()
     # No proxies, and no credentials of .netrc; requests would also prefer the environment's CA.
