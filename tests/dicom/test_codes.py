@@ -4,7 +4,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as Concept
 
-from zeus_app.dicom.codes import codes_of, long_string, read_concept
+from zeus_app.dicom.codes import are_equal, codes_of, long_string, read_concept
 from zeus_app.targets import Label, load_target
 
 
@@ -41,14 +41,24 @@ def test_an_old_code_of_snomed_is_read_as_one_of_snomed_ct() -> None:
     assert read_concept([item("T-62000", "SRT", "Liver")]) == Concept("10200004", "SCT", "Liver")
 
 
+def test_concepts_are_compared_by_value_and_scheme_alone() -> None:
+    liver = Concept("10200004", "SCT", "Liver")
+    assert are_equal(liver, Concept("10200004", "SCT", "Leber", "2020"))
+    assert not are_equal(liver, Concept("10200004", "99ZEUS", "Liver"))
+    assert not are_equal(liver, None)
+    assert are_equal(None, None)
+
+
 @pytest.mark.parametrize("element", ["LongCodeValue", "URNCodeValue"])
 def test_a_long_code_is_read(element: str) -> None:
     concept = read_concept([item("1" * 18, "SCT", "Long", element=element)])
     assert concept == Concept("1" * 18, "SCT", "Long")
 
 
-def test_an_unknown_old_code_can_be_compared() -> None:
-    assert read_concept([item("T-0000X", "SRT", "?")]) != Concept("10200004", "SCT", "Liver")
+def test_an_unknown_old_code_is_kept() -> None:
+    concept = read_concept([item("T-0000X", "SRT", "?")])
+    assert concept is not None
+    assert (concept.value, concept.scheme_designator) == ("T-0000X", "SRT")
 
 
 @pytest.mark.parametrize("items", [None, [], [Dataset()]])

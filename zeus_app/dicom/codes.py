@@ -18,7 +18,7 @@ _LONG_STRING, _SHORT_STRING = 64, 16  # characters of the value representations 
 
 @dataclass(frozen=True)
 class LabelCodes:
-    """The coded concepts of one label. Two concepts are equal if value and scheme are.
+    """The coded concepts of one label.
 
     Attributes:
         category: Segmented Property Category, for example an anatomical structure.
@@ -81,7 +81,17 @@ def read_concept(items: Any) -> Concept | None:
         return None
     if scheme == "SRT" and value in mapping["SRT"]:
         return Concept(mapping["SRT"][value], "SCT", meaning)
-    return Concept(value, scheme if scheme != "SRT" else "unknown SRT", meaning)
+    return Concept(value, scheme, meaning)
+
+
+def are_equal(one: Concept | None, other: Concept | None) -> bool:
+    """Whether two concepts have the same value and scheme. pydicom's own comparison takes no None.
+
+    The version of the scheme does not count: SNOMED CT never gives a code to another concept.
+    """
+    if one is None or other is None:
+        return one is other
+    return (one.value, one.scheme_designator) == (other.value, other.scheme_designator)
 
 
 def long_string(text: str) -> str:

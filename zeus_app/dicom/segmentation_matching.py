@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zeus_app.dicom.codes import codes_of
+from zeus_app.dicom.codes import are_equal, codes_of
 from zeus_app.dicom.segmentation_reading import Segment
 from zeus_app.errors import InputError
 from zeus_app.targets import Label, Target
@@ -64,7 +64,7 @@ def _label_of(segment: Segment, target: Target) -> Label | None:
     by_code = [
         label
         for label, codes in coded
-        if (codes.type, codes.modifier) == (segment.type, segment.modifier)
+        if are_equal(codes.type, segment.type) and are_equal(codes.modifier, segment.modifier)
     ]
     if len(by_code) == 1:
         return by_code[0]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as Concept
 
-from zeus_app.dicom.codes import read_concept
+from zeus_app.dicom.codes import are_equal, read_concept
 from zeus_app.dicom.planes import planes_of
 from zeus_app.dicom.segmentation import MANUFACTURER
 from zeus_app.dicom.segmentation_frames import Frame, place_frames
@@ -128,10 +128,8 @@ def read_segmentation(data: Dataset, grid: Grid) -> tuple[Segment, ...]:
     segments = []
     for item in sorted(data.SegmentSequence, key=lambda item: int(item.SegmentNumber)):
         number = int(item.SegmentNumber)
-        if (
-            number == 0
-            or read_concept(item.get("SegmentedPropertyTypeCodeSequence")) == _BACKGROUND
-        ):
+        kind = read_concept(item.get("SegmentedPropertyTypeCodeSequence"))
+        if number == 0 or are_equal(kind, _BACKGROUND):
             continue
         mask, placed = place_frames(frames.get(number, []), grid)
         segments.append(_segment(item, mask, (*notes, *placed)))
