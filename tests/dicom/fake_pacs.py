@@ -178,6 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.json({"Changes": [], "Done": True, "Last": self.state.last_change})
             case ["studies"]:
                 self.json(self.page(asked))
+            case ["series"]:
+                self.json([{"0020000D": {"vr": "UI", "Value": [study]},
+                            "0020000E": {"vr": "UI", "Value": [uid]}}
+                           for study, series in self.state.images.items() for uid in series
+                           if uid == asked["SeriesInstanceUID"]])  # fmt: skip
             case ["studies", study, "series"]:
                 self.json([{"0020000E": {"vr": "UI", "Value": [uid]}}
                            for uid in self.state.images.get(study, {})])  # fmt: skip

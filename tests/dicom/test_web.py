@@ -100,6 +100,15 @@ def test_the_images_of_a_series_come_as_they_are_stored(pacs: FakePacs, tmp_path
     assert "transfer-syntax=*" in pacs.headers["Accept"]
 
 
+def test_a_series_names_its_study(pacs: FakePacs, tmp_path: Path) -> None:
+    pacs.add_files(dicom_series(tmp_path, "t2_tse_tra").glob("*"))
+    (series,) = pacs.images["1.2.3"]
+    assert client(pacs).study_of_series(series) == "1.2.3"
+    assert client(pacs).study_of_series("1.2.9") == ""
+    pacs.fault = {"/series": 400}  # a PACS without a search over all studies
+    assert client(pacs).study_of_series(series) == ""
+
+
 def test_user_and_password_are_sent(pacs: FakePacs) -> None:
     list(client(pacs, SECRETS).studies({}, ()))
     assert pacs.headers["Authorization"] == "Basic emV1czpzM2NyZXQ="  # base64 of zeus:s3cret

@@ -11,6 +11,8 @@
     <root>/<target>/<profile>-<model>-<fusion>/      checkpoints and predictions. An instruction
                                                      mode other than text, the read-out and
                                                      chosen sequences are appended to the name
+    <root>/pacs/                                     the list of a PACS, headers and whole series;
+                                                     may be deleted
     <root>/cache/                                    embeddings and texts; may be deleted
     <root>/sessions/                                 images of client sessions; they expire
     <root>/logs/                                     the server's log
@@ -128,6 +130,11 @@ class StateFolder:
     def cache(self) -> Path:
         """Embeddings and texts of all targets. Zeus computes missing entries again."""
         return self.root / "cache"
+
+    @property
+    def pacs(self) -> Path:
+        """What came from a PACS. Zeus asks for missing parts again."""
+        return self.root / "pacs"
 
     @property
     def logs(self) -> Path:

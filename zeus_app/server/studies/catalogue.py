@@ -246,6 +246,9 @@ class Catalogue:
                     raise
                 resolved = replace(resolved, files=rest, sequence=self._reference(rest))
 
+    def fetch(self, resolved: ResolvedImage) -> None:
+        """Bring the files of a study onto this machine's disk. Those of a folder are there."""
+
     def read(self, resolved: ResolvedImage) -> Study:
         """Read the sequences of a study that can be used. The study goes on without the others.
 

@@ -37,7 +37,12 @@ class StudySearch:
         catalogue: the studies.
         folder: the studies folder.
         state: the state folder, which may lie in the studies folder.
+
+    Attributes:
+        least_rest_s: shortest pause between two looks, in seconds.
     """
+
+    least_rest_s = 0.0
 
     def __init__(self, catalogue: Catalogue, folder: Path, state: Path) -> None:
         self._catalogue, self._folder, self._state = catalogue, folder, state
@@ -89,7 +94,7 @@ class StudySearch:
             took_s = time.monotonic() - began_s
             with self._lock:
                 rest_s = min(took_s, MOST_REST_S) if took_s > QUICK_S else 0.0
-                self._rests_until_s = time.monotonic() + rest_s
+                self._rests_until_s = time.monotonic() + max(rest_s, self.least_rest_s)
                 self._thread = None
 
     def _changed(self) -> bool:
@@ -115,7 +120,7 @@ class StudySearch:
         staying = {*catalogue.read_problems}
         self._read_problems = {p: t for p, t in self._read_problems.items() if p in staying}
         if self._searched_at_ns:  # the first search is told by `ServerContext.log_studies`
-            _tell(catalogue, *before)
+            tell(catalogue, *before)
         self._searched_at_ns = since_ns
 
     def _stays(self, problem: StudyProblem) -> bool:
@@ -146,7 +151,7 @@ def log_problem(problem: StudyProblem) -> None:
     logger.warning("Zeus: study %s cannot be used: %s (%s)", problem.id, problem.reason, files)
 
 
-def _tell(
+def tell(
     catalogue: Catalogue, before: Mapping[str, StudyFiles], known: Collection[StudyProblem]
 ) -> None:
     """Log what a search has found."""
