@@ -12,7 +12,7 @@ from zeus_app.dicom.web import session_of
 from zeus_app.dicom.web_errors import NotInPacsError
 from zeus_app.dicom.web_paths import read_path
 from zeus_app.dicom.web_proxy import WebProxy
-from zeus_app.errors import PacsAwayError, PacsError
+from zeus_app.errors import InputError, PacsAwayError, PacsError
 from zeus_app.settings.pacs import PacsSettings, pacs_access
 
 ROOT = "/proxy/dicom/wado"
@@ -165,6 +165,6 @@ def test_a_viewer_s_files_are_stored_with_the_credentials_of_the_settings(pacs: 
 
 @pytest.mark.parametrize("media_type", ["", "text/html", "multipart/form-data; boundary=b"])
 def test_nothing_but_dicom_is_stored(pacs: Pacs, media_type: str) -> None:
-    with pytest.raises(PacsError, match="a body that is no DICOM"):
+    with pytest.raises(InputError, match="a body that is no DICOM"):
         proxy(pacs).store(read_path("studies"), b"x", media_type)
     assert pacs.asked == []
