@@ -12,7 +12,7 @@ from zeus_app.errors import UnknownNameError
 
 
 def served(*studies: WebStudy) -> WebFiles:
-    return WebFiles(lambda: studies, "/root")
+    return WebFiles(lambda uid: [s for s in studies if uid in ("", s.uid)], "/root")
 
 
 def count(files: WebFiles, path: str) -> int:

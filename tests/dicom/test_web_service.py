@@ -51,7 +51,7 @@ def files(folder: Path) -> WebFiles:
         study_of(folder / "t2", folder / "flair"), study_of(folder / "other"),
         WebStudy("1.2.5", {}),
     ]  # fmt: skip
-    return WebFiles(lambda: studies, ROOT)
+    return WebFiles(lambda uid: [s for s in studies if uid in ("", s.uid)], ROOT)
 
 
 def body(files: WebFiles, path: str, **options: Any) -> bytes:

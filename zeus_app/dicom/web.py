@@ -64,6 +64,11 @@ class DicomWeb:
     def __str__(self) -> str:
         return self.url
 
+    @property
+    def session(self) -> requests.Session:
+        """The session of the PACS: with credentials, time limits and one host."""
+        return self._session
+
     def studies(self, filters: Mapping[str, str], fields: Sequence[str]) -> Iterator[Item]:
         """The studies that match (QIDO-RS), page by page. A study may come twice.
 

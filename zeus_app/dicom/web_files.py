@@ -61,16 +61,17 @@ class WebFiles:
     """The files of studies by their UIDs. No part of a request is used as a path.
 
     Args:
-        studies: lists the studies. Two with one UID count as one.
+        studies: lists the studies that have a Study Instance UID, or all if the UID is empty. Two
+            with one UID count as one.
         root: address below which the resources are, for example "/proxy/dicom/wado".
     """
 
-    def __init__(self, studies: Callable[[], Iterable[WebStudy]], root: str) -> None:
+    def __init__(self, studies: Callable[[str], Iterable[WebStudy]], root: str) -> None:
         self._studies, self.root = studies, root
 
     def files(self, named: WebPath) -> Iterator[WebFile]:
         """The files that an address names."""
-        for study in self._named(named):
+        for study in self._merged(named.study):
             for series, paths in study.series.items():
                 if named.series in ("", series):
                     for path in paths:
@@ -80,7 +81,7 @@ class WebFiles:
 
     def studies(self) -> Iterator[Json]:
         """What a list says about each study. A series without a readable file does not count."""
-        for study in self._merged().values():
+        for study in self._merged(""):
             headers = dict(_readable(study.series))
             if not headers:
                 continue
@@ -96,7 +97,7 @@ class WebFiles:
 
     def series(self, named: WebPath) -> Iterator[Json]:
         """What a list says about each series of the study, or of the studies, of an address."""
-        for study in self._named(named):
+        for study in self._merged(named.study):
             for uid, header in _readable(study.series):
                 yield {
                     **_chosen(header, _SERIES),
@@ -116,18 +117,13 @@ class WebFiles:
                 **self._place(file.address),
             }
 
-    def _named(self, named: WebPath) -> Iterator[WebStudy]:
-        for uid, study in self._merged().items():
-            if named.study in ("", uid):
-                yield study
-
-    def _merged(self) -> dict[str, WebStudy]:
+    def _merged(self, uid: str) -> list[WebStudy]:
         merged: dict[str, WebStudy] = {}
-        for study in self._studies():
+        for study in self._studies(uid):
             known = merged.get(study.uid)
             both = {**study.series, **known.series} if known else study.series
             merged[study.uid] = WebStudy(study.uid, both)
-        return merged
+        return list(merged.values())
 
     def _place(self, address: str) -> Json:
         return {

@@ -17,6 +17,8 @@ from zeus_app.errors import InputError
 USER, PASSWORD, TOKEN = "ZEUS_PACS_USER", "ZEUS_PACS_PASSWORD", "ZEUS_PACS_TOKEN"
 """Environment variables with the credentials."""
 _IN_FILE = {"user": USER, "password": PASSWORD, "token": TOKEN}
+PACS_MIB = 20_480
+"""Default size limit of the downloaded series, in MiB."""
 SECRETS = frozenset(f"pacs_{key}" for key in _IN_FILE)
 """Names that a user may take for settings."""
 
@@ -42,7 +44,7 @@ class PacsSettings(BaseModel):
         60, gt=0, description="seconds without a byte from the PACS after which a request fails"
     )
     pacs_mib: int = Field(
-        20_480,
+        PACS_MIB,
         gt=0,
         description="size limit of the downloaded series, in MiB; the oldest unused are removed",
     )
@@ -50,6 +52,11 @@ class PacsSettings(BaseModel):
         False,
         description="whether results (DICOM SEG and SR) are sent to the PACS; false: nothing is"
         " written to it",
+    )
+    pacs_viewer_write: bool = Field(
+        False,
+        description="whether viewers may store DICOM files in the PACS through this server, as OHIF"
+        " does when a user exports a segmentation",
     )
     pacs_changes: str = Field(
         "auto",
