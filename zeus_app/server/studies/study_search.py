@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from zeus_app.errors import InputError
 from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.server.studies.lookout import Lookout
 from zeus_app.settings.file_names import readable
 from zeus_app.studies.candidates import files_of
 from zeus_app.studies.caselist import LIST_NAMES
@@ -21,34 +21,25 @@ from zeus_app.types import StudyFiles, StudyProblem
 
 logger = logging.getLogger(__name__)
 
-WAIT_S = 3.0
-"""How long a request waits for a search; the search then goes on for the next request."""
-QUICK_S = 0.2
-"""After a longer search the next one waits as long as this one took."""
-MOST_REST_S = 30.0
 _MOST_PATHS = 20_000  # besides the folders; of problems and lists
 _MOST_NAMES = 20  # in a line of the log
 
 
-class StudySearch:
-    """Looks for studies, one search at a time.
+class StudySearch(Lookout):
+    """Looks for studies whose folders, files of problems or lists have changed.
 
     Args:
         catalogue: the studies.
         folder: the studies folder.
         state: the state folder, which may lie in the studies folder.
-
-    Attributes:
-        least_rest_s: shortest pause between two looks, in seconds.
     """
 
-    least_rest_s = 0.0
+    sought = "studies"
 
     def __init__(self, catalogue: Catalogue, folder: Path, state: Path) -> None:
+        super().__init__()
         self._catalogue, self._folder, self._state = catalogue, folder, state
-        self._searching, self._lock = threading.Lock(), threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._rests_until_s = 0.0  # of the monotonic clock
+        self._searching = threading.Lock()
         self._searched_at_ns = 0
         self._times: tuple[FileTimes, ...] = ()
         self._read_problems: dict[StudyProblem, FileTimes] = {}
@@ -64,38 +55,10 @@ class StudySearch:
             self._catalogue.forget_left_out()
             self._find()
 
-    def look(self, *, wait_s: float = WAIT_S) -> None:
-        """Find the studies again if a folder or a file of a problem has changed.
-
-        Args:
-            wait_s: how long to wait for the result, in seconds.
-        """
-        with self._lock:
-            thread = self._thread
-            if thread is None:
-                if time.monotonic() < self._rests_until_s:
-                    return
-                thread = threading.Thread(target=self._look, name="study-search", daemon=True)
-                self._thread = thread
-                thread.start()
-        thread.join(wait_s)
-
-    def _look(self) -> None:
-        began_s = time.monotonic()
-        try:
-            with self._searching:
-                if self._changed():
-                    self._find()
-        except InputError as error:
-            logger.warning("Zeus: no new studies can be found: %s", error)
-        except Exception:
-            logger.exception("Zeus: no new studies can be found")
-        finally:
-            took_s = time.monotonic() - began_s
-            with self._lock:
-                rest_s = min(took_s, MOST_REST_S) if took_s > QUICK_S else 0.0
-                self._rests_until_s = time.monotonic() + max(rest_s, self.least_rest_s)
-                self._thread = None
+    def _look_now(self) -> None:
+        with self._searching:
+            if self._changed():
+                self._find()
 
     def _changed(self) -> bool:
         """Whether a folder, a file of a problem or a list has changed since the last search."""
