@@ -29,6 +29,7 @@ class Frame:
     frame_type: Sequence[str] = ("ORIGINAL", "PRIMARY", "M", "NONE")
     component: str = "MAGNITUDE"
     time_point: int = 1
+    directionality: str = ""
 
 
 def enhanced_mr(
@@ -108,7 +109,10 @@ def _of_frame(frame: Frame) -> list[tuple[str, dict[str, Any]]]:
         ),
     ]
     if frame.b_value is not None:
-        groups.append(("MRDiffusionSequence", {"DiffusionBValue": frame.b_value}))
+        diffusion: dict[str, Any] = {"DiffusionBValue": frame.b_value}
+        if frame.directionality:
+            diffusion["DiffusionDirectionality"] = frame.directionality
+        groups.append(("MRDiffusionSequence", diffusion))
     if frame.echo_ms is not None:
         groups.append(("MREchoSequence", {"EffectiveEchoTime": frame.echo_ms}))
     return groups

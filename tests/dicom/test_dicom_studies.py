@@ -237,3 +237,58 @@ def test_a_study_is_made_of_headers_that_came_as_json_without_files(tmp_path: Pa
     assert study.study_uid == "1.2.3"
     assert study.sources["T2"].grid().shape == (5, 4, 3)
     assert {series.folder.name for series in made} >= {"3", "4", "7", "8", "9"}
+
+
+def test_the_highest_b_value_of_a_series_is_the_hbv(tmp_path: Path) -> None:
+    folder = dicom_series(tmp_path / "p", "ep2d_diff", b_values=(50, 1400, 800))
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert study.evidence["HBV"] == (
+        "'4 ep2d_diff' (3 images, axial, b-value 1400 s/mm²): ep2d_diff, b-value 1400 s/mm²"
+    )
+    assert study.sources["HBV"].load().array[0, 0].tolist() == [300, 400, 500]  # images 3, 4, 5
+    low = next(image for image in study.unused if "b-value 50 s/mm²" in image.reason)
+    assert [path.name for path in low.files] == ["000.dcm", "001.dcm", "002.dcm"]
+    series_uid = pydicom.dcmread(folder / "000.dcm").SeriesInstanceUID
+    assert study.series == {series_uid: study.sources["HBV"]}
+
+
+def test_a_calculated_image_wins_over_the_b_values_of_a_series(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "6", "ep2d_diff", b_values=(50, 800))
+    dicom_series(tmp_path / "p" / "8", "ep2d_diff_CALC_BVAL", image_type=("DERIVED", "PRIMARY"))
+    assert files_by_sequence(find_studies(tmp_path, PROSTATE)) == {"p": {"HBV": "8"}}
+
+
+def test_a_target_that_wants_dwi_gets_the_highest_b_value(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p", "ep2d_diff", b_values=(0, 1000))
+    dwi = PROSTATE.sequences[2].model_copy(update={"name": "DWI", "aliases": ()})
+    stroke = PROSTATE.model_copy(update={"sequences": (dwi,), "reference": ("DWI",)})
+    study = find_studies(tmp_path, stroke).studies["p"]
+    assert "b-value 1000 s/mm²" in study.evidence["DWI"]
+
+
+def test_a_b_value_that_misses_a_slice_costs_itself(tmp_path: Path) -> None:
+    positions = [(0, 0, 3 * k) for k in range(4)]
+    folder = dicom_series(tmp_path / "p", "ep2d_diff", b_values=(800, 1400), positions=positions)
+    (folder / "005.dcm").unlink()  # the second slice of the b-value 1400
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert "b-value 800 s/mm²" in study.evidence["HBV"]
+    (unused,) = study.unused
+    assert unused.reason.startswith("HBV: '4 ep2d_diff' (3 images, axial, b-value 1400 s/mm²): ")
+    assert "a slice is missing" in unused.reason
+
+
+def test_a_study_of_one_space_says_nothing_about_it(tmp_path: Path) -> None:
+    prostate_examination(tmp_path / "anna", FrameOfReferenceUID="1.2.3")
+    study = find_studies(tmp_path, PROSTATE).studies["anna"]
+    assert all("frame of reference" not in text for text in study.evidence.values())
+
+
+def test_a_sequence_in_another_space_than_the_reference_says_so(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p" / "1", "t2_tra", FrameOfReferenceUID="1.2.3")
+    dicom_series(tmp_path / "p" / "2", "ADC", FrameOfReferenceUID="1.2.4",
+                 image_type=("DERIVED", "PRIMARY", "ADC"))  # fmt: skip
+    dicom_series(tmp_path / "p" / "3", "hbv b1400", b_values=(1400,))  # names no space
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert set(study.sources) == {"T2", "ADC", "HBV"}
+    said = "another frame of reference than T2: the patient may have moved"
+    assert [name for name, text in study.evidence.items() if said in text] == ["ADC"]

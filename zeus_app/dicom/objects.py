@@ -26,7 +26,9 @@ def others(headers: Iterable[SliceHeader]) -> dict[str, tuple[Path, ...]]:
         if not is_mr_image(header):
             found[_what(header)].append(header.path)
     return {
-        f"{len(paths)} files of {what}, no MR images": tuple(dict.fromkeys(paths))
+        f"{len(paths)} {'file' if len(paths) == 1 else 'files'} of {what}, no MR images": tuple(
+            dict.fromkeys(paths)
+        )
         for what, paths in found.items()
     }
 

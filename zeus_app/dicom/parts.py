@@ -1,4 +1,4 @@
-"""The volumes in one series: its stacks, kinds of image, b-values and echoes.
+"""The volumes in one series: its stacks, kinds of image, b-values, directions and echoes.
 
 A series is divided only where it must be: where several images lie at one position, or where an
 enhanced file names several stacks.
@@ -36,7 +36,7 @@ class Part:
 def parts_of(headers: Iterable[SliceHeader]) -> list[Part]:
     """The volumes of one series: the series itself if nothing divides it."""
     parts = _divided(Part(tuple(headers)), _stack, "stack {}")
-    for key, label in ((_kind, "{}"), (_b_value, "{}")):
+    for key, label in ((_kind, "{}"), (_b_value, "{}"), (_direction, "{}")):
         parts = [
             smaller
             for part in parts
@@ -64,8 +64,9 @@ def _divided(part: Part, key: Callable[[SliceHeader], Hashable], label: str) -> 
     ]
 
 
-def _order(header: SliceHeader) -> tuple[str, tuple[str, ...], float]:
-    return header.stack, header.image_type, -1.0 if header.b_value is None else header.b_value
+def _order(header: SliceHeader) -> tuple[str, tuple[str, ...], float, bool]:
+    b_value = -1.0 if header.b_value is None else header.b_value
+    return header.stack, header.image_type, b_value, not header.is_isotropic
 
 
 def _stack(header: SliceHeader) -> str:
@@ -78,6 +79,10 @@ def _kind(header: SliceHeader) -> str:
 
 def _b_value(header: SliceHeader) -> str:
     return NO_B_VALUE if header.b_value is None else f"b-value {header.b_value:g} s/mm²"
+
+
+def _direction(header: SliceHeader) -> str:
+    return "mean of the directions" if header.is_isotropic else "single directions"
 
 
 def _echoes(part: Part) -> Iterator[Part]:

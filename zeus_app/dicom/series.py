@@ -48,6 +48,7 @@ class SliceHeader:
         contrast_agent: Contrast/Bolus Agent; empty if absent.
         echo: number of the echo and its time in ms; the same for all images of one echo.
         b_value: diffusion weighting in s/mm²; None if the header has none.
+        is_isotropic: whether it is the mean of all diffusion directions; None if that is unknown.
         number: Instance Number.
         frames: number of images in the file.
         frame: number of the image in its file, from 0, if the file says where each image lies.
@@ -80,6 +81,7 @@ class SliceHeader:
     spacing_mm: tuple[float, ...] | None
     thickness_mm: float
     b_value: float | None
+    is_isotropic: bool | None
     number: str
     frames: int
     frame: int | None
@@ -234,6 +236,7 @@ def header_of(data: pydicom.Dataset, path: Path) -> SliceHeader:
         spacing_mm=numbers("PixelSpacing", 2),
         thickness_mm=abs(float(thickness)) or 1.0,
         b_value=b_values.b_value(data),
+        is_isotropic=b_values.is_isotropic(data),
         number=text("InstanceNumber"),
         frames=int(data.get("NumberOfFrames") or 1),
         frame=None,

@@ -26,7 +26,7 @@ MASK_FOLDERS = word_set(
     "label labels labelstr labelsts mask masks seg segs segmentation segmentations gt ground "
     "groundtruth annotation annotations rois contours"
 )
-_STANDS_FOR = {"T2": "T2-SPIR"}
+_STANDS_FOR = {"T2": "T2-SPIR", "DWI": "HBV"}
 """Sequence -> another that a target without this other one takes for it."""
 
 
