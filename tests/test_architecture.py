@@ -66,6 +66,8 @@ CROSS_CUTTING = {
     "fuzz/test_params.py",
     "fuzz/test_target.py",
     "fuzz/test_volumes.py",
+    "hospital/test_command.py",
+    "hospital/test_current_ohif.py",
     "instructions/test_last_hidden.py",
     "instructions/test_skeletons.py",
     "labels/test_import_command.py",

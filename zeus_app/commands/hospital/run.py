@@ -37,7 +37,7 @@ class HospitalPaths:
     out: Path = CHECKOUT / "reports" / "hospital"
 
 
-def run_hospital(*, port: int, study_count: int, paths: HospitalPaths | None = None) -> int:
+def run_hospital(*, port: int, study_count: int, paths: HospitalPaths) -> int:
     """Start everything, print the addresses, and wait for Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
@@ -57,7 +57,7 @@ def run_hospital(*, port: int, study_count: int, paths: HospitalPaths | None = N
         orthanc_program()
         for used in range(port, port + 3):
             check_port(LOOPBACK, used)
-        _run(port, study_count, paths or HospitalPaths())
+        _run(port, study_count, paths)
     except KeyboardInterrupt:
         _say("stopped")
         return 0
@@ -72,6 +72,7 @@ def _run(port: int, study_count: int, paths: HospitalPaths) -> None:
         for study in studies:
             pacs.upload(study.files)
         _say(f"Orthanc       {pacs.url} with {len(studies)} studies of phantoms")
+        _say("Zeus starts, in 10 to 60 s")
         zeus = start_zeus(str(paths.out / "dicom"), paths, port)
         stack.callback(zeus.end)
         _say(f"Zeus          http://{LOOPBACK}:{port}")
