@@ -1,15 +1,11 @@
 """Instructions and measurements of a study as a DICOM Structured Report (TID 1500)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from uuid import NAMESPACE_DNS, uuid5
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
-import pydicom
-from highdicom import UID
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
-    AlgorithmIdentification,
+    Comprehensive3DSR,
     ComprehensiveSR,
     ContainerContentItem,
     DeviceObserverIdentifyingAttributes,
@@ -24,132 +20,106 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from zeus_app.dicom.codes import PRIVATE_SCHEME, long_string
 from zeus_app.dicom.measurements import LabelMeasurement
-from zeus_app.dicom.report_groups import (
-    GroupSources,
-    ReportedLabel,
-    empty_group,
-    groups_of,
-    text_item,
-)
-from zeus_app.dicom.report_texts import ZEUS_SCHEME, person_name, texts_of
+from zeus_app.dicom.report_groups import empty_group, groups_of
+from zeus_app.dicom.report_lines import has_square_pixels
+from zeus_app.dicom.report_segments import Segment, segments_of
+from zeus_app.dicom.report_texts import person_name, text_item, texts_of
+from zeus_app.dicom.segmentation import MANUFACTURER, software_version
 from zeus_app.types import MACHINE_MADE, Instruction
 
 SERIES_DESCRIPTION = f"Zeus measurements, {MACHINE_MADE}"
-SERIES_NUMBER_OFFSET = 2000
-"""Added to the Series Number of the measured series, so that a report stands behind all images."""
-EMPTY_LABELS = Code("empty-labels", ZEUS_SCHEME, "Labels without a voxel")
+EMPTY_LABELS = Code("empty-labels", PRIVATE_SCHEME, "Labels without a voxel")
 _MRI = Code("25056-3", "LN", "MRI unspecified body region")  # CID 100
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _PATIENT_AND_STUDY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex",
     "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ReportAuthor:
-    """Who made a report and its mask.
-
-    Attributes:
-        version: version of Zeus.
-        algorithm: name of the model that made the mask; empty for a mask by hand.
-        algorithm_version: version of the model, such as its checkpoint.
-        user: name of the user; empty if nobody is logged in.
-    """
-
-    version: str
-    algorithm: str = ""
-    algorithm_version: str = ""
-    user: str = ""
-
-
 def write_report(
     measurements: Sequence[LabelMeasurement],
-    labels: Mapping[str, ReportedLabel],
     *,
-    series: Sequence[Path],
-    author: ReportAuthor,
-    segmentation: Dataset | None = None,
+    segmentation: Dataset,
     instructions: Sequence[Instruction] = (),
+    user: str = "",
 ) -> Dataset:
-    """The report of a study: Comprehensive SR, complete, not verified, new UIDs.
+    """The report of a study: complete, not verified, with new UIDs. Nothing is written to disk.
 
     Args:
-        measurements: what `measure_labels` says.
-        labels: name of each measured label -> its code and segment.
-        series: the files of the measured series, in any order.
-        author: who made the report.
-        segmentation: the DICOM SEG of the mask, or its header.
+        measurements: what `measure_labels` says of the mask.
+        segmentation: what `write_segmentation` made of the same mask. Codes, tracking UIDs,
+            patient and study are taken from it.
         instructions: the texts of the study.
+        user: name of the user who wrote texts or changed the mask; empty if nobody is logged in.
     """
-    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in series]
-    images = {str(header.SOPInstanceUID): header for header in headers}
-    sources = GroupSources(images, segmentation, _algorithm(author))
-    content = _content(measurements, labels, instructions, author, sources)
-    evidence = [*headers, *([segmentation] if segmentation is not None else [])]
-    document = ComprehensiveSR(
-        evidence=[_reference(instance) for instance in evidence],
-        content=content,
-        series_instance_uid=UID(),
-        series_number=int(headers[0].get("SeriesNumber") or 0) + SERIES_NUMBER_OFFSET,
-        sop_instance_uid=UID(),
+    planes = [m.line.plane for m in measurements if m.line]
+    kind = ComprehensiveSR if all(map(has_square_pixels, planes)) else Comprehensive3DSR
+    document = kind(
+        evidence=[_reference(i) for i in [segmentation, *(plane.image for plane in planes)]],
+        content=_content(measurements, segmentation, instructions, user),
+        series_instance_uid=_new_uid(),
+        series_number=int(segmentation.SeriesNumber) + 1,
+        sop_instance_uid=_new_uid(),
         instance_number=1,
-        manufacturer="Zeus",
+        manufacturer=MANUFACTURER,
         is_complete=True,
         series_description=SERIES_DESCRIPTION,
-        manufacturer_model_name="Zeus",
-        software_versions=author.version,
-        coding_schemes=[CodingSchemeIdentificationItem(ZEUS_SCHEME, name="Zeus")],
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=software_version(),
+        coding_schemes=[CodingSchemeIdentificationItem(PRIVATE_SCHEME, name="Zeus")],
     )
-    document.copy_patient_and_study_information(headers[0])
     document.SpecificCharacterSet = "ISO_IR 192"
+    document.copy_patient_and_study_information(segmentation)
     return document
 
 
 def _reference(instance: Dataset) -> Dataset:
     """The UIDs of an instance. highdicom would log a patient's name that it finds odd."""
     reference = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+    for keyword in _UIDS:
         setattr(reference, keyword, instance[keyword].value)
     for keyword in _PATIENT_AND_STUDY:
-        setattr(reference, keyword, "")
+        setattr(reference, keyword, None)
     return reference
+
+
+def _new_uid() -> str:
+    return f"2.25.{uuid4().int}"
 
 
 def _content(
     measurements: Sequence[LabelMeasurement],
-    labels: Mapping[str, ReportedLabel],
+    segmentation: Dataset,
     instructions: Sequence[Instruction],
-    author: ReportAuthor,
-    sources: GroupSources,
+    user: str,
 ) -> ContentItem:
-    shown = [m for m in measurements if m.diameter is not None]
-    groups = [group for m in shown for group in groups_of(m, labels[m.label], sources)]
-    report = MeasurementReport(
-        observation_context=_observers(author),
-        procedure_reported=_MRI,
-        imaging_measurements=groups,
-    )
-    root = report[0]
+    segments = {m.label: segments_of(segmentation)[long_string(m.label)] for m in measurements}
+    groups = [
+        group
+        for m in measurements
+        if m.line
+        for group in groups_of(m, m.line, segments[m.label], segmentation)
+    ]
+    root = MeasurementReport(_observers(user), _MRI, groups)[0]
     *head, imaging_measurements = root.ContentSequence
     notice = f"The measurements are {MACHINE_MADE}."
-    findings = {name: label.finding for name, label in labels.items()}
-    empty = [m for m in measurements if m.diameter is None]
+    findings = {label: segment.finding for label, segment in segments.items()}
     items = [
         *head,
         text_item(codes.DCM.Comment, notice, RelationshipTypeValues.CONTAINS),
         imaging_measurements if groups else None,
-        texts_of(instructions, findings, author.user),
-        _empty_labels(empty, labels, sources),
+        texts_of(instructions, findings, user),
+        _empty_labels([m for m in measurements if m.line is None], segments),
     ]
     root.ContentSequence = ContentSequence([item for item in items if item is not None])
     return root
 
 
 def _empty_labels(
-    measurements: Sequence[LabelMeasurement],
-    labels: Mapping[str, ReportedLabel],
-    sources: GroupSources,
+    measurements: Sequence[LabelMeasurement], segments: Mapping[str, Segment]
 ) -> ContainerContentItem | None:
     """A container of their own, because OHIF cannot read them among the others."""
     if not measurements:
@@ -157,27 +127,20 @@ def _empty_labels(
     container = ContainerContentItem(
         name=EMPTY_LABELS, relationship_type=RelationshipTypeValues.CONTAINS
     )
-    groups = [empty_group(m, labels[m.label], sources)[0] for m in measurements]
+    groups = [empty_group(m, segments[m.label])[0] for m in measurements]
     container.ContentSequence = ContentSequence(groups)
     return container
 
 
-def _algorithm(author: ReportAuthor) -> AlgorithmIdentification | None:
-    if not author.algorithm:
-        return None
-    return AlgorithmIdentification(author.algorithm, author.algorithm_version or "unknown")
-
-
-def _observers(author: ReportAuthor) -> ObservationContext:
+def _observers(user: str) -> ObservationContext:
+    name = f"{MANUFACTURER} {software_version()}"
     device = DeviceObserverIdentifyingAttributes(
-        uid=f"2.25.{uuid5(NAMESPACE_DNS, f'zeus {author.version}').int}",
-        name="Zeus",
-        model_name=f"Zeus {author.version}",
+        uid=f"2.25.{uuid5(NAMESPACE_DNS, name).int}", name=MANUFACTURER, model_name=name
     )
     person = None
-    if author.user:
-        name = PersonObserverIdentifyingAttributes(person_name(author.user))
-        person = ObserverContext(codes.DCM.Person, name)
+    if user:
+        attributes = PersonObserverIdentifyingAttributes(person_name(user))
+        person = ObserverContext(codes.DCM.Person, attributes)
     return ObservationContext(
         observer_device_context=ObserverContext(codes.DCM.Device, device),
         observer_person_context=person,

@@ -7,20 +7,27 @@ from highdicom.sr import (
     ContainerContentItem,
     PnameContentItem,
     RelationshipTypeValues,
+    TextContentItem,
 )
 from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from zeus_app.dicom.report_groups import text_item
+from zeus_app.dicom.codes import PRIVATE_SCHEME
 from zeus_app.types import MACHINE_MADE, Instruction
 
-ZEUS_SCHEME = "99ZEUS"
-MACHINE_TEXT = Code("machine-text", ZEUS_SCHEME, f"Instruction, {MACHINE_MADE}")
-USER_TEXT = Code("user-text", ZEUS_SCHEME, "Instruction by a user")
-SEQUENCE = Code("sequence", ZEUS_SCHEME, "Sequence")
+MACHINE_TEXT = Code("machine-text", PRIVATE_SCHEME, f"Instruction, {MACHINE_MADE}")
+USER_TEXT = Code("user-text", PRIVATE_SCHEME, "Instruction by a user")
+SEQUENCE = Code("sequence", PRIVATE_SCHEME, "Sequence")
 _QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 _CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT
+_LONGEST_NAME = 63  # characters of a part of a name in the value representation PN, less a caret
+
+
+def text_item(name: Code, text: str, relationship: RelationshipTypeValues) -> ContentItem:
+    """A text of the report, without characters that DICOM's value representation UT forbids."""
+    clean = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    return TextContentItem(name=name, value=clean.strip(), relationship_type=relationship)
 
 
 def texts_of(
@@ -49,19 +56,16 @@ def person_name(user: str) -> str:
     The caret at the end says that there are no other parts. Without one highdicom logs the name.
     """
     clean = "".join(c if c.isprintable() and c not in "^=\\" else " " for c in user)
-    return clean[:63].strip() + "^"
+    return clean[:_LONGEST_NAME].strip() + "^"
 
 
 def _text(instruction: Instruction, finding: Code | None, user: str) -> ContentItem:
     name = MACHINE_TEXT if instruction.notice else USER_TEXT
     item = text_item(name, instruction.text, RelationshipTypeValues.CONTAINS)
-    item.ContentSequence = ContentSequence(
-        [
-            *_author(instruction, user),
-            text_item(SEQUENCE, _place(instruction), _CONTEXT),
-            *([CodeContentItem(codes.DCM.Finding, finding, _CONTEXT)] if finding else []),
-        ]
-    )
+    context = [*_author(instruction, user), text_item(SEQUENCE, _place(instruction), _CONTEXT)]
+    if finding is not None:
+        context.append(CodeContentItem(codes.DCM.Finding, finding, _CONTEXT))
+    item.ContentSequence = ContentSequence(context)
     return item
 
 
