@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from zeus_app.errors import UnknownNameError
 from zeus_app.labels.files import write_volume
@@ -60,6 +61,10 @@ class Predictions:
             write_atomically(path, partial(write_volume, volume=label_map))
         saved = {**params, "answered": time.time()}
         write_text_atomically(folder / _PARAMS, json.dumps(saved, indent=1))
+
+    def studies(self) -> set[str]:
+        """Ids of all studies with a prediction, whether or not the studies still exist."""
+        return {unquote(p.name) for p in self._folder.glob("*") if not p.name.startswith(".")}
 
     def of_study(self, study: str) -> list[Prediction]:
         """Every checkpoint's prediction for a study, the newest first."""

@@ -31,7 +31,7 @@ REMOVED = ".removed"
 _FILE = re.compile(r"v(\d{4,})(\.nii\.gz|\.removed)")
 TAG_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 OWN_KEYS = ("ts", "name", "sequence", "model", "params", "score", "restored_from",
-            "imported_from")  # fmt: skip
+            "imported_from", "study_uid")  # fmt: skip
 """Entries of a label's info that Zeus itself writes. A client's notes never replace them."""
 
 
@@ -56,10 +56,15 @@ class LabelVersion:
 
 
 class LabelHistory:
-    """The label versions of one target: <tag>/<study>/v0001.nii.gz and so on."""
+    """The label versions of one target: <tag>/<study>/v0001.nii.gz and so on.
+
+    Attributes:
+        other_names: study id -> the name under which its labels are stored, where it is another.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.other_names: Mapping[str, str] = {}
 
     def tags(self) -> list[str]:
         """All tags with a submitted label, removed ones included."""
@@ -69,13 +74,23 @@ class LabelHistory:
 
     def studies(self, tag: str) -> set[str]:
         """Ids of all studies with a label of this tag, whether or not the studies still exist."""
-        return {unquote(path.name) for path in (self._folder / tag).glob("*") if path.is_dir()}
+        ids = {name: study for study, name in self.other_names.items()}
+        return {ids.get(name, name) for name in self.stored_names(tag)}
+
+    def stored_names(self, tag: str) -> set[str]:
+        """The names under which labels of this tag are stored."""
+        folders = self._folder_of_tag(tag).glob("*")
+        return {unquote(path.name) for path in folders if path.is_dir()}
 
     def versions(self, study: str, tag: str) -> list[LabelVersion]:
         """All versions, the oldest first."""
+        return self.stored_versions(self.other_names.get(study, study), tag)
+
+    def stored_versions(self, name: str, tag: str) -> list[LabelVersion]:
+        """All versions that are stored under a name, the oldest first."""
         versions = [
             LabelVersion(int(match[1]), path, _read_info(path))
-            for path in self.folder_of(study, tag).glob("v*")
+            for path in (self._folder_of_tag(tag) / folder_name(name)).glob("v*")
             if (match := _FILE.fullmatch(path.name))
         ]
         return sorted(versions, key=lambda version: version.number)
@@ -133,13 +148,16 @@ class LabelHistory:
 
     def folder_of(self, study: str, tag: str) -> Path:
         """The folder of a label's versions. Raises InputError if the tag is no valid name."""
+        return self._folder_of_tag(tag) / folder_name(self.other_names.get(study, study))
+
+    def _folder_of_tag(self, tag: str) -> Path:
         if not re.fullmatch(TAG_PATTERN, tag):
             raise InputError(
                 f"label tag {tag!r}",
                 expected="letters, digits, '-', '_' and '.', beginning with a letter or digit",
                 remedy="choose another tag, for example final",
             )
-        return self._folder / tag / folder_name(study)
+        return self._folder / tag
 
     def _claim(self, study: str, tag: str, ending: str, info: Mapping[str, Any]) -> Path:
         """Take the next free number by writing its JSON, which only one process can create.

@@ -58,6 +58,16 @@ class PacsSettings(BaseModel):
         description="whether viewers may store DICOM files in the PACS through this server, as OHIF"
         " does when a user exports a segmentation",
     )
+    pacs_labels: bool = Field(
+        True,
+        description="whether DICOM SEGs that users store in the PACS become final labels, as those"
+        " that a user exports from OHIF",
+    )
+    pacs_label_creators: str = Field(
+        "",
+        description="content creators, separated by commas, whose DICOM SEGs are labels even if a"
+        " program made them",
+    )
     pacs_changes: str = Field(
         "auto",
         pattern=r"^(auto|off|https?://[^@]+)$",

@@ -67,7 +67,12 @@ class Catalogue:
     Attributes:
         former: what earlier versions called studies. A former id still names its study, or the
             sequence that it was.
+        orphan_remedy: what to do about labels whose study is not here.
     """
+
+    orphan_remedy = (
+        "Give the study its old name back, or rename this folder to the study's new name"
+    )
 
     def __init__(
         self, folder: Path, target: Target, state: StateFolder, *, max_voxels: int = MAX_VOXELS

@@ -16,18 +16,20 @@ from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.drafts import DRAFT, save_version, tag_of
 from zeus_app.labels.files import read_label, write_volume
+from zeus_app.labels.orphans import orphaned_labels
 from zeus_app.labels.predictions import Predictions
 from zeus_app.labels.segments import LABEL_INFO
+from zeus_app.labels.study_uids import STUDY_UID, other_names
 from zeus_app.labels.submission import read_submitted_label, sequence_drawn_on
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
-from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.server.studies.dataset_archive import write_archive
+from zeus_app.server.studies.places import Place, studies_at
 from zeus_app.server.studies.resolved_image import ResolvedImage
-from zeus_app.server.studies.study_search import StudySearch
+from zeus_app.server.studies.study_notes import StudyNotes
 from zeus_app.server.tasks.chosen_sequences import texts_to_store
+from zeus_app.settings.pacs import PACS_MIB
 from zeus_app.storage.atomic import write_atomically
-from zeus_app.storage.file_lock import file_lock
-from zeus_app.storage.notes import check_note, read_note, write_note
+from zeus_app.storage.notes import check_note
 from zeus_app.storage.state import StateFolder, folder_name
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
@@ -38,7 +40,7 @@ Info = dict[str, Any]
 
 
 class StudyDatastore(Datastore):
-    """MONAI Label's datastore over a folder of studies. A label has the id of its study.
+    """MONAI Label's datastore over a folder of studies or a PACS. A label has the id of its study.
 
     Attributes:
         catalogue: the studies.
@@ -47,16 +49,24 @@ class StudyDatastore(Datastore):
     """
 
     def __init__(
-        self, folder: Path, target: Target, state: StateFolder, *, max_voxels: int = MAX_VOXELS
+        self,
+        place: Place,
+        target: Target,
+        state: StateFolder,
+        *,
+        max_voxels: int = MAX_VOXELS,
+        pacs_mib: int = PACS_MIB,
     ) -> None:
         self._target = target
         self._state = state
         self._name = target.name
-        self._description = f"Studies of {target.instance} in {folder}"
-        self.catalogue = Catalogue(folder, target, state, max_voxels=max_voxels)
-        self._search = StudySearch(self.catalogue, folder, state.root)
+        self._description = f"Studies of {target.instance} in {place}"
+        self.catalogue, self._search = studies_at(
+            place, target, state, max_voxels=max_voxels, pacs_mib=pacs_mib
+        )
         self.history = LabelHistory(state.labels)
         self.predictions = Predictions(state.predictions)
+        self._notes = StudyNotes(state.info)
         self.refresh()
 
     # Name, description and state of the datastore.
@@ -89,16 +99,14 @@ class StudyDatastore(Datastore):
 
     def json(self) -> Info:
         """All studies with their labels, in the format of MONAI Label's own datastore."""
-        objects = {}
-        for image in self.list_images():
-            labels = self.get_labels_by_image_id(image)
-            objects[image] = {
-                "image": {"ext": ".nii.gz", "info": self._stored(image)},
-                "labels": {
-                    tag: {"ext": ".nii.gz", "info": self.get_label_info(image, tag)}
-                    for tag in labels
-                },
-            }
+        objects: Info = {
+            image: {"image": {"ext": ".nii.gz", "info": self._notes.stored(image)}, "labels": {}}
+            for image in self.list_images()
+        }
+        for tag in self._tags():
+            for image in self.get_labeled_images(tag):
+                label = {"ext": ".nii.gz", "info": self.get_label_info(image, tag)}
+                objects[image]["labels"][tag] = label
         return {"name": self._name, "description": self._description, "objects": objects}
 
     def datalist(self) -> list[Info]:
@@ -128,6 +136,7 @@ class StudyDatastore(Datastore):
     def refresh(self) -> None:
         """Find the studies again. Those that could not be read are listed again."""
         self._search.search()
+        self._find_labels()
 
     def look(self) -> None:
         """Find the studies again if something has changed in the studies folder; see `StudySearch`.
@@ -135,6 +144,11 @@ class StudyDatastore(Datastore):
         It may take some seconds, so no route may call it on the event loop.
         """
         self._search.look()
+        self._find_labels()
+
+    def _find_labels(self) -> None:
+        """Find labels that were stored under another name of a DICOM study."""
+        self.history.other_names = other_names(self.history, self.catalogue.studies)
 
     @property
     def problems(self) -> tuple[StudyProblem, ...]:
@@ -143,19 +157,9 @@ class StudyDatastore(Datastore):
 
     @property
     def orphaned_labels(self) -> tuple[StudyProblem, ...]:
-        """Labels whose study is gone or was renamed. They are not learnt from."""
+        """Labels whose study is gone or was renamed. They stay, and are not learnt from."""
         known = {*self.catalogue.studies, *(problem.id for problem in self.catalogue.problems)}
-        return tuple(
-            StudyProblem(
-                study,
-                (self.history.folder_of(study, tag),),
-                f"labels of no study ({tag}): no study is called {study}. Give the study its old"
-                " name back, or rename this folder to the study's new name",
-            )
-            for tag in self.history.tags()
-            for study in sorted(self.history.studies(tag) - known)
-            if self.history.newest(study, tag)
-        )
+        return orphaned_labels(self.history, known, remedy=self.catalogue.orphan_remedy)
 
     # Images.
 
@@ -167,15 +171,23 @@ class StudyDatastore(Datastore):
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
         """Studies with a label of this tag; of the tag "final" by default."""
-        tag = label_tag or FINAL
-        return [study for study in self.list_images() if self._label(study, tag)]
+        return sorted(self._labelled(label_tag or FINAL))
 
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
         """Studies without a label of this tag; of the tag "final" by default."""
-        tag = label_tag or FINAL
-        return [study for study in self.list_images() if not self._label(study, tag)]
+        labelled = self._labelled(label_tag or FINAL)
+        return [study for study in self.list_images() if study not in labelled]
+
+    def _labelled(self, tag: str) -> set[str]:
+        """Studies with a label of a tag. Only those that have stored labels are looked at."""
+        stored = self.history.studies(tag)
+        if tag == ORIGINAL:
+            stored |= self.history.studies(DRAFT) | self.predictions.studies()
+        return {
+            study for study in stored & self.catalogue.studies.keys() if self._label(study, tag)
+        }
 
     def get_image(self, image_id: str, params: object = None) -> io.BytesIO:
         """The bytes of an image's NIfTI file."""
@@ -200,27 +212,20 @@ class StudyDatastore(Datastore):
             "path": str(path),
             "sequences": list(resolved.files.sources),
             "reference": resolved.shown,
-            **self._stored(resolved.study),
+            **self._notes.stored(resolved.study),
         }
 
     def update_image_info(self, image_id: str, info: Info) -> None:
         """Add to a client's notes on a study. Raises InputError if they are too large."""
-        study = self.catalogue.resolve(image_id).study
-        with file_lock(self._state.info / ".lock"):
-            notes = {**read_note(self._notes_path(study)), **info}
-            check_note(notes)
-            write_note(self._notes_path(study), notes)
+        self._notes.add(self.catalogue.study_of(image_id), info)
 
     def record_sample(self, study: str, strategy: str, client: str | None) -> None:
         """Store when a strategy chose a study, apart from the notes of clients."""
-        with file_lock(self._state.info / ".lock"):
-            history = self.strategy_history(study)
-            history[strategy] = {"ts": int(time.time()), "client_id": client}
-            write_note(self._strategies_path(study), history)
+        self._notes.record_sample(study, strategy, client)
 
     def strategy_history(self, study: str) -> dict[str, Info]:
         """Strategy -> {"ts": seconds since 1970, "client_id"} of its newest choice of a study."""
-        return read_note(self._strategies_path(study))
+        return self._notes.strategy_history(study)
 
     def add_image(self, image_id: str | None, image_filename: str, image_info: Info) -> str:
         """Save an upload as a study of one sequence; returns the study's id."""
@@ -238,18 +243,6 @@ class StudyDatastore(Datastore):
         for tag in self.history.tags():
             if self.history.newest(study, tag):
                 self.history.remove(study, tag)
-
-    def _notes_path(self, study: str) -> Path:
-        return self._state.info / f"{folder_name(study)}.json"
-
-    def _strategies_path(self, study: str) -> Path:
-        return self._state.info / "strategies" / f"{folder_name(study)}.json"
-
-    def _stored(self, study: str) -> Info:
-        return {
-            "strategy": self.strategy_history(study),
-            "info": read_note(self._notes_path(study)),
-        }
 
     # Labels.
 
@@ -287,6 +280,7 @@ class StudyDatastore(Datastore):
         )
         tag = label_tag or tag_of(file, info.get(LABEL_INFO), target=self._target)
         info = {**info, "name": f"{resolved.study}.nii.gz", "sequence": drawn_on}
+        info |= {STUDY_UID: resolved.files.study_uid} if resolved.files.study_uid else {}
         info[INSTRUCTIONS] = self._user_texts(resolved, tag, info)
         save_version(self.history, resolved.study, tag, label=label, info=info, target=self._target)
         return tag
@@ -310,11 +304,11 @@ class StudyDatastore(Datastore):
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label. Its versions stay and can be restored."""
-        self.history.remove(self.catalogue.resolve(label_id).study, label_tag)
+        self.history.remove(self.catalogue.study_of(label_id), label_tag)
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Tag -> label id, for every label of a study."""
-        study = self.catalogue.resolve(image_id).study
+        study = self.catalogue.study_of(image_id)
         return {tag: study for tag in self._tags() if self._label(study, tag)}
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
@@ -379,7 +373,7 @@ class StudyDatastore(Datastore):
         return LabelVersion(0, prediction.path, {"params": prediction.params})
 
     def _existing(self, label_id: str, tag: str) -> LabelVersion:
-        study = self.catalogue.resolve(label_id).study
+        study = self.catalogue.study_of(label_id)
         version = self._label(study, tag)
         if version is None:
             raise UnknownNameError(

@@ -36,6 +36,11 @@ class PacsCatalogue(Catalogue):
         pacs_mib: size limit of the downloaded series, in MiB.
     """
 
+    orphan_remedy = (
+        "The PACS does not list such a study now. Look it up there; its labels stay until it is"
+        " back"
+    )
+
     def __init__(
         self,
         web: DicomWeb,
