@@ -285,7 +285,7 @@ def test_an_invalid_inference_parameter_is_refused(
     assert infer(server, "alpha", **params).status_code == 400
 
 
-def test_dicom_seg_of_a_folder_of_studies_is_refused(server: Server) -> None:
+def test_dicom_seg_of_a_study_that_is_no_dicom_is_refused(server: Server) -> None:
     response = requests.post(
         f"{server.url}/infer/zeus", params={"image": "alpha", "output": "dicom_seg"}, timeout=60
     )

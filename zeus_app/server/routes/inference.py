@@ -21,7 +21,7 @@ from zeus_app.server.jobs.inference_jobs import InferenceJob
 from zeus_app.server.jobs.single_flight import SingleFlight, wait_for_disconnect
 from zeus_app.server.routes.forms import JSON_BODY, Params, json_object
 from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting
-from zeus_app.server.routes.inference_answer import answer_with, refuse_output
+from zeus_app.server.routes.inference_answer import answer_with
 from zeus_app.server.routes.inference_request import InferenceRequest
 from zeus_app.server.routes.jobs import accepted, owner_of
 from zeus_app.server.routes.roles import ADMIN, USER, logged_in
@@ -75,10 +75,10 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         refuse_settings(sent)
         read = read_parameters(sent, task.parameters, task="inference")
         read |= {**logged_in(user), "session_id": session_id}
-        refuse_output(output)
         if label is not None:
             _refuse_label_file(model, task)
-        request = InferenceRequest(running, model, image, read, file, label)
+        is_for_dicom = output == ResultType.dicom_seg
+        request = InferenceRequest(running, model, image, read, file, label, is_for_dicom)
         if later:
             return accepted(await _job(request, flight, owner=owner_of(user)), output)
         left = partial(wait_for_disconnect, http)

@@ -20,9 +20,13 @@ from zeus_app.server.tasks.chosen_sequences import (
     refuse_lacking,
     sequences_of_texts,
 )
+from zeus_app.server.tasks.dicom_answer import refuse_other_files
 from zeus_app.server.tasks.guidance import sent_texts
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.settings.registry import lookup
+
+ANSWERED_IMAGE, ANSWERED_USER = "zeus_answered_image", "zeus_answered_user"
+"""Keys of a result: the ResolvedImage that was asked about, and the user who is logged in."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class InferenceRequest:
         params: the task's parameters, read.
         file: an image that came with the request.
         label: a label file that came with the request.
+        is_for_dicom: whether the answer is to be a DICOM SEG, which needs a DICOM series.
     """
 
     app: GuardedApp
@@ -52,6 +57,7 @@ class InferenceRequest:
     params: Mapping[str, Any]
     file: UploadFile | None = None
     label: UploadFile | None = None
+    is_for_dicom: bool = False
 
     def check(self) -> None:
         """Refuse bad parameters before any work. Raises InputError."""
@@ -82,6 +88,8 @@ class InferenceRequest:
             chosen = read_sequences(self.params.get(SEQUENCES), target)
             texts = sequences_of_texts(sent_texts(self.params, target), target)
             refuse_lacking([*chosen, *texts], image.files)
+            if self.is_for_dicom:
+                self._refuse_no_dicom(image)
             yield OpenedRequest(image, label)
 
     def run(self) -> dict[str, Any]:
@@ -92,7 +100,19 @@ class InferenceRequest:
     def run_on(self, opened: OpenedRequest) -> dict[str, Any]:
         """Run the task on an image that is found already."""
         address = {"model": self.model, "image": opened.image.image_id, LABEL_FILE: opened.label}
-        return self.app.infer_image({**self.params, **address}, opened.image)
+        result = self.app.infer_image({**self.params, **address}, opened.image)
+        author = {ANSWERED_USER: str(self.params.get("user") or "")}
+        return {**result, **author, ANSWERED_IMAGE: opened.image}
+
+    def _refuse_no_dicom(self, image: ResolvedImage) -> None:
+        """Refuse what a SEG cannot refer to. The files of a request end with the request."""
+        refuse_other_files(image)
+        if self.file is not None:
+            raise InputError(
+                "output=dicom_seg for a file that came with the request",
+                expected="a DICOM study of the server, or a session",
+                remedy="send the DICOM files with PUT /session/, and its session_id to this route",
+            )
 
     @contextmanager
     def _resolved(self) -> Iterator[ResolvedImage]:

@@ -12,7 +12,7 @@ from monailabel.endpoints.user.auth import User
 from zeus_app.server.jobs.inference_jobs import InferenceJob, Result
 from zeus_app.server.jobs.single_flight import copy_to_temporary
 from zeus_app.server.routes.guards import GuardedApp
-from zeus_app.server.routes.inference_answer import answer_with, refuse_output
+from zeus_app.server.routes.inference_answer import answer_with
 from zeus_app.server.routes.roles import USER, logged_in
 
 JOBS = "/zeus/jobs"
@@ -62,7 +62,6 @@ def job_routes(app: Callable[[], GuardedApp]) -> APIRouter:
                 " state is done",
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
             )
-        refuse_output(output)
         answer = await run_in_threadpool(_copied, known.task.result(), output)
         return await answer_with(app(), answer, output, background_tasks)
 
