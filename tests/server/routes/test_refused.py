@@ -10,9 +10,8 @@ from zeus_app.server.routes.refused import refused_routes
 @pytest.mark.parametrize(
     ("method", "path", "status", "reason"),
     [
-        ("GET", "/proxy/dicom/qido/studies", 404, "no DICOMweb server"),
-        ("POST", "/proxy/dicom/wado/studies", 404, "no DICOMweb server"),
-        ("GET", "/proxy/dicom/http://evil.example/", 404, "no DICOMweb server"),
+        ("GET", "/proxy/http://evil.example/", 404, "no such address"),
+        ("DELETE", "/proxy/dicom/wado/studies/1.2", 404, "no such address"),
         ("PUT", "/model/zeus", 404, "/zeus/checkpoints"),
         ("GET", "/model/info/zeus", 404, "/zeus/checkpoints"),
         ("DELETE", "/model/..", 404, ""),

@@ -16,6 +16,7 @@ from zeus_app.server.routes.active_learning import active_learning_routes
 from zeus_app.server.routes.checksums import checksum_routes
 from zeus_app.server.routes.clicks import click_routes
 from zeus_app.server.routes.connect import connect_routes
+from zeus_app.server.routes.dicomweb import dicomweb_routes
 from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.images import image_routes
 from zeus_app.server.routes.inference import inference_routes
@@ -49,6 +50,9 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     stock_routes = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
+    server.include_router(
+        dicomweb_routes(lambda: app().context, pacs=lambda: None, results=lambda _: {})
+    )
     for router in (
         task_routes(), log_routes(log), viewer_routes(), refused_routes(),
     ):  # fmt: skip

@@ -11,8 +11,8 @@ def refused_routes() -> APIRouter:
 
     @router.api_route("/proxy/{path:path}", methods=_METHODS)
     def proxy(path: str) -> None:
-        """Studies come from a folder, so there is no DICOMweb server to pass requests on to."""
-        raise HTTPException(404, "no DICOMweb server: this server's studies come from a folder")
+        """What `dicomweb.py` does not serve is passed on to nobody."""
+        raise HTTPException(404, "no such address; DICOM studies are at /proxy/dicom/qido/studies")
 
     @router.api_route("/model/{path:path}", methods=_METHODS)
     def model(path: str) -> None:
