@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.pixel_data_handlers.util import apply_modality_lut
 
 from tests.studies.tiny_files import dicom_series
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
-from zeus_app.types import FloatArray
+from zeus_app.studies.find import find_studies
+from zeus_app.targets import load_target
+from zeus_app.types import FloatArray, StudyFiles, VolumeSource
+
+REAL = Path(os.environ.get("ZEUS_REAL_DATA", ".")) / "prostate" / "ProstateX-0000" / "dicom"
 
 
 def changed(folder: Path, change: Callable[[Any, int], None]) -> DicomSeriesSource:
@@ -93,3 +98,70 @@ def test_a_path_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     assert source.grid().shape == (5, 4, 3)
     with pytest.raises(InputError, match=r"M\\xfcller/00..dcm, a name that is no UTF-8"):
         source.load()
+
+
+def element_of(path: Path, tag: str) -> str:
+    """An element of a file, by SimpleITK."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    text: str = reader.GetMetaData(tag)
+    return text.strip()
+
+
+def by_simpleitk(paths: list[Path]) -> sitk.Image:
+    """The volume of some files, in the order of their positions along the normal."""
+    axes = np.array(element_of(paths[0], "0020|0037").split("\\"), float)
+    normal = np.cross(axes[:3], axes[3:])
+    places = {path: np.array(element_of(path, "0020|0032").split("\\"), float) for path in paths}
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([str(p) for p in sorted(paths, key=lambda path: places[path] @ normal)])
+    reader.SetOutputPixelType(sitk.sitkFloat32)
+    return reader.Execute()
+
+
+def examination() -> StudyFiles:
+    (study,) = find_studies(REAL, load_target("prostate")).studies.values()
+    return study
+
+
+def assert_as_simpleitk(source: VolumeSource) -> None:
+    volume = source.load()
+    image = by_simpleitk(list(source.files))
+    stored = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
+    affine_lps = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    affine_lps[:3, :3] = direction * np.array(image.GetSpacing())
+    affine_lps[:3, 3] = image.GetOrigin()
+    affine_ras = np.diag([-1.0, -1, 1, 1]) @ affine_lps
+    np.testing.assert_allclose(volume.affine_ras, affine_ras, atol=1e-4)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert source.grid().matches(volume.grid)
+
+
+@pytest.mark.real
+def test_all_series_of_a_real_examination_are_what_simpleitk_reads() -> None:
+    study = examination()
+    numbers = {source.files[0].parent.name[0] for source in study.series.values()}
+    assert (len(study.series), numbers) == (7, set("3456789"))
+    for source in study.series.values():
+        assert_as_simpleitk(source)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("b_value", [50, 400, 800])
+def test_each_b_value_of_a_real_series_is_what_simpleitk_reads(b_value: int) -> None:
+    (folder,) = REAL.glob("6.*")
+    paths = [p for p in folder.iterdir() if element_of(p, "0018|0024") == f"*ep_b{b_value}t"]
+    assert len(paths) == 19
+    parts = [image for image in examination().unused if set(image.files) == set(paths)]
+    assert [f"{b_value} s/mm²" in part.reason for part in parts] == [True]
+    assert_as_simpleitk(DicomSeriesSource(tuple(paths)))
+
+
+@pytest.mark.real
+def test_a_prostate_target_finds_its_three_sequences_in_a_real_examination() -> None:
+    study = examination()
+    numbers = {name: source.files[0].parent.name[0] for name, source in study.sources.items()}
+    assert numbers == {"T2": "4", "ADC": "7", "HBV": "8"}
+    assert all("frame of reference" not in text for text in study.evidence.values())
