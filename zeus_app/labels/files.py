@@ -119,7 +119,12 @@ def write_volume(path: Path, volume: Volume) -> None:
 
 
 def write_label(
-    path: Path, label: Volume, *, names: Mapping[str, int], dtype: str = "uint8"
+    path: Path,
+    label: Volume,
+    *,
+    names: Mapping[str, int],
+    dtype: str = "uint8",
+    is_packed: bool = True,
 ) -> None:
     """Write a label map in the format that the extension of `path` names.
 
@@ -128,6 +133,7 @@ def write_label(
         label: uint8 label map.
         names: label name -> value. A .seg.nrrd stores them; 3D Slicer shows them as segments.
         dtype: one of `DTYPES`.
+        is_packed: whether the voxels of NRRD are gzip.
 
     Raises:
         InputError: NIfTI is asked for and the grid's axes are not at right angles, which ITK
@@ -142,7 +148,7 @@ def write_label(
     image = _sitk_image(array, label.affine_ras)
     if extension == ".seg.nrrd":
         _set_segments(image, names)
-    sitk.WriteImage(image, str(path), useCompression=True)
+    sitk.WriteImage(image, str(path), useCompression=is_packed)
 
 
 def _set_segments(image: sitk.Image, names: Mapping[str, int]) -> None:

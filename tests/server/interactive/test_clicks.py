@@ -76,6 +76,9 @@ def test_ohif_gets_the_file_format_it_asks_for(server: running.Server, tmp_path:
     )
     path = tmp_path / "answer.nrrd"
     path.write_bytes(response.content)
+    header, voxels = response.content.split(b"\n\n", 1)
+    assert b"encoding: raw" in header
+    assert len(voxels) == np.prod(SHAPE)
     mask = sitk.ReadImage(str(path))
     assert mask.GetPixelIDTypeAsString() == "8-bit unsigned integer"
     assert np.argwhere(sitk.GetArrayFromImage(mask)).tolist() == [[2, 4, 17]]

@@ -86,13 +86,13 @@ def test_other_unknown_names_and_other_tasks_are_refused_as_parameters() -> None
 SLICER_DEEPGROW = {
     "label": "lesion", "foreground": [[1, 2, 3]], "background": [], "slice": 3,
     "roi": [1, 2, 3, 4, 5, 6], "reset_state": True, "sequences": "", "most_slices": 64,
-    "result_extension": ".nrrd", "result_dtype": "uint8",
+    "result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False,
 }  # fmt: skip
-OHIF_FORMAT = {"result_compress": False, "restore_label_idx": False, "label_prompt": [1, 2]}
+OHIF_PROMPT = {"restore_label_idx": False, "label_prompt": [1, 2]}
 
 
-def test_slicer_s_deepgrow_arrives_whole_and_ohif_s_format_is_dropped() -> None:
-    sent = {**SLICER_DEEPGROW, **OHIF_FORMAT, "client_id": None}
+def test_slicer_s_deepgrow_arrives_whole_and_ohif_s_other_prompts_are_dropped() -> None:
+    sent = {**SLICER_DEEPGROW, **OHIF_PROMPT, "client_id": None}
     assert read_parameters(sent, CLICKS, task="inference") == SLICER_DEEPGROW
 
 

@@ -19,14 +19,17 @@ class AnswerFormat:
     Attributes:
         extension: ending of the file, for example ".nii.gz".
         dtype: name of the voxels' NumPy dtype.
+        is_packed: whether the voxels of NRRD are gzip. OHIF reads packed voxels as numbers of two
+            bytes, so it shows no mask of an odd number of voxels.
     """
 
     extension: str
     dtype: str
+    is_packed: bool = True
 
 
 def read_format(request: Mapping[str, Any]) -> AnswerFormat:
-    """Read `result_extension` and `result_dtype`, which stock clients send.
+    """Read `result_extension`, `result_dtype` and `result_compress`, which stock clients send.
 
     Raises:
         InputError: Zeus does not write this format or dtype.
@@ -39,7 +42,8 @@ def read_format(request: Mapping[str, Any]) -> AnswerFormat:
             expected=", ".join(DTYPES),
             remedy='send one of these, for example {"result_dtype": "uint8"}',
         )
-    return AnswerFormat(extension_of(f"result.{extension.lstrip('.')}"), dtype)
+    is_packed = request.get("result_compress") is not False
+    return AnswerFormat(extension_of(f"result.{extension.lstrip('.')}"), dtype, is_packed)
 
 
 def write_answer(label: Volume, names: Mapping[str, int], answer_format: AnswerFormat) -> Path:
@@ -48,7 +52,9 @@ def write_answer(label: Volume, names: Mapping[str, int], answer_format: AnswerF
     os.close(handle)
     path = Path(name)
     try:
-        write_label(path, label, names=names, dtype=answer_format.dtype)
+        write_label(
+            path, label, names=names, dtype=answer_format.dtype, is_packed=answer_format.is_packed
+        )
     except BaseException:
         path.unlink()
         raise

@@ -123,7 +123,7 @@ DROPPED = frozenset({
     "client_id", "image", "images", "method", "model", "strategy",
     # 3D Slicer and OHIF, about the file of an answer. Zeus decides these itself. Clicks read
     # label_info where a label file comes with them.
-    "result_compress", "restore_label_idx", "label_info",
+    "restore_label_idx", "label_info",
     # OHIF's prompts for models that Zeus does not have (VISTA-3D).
     "label_prompt", "point_labels", "points",
     # The forms of MONAI Label's own models and trainers, about devices and processes.
@@ -136,6 +136,7 @@ DROPPED = frozenset({
 INFERENCE: Mapping[str, Parameter] = {
     "result_extension": WORD,
     "result_dtype": WORD,
+    "result_compress": FLAG,
     "scope": WORD,
     "instructions": TEXTS,
     "label_tag": TAG,
