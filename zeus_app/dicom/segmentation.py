@@ -38,11 +38,13 @@ class Authorship:
         made_by: see `MadeBy`.
         algorithm_version: version of the model, for example of its checkpoint; for a model's masks.
         creator: name of the person; empty for a model.
+        algorithm_name: name of the model; for a model's masks.
     """
 
     made_by: MadeBy
     algorithm_version: str = ""
     creator: str = ""
+    algorithm_name: str = MANUFACTURER
 
     @property
     def notice(self) -> str:
@@ -164,10 +166,10 @@ def _describe_segment(
 
 def _algorithm(authorship: Authorship) -> hd.AlgorithmIdentificationSequence:
     return hd.AlgorithmIdentificationSequence(
-        name=MANUFACTURER,
+        name=long_string(authorship.algorithm_name) or MANUFACTURER,
         family=codes.cid7162.ArtificialIntelligence,
         version=long_string(authorship.algorithm_version) or software_version(),
-        source=MANUFACTURER,
+        source=long_string(authorship.algorithm_name) or MANUFACTURER,
     )
 
 
