@@ -1,0 +1,1 @@
+"""DICOM SEGs that users stored in the PACS: found, read, and taken as final labels."""
