@@ -223,13 +223,21 @@ def test_each_text_has_its_author_and_machines_are_told_from_users(tmp_path: Pat
     assert named(user, "Sequence")[0].TextValue == "T2, axial slice 4 (0 is the lowest)"
 
 
-def test_the_document_says_what_it_is(written: Written) -> None:
-    report = written.report
+def first_text(report: Dataset) -> str:
+    contained = [i for i in report.ContentSequence if i.RelationshipType == "CONTAINS"]
+    return str(contained[0].TextValue)
+
+
+def test_the_document_says_what_it_is(tmp_path: Path) -> None:
+    report = write(tmp_path).report
     assert report.SeriesDescription == "Zeus measurements, machine-made, not for diagnosis"
-    first_text = next(i for i in report.ContentSequence if i.RelationshipType == "CONTAINS")
-    assert first_text.TextValue == "The measurements are machine-made, not for diagnosis."
+    assert first_text(report) == "The measurements are machine-made, not for diagnosis."
     assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
     assert report.PreliminaryFlag == "PRELIMINARY"
+
+
+def test_the_document_says_what_dice_compares(written: Written) -> None:
+    assert first_text(written.report).endswith("compares each label with its version before.")
 
 
 def test_the_comment_of_a_label_says_who_made_its_mask(tmp_path: Path) -> None:

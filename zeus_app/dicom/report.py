@@ -31,6 +31,7 @@ from zeus_app.types import MACHINE_MADE, Instruction
 
 SERIES_DESCRIPTION = f"Zeus measurements, {MACHINE_MADE}"
 EMPTY_LABELS = Code("empty-labels", PRIVATE_SCHEME, "Labels without a voxel")
+_DICE_NOTICE = "Dice compares each label with its version before."
 _MRI = Code("25056-3", "LN", "MRI unspecified body region")  # CID 100
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _PATIENT_AND_STUDY = (
@@ -105,7 +106,8 @@ def _content(
     ]
     root = MeasurementReport(_observers(user), _MRI, groups)[0]
     *head, imaging_measurements = root.ContentSequence
-    notice = f"The measurements are {MACHINE_MADE}."
+    has_dice = any(m.dice_before is not None for m in measurements)
+    notice = f"The measurements are {MACHINE_MADE}." + (f" {_DICE_NOTICE}" if has_dice else "")
     findings = {label: segment.finding for label, segment in segments.items()}
     items = [
         *head,
