@@ -77,6 +77,12 @@ class Browser:
         """What the open page shows."""
         return str(self.run("return document.body.innerText"))
 
+    @property
+    def drawings(self) -> str:
+        """The SVG that OHIF draws over the images."""
+        layers = "[...document.querySelectorAll('svg.svg-layer')].map(layer => layer.innerHTML)"
+        return str(self.run(f"return {layers}.join('')"))
+
     def wait_for_text(self, text: str) -> None:
         """Return when the page shows the text."""
         wait_until(lambda: text in self.text, timeout_s=SLOW_S)

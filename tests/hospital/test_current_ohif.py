@@ -4,20 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from scipy.spatial.distance import pdist
 
 from tests.hospital.chromium import SLOW_S, Browser
 from tests.hospital.truth import true_label_map, true_slices
 from tests.waiting import wait_until
 from zeus_app.commands.hospital.orthanc import Orthanc
 from zeus_app.commands.hospital.sample_dicom import DicomStudy
+from zeus_app.dicom.measurements import measure_labels
+from zeus_app.dicom.report import write_report
 from zeus_app.dicom.segmentation import Authorship, write_segmentation
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.targets import load_target
-from zeus_app.types import Volume
+from zeus_app.types import FloatArray, Volume
 
 pytestmark = [pytest.mark.browser, pytest.mark.orthanc, pytest.mark.slow]
 
-SEG_THUMBNAIL = "//*[starts-with(@data-cy, 'study-browser-thumbnail')][contains(., 'SEG')]"
+THUMBNAIL = "//*[starts-with(@data-cy, 'study-browser-thumbnail')][contains(., '{modality}')]"
+MEASUREMENTS = """
+    return services.measurementService.getMeasurements()
+        .map(one => [one.label, one.displayText.primary[0], one.points]);
+"""
+"""JavaScript: name, text, and both ends in LPS mm, of each measurement."""
 
 
 def open_study(browser: Browser, url: str, study: DicomStudy) -> None:
@@ -26,19 +35,25 @@ def open_study(browser: Browser, url: str, study: DicomStudy) -> None:
     browser.press("Skip all")
 
 
-def store_segmentation(pacs: Orthanc, study: DicomStudy, folder: Path) -> None:
-    """Store the phantom's true mask as Zeus stores its masks."""
+def segment(study: DicomStudy) -> tuple[Volume, DicomSeriesSource, Dataset]:
+    """The phantom's true mask, its T2 series, and the SEG that Zeus makes of both."""
     reference, other = (DicomSeriesSource(study.series[name].files) for name in ("T2", "FLAIR"))
     truth = true_label_map(study, study.series["T2"]).transpose(2, 1, 0)
+    label_map = Volume(np.ascontiguousarray(truth), reference.load().affine_ras)
     segmentation = write_segmentation(
-        Volume(np.ascontiguousarray(truth), reference.load().affine_ras),
+        label_map,
         target=load_target("phantom"),
         reference=reference,
         others=[other],
         authorship=Authorship("AUTOMATIC", "v0001"),
     )
-    segmentation.save_as(folder / "seg.dcm", write_like_original=False)
-    pacs.upload([folder / "seg.dcm"])
+    return label_map, reference, segmentation
+
+
+def store(pacs: Orthanc, instance: Dataset, folder: Path) -> None:
+    """Store an instance in the PACS."""
+    instance.save_as(folder / "instance.dcm", write_like_original=False)
+    pacs.upload([folder / "instance.dcm"])
 
 
 def test_the_study_list_shows_the_studies(
@@ -57,9 +72,10 @@ def test_a_segmentation_of_zeus_shows_its_labels_on_the_right_voxels(
     tmp_path: Path,
 ) -> None:
     study = phantoms[0]
-    store_segmentation(pacs, study, tmp_path)
+    _, _, segmentation = segment(study)
+    store(pacs, segmentation, tmp_path)
     open_study(browser, current_ohif, study)
-    browser.double_click(SEG_THUMBNAIL)
+    browser.double_click(THUMBNAIL.format(modality="SEG"))
     browser.press("Yes")  # OHIF asks whether to open the segmentation
     wait_until(browser.segment_names, timeout_s=SLOW_S)
     assert browser.segment_names() == [["lesion", "cyst"]]
@@ -69,3 +85,39 @@ def test_a_segmentation_of_zeus_shows_its_labels_on_the_right_voxels(
     assert shown.keys() == truth.keys()
     assert [uid for uid in truth if not np.array_equal(shown[uid], truth[uid])] == []
     assert np.bincount(np.concatenate([*shown.values()]).ravel())[1:].min() > 100
+
+
+def corners_mm(label_map: Volume, value: int, slice_index: int) -> FloatArray:
+    """(N, 3) LPS mm: the corners of all pixels of a label in a slice."""
+    pixels = np.argwhere(label_map.array[:, :, slice_index] == value)
+    shifts = np.array([(x, y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)])
+    corners = np.unique((pixels[:, None] + shifts).reshape(-1, 2), axis=0)
+    index = np.column_stack([corners, np.full(len(corners), slice_index), np.ones(len(corners))])
+    return np.asarray((index @ label_map.affine_ras.T)[:, :3] * (-1, -1, 1))
+
+
+def test_the_diameters_in_a_report_of_zeus_are_drawn_at_the_corners_of_their_labels(
+    browser: Browser,
+    pacs: Orthanc,
+    current_ohif: str,
+    phantoms: list[DicomStudy],
+    tmp_path: Path,
+) -> None:
+    study = phantoms[1]
+    label_map, reference, segmentation = segment(study)
+    values = load_target("phantom").label_values
+    measurements = measure_labels(label_map, reference, values)
+    store(pacs, write_report(measurements, segmentation=segmentation), tmp_path)
+    open_study(browser, current_ohif, study)
+    browser.double_click(THUMBNAIL.format(modality="SR"))
+    browser.press("Yes")  # OHIF asks whether to take the measurements over
+    wait_until(lambda: len(browser.run(MEASUREMENTS)) == len(values), timeout_s=SLOW_S)
+    shown = browser.run(MEASUREMENTS)
+    for (label, text, ends), (name, value) in zip(shown, values.items(), strict=True):
+        corners = [corners_mm(label_map, value, k) for k in range(label_map.array.shape[2])]
+        longest = max(float(pdist(some).max()) for some in corners if len(some))
+        assert label.startswith(name)
+        assert text == f"{longest:.1f} mm"
+        assert np.isclose(np.concatenate(corners)[:, None], ends, atol=1e-3).all(-1).any(0).all()
+    wait_until(lambda: shown[0][1] in browser.drawings, timeout_s=SLOW_S)
+    browser.keep_picture("current-ohif-report")
