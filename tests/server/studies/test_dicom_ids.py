@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zeus_app.errors import InputError, UnknownNameError
-from zeus_app.server.studies.dicom_ids import DicomIds, image_of, series_of
+from zeus_app.server.studies.dicom_ids import DicomIds, dicom_info, image_of, series_of
 from zeus_app.types import Grid, StudyFiles, Volume
 
 
@@ -83,3 +83,24 @@ def test_an_image_has_the_uid_of_its_series() -> None:
 
 def test_an_image_of_other_files_has_no_uid() -> None:
     assert series_of(ANNA, Source((Path("flair.nii"),))) == ""
+
+
+def test_viewers_read_the_uids_of_an_image() -> None:
+    assert dicom_info(ANNA, SAGITTAL) == {
+        "StudyInstanceUID": "1.2",
+        "SeriesInstanceUID": "1.2.2",
+        "Modality": "MR",
+        "RetrieveURL": "/proxy/dicom/wado/studies/1.2/series/1.2.2",
+    }
+
+
+def test_viewers_read_the_uid_of_a_whole_study() -> None:
+    assert dicom_info(ANNA) == {
+        "StudyInstanceUID": "1.2",
+        "Modality": "MR",
+        "RetrieveURL": "/proxy/dicom/wado/studies/1.2",
+    }
+
+
+def test_other_studies_have_no_uids() -> None:
+    assert dicom_info(study("bob", study_uid=""), T2) == {}

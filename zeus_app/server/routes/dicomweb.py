@@ -18,11 +18,11 @@ from zeus_app.dicom.web_service import WebAnswer, answer
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.roles import ANNOTATOR, USER
+from zeus_app.server.studies.dicom_ids import DICOMWEB_ROOT
 from zeus_app.server.studies.web_studies import SeriesFiles, web_studies
 
-ROOT = "/proxy/dicom/wado"
-"""Where the resources of answers are. QIDO, WADO and STOW have one set of addresses."""
 _SERVICES = frozenset({"qido", "wado", "stow"})
+"""All have one set of addresses."""
 
 
 class NotWritableError(InputError):
@@ -56,7 +56,7 @@ def dicomweb_routes(
         if path.kind == "studies":
             datastore.look()
         studies = datastore.catalogue.studies
-        files = WebFiles(lambda uid: web_studies(uid, studies, results), ROOT)
+        files = WebFiles(lambda uid: web_studies(uid, studies, results), DICOMWEB_ROOT)
         return _sent(answer(files, path, parameters=parameters, accept=accept))
 
     @router.post("/{address:path}", dependencies=[ANNOTATOR])
@@ -76,7 +76,7 @@ def _path(address: str) -> WebPath:
 
 
 def _proxy(web: DicomWeb) -> WebProxy:
-    return WebProxy(web.url, web.session, root=ROOT)
+    return WebProxy(web.url, web.session, root=DICOMWEB_ROOT)
 
 
 def _writable(web: DicomWeb | None, path: WebPath, *, is_allowed: bool) -> WebProxy:

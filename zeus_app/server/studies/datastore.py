@@ -23,6 +23,7 @@ from zeus_app.labels.study_uids import STUDY_UID, other_names
 from zeus_app.labels.submission import read_submitted_label, sequence_drawn_on
 from zeus_app.labels.versions import FINAL, ORIGINAL, OWN_KEYS, LabelHistory, LabelVersion
 from zeus_app.server.studies.dataset_archive import write_archive
+from zeus_app.server.studies.dicom_ids import dicom_info
 from zeus_app.server.studies.places import Place, studies_at
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_notes import StudyNotes
@@ -99,10 +100,10 @@ class StudyDatastore(Datastore):
 
     def json(self) -> Info:
         """All studies with their labels, in the format of MONAI Label's own datastore."""
-        objects: Info = {
-            image: {"image": {"ext": ".nii.gz", "info": self._notes.stored(image)}, "labels": {}}
-            for image in self.list_images()
-        }
+        objects: Info = {}
+        for image, files in sorted(self.catalogue.studies.items()):
+            info = {**dicom_info(files), **self._notes.stored(image)}
+            objects[image] = {"image": {"ext": ".nii.gz", "info": info}, "labels": {}}
         for tag in self._tags():
             for image in self.get_labeled_images(tag):
                 label = {"ext": ".nii.gz", "info": self.get_label_info(image, tag)}
@@ -212,6 +213,7 @@ class StudyDatastore(Datastore):
             "path": str(path),
             "sequences": list(resolved.files.sources),
             "reference": resolved.shown,
+            **dicom_info(resolved.files, resolved.source),
             **self._notes.stored(resolved.study),
         }
 

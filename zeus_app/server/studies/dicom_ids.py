@@ -7,6 +7,8 @@ from zeus_app.errors import InputError
 from zeus_app.server.studies.refusals import refuse_left_out, refuse_missing
 from zeus_app.types import StudyFiles, VolumeSource
 
+DICOMWEB_ROOT = "/proxy/dicom/wado"
+"""Where this server has the DICOMweb resources of studies."""
 Named = tuple[str, str]
 """A study's id, and the Series Instance UID of one image, or "" for the whole study."""
 
@@ -73,6 +75,23 @@ def image_of(files: StudyFiles, name: str) -> str:
         refuse_missing(files, name)
         return name
     return next((key for key, value in files.sources.items() if value == source), name)
+
+
+def dicom_info(files: StudyFiles, source: VolumeSource | None = None) -> dict[str, str]:
+    """What viewers read about a study or an image: its UIDs, and no data of the patient.
+
+    Args:
+        files: the study; the answer is empty if it is no DICOM study.
+        source: the image; None for the whole study.
+    """
+    if not files.study_uid:
+        return {}
+    place = f"{DICOMWEB_ROOT}/studies/{files.study_uid}"
+    info = {"StudyInstanceUID": files.study_uid, "Modality": "MR", "RetrieveURL": place}
+    series = series_of(files, source) if source else ""
+    if series:
+        info |= {"SeriesInstanceUID": series, "RetrieveURL": f"{place}/series/{series}"}
+    return info
 
 
 def series_of(files: StudyFiles, source: VolumeSource) -> str:
