@@ -109,10 +109,12 @@ class UnusedImage:
     Attributes:
         files: its files: one, or all files of a DICOM series.
         reason: why Zeus does not use it, for users.
+        source: source of its voxels, for a request that chooses it; None if the files tell.
     """
 
     files: tuple[Path, ...]
     reason: str
+    source: VolumeSource | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def study_of(
         choice.add(sequence, [_candidate(s, kinds[s], sources[s]) for s in found])
     for series, kind in kinds.items():
         if not kind.sequence:
-            choice.leave_out(series.files, f"{series} {kind.reason}")
+            choice.leave_out(series.files, f"{series} {kind.reason}", sources.get(series))
         elif series in problems:
             choice.leave_out(series.files, f"{kind.sequence}: {series}: {problems[series]}")
     for path in {series.folder for series in all_series} & errors.keys():

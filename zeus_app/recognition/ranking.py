@@ -76,23 +76,26 @@ class Choice:
             names = ", ".join(candidate.name for candidate in (first, *equal))
             tie = f"several images for {sequence}, and none is better: {names}. {_CHOOSE}"
             for candidate in best:
-                self.leave_out(candidate.source.files, tie)
+                self.leave_out(candidate.source.files, tie, candidate.source)
             return
         self.sources[sequence], self.evidence[sequence] = first.source, first.evidence
         for candidate in others:
-            self.leave_out(candidate.source.files, _why_second(sequence, candidate, first))
+            reason = _why_second(sequence, candidate, first)
+            self.leave_out(candidate.source.files, reason, candidate.source)
 
     def _readable(self, candidates: Sequence[ImageCandidate]) -> list[ImageCandidate]:
         """The candidates that are volumes. The others are listed with what is wrong with them."""
         problems = [_problem(candidate) for candidate in candidates]
         for candidate, problem in zip(candidates, problems, strict=True):
             if problem:
-                self.leave_out(candidate.source.files, problem)
+                self.leave_out(candidate.source.files, problem, candidate.source)
         return [c for c, problem in zip(candidates, problems, strict=True) if not problem]
 
-    def leave_out(self, files: Iterable[Path], reason: str) -> None:
+    def leave_out(
+        self, files: Iterable[Path], reason: str, source: VolumeSource | None = None
+    ) -> None:
         """List an image as unused."""
-        self.unused.append(UnusedImage(tuple(files), reason))
+        self.unused.append(UnusedImage(tuple(files), reason, source))
 
 
 _CHOOSE = "Remove one of them, or list the study in cases.yaml"

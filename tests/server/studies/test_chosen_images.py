@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.studies.tiny_files import dicom_series, nifti, ramp, study
+from tests.dicom.enhanced_files import Frame, enhanced_mr
+from tests.studies.tiny_files import SAGITTAL, dicom_series, nifti, ramp, study
 from zeus_app.errors import InputError
 from zeus_app.server.studies.chosen_images import choose_images
 from zeus_app.server.studies.resolved_image import ResolvedImage
@@ -49,6 +50,24 @@ def test_a_dicom_series_is_chosen_by_its_first_file(tmp_path: Path) -> None:
     image = resolved(tmp_path, "T2")
     chosen = choose_images(image, {"T2": "x0.dcm"}, PROSTATE.sequence_names)
     assert {path.name for path in chosen.files.sources["T2"].files} == set(names)
+
+
+def test_a_b_value_of_a_series_is_chosen_by_its_first_file(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "p", "ep2d_diff", b_values=(800, 1400))
+    image = resolved(tmp_path, "HBV")
+    assert image.files.sources["HBV"].load().array[0, 0].tolist() == [300, 400, 500]
+    chosen = choose_images(image, {"HBV": "000.dcm"}, PROSTATE.sequence_names)
+    assert chosen.files.sources["HBV"].load().array[0, 0].tolist() == [0, 100, 200]
+
+
+def test_an_image_that_only_its_source_can_read_is_chosen(tmp_path: Path) -> None:
+    """Such as frames of one file, or a series that a PACS still has."""
+    axial = [Frame((0, 0, 3 * k)) for k in range(3)]
+    turned = [Frame((4 * k, 0, 0), SAGITTAL, stack="2") for k in range(2)]
+    enhanced_mr(tmp_path / "p" / "both.dcm", turned + axial, "t2")
+    enhanced_mr(tmp_path / "p" / "alone.dcm", [Frame((0, 0, 1.5 * k)) for k in range(9)], "t2")
+    chosen = choose_images(resolved(tmp_path, "T2"), {"T2": "both.dcm"}, PROSTATE.sequence_names)
+    assert chosen.files.sources["T2"].load().array[0, 0].tolist() == [200, 300, 400]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../p/FLAIR.nii.gz", "label.nii.gz", ""])

@@ -48,10 +48,10 @@ def choose_images(
 def _listed(files: StudyFiles, name: str) -> VolumeSource:
     """The source of a listed image."""
     images = list(_images(files))
-    for image in images:
-        if name in {str(image[0]), image[0].name}:
-            return source_of(image[0]) if is_volume(image[0]) else DicomSeriesSource(image)
-    names = ", ".join(image[0].name for image in images)
+    for paths, source in images:
+        if name in {str(paths[0]), paths[0].name}:
+            return source or _of_files(paths)
+    names = ", ".join(paths[0].name for paths, _ in images)
     raise InputError(
         f"image {name[:200]!r}, which study {files.id!r} does not list",
         expected=f"one of {names}",
@@ -59,9 +59,13 @@ def _listed(files: StudyFiles, name: str) -> VolumeSource:
     )
 
 
-def _images(files: StudyFiles) -> Iterator[tuple[Path, ...]]:
-    """The files of each listed image, used or not."""
+def _of_files(paths: tuple[Path, ...]) -> VolumeSource:
+    return source_of(paths[0]) if is_volume(paths[0]) else DicomSeriesSource(paths)
+
+
+def _images(files: StudyFiles) -> Iterator[tuple[tuple[Path, ...], VolumeSource | None]]:
+    """The files of each listed image, used or not, and its source if the study holds it."""
     for source in files.sources.values():
-        yield source.files
+        yield source.files, source
     for image in files.unused:
-        yield image.files
+        yield image.files, image.source
