@@ -106,6 +106,7 @@ class ZeusApp(MONAILabelApp):
         store, names = self.context.datastore, self.context.target.sequence_names
         chosen = choose_images(resolved, request.get(USE_IMAGES) or {}, names)
         usable = store.catalogue.usable(chosen)
+        store.catalogue.fetch(usable)  # now, so that no job waits for a PACS
         return run_inference(self.tasks("model"), request, usable, store)
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import psutil
 from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.build import build_clicks, build_segmenter
+from zeus_app.dicom.web import DicomWeb
 from zeus_app.errors import InputError
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.prompts.segmenter import ClickSegmenter
@@ -20,17 +21,20 @@ from zeus_app.server.jobs.inference_jobs import InferenceJobs, JobLimits
 from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
+from zeus_app.server.results.results import DicomResults
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.pacs_catalogue import PacsCatalogue
+from zeus_app.server.studies.places import Place, folder_for, place_of
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_search import log_problem, log_study
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder
-from zeus_app.studies.candidates import files_of
 from zeus_app.studies.opened import OpenedStudy
 from zeus_app.studies.stack_cache import SliceStackCache
+from zeus_app.studies.versions import version_of
 from zeus_app.targets import Target, target_of
 from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
-from zeus_app.types import MIB, StudyFiles
+from zeus_app.types import MIB, StudyFiles, VolumeSource
 
 _MONAI_LABEL_KEYS = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
 _CLOCK_SLACK_S = 1.0  # process start times are coarser than folder times
@@ -51,13 +55,16 @@ class ServerContext:
         click_history: the prompts of each user.
         background_encoder: encodes the studies that clients open or label.
         learning: learns from each submitted label, if the settings allow.
+        results: the DICOM SEG and SR of labels and predictions.
     """
 
-    def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, folder: Path):
+    def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, place: Place):
         self.config = config
         self.target = target
         self.state = state
-        self.datastore = StudyDatastore(folder, target, state, max_voxels=config.max_voxels)
+        self.datastore = StudyDatastore(
+            place, target, state, max_voxels=config.max_voxels, pacs_mib=config.pacs_mib
+        )
         self.checkpoints = Checkpoints(state.checkpoints)
         self.click_history = ClickHistory(state.clicks)
         self._opened_studies = SliceStackCache(target, limit_bytes=config.open_mib * MIB)
@@ -68,12 +75,23 @@ class ServerContext:
         )
         self.learning = CaseLearning(
             config.learn,
-            start_worker=lambda: LearningProcess(folder, config),
+            start_worker=lambda: LearningProcess(place, config),
             is_training=lambda: bool(processes("train")) or self.checkpoints.is_training,
         )
+        self.results = DicomResults(
+            config, target, state,
+            datastore=self.datastore, clicks=self.click_history,
+            pacs=lambda: self.pacs, idle=self.jobs.background,
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
         self._click_segmenter: ClickSegmenter | None = None
+
+    @property
+    def pacs(self) -> DicomWeb | None:
+        """The PACS of the studies; None if they come from a folder."""
+        catalogue = self.datastore.catalogue
+        return catalogue.web if isinstance(catalogue, PacsCatalogue) else None
 
     @property
     def segmenter(self) -> Segmenter:
@@ -192,7 +210,8 @@ class ServerContext:
             len(catalogue.studies), self.state.root,
         )  # fmt: skip
         for study in catalogue.studies.values():
-            log_study(study)
+            if study.sources:  # a study of a PACS has none before it is opened
+                log_study(study)
         for problem in catalogue.problems:
             log_problem(problem)
         for orphan in self.datastore.orphaned_labels:
@@ -200,45 +219,41 @@ class ServerContext:
 
 
 def _version_of(files: StudyFiles) -> Hashable:
-    """Names a study by the paths, times and sizes of its files, and not by its id.
+    """Names a study by the versions of its sequences, and not by its id.
 
     A session's study has another id in each request and the same files.
     """
-    return tuple(files.sources), tuple(map(_stamp, files_of(files.sources)))
+    return tuple((name, _stamp(source)) for name, source in files.sources.items())
 
 
-def _stamp(path: Path) -> Hashable:
+def _stamp(source: VolumeSource) -> Hashable:
     try:
-        stat = path.stat()
+        return version_of(source)
     except OSError:
-        return str(path)  # reading the study will raise, with the reason
-    return str(path), stat.st_mtime_ns, stat.st_size
+        return tuple(map(str, source.files))  # reading the study will raise, with the reason
 
 
 def open_context(studies: str, conf: Mapping[str, str]) -> ServerContext:
     """Make a context from the command line of a server.
 
     Args:
-        studies: path of the studies folder.
+        studies: path of the studies folder, or DICOMweb address of a PACS.
         conf: the settings, as `--conf` carries them.
 
     Raises:
-        InputError: a target or setting is unknown, or the studies folder does not exist.
+        InputError: a target or setting is unknown, the studies folder does not exist, or the PACS
+            cannot be used.
     """
     settings = {key: value for key, value in conf.items() if key not in _MONAI_LABEL_KEYS}
     config = ZeusConfig.from_conf(settings)
     target = target_of(config)
-    if "://" in studies:
-        raise InputError(
-            f"studies at {studies}",
-            expected="a folder on this machine",
-            remedy="copy the studies into a folder and start with --studies <folder>",
-        )
-    folder = Path(studies)
-    refuse_missing(folder)
+    place = place_of(studies, config)
+    folder = folder_for(place)
+    if isinstance(place, Path):
+        refuse_missing(place)
     config = with_decoder(config, target=target.name, studies=folder)
     state = state_folder(config, target=target.name, studies=folder)
-    return ServerContext(config, target, state, folder)
+    return ServerContext(config, target, state, place)
 
 
 def refuse_missing(folder: Path) -> None:

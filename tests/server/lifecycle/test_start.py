@@ -67,9 +67,9 @@ def test_an_unknown_name_is_refused(tmp_path: Path, conf: dict[str, str], words:
         open_context(str(tmp_path), conf)
 
 
-def test_a_pacs_is_refused_for_now() -> None:
-    with pytest.raises(InputError, match="copy the studies into a folder"):
-        open_context("http://127.0.0.1:8042/dicom-web", {})
+def test_a_pacs_that_is_away_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not answer.*check that it runs"):
+        open_context("http://127.0.0.1:9/dicom-web", {"state": str(tmp_path)})
 
 
 def test_settings_of_monai_label_itself_are_ignored(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zeus_app.errors import InputError
+from zeus_app.errors import BusyError, InputError
 from zeus_app.progress import Report
 from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.types import SliceStack
@@ -123,7 +123,7 @@ class BackgroundEncoder:
             except _NotFirstError:
                 item.stage = "waiting"
                 continue
-            except InputError as error:
+            except (InputError, BusyError) as error:
                 logger.warning("Zeus: study %s was not encoded: %s", item.study, error)
             except Exception:
                 logger.exception("Zeus: study %s was not encoded", item.study)

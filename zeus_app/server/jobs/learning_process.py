@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
-from pathlib import Path
 from typing import Any, Protocol
 
 from zeus_app.server.lifecycle.cpu_priority import lower_priority_of
 from zeus_app.server.lifecycle.server_command import server_environment
+from zeus_app.server.studies.places import Place
 from zeus_app.settings.config import ZeusConfig
 
 WORKER = "zeus_app.server.jobs.learning_worker"
@@ -57,14 +57,14 @@ class LearningProcess:
     the worker reads the end of the stream as soon as the server is gone, in whatever way it ended.
 
     Args:
-        studies: the studies folder.
+        studies: the studies folder, or the PACS.
         config: the settings of the server.
 
     Raises:
         WorkerEndedError: the process ended at its start.
     """
 
-    def __init__(self, studies: Path, config: ZeusConfig) -> None:
+    def __init__(self, studies: Place, config: ZeusConfig) -> None:
         self._connection, worker_end = Pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(worker_end.fileno())],

@@ -12,7 +12,6 @@ import sys
 import threading
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import CancelledError, InputError
@@ -21,6 +20,7 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.learning_process import CANCELLED
 from zeus_app.server.security.log import log_one_line_a_record
 from zeus_app.server.studies.labelled import LabelledStudies
+from zeus_app.server.studies.places import folder_for, place_of
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.recipes import with_recipe
 from zeus_app.storage.process_lock import LockedError
@@ -76,14 +76,15 @@ class CaseLearner:
     """Learns from the labels in a state folder.
 
     Args:
-        studies: the studies folder.
+        studies: path of the studies folder, or address of the PACS.
         config: the settings of the server.
     """
 
-    def __init__(self, studies: Path, config: ZeusConfig) -> None:
+    def __init__(self, studies: str, config: ZeusConfig) -> None:
         target = target_of(config)
-        state = state_folder(config, target=target.name, studies=studies)
-        ctx = ServerContext(config, target, state, studies)
+        place = place_of(studies, config)
+        state = state_folder(config, target=target.name, studies=folder_for(place))
+        ctx = ServerContext(config, target, state, place)
         self._config, self._datastore = config, ctx.datastore
         self._labelled = LabelledStudies(ctx.datastore, target)
         self._refiner = Refiner(ctx.segmenter.training, with_recipe({}, learner_of(config)))
@@ -132,7 +133,7 @@ def main() -> None:
     start = json.loads(connection.recv_bytes())
     requests = ServerRequests(connection)
     requests.start()
-    learner = CaseLearner(Path(start["studies"]), ZeusConfig.model_validate(start["config"]))
+    learner = CaseLearner(start["studies"], ZeusConfig.model_validate(start["config"]))
     connection.send_bytes(json.dumps({"ready": True}).encode())
     while True:
         study = requests.next_study()
