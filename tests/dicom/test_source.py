@@ -92,6 +92,17 @@ def test_each_slice_has_its_own_type_of_pixels(tmp_path: Path) -> None:
     assert array[1, 0].tolist() == [201, -29999, 3_000_001]
 
 
+def test_headers_that_state_more_pixels_than_memory_are_refused(tmp_path: Path) -> None:
+    def enlarge(data: Any, number: int) -> None:
+        data.Rows = data.Columns = 65535
+        data.ImagePositionPatient = [0, 0, 3 * number]
+
+    positions = [(0, 0, 3 * k) for k in range(40)]  # 640 GiB; a system may promise them, unused
+    source = changed(dicom_series(tmp_path, "t2_tra", positions=positions), enlarge)
+    with pytest.raises(InputError, match="cannot be read"):
+        source.load()
+
+
 def test_a_path_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     folder = dicom_series(tmp_path / os.fsdecode(b"M\xfcller"), "t2_tra")
     source = DicomSeriesSource(tuple(folder.iterdir()))

@@ -184,6 +184,11 @@ def test_a_place_that_is_none_is_refused(tmp_path: Path, elements: dict[str, Any
         source(dicom_series(tmp_path, "t2", positions=[(0, 0, 0)], **elements)).grid()
 
 
+def test_images_without_a_size_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="without Rows and Columns"):
+        source(dicom_series(tmp_path, "t2", Rows=0)).grid()
+
+
 def test_images_without_a_place_are_refused(tmp_path: Path) -> None:
     folder = dicom_series(tmp_path, "t2", ImagePositionPatient=None)
     with pytest.raises(InputError, match="without position"):

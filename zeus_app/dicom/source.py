@@ -69,7 +69,11 @@ class DicomSeriesSource:
 def _voxels(stacking: SliceStacking) -> FloatArray:
     """The values of all pixels, (slices, rows, columns) float32."""
     columns, rows, slices = stacking.grid.shape
-    array = np.empty((slices, rows, columns), np.float32)
+    array = guarded(
+        lambda: np.empty((slices, rows, columns), np.float32),
+        stacking.headers[0].path.parent,
+        damage="its headers state more pixels than memory holds",
+    )
     images: dict[Path, list[tuple[int, SliceHeader]]] = defaultdict(list)
     for index, header in enumerate(stacking.headers):
         images[header.path].append((index, header))

@@ -63,6 +63,12 @@ def _checked_normal(headers: Sequence[SliceHeader], folder: Path) -> npt.NDArray
     first = headers[0]
     _check_kind(headers, folder)
     normal = normal_lps(first)
+    if min(first.shape) < 1:
+        raise _refused(
+            f"{folder}: images without Rows and Columns",
+            "MR images with pixels",
+            "copy the series again from its origin",
+        )
     if normal is None or any(h.position_lps is None or not h.spacing_mm for h in headers):
         raise _refused(
             f"{folder}: images without position, orientation or pixel spacing",
