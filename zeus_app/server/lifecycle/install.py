@@ -51,7 +51,11 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
     server.include_router(
-        dicomweb_routes(lambda: app().context, pacs=lambda: None, results=lambda _: {})
+        dicomweb_routes(
+            lambda: app().context,
+            pacs=lambda: app().context.pacs,
+            results=lambda study: app().context.results.series(study),
+        )
     )
     for router in (
         task_routes(), log_routes(log), viewer_routes(), refused_routes(),

@@ -9,6 +9,9 @@ from zeus_app.storage.strict_json import MAX_BYTES, parse_strictly
 
 _REMEDY = """send for example {"scope": "key"}"""
 
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_MOST_FIELDS = 100
+
 JSON_BODY = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
 """OpenAPI's description of a body that `Params` reads."""
 
@@ -51,4 +54,21 @@ async def _read_params(http: Request) -> dict[str, Any]:
     return {} if body.strip() == b"null" else json_object(body, name="a body")
 
 
+async def _read_form_or_params(http: Request) -> dict[str, Any]:
+    """The fields of a form, or else the parameters in the body.
+
+    Raises:
+        InputError: the body is no JSON object.
+        HTTPException: the form cannot be read, or has files. The status is 400.
+    """
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _FORMS:
+        return await _read_params(http)
+    async with http.form(max_files=0, max_fields=_MOST_FIELDS) as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
 Params = Annotated[dict[str, Any], Depends(_read_params)]
+
+FormOrJson = Annotated[dict[str, Any], Depends(_read_form_or_params)]
+"""The parameters in a body of JSON, or in a form. The values of a form are texts."""

@@ -40,6 +40,7 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
         if tag == FINAL:
             context().encode_labelled(study)
             context().learning.submit(study)
+            context().results.after_label(study)
         return {"study": study, "tag": tag, **_as_json(restored)}
 
 

@@ -15,7 +15,7 @@ from monailabel.endpoints.user.auth import User
 from zeus_app.labels.versions import FINAL
 from zeus_app.server.routes.forms import json_object
 from zeus_app.server.routes.guards import GuardedApp
-from zeus_app.server.routes.roles import ANNOTATOR
+from zeus_app.server.routes.roles import ANNOTATOR, logged_in
 from zeus_app.server.routes.saved_upload import saved_upload
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,14 @@ def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         Without a tag it is final, or a draft if it has a segment called "draft". A draft is not
         learned from, and a final label ends it.
         """
-        info, store = json_object(params), app().datastore()
+        info, store = {**json_object(params), **logged_in(user)}, app().datastore()
         with saved_upload(label, default_name="label.nii.gz") as path:
             study, tag = store.submit(image, path, tag, info)
         logger.info("label of %s, tag %s, by %s", study, tag, user.username)
         if tag == FINAL:
             app().context.encode_labelled(study)
             app().context.learning.submit(study)
+            app().context.results.after_label(study)
         return {"image": image, "label": study, "tag": tag}
 
 

@@ -1,0 +1,241 @@
+"""The DICOM results of a server: the one object that routes and other parts use."""
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zeus_app.labels.versions import FINAL, ORIGINAL
+from zeus_app.server.interactive.click_history import ClickHistory
+from zeus_app.server.results.masks import Masks, MaskVersion
+from zeus_app.server.results.objects import MaskObjects, make_objects, refuse_other_files
+from zeus_app.server.results.queue import ResultQueue, WaitUntilIdle
+from zeus_app.server.results.sending import ResultPacs, Sending
+from zeus_app.server.results.stored import Delivery, Kind, Result, ResultObject, StoredResults
+from zeus_app.server.studies.chosen_images import choose_images
+from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.tasks.chosen_sequences import refuse_lacking
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.storage.state import StateFolder
+from zeus_app.targets import Target
+
+FindPacs = Callable[[], ResultPacs | None]
+_GONE = "the PACS had it and no longer has it; send it again if it shall be there"
+
+
+@dataclass(frozen=True)
+class MadeResult:
+    """The answer to a client that asks for a result.
+
+    Attributes:
+        result: the SEG and SR, with what the PACS said.
+        is_new: False if they were made before, of the same mask.
+    """
+
+    result: Result
+    is_new: bool
+
+
+class DicomResults:
+    """Makes, stores, lists and sends the SEG and SR of labels and predictions.
+
+    Args:
+        config: when results are made, and whether they are sent.
+        target: the labels.
+        state: has the folder of results.
+        datastore: studies, labels and predictions.
+        clicks: the prompts of users.
+        pacs: returns the PACS of the studies; None without one.
+        idle: waits until no other heavy job runs, before its body; for results of the background.
+    """
+
+    def __init__(
+        self,
+        config: ZeusConfig,
+        target: Target,
+        state: StateFolder,
+        *,
+        datastore: StudyDatastore,
+        clicks: ClickHistory,
+        pacs: FindPacs = lambda: None,
+        idle: WaitUntilIdle = nullcontext,
+    ) -> None:
+        self._config, self._target, self._store = config, target, datastore
+        self._masks = Masks(datastore, clicks, target)
+        self._stored = StoredResults(state.results)
+        self._sending = Sending(self._stored, pacs, is_told=config.pacs_write)
+        self._queue = ResultQueue(self.make, self._note_problem, idle)
+
+    def make(self, study: str, tag: str = "", sequences: Collection[str] = ()) -> MadeResult:
+        """Make the SEG and SR of a study's newest mask, and send them if the settings say so.
+
+        The same mask is not made twice, and a failed sending is not tried again.
+
+        Args:
+            study: an image id.
+            tag: of a label, or "original" for the prediction; empty for the final label, or else
+                the prediction.
+            sequences: sequences to whose images the SEG refers; empty for those that the mask was
+                made from.
+
+        Raises:
+            UnknownNameError: there is no such study or mask.
+            InputError: the study is no DICOM, or cannot be used.
+        """
+        resolved = self._store.catalogue.resolve(study)
+        refuse_other_files(resolved.files, tag=tag)
+        refuse_lacking(sequences, resolved.files)
+        study = resolved.study
+        with self._stored.making(study):
+            mask = self._masks.newest(study, tag)
+            if sequences:
+                mask = replace(mask, sequences=tuple(sequences))
+            identity = mask.identity(
+                sequences=sorted(sequences), labels=self._target.label_values,
+                empty=self._config.keep_empty_frames,
+            )  # fmt: skip
+            known = self._stored.with_identity(study, identity)
+            result = known or self._make(study, mask, identity)
+        self._stored.note_problem(study, mask.tag, None)
+        self._sending.send_new(study, result)
+        return MadeResult(self._newest_state(study, result), is_new=known is None)
+
+    def _make(self, study: str, mask: MaskVersion, identity: str) -> Result:
+        resolved = self._store.catalogue.resolve(study)
+        chosen = choose_images(resolved, dict(mask.images), self._target.sequence_names)
+        made = make_objects(
+            mask, chosen.files, self._target, keep_empty_frames=self._config.keep_empty_frames
+        )
+        result = _result_of(mask, made, identity)
+        datasets = {str(data.SOPInstanceUID): data for data in _datasets(made).values()}
+        self._stored.add(study, result, datasets)
+        return result
+
+    def send(self, study: str, sop_uid: str) -> dict[str, Any]:
+        """Send one object to the PACS because a client asks; its state afterwards, as JSON.
+
+        Raises:
+            UnknownNameError: there is no such study or object.
+            InputError: there is no PACS, or the settings do not allow to write to it.
+        """
+        study = self._store.catalogue.resolve(study).study
+        self._sending.send_again(study, sop_uid)
+        result, one = self._stored.find(study, sop_uid)
+        return self._object_as_json(study, result, one)
+
+    def listed(self, study: str) -> dict[str, Any]:
+        """The results of a study as JSON, the oldest first, and what could not be made."""
+        study = self._store.catalogue.resolve(study).study
+        results = self._stored.of_study(study)
+        problems = self._stored.problems(study)
+        return {
+            "study": study,
+            "results": [entry for result in results for entry in self.as_json(study, result)],
+            "problems": [{"tag": tag, **problem} for tag, problem in problems.items()],
+        }
+
+    def file(self, study: str, sop_uid: str) -> Path:
+        """The file of an object. Raises UnknownNameError."""
+        return self._stored.file(self._store.catalogue.resolve(study).study, sop_uid)
+
+    def series(self, study: str) -> dict[str, tuple[Path, ...]]:
+        """Series Instance UID -> files, of all results of a study. The server's DICOMweb asks."""
+        return self._stored.series(study)
+
+    def after_label(self, study: str) -> None:
+        """Make the result of a new final label in the background, if the settings say so."""
+        if self._config.dicom_results in ("labels", "all"):
+            self._enqueue(study, FINAL)
+
+    def after_prediction(self, study: str) -> None:
+        """Make the result of a new prediction in the background, if the settings say so."""
+        if self._config.dicom_results == "all":
+            self._enqueue(study, ORIGINAL)
+
+    def wait(self) -> None:
+        """Wait for the results of the background. A batch process calls it before it ends."""
+        self._queue.wait()
+
+    def compare_with_pacs(self, study: str, sop_uids: Collection[str]) -> None:
+        """Note which results the PACS has. Nothing is sent.
+
+        Args:
+            study: the study's id.
+            sop_uids: SOP Instance UIDs of the SEG and SR that the PACS has of this study.
+        """
+        for result in self._stored.of_study(study):
+            for one in result.objects:
+                self._compare(study, one, is_there=one.sop_uid in sop_uids)
+
+    def _compare(self, study: str, one: ResultObject, *, is_there: bool) -> None:
+        now = time.time()
+        changed = {
+            ("sent", False): Delivery("gone", _GONE, now),
+            ("gone", True): Delivery("sent", "the PACS has it", now),
+            ("failed", True): Delivery("sent", "the PACS has it", now),
+        }.get((one.delivery.state, is_there))
+        if changed:
+            self._stored.update(study, one.sop_uid, lambda _: changed)
+
+    def as_json(self, study: str, result: Result) -> list[dict[str, Any]]:
+        """The objects of a result as clients see them."""
+        return [self._object_as_json(study, result, one) for one in result.objects]
+
+    def _object_as_json(self, study: str, result: Result, one: ResultObject) -> dict[str, Any]:
+        delivery = one.delivery
+        address = f"/zeus/results/{study}/{one.sop_uid}"
+        can_send = not self._sending.obstacle and delivery.state != "sent"
+        return {
+            "kind": one.kind,
+            "sop_uid": one.sop_uid,
+            "series_uid": one.series_uid,
+            "tag": result.tag,
+            "version": result.version,
+            "made_by": result.made_by,
+            "basis": result.basis,
+            "author": result.author,
+            "ts": result.ts,
+            "notes": list(result.notes),
+            "sent": delivery.state == "sent",
+            "delivery": delivery.state,
+            "reason": delivery.reason or self._sending.obstacle or "not sent yet",
+            "download": address,
+            **({"send": f"{address}/send"} if can_send else {}),
+        }
+
+    def _enqueue(self, study: str, tag: str) -> None:
+        files = self._store.catalogue.resolve(study).files
+        if files.study_uid:  # other studies have no DICOM results
+            self._queue.add(study, tag)
+
+    def _note_problem(self, study: str, tag: str, reason: str) -> None:
+        self._stored.note_problem(study, tag, {"reason": reason, "ts": time.time()})
+
+    def _newest_state(self, study: str, result: Result) -> Result:
+        """The result with what came of its sending."""
+        first = result.objects[0].sop_uid
+        return self._stored.find(study, first)[0]
+
+
+def _datasets(made: MaskObjects) -> dict[Kind, Any]:
+    return {"SEG": made.segmentation, "SR": made.report}
+
+
+def _result_of(mask: MaskVersion, made: MaskObjects, identity: str) -> Result:
+    return Result(
+        identity=identity,
+        tag=mask.tag,
+        version=mask.version,
+        made_by=mask.authorship.made_by,
+        basis=mask.basis,
+        author=mask.authorship.creator,
+        ts=time.time(),
+        study_uid=str(made.segmentation.StudyInstanceUID),
+        objects=tuple(
+            ResultObject(kind, str(data.SOPInstanceUID), str(data.SeriesInstanceUID))
+            for kind, data in _datasets(made).items()
+        ),
+        notes=made.notes,
+    )
