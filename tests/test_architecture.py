@@ -91,6 +91,7 @@ CROSS_CUTTING = {
     "server/test_readme.py",
     "server/test_second_model.py",
     "server/test_slicer.py",
+    "server/test_viewer.py",
     "storage/test_old_state.py",
     "studies/test_archives.py",
     "studies/test_odd_names.py",
