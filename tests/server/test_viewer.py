@@ -79,7 +79,7 @@ def infer(server: running.Server, model: str, image: str, **params: Any) -> byte
         timeout=60,
     )
     assert response.status_code == 200, response.text
-    return response.content
+    return bytes(response.content)
 
 
 def looked_up(

@@ -40,12 +40,12 @@ class ViewerVolume:
     def centres_lps(self) -> npt.NDArray[np.float64]:
         """(columns, rows, slices, 3): the centre of each voxel."""
         voxels = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), axis=-1)
-        return voxels @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3]
+        return np.asarray(voxels @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3])
 
     def index(self, points_lps: npt.NDArray[np.float64]) -> npt.NDArray[np.int_]:
         """(..., 3) LPS mm -> the voxels whose centres are nearest."""
         inverse = np.linalg.inv(self.affine_lps)
-        return np.round(points_lps @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+        return np.asarray(np.round(points_lps @ inverse[:3, :3].T + inverse[:3, 3]), int)
 
 
 def volume_of(metadata: Sequence[Mapping[str, Any]]) -> ViewerVolume:
