@@ -22,11 +22,15 @@ from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
 from zeus_app.server.results.results import DicomResults
+from zeus_app.server.segmentations.records import SegmentationRecords
+from zeus_app.server.segmentations.search import SegmentationSearch
+from zeus_app.server.segmentations.taking import SegmentationTaker
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.studies.pacs_catalogue import PacsCatalogue
 from zeus_app.server.studies.places import Place, folder_for, place_of
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_search import log_problem, log_study
+from zeus_app.server.tasks.chosen_sequences import refuse_lacking
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder, state_folder, with_decoder
 from zeus_app.studies.opened import OpenedStudy
@@ -56,6 +60,7 @@ class ServerContext:
         background_encoder: encodes the studies that clients open or label.
         learning: learns from each submitted label, if the settings allow.
         results: the DICOM SEG and SR of labels and predictions.
+        segmentations: finds the DICOM SEGs of users; None without a PACS, or by setting.
     """
 
     def __init__(self, config: ZeusConfig, target: Target, state: StateFolder, place: Place):
@@ -83,6 +88,7 @@ class ServerContext:
             datastore=self.datastore, clicks=self.click_history,
             pacs=lambda: self.pacs, idle=self.jobs.background,
         )  # fmt: skip
+        self.segmentations = self._segmentation_search()
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
         self._click_segmenter: ClickSegmenter | None = None
@@ -92,6 +98,25 @@ class ServerContext:
         """The PACS of the studies; None if they come from a folder."""
         catalogue = self.datastore.catalogue
         return catalogue.web if isinstance(catalogue, PacsCatalogue) else None
+
+    def _segmentation_search(self) -> SegmentationSearch | None:
+        if self.pacs is None or not self.config.pacs_labels:
+            return None
+        taker = SegmentationTaker(
+            self.datastore, self.target,
+            creators=self.config.pacs_label_creators.split(","), on_label=self.use_label,
+        )  # fmt: skip
+        records = SegmentationRecords(self.state.segmentations)
+        return SegmentationSearch(self.pacs, records, taker.take)
+
+    def look(self) -> None:
+        """Find new studies, and new labels in the PACS; see `Lookout`.
+
+        It may take some seconds, so no route may call it on the event loop.
+        """
+        self.datastore.look()
+        if self.segmentations:
+            self.segmentations.look()
 
     @property
     def segmenter(self) -> Segmenter:
@@ -120,10 +145,11 @@ class ServerContext:
             sequences: the study's sequences to use; empty: all. The grid stays the same.
 
         Raises:
-            InputError: the study cannot be read or aligned. A study that cannot be read is taken
-                off the list of studies.
+            InputError: the study cannot be read or aligned, or lacks one of the sequences. A study
+                that cannot be read is taken off the list of studies.
         """
         read = partial(self.datastore.catalogue.read, resolved)
+        refuse_lacking(sequences, resolved.files)
         names = tuple(name for name in self.target.sequence_names if name in sequences)
         cache, version = self._opened_studies, _version_of(resolved.files)
         if names and resolved.files.sources.keys() - set(names):
@@ -172,6 +198,11 @@ class ServerContext:
                 again=False,
                 labelled=True,
             )
+
+    def use_label(self, study: str) -> None:
+        """Encode a study, and learn from it, after a new final label, if the settings allow."""
+        self.encode_labelled(study)
+        self.learning.submit(study)
 
     def encode_session(self, session: str, image: Path) -> None:
         """Encode the file, or the folder of one study, of a new session, if the settings allow."""

@@ -2,6 +2,7 @@
 
     <root>/<target>/labels/                          submitted labels, with all their versions
     <root>/<target>/results/                         DICOM SEG and SR of labels and predictions
+    <root>/<target>/segmentations.json               DICOM SEGs of users that were found in the PACS
     <root>/<target>/splits.json                      each patient's side: train or validation
     <root>/<target>/uploads/                         images that clients uploaded
     <root>/<target>/volumes/                         NIfTI copies of DICOM series and channels
@@ -74,6 +75,11 @@ class StateFolder:
     def results(self) -> Path:
         """DICOM objects that Zeus made: results/<study>/<SOP Instance UID>.dcm and a JSON file."""
         return self.of_target / "results"
+
+    @property
+    def segmentations(self) -> Path:
+        """The DICOM SEGs that were found in the PACS: one JSON file."""
+        return self.of_target / "segmentations.json"
 
     @property
     def splits(self) -> Path:

@@ -84,6 +84,12 @@ def test_a_setting_names_creators_whose_segs_are_labels(tmp_path: Path) -> None:
     assert scene.taker.take(made_by(scene.by_hand(), "AUTOMATIC")).version == 1
 
 
+def test_an_empty_setting_names_no_creator(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, creators="".split(","))
+    data = made_by(scene.by_hand(ContentCreatorName=""), "AUTOMATIC")
+    assert scene.taker.take(data).version == 0
+
+
 def test_what_zeus_made_itself_is_no_label(scene: Scene) -> None:
     source = scene.store.catalogue.resolve(scene.server.study).files.sources["T2"]
     assert isinstance(source, DicomSeriesSource)

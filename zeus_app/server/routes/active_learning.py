@@ -36,7 +36,7 @@ def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         refuse_unknown(strategy, "strategy", app())
         refuse_overwriting(params, {"strategy": strategy})
         request = read_parameters(params, STRATEGY, task="strategy")
-        app().context.datastore.look()
+        app().context.look()
         study = _sample(strategy, request, app())
         if study:
             ctx = app().context

@@ -24,13 +24,13 @@ def connect_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     @router.get("/info/", tags=["App"])
     def info() -> dict[str, Any]:
         """The models, labels and settings of the server, and the number of its studies."""
-        app().context.datastore.look()
+        app().context.look()
         return app().info()
 
     @router.get("/datastore/", tags=["Datastore"])
     def datastore(output: stock.ResultType | None = None) -> Any:
         """Numbers of studies and labels; with output, all studies or the labelled ones."""
-        app().context.datastore.look()
+        app().context.look()
         return stock.datastore(output)
 
     return router

@@ -38,8 +38,7 @@ def _add_versions(router: APIRouter, context: Callable[[], ServerContext]) -> No
         study = store.catalogue.resolve(study).study
         restored = store.history.restore(study, tag, version)
         if tag == FINAL:
-            context().encode_labelled(study)
-            context().learning.submit(study)
+            context().use_label(study)
             context().results.after_label(study)
         return {"study": study, "tag": tag, **_as_json(restored)}
 

@@ -30,7 +30,7 @@ def study_routes(context: Callable[[], ServerContext]) -> APIRouter:
         if refresh:
             store.refresh()
         else:
-            store.look()
+            context().look()
         labelled = set(store.get_labeled_images())
         return studies_as_json(store.catalogue.studies, store.problems, labelled=labelled)
 

@@ -68,8 +68,7 @@ def _add_label(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
             study, tag = store.submit(image, path, tag, info)
         logger.info("label of %s, tag %s, by %s", study, tag, user.username)
         if tag == FINAL:
-            app().context.encode_labelled(study)
-            app().context.learning.submit(study)
+            app().context.use_label(study)
             app().context.results.after_label(study)
         return {"image": image, "label": study, "tag": tag}
 

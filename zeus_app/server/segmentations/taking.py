@@ -52,7 +52,7 @@ class SegmentationTaker:
         on_label: Callable[[str], None] = lambda _study: None,
     ) -> None:
         self._store, self._target, self._on_label = datastore, target, on_label
-        self._creators = frozenset(map(_plain, creators))
+        self._creators = frozenset(map(_plain, creators)) - {""}
         self._lock = threading.Lock()
 
     def take(self, data: Dataset, *, wanted: bool = False) -> SegmentationRecord:
