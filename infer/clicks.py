@@ -4,28 +4,23 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from zeus_app.prompts.propagation import PropagationLimits
-from zeus_app.reporting.answer import instructions_as_json, names_in
 from zeus_app.server.context import ServerContext
-from zeus_app.server.interactive.click_history import prompts_as_json
+from zeus_app.server.interactive.click_answer import ClickAnswer, shown_values
 from zeus_app.server.interactive.click_request import (
     BACKGROUND,
     read_click_request,
     refuse_outside,
 )
 from zeus_app.server.interactive.initial_masks import load_masks
-from zeus_app.server.interactive.kept_segments import keep_segments, kept_segments, new_values
+from zeus_app.server.interactive.kept_segments import kept_segments
 from zeus_app.server.interactive.session import ClickSession, yield_when_propagating
 from zeus_app.server.tasks.answer import read_format, write_answer
-from zeus_app.server.tasks.guidance import own_instructions
 from zeus_app.server.tasks.inference import resolved_image
 from zeus_app.server.tasks.options import click_options
 from zeus_app.server.tasks.parameters import click_parameters
-from zeus_app.studies.align import to_grid
-from zeus_app.types import Grid, LabelArray, Volume
 
 
 class ClickInfer(InferTask):
@@ -92,34 +87,16 @@ class ClickInfer(InferTask):
             label_map = segmenter.segment(
                 stack, prompts.labels, limits=limits, report=yield_when_propagating(job)
             )
-            drawn = self._mask(label_map, stack.frame.grid, session.image.grid)
-            new, shown = new_values(prompts, clicked, ctx.target), self._shown(request)
-            mask = keep_segments(drawn, segments, new=new, shown=shown)
+            answer = ClickAnswer(ctx.target, clicked, prompts, segments)
+            shown = shown_values(request, ctx.target, is_deepedit=self.type == InferType.DEEPEDIT)
+            mask = answer.mask(label_map, stack.frame.grid, session.image.grid, shown=shown)
             path = write_answer(mask, ctx.target.label_values, form)
             steps = session.save()
         if prompts.slice_index is not None:
             ctx.encode_around(resolved, prompts.slice_index, stack.frame.grid.shape[2])
         return str(path), {
-            "label_names": names_in(mask.array, ctx.target.label_values),
+            **answer.params(mask),
             "study": resolved.study,
-            "clicks": prompts_as_json(prompts.step),
             "steps": steps,
-            "sequences": list(clicked.sequences or ctx.target.sequence_names),
-            "instructions": instructions_as_json(own_instructions(clicked.guidance, ctx.target)),
             "latencies_ms": {"all": round((time.monotonic() - began) * 1000, 1)},
         }
-
-    def _shown(self, request: Mapping[str, Any]) -> set[int]:
-        """The values of kept labels that the answer shows too.
-
-        The answer to deepgrow and to scribbles is one label: clients paint all of it as that label.
-        Slicer names every label of its own to a deepedit model, and keeps its segments of them.
-        """
-        values = self._ctx.target.label_values
-        is_deepedit = self.type == InferType.DEEPEDIT
-        return {value for name, value in values.items() if is_deepedit and name not in request}
-
-    def _mask(self, label_map: LabelArray, source: Grid, grid: Grid) -> Volume:
-        """Label indices on the canonical grid -> the target's values on the client's grid."""
-        values = np.array([0, *self._ctx.target.label_values.values()], np.uint8)
-        return to_grid(Volume(values[label_map], source.affine_ras), grid, order=0, fill=0.0)

@@ -15,7 +15,7 @@ from zeus_app.server.studies.chosen_images import USE_IMAGES
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.about import model_description, weights_of
 from zeus_app.server.tasks.answer import read_format, write_answer
-from zeus_app.server.tasks.chosen_sequences import SEQUENCES, read_sequences, refuse_lacking
+from zeus_app.server.tasks.chosen_sequences import SEQUENCES, read_sequences
 from zeus_app.server.tasks.guidance import read_guidance
 from zeus_app.server.tasks.inference import resolved_image, save_prediction
 from zeus_app.server.tasks.options import segmentation_options
@@ -59,9 +59,8 @@ class ZeusInfer(InferTask):
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Refuse a bad parameter before any work. Raises InputError."""
-        target = self._ctx.target
-        read_format(request), read_guidance(request, target)
-        read_sequences(request.get(SEQUENCES), target)
+        read_format(request), read_guidance(request, self._ctx.target)
+        read_sequences(request.get(SEQUENCES), self._ctx.target)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Segment the study of a request.
@@ -79,7 +78,6 @@ class ZeusInfer(InferTask):
         resolved = resolved_image(request)
         answer_format, guidance = read_format(request), read_guidance(request, ctx.target)
         sequences = read_sequences(request.get(SEQUENCES), ctx.target)
-        refuse_lacking(sequences, resolved.files)
         with ctx.jobs.job(resolved.study) as report:
             report("reading", 0, 1)
             start_s = time.perf_counter()
@@ -92,19 +90,15 @@ class ZeusInfer(InferTask):
             params |= {key: request[key] for key in (USE_IMAGES,) if request.get(key)}
             if not resolved.is_temporary:
                 params |= save_prediction(ctx.datastore.predictions, segmentation, params)
-        grids = {**study.source_grids, **self._series_grid(resolved)}
-        mask = mask_for(resolved, segmentation, grids)
+        catalogue = ctx.datastore.catalogue
+        of_series = {resolved.series: catalogue.grid(resolved)} if resolved.series else {}
+        mask = mask_for(resolved, segmentation, {**study.source_grids, **of_series})
         path = write_answer(mask, ctx.target.label_values, answer_format)
         logger.info(
             "%s: checkpoint %s, used %s, ml %s, ms %s", resolved.study, params["checkpoint"],
             params["used"], params["volumes_ml"], params["latencies_ms"],
         )  # fmt: skip
         return str(path), {**params, "label_names": names_in(mask.array, ctx.target.label_values)}
-
-    def _series_grid(self, resolved: ResolvedImage) -> dict[str, Grid]:
-        """Series Instance UID -> grid, of an image that is no sequence; else empty."""
-        catalogue = self._ctx.datastore.catalogue
-        return {resolved.series: catalogue.grid(resolved)} if resolved.series else {}
 
 
 def mask_for(

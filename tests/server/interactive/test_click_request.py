@@ -185,7 +185,6 @@ def test_an_answer_may_depend_on_the_request_alone(
         ({"reset_state": "perhaps"}, "reset_state"),
         ({"scribbles": "perhaps"}, "scribbles"),
         ({"overwrite": "perhaps"}, "overwrite"),
-        ({"text": "bright", "lesion": [[1, 2, 3]], "cyst": [[4, 5, 6]]}, "text"),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(request_: dict[str, Any], named: str) -> None:
@@ -193,11 +192,11 @@ def test_a_parameter_that_cannot_be_read_is_named(request_: dict[str, Any], name
         read(**request_)
 
 
-def test_a_typed_text_starts_from_the_model_s_mask_for_it() -> None:
-    request = read(foreground=[[1, 2, 3]], label="cyst", text="dark")
+def test_a_text_starts_from_the_model_s_mask_for_it() -> None:
+    request = read(foreground=[[1, 2, 3]], label="cyst", instructions={"cyst": "dark"})
     assert request.initial_mask == "text"
     assert request.guidance.texts == {("T2", "cyst"): "dark", ("FLAIR", "cyst"): "dark"}
-    assert read(foreground=[[1, 2, 3]], label="lesion", text="cyst: dark").initial_mask == ""
+    assert read(foreground=[[1, 2, 3]], label="lesion", instructions={}).initial_mask == ""
 
 
 def test_other_segments_are_kept_unless_the_request_says_otherwise() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.tasks.chosen_sequences import (
+    named_sequences,
     read_sequences,
     refuse_lacking,
     sequence_choices,
@@ -91,6 +92,12 @@ def test_of_two_sequences_the_pair_is_all() -> None:
 )
 def test_a_choice_of_sequences_is_read(sent: object, names: tuple[str, ...]) -> None:
     assert read_sequences(sent, BRAIN) == names
+
+
+def test_a_request_names_the_sequences_to_use_and_those_of_its_texts() -> None:
+    texts = {"T2/tumour": "bright", "tumour": "large"}
+    assert named_sequences("FLAIR", texts, BRAIN) == ("FLAIR", "T2")
+    assert named_sequences("all", {}, BRAIN) == ()
 
 
 def test_an_unknown_sequence_is_refused_with_the_known_ones() -> None:

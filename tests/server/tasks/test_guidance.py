@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 
 from zeus_app.errors import InputError
-from zeus_app.instructions.own_texts import MAX_CHARACTERS
-from zeus_app.server.tasks.guidance import read_guidance, refuse_settings
+from zeus_app.instructions.own_texts import MAX_CHARACTERS, read_texts
+from zeus_app.server.tasks.guidance import (
+    own_instructions,
+    read_guidance,
+    refuse_settings,
+    sent_texts,
+)
 from zeus_app.targets import load_target
 
 PHANTOM = load_target("phantom")  # T2 and FLAIR; lesion and cyst
@@ -29,7 +34,7 @@ def test_settings_of_the_server_are_no_parameters() -> None:
 
 
 def texts(**request: Any) -> dict[tuple[str, str], str]:
-    return dict(read_guidance(request, PHANTOM).texts)
+    return read_texts(sent_texts(request, PHANTOM), PHANTOM)
 
 
 def test_a_typed_text_is_the_instruction_in_every_sequence() -> None:
@@ -77,6 +82,15 @@ def test_a_text_of_the_instructions_replaces_a_typed_one() -> None:
     both = texts(text="cyst: dark; lesion: bright", instructions={"cyst": "grey"})
     assert both[("T2", "cyst")] == "grey"
     assert both[("T2", "lesion")] == "bright"
+
+
+def test_own_texts_are_instructions_of_the_user_without_the_notice_of_a_machine() -> None:
+    guidance = read_guidance({"instructions": {"cyst": "dark"}}, PHANTOM)
+    instructions = own_instructions(guidance, PHANTOM)
+    assert [(one.sequence, one.label, one.text) for one in instructions] == [
+        ("T2", "cyst", "dark"), ("FLAIR", "cyst", "dark"),
+    ]  # fmt: skip
+    assert {(one.model, one.notice) for one in instructions} == {("user", "")}
 
 
 def test_a_typed_text_may_be_as_long_as_another() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from zeus_app.server.interactive.click_request import read_click_request
-from zeus_app.server.tasks.guidance import read_guidance
+from zeus_app.server.tasks.chosen_sequences import read_sequences
+from zeus_app.server.tasks.guidance import sent_texts
 from zeus_app.server.tasks.options import chosen, click_options, segmentation_options
 from zeus_app.server.tasks.parameters import SEGMENTATION, click_parameters, read_parameters
 from zeus_app.settings.config import ZeusConfig
@@ -60,7 +61,8 @@ def test_untouched_options_change_nothing(sent_by: Any) -> None:
 @pytest.mark.parametrize("sent_by", [as_slicer_sends, dict])
 def test_untouched_options_of_a_study_s_segmentation_give_no_guidance(sent_by: Any) -> None:
     sent = read_parameters(sent_by(OPTIONS["zeus"]), SEGMENTATION, task="inference")
-    assert read_guidance(sent, BRAIN) == read_guidance({}, BRAIN)
+    assert sent_texts(sent, BRAIN) == {}
+    assert read_sequences(sent["sequences"], BRAIN) == ()
 
 
 @pytest.mark.parametrize("sent", ["8", 8, ["8", "64", "0"]])

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.prompts.types import StudyPrompt, Voxel, cut_box, outside
 from zeus_app.server.interactive.click_values import (
@@ -32,7 +33,7 @@ from zeus_app.server.interactive.click_values import (
     read_whole_number,
 )
 from zeus_app.server.tasks.chosen_sequences import read_sequences
-from zeus_app.server.tasks.guidance import named_label, read_guidance, sent_texts
+from zeus_app.server.tasks.guidance import named_label, read_guidance
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.server.tasks.options import MAX_SLICES, MOST_SLICES, OVERWRITE, chosen
 from zeus_app.settings.registry import lookup
@@ -76,7 +77,8 @@ class ClickRequest:
         guidance: the user's own instructions for "text".
         use_scribbles: whether the uploaded scribbles count.
         overwrite: whether a new mask may take voxels of the user's other segments.
-        names_label: whether the request says which label its points and scribbles belong to.
+        names_label: whether the request says which label its points and scribbles belong to. The
+            OHIF that comes with MONAI Label names none with the points of a deepgrow model.
         label_file: the label file that came with the request, see `sent_label.py`; or None.
         label_info: the client's list of the segments in this file, not read yet.
         user: name of the user whose history the request belongs to.
@@ -114,6 +116,7 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
         UnknownNameError: the target has no such label or sequence.
     """
     label = _label(request.get("label") or request.get("selected_label_name"), target)
+    names_label = len(target.label_names) == 1 or any(map(request.get, target.label_names))
     max_slices = read_whole_number(chosen(request.get(MOST_SLICES)), MOST_SLICES)
     return ClickRequest(
         prompts=_prompts(request, target, label),
@@ -122,11 +125,11 @@ def read_click_request(request: Mapping[str, Any], target: Target) -> ClickReque
         sequences=read_sequences(request.get("sequences"), target),
         max_slices=MAX_SLICES if max_slices is None else max_slices,
         label=label,
-        initial_mask=_initial_mask(request, target),
+        initial_mask=_initial_mask(request),
         guidance=read_guidance(request, target),
         use_scribbles=read_flag(request.get("scribbles"), "scribbles"),
         overwrite=read_flag(request.get(OVERWRITE), OVERWRITE),
-        names_label=_names_label(request, target),
+        names_label=names_label or named_label(request, target) is not None,
         label_file=request.get(LABEL_FILE),
         label_info=request.get(LABEL_INFO),
         user=str(request.get("user") or request.get("client_id") or "anonymous"),
@@ -230,20 +233,10 @@ def _label(value: object, target: Target) -> str:
     return lookup("label", value, {name: name for name in target.label_names})
 
 
-def _names_label(request: Mapping[str, Any], target: Target) -> bool:
-    """Whether it is known which labels the request is about.
-
-    The OHIF that comes with MONAI Label names no label with the points of a deepgrow model.
-    """
-    has_points = any(request.get(name) for name in target.label_names)
-    is_only = len(target.label_names) == 1
-    return has_points or is_only or named_label(request, target) is not None
-
-
-def _initial_mask(request: Mapping[str, Any], target: Target) -> str:
+def _initial_mask(request: Mapping[str, Any]) -> str:
     """Read `initial_mask`, or the deprecated `prior`; "text" if there are texts alone."""
     name = "initial_mask" if request.get("initial_mask") else "prior"
-    value = str(request.get(name) or ("text" if sent_texts(request, target) else ""))
+    value = str(request.get(name) or ("text" if request.get(INSTRUCTIONS) else ""))
     if value and value not in INITIAL_MASKS:
         raise InputError(
             f"{name} {value!r}",

@@ -14,14 +14,11 @@ import numpy as np
 
 from zeus_app.labels.files import read_label
 from zeus_app.labels.versions import FINAL
-from zeus_app.prompts.types import StudyPrompt
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_request import ClickRequest
 from zeus_app.server.interactive.initial_masks import on_grid
 from zeus_app.server.interactive.sent_label import DrawnMasks
-from zeus_app.server.interactive.session import SessionPrompts
 from zeus_app.server.studies.resolved_image import ResolvedImage
-from zeus_app.targets import Target
 from zeus_app.types import BoolArray, Grid, LabelArray, Volume
 
 
@@ -66,15 +63,6 @@ def kept_segments(
     return KeptSegments(initial, _final_label(ctx, resolved, grid))
 
 
-def new_values(prompts: SessionPrompts, request: ClickRequest, target: Target) -> set[int]:
-    """The values of the labels whose mask is new: by a prompt, or by a text."""
-    prompted = {target.labels[k].value for k, p in prompts.labels.items() if _is_prompted(p)}
-    if request.initial_mask != "text":
-        return prompted
-    texts = {label for _, label in request.guidance.texts}
-    return prompted | {target.label_values[name] for name in texts}
-
-
 def keep_segments(
     answer: Volume, segments: KeptSegments, *, new: Collection[int], shown: Collection[int]
 ) -> Volume:
@@ -111,12 +99,6 @@ def _taken(mask: LabelArray, others: LabelArray, new: Collection[int]) -> BoolAr
 def _without(label_map: LabelArray, values: Collection[int]) -> LabelArray:
     others: LabelArray = np.where(np.isin(label_map, [*values]), 0, label_map).astype(np.uint8)
     return others
-
-
-def _is_prompted(prompt: StudyPrompt) -> bool:
-    """Whether there is any prompt besides an initial mask."""
-    marks = len(prompt.scribbles.foreground) + len(prompt.scribbles.background)
-    return bool(prompt.foreground or prompt.background or prompt.box or marks)
 
 
 def _final_label(ctx: ServerContext, resolved: ResolvedImage, grid: Grid) -> LabelArray | None:

@@ -30,11 +30,13 @@ class SessionPrompts:
         slice_index: the slice of that grid that a 2-D answer shows; None for every slice with a
             prompt, if there is no click, or if a label file is all that came.
         step: the points and boxes as the history stores them.
+        new_values: values of the labels whose mask is new: by a point, a box, a scribble or a text.
     """
 
     labels: Mapping[int, StudyPrompt]
     slice_index: int | None
     step: Step
+    new_values: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class ClickSession:
             )
             for k, label in enumerate(target.labels)
         }
+        prompted = [name for name, prompt in step.labels.items() if prompt.has_prompts]
         shows_click = self.request.label_file is None or bool(self.request.prompts)
         for prompt in labels.values():
             _refuse_outside(prompt.box, grid)
@@ -110,7 +113,18 @@ class ClickSession:
             labels={k: prompt for k, prompt in labels.items() if prompt.has_prompts},
             slice_index=_slice_of(step.at, grid, source) if step.at and shows_click else None,
             step=step,
+            new_values=frozenset(
+                label.value
+                for label in target.labels
+                if label.name in {*prompted, *scribbles, *self._texts}
+            ),
         )
+
+    @property
+    def _texts(self) -> set[str]:
+        """Names of the labels whose mask to start from is made by a text."""
+        texts = self.request.guidance.texts if self.request.initial_mask == "text" else {}
+        return {label for _, label in texts}
 
     def save(self) -> int:
         """Store the request in the history.

@@ -17,7 +17,7 @@ class Client:
 
     Attributes:
         disconnected: the last of them closed its connection.
-        has_begun: the work for them has a thread; before, it waits for one.
+        has_begun: the work for them is or was queued; before, it waits for a thread.
     """
 
     disconnected: bool = False
@@ -120,7 +120,10 @@ class Jobs:
 
     @contextmanager
     def _scheduled(self, study: str, priority: Priority) -> Iterator[Job]:
-        job = Job(study, priority, scheduler=self._scheduler, client=current_client.get())
+        client = current_client.get()
+        job = Job(study, priority, scheduler=self._scheduler, client=client)
+        if client is not None:
+            client.has_begun = True
         self._scheduler.enter(job)
         try:
             yield job

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,7 @@ class SingleFlight:
         client = Client()
         context = copy_context()
         context.run(current_client.set, client)
-        run_in_thread = to_thread.run_sync(partial(_begin, client, work), limiter=self._threads)
+        run_in_thread = to_thread.run_sync(work, limiter=self._threads)
         run = _Run(asyncio.create_task(run_in_thread, context=context), client)
         if key:
             self._runs[key] = run
@@ -112,11 +111,6 @@ class SingleFlight:
         succeeded = not run.task.cancelled() and run.task.exception() is None
         if succeeded and not run.file_handed_out and (file := run.task.result()["file"]):
             Path(file).unlink(missing_ok=True)
-
-
-def _begin(client: Client, work: Callable[[], Result]) -> Result:
-    client.has_begun = True
-    return work()
 
 
 async def wait_for_disconnect(request: Request) -> None:

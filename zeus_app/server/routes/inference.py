@@ -4,6 +4,7 @@ Inferences run in threads of their own, so that other requests find a free threa
 wait.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +17,8 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from zeus_app.errors import InputError
+from zeus_app.instructions.own_texts import INSTRUCTIONS
+from zeus_app.instructions.typed_text import TEXT
 from zeus_app.labels.segments import LABEL_INFO
 from zeus_app.server.jobs.inference_jobs import InferenceJob
 from zeus_app.server.jobs.single_flight import SingleFlight, wait_for_disconnect
@@ -26,7 +29,8 @@ from zeus_app.server.routes.inference_request import InferenceRequest
 from zeus_app.server.routes.jobs import accepted, owner_of
 from zeus_app.server.routes.roles import ADMIN, USER, logged_in
 from zeus_app.server.routes.tasks import answer_of
-from zeus_app.server.tasks.guidance import refuse_settings
+from zeus_app.server.tasks.chosen_sequences import SEQUENCES, named_sequences
+from zeus_app.server.tasks.guidance import refuse_settings, sent_texts
 from zeus_app.server.tasks.parameters import BATCH, read_parameters
 from zeus_app.settings.registry import lookup
 
@@ -75,10 +79,17 @@ def _add_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         refuse_settings(sent)
         read = read_parameters(sent, task.parameters, task="inference")
         read |= {**logged_in(user), "session_id": session_id}
+        target = running.context.target
+        read |= {INSTRUCTIONS: sent_texts(read, target), TEXT: ""}
         if label is not None:
             _refuse_label_file(model, task)
-        is_for_dicom = output == ResultType.dicom_seg
-        request = InferenceRequest(running, model, image, read, file, label, is_for_dicom)
+        is_shared = file is None and label is None and task.is_idempotent(read)
+        parts = [model, image, read, running.context.served_version]
+        request = InferenceRequest(
+            running, model, image, read, file, label, output == ResultType.dicom_seg,
+            sequences=named_sequences(read.get(SEQUENCES), read[INSTRUCTIONS], target),
+            key=json.dumps(parts, sort_keys=True) if is_shared else "",
+        )  # fmt: skip
         if later:
             return accepted(await _job(request, flight, owner=owner_of(user)), output)
         left = partial(wait_for_disconnect, http)
@@ -101,7 +112,7 @@ async def _job(request: InferenceRequest, flight: SingleFlight, *, owner: str) -
     async def run(job: InferenceJob) -> dict[str, Any]:
         try:
             return await flight.run(
-                partial(request.run_on, opened), key=request.key, left=job.cancelled.wait,
+                partial(request.run, opened), key=request.key, left=job.cancelled.wait,
                 jobs=context.jobs, joined=job.joins,
             )  # fmt: skip
         finally:
@@ -150,6 +161,8 @@ def _add_batch_infer(router: APIRouter, app: Callable[[], GuardedApp]) -> None:
         task = lookup("model", model, app().tasks("model"))
         refuse_settings(refuse_overwriting(params, {"model": model, "images": images}))
         request = read_parameters(params, {**task.parameters, **BATCH}, task="batch inference")
+        target = app().context.target
+        request |= {INSTRUCTIONS: sent_texts(request, target), TEXT: ""}
         task.check(request)
         # Stock code divides by the number of GPUs, which is 0 on a CPU. Zeus uses its own device.
         fixed = {"model": model, "images": images.value, "multi_gpu": False}

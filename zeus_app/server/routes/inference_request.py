@@ -1,6 +1,5 @@
 """A request for an inference whose parameters are read: its files, its image, and its run."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,14 +13,8 @@ from zeus_app.server.routes.guards import GuardedApp
 from zeus_app.server.routes.saved_upload import saved_upload
 from zeus_app.server.routes.sessions import known_session
 from zeus_app.server.studies.resolved_image import ResolvedImage
-from zeus_app.server.tasks.chosen_sequences import (
-    SEQUENCES,
-    read_sequences,
-    refuse_lacking,
-    sequences_of_texts,
-)
+from zeus_app.server.tasks.chosen_sequences import refuse_lacking
 from zeus_app.server.tasks.dicom_answer import refuse_other_files
-from zeus_app.server.tasks.guidance import sent_texts
 from zeus_app.server.tasks.inference import LABEL_FILE
 from zeus_app.settings.registry import lookup
 
@@ -49,6 +42,8 @@ class InferenceRequest:
         file: an image that came with the request.
         label: a label file that came with the request.
         is_for_dicom: whether the answer is to be a DICOM SEG, which needs a DICOM series.
+        sequences: names of the sequences that the request names.
+        key: equal for equal requests that may share one run; empty for a request on its own.
     """
 
     app: GuardedApp
@@ -58,19 +53,12 @@ class InferenceRequest:
     file: UploadFile | None = None
     label: UploadFile | None = None
     is_for_dicom: bool = False
+    sequences: tuple[str, ...] = ()
+    key: str = ""
 
     def check(self) -> None:
         """Refuse bad parameters before any work. Raises InputError."""
         lookup("model", self.model, self.app.tasks("model")).check(self.params)
-
-    @property
-    def key(self) -> str:
-        """Equal for equal requests that may share one run; empty for a request on its own."""
-        task = self.app.tasks("model")[self.model]
-        if self.file is not None or self.label is not None or not task.is_idempotent(self.params):
-            return ""
-        version = self.app.context.served_version
-        return json.dumps([self.model, self.image, self.params, version], sort_keys=True)
 
     @contextmanager
     def opened(self) -> Iterator[OpenedRequest]:
@@ -83,26 +71,25 @@ class InferenceRequest:
                 request names.
             UnknownNameError: no such session, study or sequence.
         """
-        with self._resolved() as image, _saved(self.label) as label:
-            target = self.app.context.target
-            chosen = read_sequences(self.params.get(SEQUENCES), target)
-            texts = sequences_of_texts(sent_texts(self.params, target), target)
-            refuse_lacking([*chosen, *texts], image.files)
+        session = str(self.params.get("session_id") or "")
+        resolved = _resolved(self.app, self.image, session, self.file)
+        with resolved as image, _saved(self.label) as label:
+            refuse_lacking(self.sequences, image.files)
             if self.is_for_dicom:
                 self._refuse_no_dicom(image)
             yield OpenedRequest(image, label)
 
-    def run(self) -> dict[str, Any]:
-        """Run the task; see `GuardedApp.infer_image`."""
-        with self.opened() as opened:
-            return self.run_on(opened)
+    def run(self, opened: OpenedRequest | None = None) -> dict[str, Any]:
+        """Run the task; see `GuardedApp.infer_image`.
 
-    def run_on(self, opened: OpenedRequest) -> dict[str, Any]:
-        """Run the task on an image that is found already."""
-        address = {"model": self.model, "image": opened.image.image_id, LABEL_FILE: opened.label}
-        result = self.app.infer_image({**self.params, **address}, opened.image)
-        author = {ANSWERED_USER: str(self.params.get("user") or "")}
-        return {**result, **author, ANSWERED_IMAGE: opened.image}
+        Args:
+            opened: from `opened`; None to open the request now.
+        """
+        with self.opened() if opened is None else nullcontext(opened) as found:
+            address = {"model": self.model, "image": found.image.image_id, LABEL_FILE: found.label}
+            result = self.app.infer_image({**self.params, **address}, found.image)
+            author = {ANSWERED_USER: str(self.params.get("user") or "")}
+            return {**result, **author, ANSWERED_IMAGE: found.image}
 
     def _refuse_no_dicom(self, image: ResolvedImage) -> None:
         """Refuse what a SEG cannot refer to. The files of a request end with the request."""
@@ -114,24 +101,27 @@ class InferenceRequest:
                 remedy="send the DICOM files with PUT /session/, and its session_id to this route",
             )
 
-    @contextmanager
-    def _resolved(self) -> Iterator[ResolvedImage]:
-        catalogue = self.app.context.datastore.catalogue
-        session_id = str(self.params.get("session_id") or "")
-        if self.file is not None:
-            with saved_upload(self.file, default_name="image.nii.gz") as path:
-                yield catalogue.temporary_study(path)
-        elif session_id:
-            session = known_session(self.app, session_id, update_ts=True)
-            yield catalogue.temporary_study(Path(session.image))
-        elif self.image:
-            yield catalogue.resolve(self.image)
-        else:
-            raise InputError(
-                "an inference without an image",
-                expected="image, session_id or a file",
-                remedy="send for example ?image=patient_012; GET /zeus/studies lists the ids",
-            )
+
+@contextmanager
+def _resolved(
+    app: GuardedApp, image: str, session_id: str, file: UploadFile | None
+) -> Iterator[ResolvedImage]:
+    """Find the image of a request, and save its file for as long as the request reads it."""
+    catalogue = app.context.datastore.catalogue
+    if file is not None:
+        with saved_upload(file, default_name="image.nii.gz") as path:
+            yield catalogue.temporary_study(path)
+    elif session_id:
+        session = known_session(app, session_id, update_ts=True)
+        yield catalogue.temporary_study(Path(session.image))
+    elif image:
+        yield catalogue.resolve(image)
+    else:
+        raise InputError(
+            "an inference without an image",
+            expected="image, session_id or a file",
+            remedy="send for example ?image=patient_012; GET /zeus/studies lists the ids",
+        )
 
 
 def _saved(label: UploadFile | None) -> AbstractContextManager[Path | None]:

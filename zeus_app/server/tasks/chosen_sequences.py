@@ -47,6 +47,17 @@ def read_sequences(value: object, target: Target) -> tuple[str, ...]:
     return tuple(lookup("sequence", name, known) for name in names)
 
 
+def named_sequences(value: object, texts: object, target: Target) -> tuple[str, ...]:
+    """The sequences that a request names: those to use, and those of the user's own texts.
+
+    Args:
+        value: as in `read_sequences`.
+        texts: as in `read_texts`.
+        target: the sequences that there are.
+    """
+    return *read_sequences(value, target), *sequences_of_texts(texts, target)
+
+
 def refuse_lacking(names: Iterable[str], study: StudyFiles) -> None:
     """Refuse sequences of the target that a study lacks.
 

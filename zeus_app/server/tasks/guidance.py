@@ -1,7 +1,7 @@
 """What a request says about the instructions: their scope, and the user's own texts.
 
 A program sends texts under `instructions`. A user of 3D Slicer or OHIF types them into the option
-`text`.
+`text`. Routes put both together, by `sent_texts`, before a task reads a request.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
     For example {"scope": "key", "instructions": {"FLAIR/lesion": "bright and round"}}.
 
     Args:
-        request: "scope" is none, target, series, key or all; the texts are as in `sent_texts`.
+        request: "scope" is none, target, series, key or all; "instructions" as in `read_texts`.
         target: the sequences and labels that texts may be for.
 
     Raises:
@@ -36,7 +36,7 @@ def read_guidance(request: Mapping[str, Any], target: Target) -> Guidance:
             expected=", ".join(_SCOPES),
             remedy='send one of these, for example {"scope": "key"}',
         )
-    return Guidance(read_texts(sent_texts(request, target), target), scope)
+    return Guidance(read_texts(request.get(INSTRUCTIONS) or {}, target), scope)
 
 
 def sent_texts(request: Mapping[str, Any], target: Target) -> object:
