@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.dicom.enhanced_files import Frame, enhanced_mr
 from tests.studies.tiny_files import nifti
+from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.studies.versions import version_of, watched_files
 from zeus_app.types import Grid, Volume
 from zeus_app.volumes.sources import NiftiSource
@@ -43,3 +45,10 @@ def test_a_source_that_knows_its_version_needs_no_files(tmp_path: Path) -> None:
     source = OfPacs((tmp_path / "not-there.dcm",), ("1.2.3", "1.2.3.1"))
     assert version_of(source) == ("1.2.3", "1.2.3.1")
     assert watched_files(source) == ()
+
+
+def test_volumes_of_one_file_have_versions_of_their_own(tmp_path: Path) -> None:
+    path = enhanced_mr(tmp_path / "a.dcm", [Frame((0, 0, 0)), Frame((0, 0, 3))])
+    first, second = (DicomSeriesSource((path,), frames=((path, number),)) for number in (0, 1))
+    assert version_of(first) != version_of(second)
+    assert version_of(first)[0] == version_of(DicomSeriesSource((path,)))[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from zeus_app.dicom.dicom_studies import file_source, study_of
 from zeus_app.dicom.series import SliceHeader, headers_of, without_copies
 from zeus_app.dicom.series_kind import Series
+from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.dicom.web import Item, is_uid, text_of
 from zeus_app.server.studies.pacs_files import PacsFiles, PacsSeries
 from zeus_app.server.studies.pacs_headers import data_set_of
@@ -15,7 +16,7 @@ from zeus_app.server.studies.pacs_list import PacsStudy
 from zeus_app.studies.check import check_headers
 from zeus_app.targets import Target
 from zeus_app.targets.naming import Names
-from zeus_app.types import Grid, StudyCandidate, StudyFiles, StudyProblem, Volume, VolumeSource
+from zeus_app.types import Grid, StudyCandidate, StudyFiles, StudyProblem, Volume
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PacsSeriesSource:
         downloads: fetches the files.
     """
 
-    of_files: VolumeSource
+    of_files: DicomSeriesSource
     series: PacsSeries
     downloads: PacsFiles = field(repr=False, compare=False)
 
@@ -41,7 +42,8 @@ class PacsSeriesSource:
     def version(self) -> tuple[str, ...]:
         """The series and its images, whether or not they are here."""
         paths = (path.stem for path in self.files)  # of one volume, where a series has several
-        return (self.series.uid, *self.series.images, *paths)
+        frames = (f"{path.stem}:{frame}" for path, frame in self.of_files.frames)
+        return (self.series.uid, *self.series.images, *paths, *frames)
 
     def grid(self) -> Grid:
         """The grid in the headers."""
