@@ -8,10 +8,14 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.dicom.enhanced_files import Frame, enhanced_mr
 from tests.dicom.mr_series import AXIAL, FOUR_LABELS, ORIENTATIONS, Plan, label_map_of, mr_source
+from tests.dicom.other_programs import errors_of, saved
 from zeus_app.dicom.segmentation import Authorship, write_segmentation
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
+from zeus_app.studies.find import find_studies
+from zeus_app.targets import load_target
 from zeus_app.types import Volume
 
 # Slices 2.5 mm thick at 12.25, 15.25, ... 36.25 mm. Label 1 lies on slices 1 to 3.
@@ -123,3 +127,23 @@ def test_a_series_without_a_frame_of_reference_is_refused(tmp_path: Path) -> Non
         write_segmentation(
             labels, target=FOUR_LABELS, reference=source, authorship=Authorship("MANUAL")
         )
+
+
+def test_a_frame_of_an_enhanced_source_is_named_by_its_number(tmp_path: Path) -> None:
+    """Frames 2, 4 and 6 of the file have the b-value that the sequence is taken from."""
+    frames = [Frame((0, 0, 3 * k), b_value=b) for k in range(3) for b in (50, 1400)]
+    file = enhanced_mr(tmp_path / "p" / "1.dcm", frames, "ep2d_diff")
+    source = find_studies(tmp_path, load_target("prostate")).studies["p"].sources["HBV"]
+    assert isinstance(source, DicomSeriesSource)
+    mask = np.zeros(source.grid().shape, np.uint8)
+    mask[1, 2, 1:] = 1
+    seg = write_segmentation(
+        Volume(mask, source.grid().affine_ras), target=load_target("prostate"), reference=source,
+        authorship=Authorship("MANUAL"),
+    )  # fmt: skip
+    items = [frame.DerivationImageSequence[0].SourceImageSequence[0]
+             for frame in seg.PerFrameFunctionalGroupsSequence]  # fmt: skip
+    assert [item.ReferencedFrameNumber for item in items] == [4, 6]
+    (series,) = seg.ReferencedSeriesSequence
+    assert len(series.ReferencedInstanceSequence) == 1
+    assert errors_of(saved(seg, tmp_path / "seg.dcm")) - errors_of(file) == set()

@@ -82,7 +82,7 @@ def add_sources(
         others: the planes of each other series.
     """
     frames = list(segmentation.PerFrameFunctionalGroupsSequence)
-    slices = [_slice_of(frame, planes) for frame in frames]
+    slices = _slices_of(frames, planes)
     ranks = {z: rank for rank, z in enumerate(sorted(set(slices)), start=1)}
     series = [_Series.of(other, planes[0].image.FrameOfReferenceUID) for other in others]
     sources = {
@@ -97,10 +97,14 @@ def add_sources(
     _list_images(segmentation, [*planes, *referenced])
 
 
-def _slice_of(frame: Dataset, planes: Sequence[Plane]) -> int:
-    position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
-    distances = [float(np.linalg.norm(plane.position_lps - position)) for plane in planes]
-    return int(np.argmin(distances))
+def _slices_of(frames: Sequence[Dataset], planes: Sequence[Plane]) -> list[int]:
+    """The slice of each frame: the plane whose position is nearest to the frame's."""
+    known = np.array([plane.position_lps for plane in planes])
+    positions = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
+    return [
+        int(np.argmin(np.square(known - np.array(position, float)).sum(axis=1)))
+        for position in positions
+    ]
 
 
 @dataclass(frozen=True, eq=False)
