@@ -107,7 +107,9 @@ class ZeusApp(MONAILabelApp):
         chosen = choose_images(resolved, request.get(USE_IMAGES) or {}, names)
         usable = store.catalogue.usable(chosen)
         store.catalogue.fetch(usable)  # now, so that no job waits for a PACS
-        return run_inference(self.tasks("model"), request, usable, store)
+        answer = run_inference(self.tasks("model"), request, usable, store)
+        self.context.results.after_answer(usable, answer)
+        return answer
 
     def batch_infer(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Segment many studies; a study that fails is skipped."""
@@ -115,6 +117,7 @@ class ZeusApp(MONAILabelApp):
         answers: dict[str, Any] = self._batch_infer(
             request, self.context.datastore, skip_failed(self.infer)
         )
+        self.context.results.wait()  # this process ends with the batch
         return answers
 
     def on_init_complete(self) -> None:

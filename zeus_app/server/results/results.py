@@ -1,7 +1,7 @@
 """The DICOM results of a server: the one object that routes and other parts use."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from zeus_app.server.results.sending import ResultPacs, Sending
 from zeus_app.server.results.stored import Delivery, Kind, Result, ResultObject, StoredResults
 from zeus_app.server.studies.chosen_images import choose_images
 from zeus_app.server.studies.datastore import StudyDatastore
+from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.tasks.chosen_sequences import refuse_lacking
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.storage.state import StateFolder
@@ -149,10 +150,20 @@ class DicomResults:
         if self._config.dicom_results in ("labels", "all"):
             self._enqueue(study, FINAL)
 
-    def after_prediction(self, study: str) -> None:
-        """Make the result of a new prediction in the background, if the settings say so."""
-        if self._config.dicom_results == "all":
-            self._enqueue(study, ORIGINAL)
+    def after_answer(self, resolved: ResolvedImage, answer: Mapping[str, Any]) -> None:
+        """Make the result of a new prediction in the background, if the settings say so.
+
+        Args:
+            resolved: the image of the inference.
+            answer: from `run_inference`. An answer to clicks, or for a file of the request, is no
+                prediction. One that was saved as a final label is a label.
+        """
+        params = answer["params"]
+        is_saved = not resolved.is_temporary and "not_saved" not in params
+        if answer["tag"] == FINAL and answer["label"] == resolved.study:
+            self.after_label(resolved.study)
+        elif is_saved and "checkpoint" in params and self._config.dicom_results == "all":
+            self._enqueue(resolved.study, ORIGINAL)
 
     def wait(self) -> None:
         """Wait for the results of the background. A batch process calls it before it ends."""
