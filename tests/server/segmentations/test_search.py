@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 
 from tests.server.segmentations.archive import SegArchive
 from zeus_app.dicom.web import DicomWeb
-from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.errors import InputError, PacsAwayError, UnknownNameError
 from zeus_app.server.segmentations.records import SegmentationRecord, SegmentationRecords
 from zeus_app.server.segmentations.search import SegmentationSearch
 
@@ -36,11 +36,10 @@ class Scene:
         self.search = SegmentationSearch(
             cast(DicomWeb, self.archive), SegmentationRecords(self._path), self.taken
         )
-        self.search.least_rest_s = 0
         return self.search
 
     def look(self) -> None:
-        self.search.look(wait_s=60)
+        self.search.look_now()
 
     @property
     def gone(self) -> list[bool]:
@@ -118,13 +117,11 @@ def test_a_seg_that_the_pacs_removed_is_told_as_gone(scene: Scene) -> None:
     assert scene.gone == [True, True]
 
 
-def test_after_a_pacs_was_away_the_next_look_finds_the_seg(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_after_a_pacs_was_away_the_next_look_finds_the_seg(scene: Scene) -> None:
     scene.archive.add(a_seg())
     scene.archive.is_away = True
-    scene.look()
-    assert "no new segmentations can be found" in caplog.text
+    with pytest.raises(PacsAwayError):
+        scene.look()
     scene.archive.is_away = False
     scene.look()
     assert len(scene.taken.uids) == 1

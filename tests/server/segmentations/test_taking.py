@@ -85,7 +85,7 @@ def test_a_setting_names_creators_whose_segs_are_labels(tmp_path: Path) -> None:
 
 
 def test_an_empty_setting_names_no_creator(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, creators="".split(","))
+    scene = Scene(tmp_path, creators=[""])
     data = made_by(scene.by_hand(ContentCreatorName=""), "AUTOMATIC")
     assert scene.taker.take(data).version == 0
 

@@ -75,7 +75,8 @@ class SegmentationSearch(Lookout):
             remedy="GET /zeus/segmentations lists those that Zeus found",
         )
 
-    def _look_now(self) -> None:
+    def look_now(self) -> None:
+        """Read the SEGs that are new, and note those that are gone. Raises PacsError."""
         # The number first: what changes meanwhile is then seen at the next look.
         change = self._web.last_change()
         if change is not None and change == self._change:

@@ -51,7 +51,7 @@ class Lookout(ABC):
     def _look(self) -> None:
         began_s = time.monotonic()
         try:
-            self._look_now()
+            self.look_now()
         except InputError as error:
             logger.warning("Zeus: no new %s can be found: %s", self.sought, error)
         except Exception:
@@ -64,5 +64,5 @@ class Lookout(ABC):
                 self._thread = None
 
     @abstractmethod
-    def _look_now(self) -> None:
-        """Look for news. An InputError is logged, and the next look tries again."""
+    def look_now(self) -> None:
+        """Look for news in this thread. `look` logs an InputError and tries again later."""

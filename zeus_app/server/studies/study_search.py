@@ -55,7 +55,8 @@ class StudySearch(Lookout):
             self._catalogue.forget_left_out()
             self._find()
 
-    def _look_now(self) -> None:
+    def look_now(self) -> None:
+        """Find the studies again if something has changed."""
         with self._searching:
             if self._changed():
                 self._find()
