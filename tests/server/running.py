@@ -25,7 +25,7 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
     state: Path
-    studies: Path
+    studies: Path  # of a PACS, it does not exist
 
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -46,7 +46,7 @@ def control_folder(state: Path) -> Path:
     return state / "fake-control"
 
 
-def command(studies: Path, port: int, conf: dict[str, str], *, app: Path = APP) -> list[str]:
+def command(studies: Path | str, port: int, conf: dict[str, str], *, app: Path = APP) -> list[str]:
     words = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app),
              "--studies", str(studies), "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
     for key, value in conf.items():
@@ -80,12 +80,12 @@ def free_port() -> int:
 
 
 def start(
-    studies: Path, state: Path, conf: dict[str, str], *, fake: bool = True, app: Path = APP
+    studies: Path | str, state: Path, conf: dict[str, str], *, fake: bool = True, app: Path = APP
 ) -> Server:
     """Start a server.
 
     Args:
-        studies: the studies folder.
+        studies: the studies folder, or the address of a PACS.
         state: the state folder.
         conf: settings, without the state folder.
         fake: whether the fake model answers.
@@ -100,7 +100,7 @@ def start(
             stdout=out, stderr=subprocess.STDOUT, env=environment(state, fake=fake), cwd=state,
             preexec_fn=obey_file_modes,
         )  # fmt: skip
-    server = Server(f"http://127.0.0.1:{port}", process, log, state, studies)
+    server = Server(f"http://127.0.0.1:{port}", process, log, state, Path(studies))
     try:
         wait_until(lambda: answers(server) or has_ended(server), timeout_s=START_TIMEOUT_S)
         assert not has_ended(server)
