@@ -1,9 +1,11 @@
 """Each frame of an enhanced MR file is a slice, with the elements of its functional groups."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -17,6 +19,7 @@ from zeus_app.errors import InputError
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
 
+REAL = Path(os.environ.get("ZEUS_REAL_DATA", "."))
 PROSTATE = load_target("prostate")
 BRAIN = load_target("brain_tumour")
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6)
@@ -189,3 +192,42 @@ def test_frames_that_are_gone_are_told(tmp_path: Path) -> None:
     source = DicomSeriesSource((path,), frames=((path, 7),))
     with pytest.raises(InputError, match="no longer holds the frames"):
         source.load()
+
+
+def converted(series: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ...]:
+    """A real series as one enhanced file, by highdicom. Returns the files of the series."""
+    (folder,) = (REAL / "prostate" / "ProstateX-0000" / "dicom").glob(f"{series}.*")
+    files = tuple(sorted(folder.iterdir()))
+    monkeypatch.setattr(pydicom.config, "datetime_conversion", True)  # highdicom wants dates
+    images = [pydicom.dcmread(file) for file in files]
+    made = highdicom.legacy.LegacyConvertedEnhancedMRImage(
+        images, series_instance_uid="1.2.7", series_number=1, sop_instance_uid="1.2.8",
+        instance_number=1,
+    )  # fmt: skip
+    path.parent.mkdir()
+    made.save_as(path)
+    return files
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("series", ["3", "4", "5", "7", "8", "9"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_series_that_highdicom_converted_is_the_same_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, series: str
+) -> None:
+    path = tmp_path / "p" / "1.dcm"
+    files = converted(series, path, monkeypatch)
+    volume, original = loaded(path), loaded(*files)
+    np.testing.assert_array_equal(volume.array, original.array)
+    np.testing.assert_allclose(volume.affine_ras, original.affine_ras, atol=1e-6)
+
+
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")
+def test_b_values_of_a_real_series_that_highdicom_converted_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted("6", tmp_path / "p" / "1.dcm", monkeypatch)
+    study = find_studies(tmp_path, PROSTATE).studies["p"]
+    assert "(19 images, axial, b-value 800 s/mm²)" in study.evidence["HBV"]
+    assert study.sources["HBV"].load().array.shape == (84, 128, 19)

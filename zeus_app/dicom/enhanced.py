@@ -1,7 +1,8 @@
 """Enhanced multi-frame MR: the elements of each frame, as one image per file has them.
 
 The elements lie in functional groups, for all frames or for each (DICOM PS3.3 C.7.6.16 and
-C.8.13.5).
+C.8.13.5). Converted
+images keep elements that have no group among the unassigned ones; the proper groups win.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pydicom
 ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
 LEGACY_CONVERTED_MR = "1.2.840.10008.5.1.4.1.1.4.4"
 _MACROS = (
+    "UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence",
     "FrameContentSequence", "PixelMeasuresSequence", "PlanePositionSequence",
     "PlaneOrientationSequence", "PixelValueTransformationSequence", "MRImageFrameTypeSequence",
     "MREchoSequence", "MRDiffusionSequence",
