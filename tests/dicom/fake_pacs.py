@@ -68,7 +68,7 @@ class FakePacs:
     def add_rows(self, count: int) -> None:
         """Many studies 1.2.0, 1.2.1, ... of as many patients."""
         self.add_row("1.2.0", PatientID="p0")
-        (row,) = self.rows.values()
+        row = self.rows["1.2.0"]
         for number in range(1, count):
             uid = f"1.2.{number}"
             own = {"0020000D": {"vr": "UI", "Value": [uid]},
