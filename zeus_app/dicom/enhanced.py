@@ -47,15 +47,16 @@ def frames_of(data: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     shared = _with_agent(data)
     for group in data.get(_SHARED) or ():
         _add_group(shared, group)
+    decoded = {element.tag: element for element in shared}  # once, and not for each frame
     for group in groups:
-        frame = pydicom.Dataset(dict(shared.items()))  # a data set made of another shares it
+        frame = pydicom.Dataset(dict(decoded))
         _add_group(frame, group)
         yield frame
 
 
 def _with_agent(data: pydicom.Dataset) -> pydicom.Dataset:
     """The elements outside the groups, with the contrast agent's name if it is coded."""
-    shared = pydicom.Dataset(dict(data.items()))
+    shared = pydicom.Dataset(dict(data.items()))  # a data set made of another shares it
     for name in (_SHARED, _PER_FRAME):
         shared.pop(name, None)
     agents = [str(agent.get("CodeMeaning") or "") for agent in data.get(FRAME_TAGS[2]) or ()]
