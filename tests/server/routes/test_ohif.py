@@ -67,5 +67,30 @@ def test_every_other_path_is_a_page_of_the_viewer(client: TestClient, path: str)
     assert answer.text == "viewer" or answer.status_code == 404
 
 
+def settings_of(*, can_store: bool) -> str:
+    server = FastAPI()
+    server.include_router(viewer_routes(can_store=lambda: can_store))
+    answer = TestClient(server).get("/ohif/app-config.js")
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    return answer.text
+
+
+def test_the_viewer_of_the_wheel_asks_this_server_for_studies() -> None:
+    settings = settings_of(can_store=False)
+    assert "qidoRoot: '/proxy/dicom/qido'" in settings
+    assert "wadoRoot: '/proxy/dicom/wado'" in settings
+
+
+def test_the_panel_of_the_viewer_asks_this_server() -> None:
+    """By itself, it asks port 8000. Its bundle reads the address from this cookie."""
+    assert "MONAILABEL_SERVER_URL=' + escape(window.location.origin" in settings_of(can_store=False)
+    assert any("'MONAILABEL_SERVER_URL'" in file.read_text() for file in VIEWER.glob("3933.*.js"))
+
+
+@pytest.mark.parametrize(("can_store", "count"), [(True, 0), (False, 1)])
+def test_the_viewer_offers_no_upload_that_would_be_refused(can_store: bool, count: int) -> None:
+    assert settings_of(can_store=can_store).count("dicomUploadEnabled = false") == count
+
+
 def test_the_wheel_ships_the_viewer() -> None:
     assert (VIEWER / "index.html").is_file()

@@ -47,6 +47,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     """
     keep_priority()
     context = app().context
+    config = context.config
     stock_routes = len(server.router.routes)
     server.include_router(zeus_routes(lambda: app().context))
     server.include_router(click_routes(lambda: app().context))
@@ -58,7 +59,8 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
         )
     )
     for router in (
-        task_routes(), log_routes(log), viewer_routes(), refused_routes(),
+        task_routes(), log_routes(log), refused_routes(),
+        viewer_routes(can_store=lambda: bool(context.pacs and config.pacs_viewer_write)),
     ):  # fmt: skip
         server.include_router(router)
     for make_routes in (
@@ -73,7 +75,6 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
     server.middleware_stack = None
     server.add_middleware(JsonRefusals)
     Faults(private_paths(context)).install(server)
-    config = context.config
     server.add_middleware(BodyLimit, max_bytes=config.max_upload_mib * MIB)
     guard(
         server,
