@@ -1,12 +1,15 @@
 """A label map as DICOM SEG, read back by dcmqi and checked by dciodvfy."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from tests.dicom.mr_series import (
@@ -20,11 +23,14 @@ from tests.dicom.mr_series import (
 )
 from tests.dicom.other_programs import errors_of, itk_labels, itk_series, saved, segments_by_dcmqi
 from zeus_app.dicom.segmentation import Authorship, tracking_uid, write_segmentation
+from zeus_app.dicom.series import SliceHeader, read_header
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.errors import InputError
+from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target, shipped_targets
 from zeus_app.types import Volume
 
+REAL = Path(os.environ.get("ZEUS_REAL_DATA", ".")) / "prostate" / "ProstateX-0000" / "dicom"
 MODEL = Authorship("AUTOMATIC", "hybrid 3")
 COARSE = replace(AXIAL, shape=(7, 5, 4), spacing_mm=(2.5, 1.5), series_number=9)
 
@@ -76,6 +82,45 @@ def test_dciodvfy_finds_no_error_that_the_source_has_not(case: str, tmp_path: Pa
     )
     errors = errors_of(saved(written, tmp_path / "seg.dcm"))
     assert errors - errors_of(source.paths[0]) == set()
+
+
+@pytest.mark.real
+def test_dcmqi_and_dciodvfy_agree_with_the_seg_of_each_real_series(tmp_path: Path) -> None:
+    """Seven series of a prostate, three of them sequences; axial, sagittal, coronal and coarse."""
+    target = load_target("prostate")
+    (study,) = find_studies(REAL, target).studies.values()
+    assert len(study.series) == 7
+    for number, source in enumerate(study.series.values()):
+        assert isinstance(source, DicomSeriesSource)
+        x, y, z = source.grid().shape
+        mask = np.zeros((x, y, z), np.uint8)
+        mask[x // 8 : x // 3, y // 4 : y // 2, 1 : z // 2] = 1
+        mask[x // 2, y // 3 :, z // 3 : z - 1] = 1
+        others = [other for other in study.sources.values() if other != source]
+        written = write_segmentation(
+            Volume(mask, source.grid().affine_ras), target=target, reference=source,
+            authorship=MODEL, others=cast("list[DicomSeriesSource]", others),
+        )  # fmt: skip
+        path = saved(written, tmp_path / f"{number}.dcm")
+        assert errors_of(path) - errors_of(source.files[0]) == set()
+        headers = sorted((read_header(file) for file in source.files), key=place_of)
+        image = sitk.ReadImage([str(header.path) for header in headers])
+        found = segments_by_dcmqi(path, tmp_path / str(number), image)[1]
+        np.testing.assert_array_equal(found, mask.transpose(2, 1, 0) == 1)
+
+
+def place_of(header: SliceHeader) -> float:
+    """The place of a slice along its normal, in mm."""
+    normal = np.cross(*np.array(header.orientation_lps).reshape(2, 3))
+    return float(normal @ np.array(header.position_lps))
+
+
+def test_a_distance_of_many_digits_fits_into_a_file(tmp_path: Path) -> None:
+    source = mr_source(tmp_path / "t2", replace(AXIAL, step_mm=10 / 3))
+    written = segmentation(source)
+    (measures,) = written.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(10 / 3, abs=1e-5)
+    assert errors_of(saved(written, tmp_path / "seg.dcm")) == set()
 
 
 @pytest.mark.parametrize("name", sorted(shipped_targets()))

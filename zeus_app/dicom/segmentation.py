@@ -193,7 +193,7 @@ def _series_number(header: Dataset) -> int:
 
 def _pixel_measures(plane: Plane, label_map: Volume) -> hd.PixelMeasuresSequence:
     """The distance between slices is measured; headers may state another one."""
-    step_mm = label_map.grid.spacing_mm[2]
+    step_mm = round(label_map.grid.spacing_mm[2], 6)  # DICOM's decimal strings are short
     return hd.PixelMeasuresSequence(
         pixel_spacing=plane.spacing_mm,
         slice_thickness=plane.thickness_mm or step_mm,
