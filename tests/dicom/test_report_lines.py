@@ -9,7 +9,7 @@ from tests.dicom.mr_series import AXIAL, ORIENTATIONS, Plan, mr_source
 from zeus_app.dicom.diameter import Diameter
 from zeus_app.dicom.measurements import MeasuredLine
 from zeus_app.dicom.planes import read_planes
-from zeus_app.dicom.report_lines import line_item
+from zeus_app.dicom.report_lines import line_item, text_position_item
 
 DIAMETER = Diameter(5.0, 0, (2.0, 1.0), (6.0, 4.0))
 SQUARE = replace(AXIAL, spacing_mm=(1.0, 1.0005))
@@ -38,6 +38,16 @@ def test_a_line_in_a_file_of_many_frames_names_its_frame(tmp_path: Path) -> None
     assert image.ReferencedSOPSequence[0].ReferencedFrameNumber == 7
 
 
+@pytest.mark.parametrize("ends", [((2.0, 1.0), (6.0, 4.0)), ((6.0, 4.0), (2.0, 1.0))])
+def test_the_text_stands_at_the_right_end_of_the_line(
+    ends: tuple[tuple[float, float], tuple[float, float]], tmp_path: Path
+) -> None:
+    measured = replace(line(tmp_path / "t2", SQUARE), diameter=Diameter(5.0, 0, *ends))
+    item = text_position_item(measured)
+    assert (item.ValueType, item.GraphicType) == ("SCOORD", "POINT")
+    assert list(item.GraphicData) == [6, 4]
+
+
 @pytest.mark.parametrize("name", ORIENTATIONS)
 def test_with_oblong_pixels_the_line_lies_where_simpleitk_has_it(name: str, tmp_path: Path) -> None:
     plan = replace(AXIAL, orientation=ORIENTATIONS[name])
@@ -51,6 +61,7 @@ def test_with_oblong_pixels_the_line_lies_where_simpleitk_has_it(name: str, tmp_
     ends = [image.TransformContinuousIndexToPhysicalPoint((c - 0.5, r - 0.5, 0.0))
             for c, r in (DIAMETER.start_px, DIAMETER.end_px)]  # fmt: skip
     np.testing.assert_allclose(np.reshape(item.GraphicData, (2, 3)), ends, atol=1e-4)
+    np.testing.assert_allclose(text_position_item(measured).GraphicData, ends[1], atol=1e-4)
 
 
 def sop_uid(path: Path) -> str:

@@ -5,6 +5,9 @@ offers this line for its list of measurements if two things are true. The Tracki
 `OHIF_LENGTH`, and the line belongs to the group's first number. So each label has two groups: the
 diameter with its line, then volume and Dice similarity with the segment. A group without any line
 stops OHIF from drawing the groups of other labels; see `empty_group`.
+
+The OHIF that MONAI Label 0.8.5 bundles fails on a number without a line. The position of the text
+prevents this: there, OHIF draws an arrow to it beside all numbers. Its list gets the line too.
 """
 
 from collections.abc import Sequence
@@ -24,7 +27,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from zeus_app.dicom.measurements import LabelMeasurement, MeasuredLine
-from zeus_app.dicom.report_lines import line_item
+from zeus_app.dicom.report_lines import line_item, text_position_item
 from zeus_app.dicom.report_segments import Segment
 from zeus_app.dicom.report_texts import text_item
 
@@ -45,8 +48,11 @@ def groups_of(
     number[0].ContentSequence = ContentSequence([line_item(line)])
     drawn = _group(segment, OHIF_LENGTH, [number])
     comment = f"{measured.label} ({segmentation.ContentDescription})"
-    drawn[0].ContentSequence.append(
-        text_item(codes.DCM.Comment, comment, RelationshipTypeValues.CONTAINS)
+    drawn[0].ContentSequence.extend(
+        [
+            text_item(codes.DCM.Comment, comment, RelationshipTypeValues.CONTAINS),
+            text_position_item(line),
+        ]
     )
     return [drawn, _segment_group(measured, line, segment, segmentation)]
 

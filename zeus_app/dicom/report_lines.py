@@ -1,19 +1,23 @@
 """The line of a diameter in a report: in pixels of its image, or in the patient."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from highdicom.sr import (
-    GraphicTypeValues,
     RelationshipTypeValues,
     Scoord3DContentItem,
     ScoordContentItem,
     SourceImageForRegion,
 )
-from highdicom.sr.value_types import ContentSequence
+from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom.sr.coding import Code
 
+from zeus_app.dicom.diameter import Point
 from zeus_app.dicom.measurements import MeasuredLine
-from zeus_app.dicom.planes import Plane
+from zeus_app.dicom.planes import Plane, Vector
 
+TEXT_POSITION = Code("TextPosition", "99CS3D", "Text Annotation Position")
+"""The code by which OHIF stores where the text of a line stands."""
 _PATH = Code("121055", "DCM", "Path")
 _SQUARE = 1e-3
 """Largest relative difference between the sides of a square pixel."""
@@ -24,41 +28,38 @@ def has_square_pixels(plane: Plane) -> bool:
     return bool(np.isclose(*plane.spacing_mm, rtol=_SQUARE, atol=0))
 
 
-def line_item(line: MeasuredLine) -> ScoordContentItem | Scoord3DContentItem:
-    """The line, from which the diameter is inferred.
+def line_item(line: MeasuredLine) -> ContentItem:
+    """The line, from which the diameter is inferred."""
+    ends_px = (line.diameter.start_px, line.diameter.end_px)
+    return _coordinates(line.plane, ends_px, _PATH, RelationshipTypeValues.INFERRED_FROM)
 
-    OHIF 3.13 draws lines in pixels at wrong places if pixels are no squares (cornerstone3D issue
-    2758). So such a line lies in the patient. OHIF then shows it in its list of measurements, and
-    draws it from there.
+
+def text_position_item(line: MeasuredLine) -> ContentItem:
+    """Where the text of the line stands: at its right end."""
+    end_px = max(line.diameter.start_px, line.diameter.end_px)
+    return _coordinates(line.plane, [end_px], TEXT_POSITION, RelationshipTypeValues.CONTAINS)
+
+
+def _coordinates(
+    plane: Plane, points_px: Sequence[Point], name: Code, relationship: RelationshipTypeValues
+) -> ContentItem:
+    """A point or a line in its image; in the patient, if the image's pixels are no squares.
+
+    OHIF 3.13 draws coordinates of pixels that are no squares at wrong places (cornerstone3D issue
+    2758). Coordinates in the patient appear in its list of measurements, and are drawn from there.
     """
-    if has_square_pixels(line.plane):
-        return _line_in_image(line)
-    return _line_in_patient(line)
-
-
-def _line_in_image(line: MeasuredLine) -> ScoordContentItem:
-    item = ScoordContentItem(
-        name=_PATH,
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=np.array([line.diameter.start_px, line.diameter.end_px]),
-        relationship_type=RelationshipTypeValues.INFERRED_FROM,
-    )
-    image, frame = line.plane.image, line.plane.frame
-    source = SourceImageForRegion(
-        image.SOPClassUID, image.SOPInstanceUID, [frame] if frame else None
-    )
+    kind = "POINT" if len(points_px) == 1 else "POLYLINE"
+    if not has_square_pixels(plane):
+        points_lps, space = _in_patient(plane, points_px), plane.image.FrameOfReferenceUID
+        return Scoord3DContentItem(name, kind, points_lps, space, relationship_type=relationship)
+    item = ScoordContentItem(name, kind, np.array(points_px), relationship_type=relationship)
+    frames = [plane.frame] if plane.frame else None
+    source = SourceImageForRegion(plane.image.SOPClassUID, plane.image.SOPInstanceUID, frames)
     item.ContentSequence = ContentSequence([source])
     return item
 
 
-def _line_in_patient(line: MeasuredLine) -> Scoord3DContentItem:
-    """The line in LPS mm. Pixel (0, 0) is a corner in a report, and a centre in `Plane`."""
-    ends_px = np.array([line.diameter.start_px, line.diameter.end_px]) - 0.5
-    ends_lps = line.plane.pixel_affine_lps @ np.column_stack([ends_px, np.ones(2)]).T
-    return Scoord3DContentItem(
-        name=_PATH,
-        graphic_type="POLYLINE",
-        graphic_data=ends_lps.T,
-        frame_of_reference_uid=line.plane.image.FrameOfReferenceUID,
-        relationship_type=RelationshipTypeValues.INFERRED_FROM,
-    )
+def _in_patient(plane: Plane, points_px: Sequence[Point]) -> Vector:
+    """(N, 3) LPS mm. Pixel (0, 0) is a corner in a report, and a centre in `Plane`."""
+    centres_px = np.column_stack([np.array(points_px) - 0.5, np.ones(len(points_px))])
+    return np.asarray(centres_px @ plane.pixel_affine_lps.T)
