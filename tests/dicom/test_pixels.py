@@ -1,6 +1,7 @@
 """Pixels come out as they were stored, whatever the transfer syntax."""
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +127,17 @@ def test_one_image_in_every_syntax_has_the_same_pixels(name: str) -> None:
     np.testing.assert_array_equal(pixels(get_testdata_file(f"{name}.dcm")), plain)
 
 
-@pytest.mark.parametrize("name", ["JPGExtended", "JPEG2000", "J2K_pixelrep_mismatch"])
-def test_images_with_loss_or_wrong_signs_are_read_as_simpleitk_reads_them(name: str) -> None:
+@pytest.mark.parametrize("name", ["JPEG2000", "J2K_pixelrep_mismatch"])
+def test_jpeg_2000_with_loss_or_wrong_signs_is_read_as_pillow_reads_it(name: str) -> None:
     path = get_testdata_file(f"{name}.dcm")
     data = pydicom.dcmread(path)
-    slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
-    by_itk = sitk.GetArrayFromImage(sitk.ReadImage(path))
-    np.testing.assert_array_equal(pixels(path) * slope + intercept, by_itk)
+    data.convert_pixel_data("pillow")
+    np.testing.assert_array_equal(pixels(path)[0], data.pixel_array)
+
+
+def test_jpeg_of_12_bits_is_read_as_simpleitk_reads_the_whole_file() -> None:
+    path = get_testdata_file("JPGExtended.dcm")
+    np.testing.assert_array_equal(pixels(path), sitk.GetArrayFromImage(sitk.ReadImage(path)))
 
 
 def test_jpeg_frames_of_an_enhanced_file_are_read(tmp_path: Path) -> None:
@@ -183,6 +188,36 @@ def test_damaged_compressed_pixels_are_refused_without_their_bytes(tmp_path: Pat
     path = packed(tmp_path, JPEGLosslessSV1, base64.b64decode(DCMTK_SV1)[:40])
     with pytest.raises(InputError, match=r"000.dcm cannot be read: its pixels are damaged \(\w+\)"):
         DicomSeriesSource((path,)).load()
+
+
+@pytest.mark.parametrize("name", ["JPGExtended", "MR_small_jp2klossless", "MR_small_RLE"])
+def test_damage_in_compressed_pixels_never_ends_the_process(tmp_path: Path, name: str) -> None:
+    content = Path(get_testdata_file(f"{name}.dcm")).read_bytes()
+    start = content.index(b"\xe0\x7f\x10\x00") + 28
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[start + int(random.integers(0, 400))] ^= 0x5A
+        path = tmp_path / "damaged.dcm"
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            DicomSeriesSource((path,)).load()
+
+
+def test_a_frame_is_decoded_without_the_elements_that_name_the_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = packed(tmp_path, JPEGLosslessSV1, base64.b64decode(DCMTK_SV1))
+    written: list[pydicom.Dataset] = []
+    write = pydicom.dcmwrite
+
+    def record(file: Path, data: pydicom.Dataset, **options: bool) -> None:
+        written.append(data)
+        write(file, data, **options)
+
+    monkeypatch.setattr(pydicom, "dcmwrite", record)
+    assert pixels(path).tolist() == [RAMP]
+    assert [("PatientID" in data, "StudyDate" in data) for data in written] == [(False, False)]
 
 
 def test_several_values_per_pixel_are_refused(tmp_path: Path) -> None:

@@ -1,24 +1,45 @@
 """The stored pixels of a DICOM file, in any transfer syntax.
 
-GDCM decodes JPEG, JPEG-LS and JPEG 2000 through pydicom. pydicom itself reads RLE and pixels
-without compression.
+pydicom reads pixels without compression and RLE. SimpleITK decodes JPEG, JPEG-LS and JPEG 2000
+with its GDCM. It is given each frame alone, with the elements that describe pixels: of a whole file
+it would read the slope of the first frame for all, and damaged frames would end other decoders.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+import SimpleITK as sitk
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_pixel_data_frame
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    MRImageStorage,
+    generate_uid,
+)
 
 from zeus_app.errors import InputError
 from zeus_app.volumes.voxels import not_one_number
 
+Pixels = npt.NDArray[np.number[Any]]
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_BY_SIMPLEITK = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
+_DESCRIBE_PIXELS = (
+    "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation",
+)  # fmt: skip
 
 
-def stored_pixels(data: pydicom.FileDataset, path: Path) -> npt.NDArray[np.number[Any]]:
+def stored_pixels(data: FileDataset, path: Path) -> Pixels:
     """The numbers as stored, (frames, rows, columns), without slope and intercept.
 
     Bits beside the stored ones are not part of a pixel: old files keep overlays in them.
@@ -29,9 +50,11 @@ def stored_pixels(data: pydicom.FileDataset, path: Path) -> npt.NDArray[np.numbe
     """
     if int(data.get("SamplesPerPixel") or 1) != 1:
         raise not_one_number(path, f"{data.SamplesPerPixel} values per pixel")
-    _name_syntax(data)
     if not any(name in data for name in _PIXELS):
         raise EOFError("it ends before its pixels, or has none")
+    _name_syntax(data)
+    if data.file_meta.TransferSyntaxUID in _BY_SIMPLEITK:
+        return _stored_bits(np.stack(list(_frames(data))), data)
     try:
         pixels = data.pixel_array
     except NotImplementedError as error:
@@ -41,11 +64,10 @@ def stored_pixels(data: pydicom.FileDataset, path: Path) -> npt.NDArray[np.numbe
             expected="pixels without compression, or in JPEG, JPEG-LS, JPEG 2000 or RLE",
             remedy="decompress the file, for example with gdcmconv --raw",
         ) from error
-    shape = (-1, int(data.Rows), int(data.Columns))
-    return _stored_bits(pixels, data).reshape(shape)
+    return _stored_bits(pixels.reshape(-1, int(data.Rows), int(data.Columns)), data)
 
 
-def _name_syntax(data: pydicom.FileDataset) -> None:
+def _name_syntax(data: FileDataset) -> None:
     """A data set without a header of the file has the transfer syntax that it was read in."""
     if "TransferSyntaxUID" in data.file_meta:
         return
@@ -53,9 +75,37 @@ def _name_syntax(data: pydicom.FileDataset) -> None:
     data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else explicit
 
 
-def _stored_bits(
-    pixels: npt.NDArray[np.number[Any]], data: pydicom.FileDataset
-) -> npt.NDArray[np.number[Any]]:
+def _frames(data: FileDataset) -> Iterator[Pixels]:
+    """The compressed frames, decoded one after the other: (rows, columns) each."""
+    count = int(data.get("NumberOfFrames") or 1)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "frame.dcm")
+        reader.SetFileName(str(file))
+        for packed in generate_pixel_data_frame(data.PixelData, count):
+            _write_frame(packed, data, file)
+            yield sitk.GetArrayFromImage(reader.Execute()).reshape(data.Rows, data.Columns)
+
+
+def _write_frame(packed: bytes, data: FileDataset, file: Path) -> None:
+    """One compressed frame as a file without any element that tells of the patient."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
+    image = FileDataset(str(file), {}, file_meta=meta, preamble=bytes(128))
+    image.is_little_endian, image.is_implicit_VR = True, False
+    image.SOPClassUID, image.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
+    for name in _DESCRIBE_PIXELS:
+        if name in data:
+            image[name] = data[name]
+    image.PixelData = encapsulate([packed])
+    image["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(file, image, write_like_original=False)
+
+
+def _stored_bits(pixels: Pixels, data: FileDataset) -> Pixels:
     """The pixels without the bits above High Bit and below the stored ones, sign included."""
     if pixels.dtype.kind not in "iu" or "BitsStored" not in data:
         return pixels
@@ -65,5 +115,5 @@ def _stored_bits(
     if not 0 <= above <= unused:
         raise ValueError("High Bit does not fit Bits Stored")
     native = pixels.astype(pixels.dtype.newbyteorder("="))
-    stored: npt.NDArray[np.number[Any]] = np.right_shift(np.left_shift(native, above), unused)
+    stored: Pixels = np.right_shift(np.left_shift(native, above), unused)
     return stored
