@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.dicom.enhanced_files import Frame, enhanced_mr
 from tests.dicom.mr_series import AXIAL, ORIENTATIONS, mr_source
 from zeus_app.dicom.measurements import LabelMeasurement, measure_labels
 from zeus_app.dicom.source import DicomSeriesSource
@@ -60,6 +61,14 @@ def test_a_diameter_lies_in_the_image_of_its_slice(
     # A volume's slices are in the order of their positions along the normal.
     number = 1 if step_mm > 0 else plan.shape[2] - 2
     assert int(line.plane.image.InstanceNumber) == number + 1
+
+
+def test_a_diameter_in_a_file_of_many_frames_names_its_frame(tmp_path: Path) -> None:
+    positions = [(0, 0, 9), (0, 0, 6), (0, 0, 3), (0, 0, 0)]  # from the head to the feet
+    file = enhanced_mr(tmp_path / "t2.dcm", [Frame(position) for position in positions])
+    line = measure_gland(DicomSeriesSource((file,)), (1, np.s_[1:3, 1, 1])).line
+    assert line is not None
+    assert line.plane.frame == 3  # the volume's slice 1 lies at 3 mm; frames count from 1
 
 
 def test_an_empty_label_has_volume_0_and_no_line(source: DicomSeriesSource) -> None:
