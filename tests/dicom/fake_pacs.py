@@ -34,6 +34,7 @@ class FakePacs:
         stored: the objects that STOW-RS brought, each as often as it came.
         stow: status and data set of the answers to STOW-RS; 200 stores the object.
         headers: those of the newest request.
+        bulk: SOPInstanceUID -> Siemens's b-value, which its header then leaves out.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class FakePacs:
     headers: Mapping[str, str] = field(default_factory=dict)
     stored: list[bytes] = field(default_factory=list)
     stow: tuple[int, pydicom.Dataset] = field(default_factory=lambda: (200, pydicom.Dataset()))
+    bulk: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
 
     def count(self, part: str) -> int:
@@ -187,15 +189,33 @@ class _Handler(BaseHTTPRequestHandler):
                 self.json([{"0020000E": {"vr": "UI", "Value": [uid]}}
                            for uid in self.state.images.get(study, {})])  # fmt: skip
             case ["studies", study, "metadata"] if study in self.state.images:
-                self.json([header(f) for s in self.state.images[study].values() for f in s])
+                self.json([self.header(f) for s in self.state.images[study].values() for f in s])
             case ["studies", study, "series", series, "instances"]:
                 self.json([header(f) for f in self.state.images.get(study, {}).get(series, [])])
             case ["studies", study, "series", series, "metadata"]:
-                self.json([header(file) for file in self.state.images[study][series]])
+                self.json([self.header(file) for file in self.state.images[study][series]])
+            case ["studies", _, "series", _, "instances", image, "bulk", _] if (
+                image in self.state.bulk
+            ):
+                self.multipart([self.state.bulk[image]], is_half=False,
+                               media_type="application/octet-stream")  # fmt: skip
             case ["studies", study, "series", series] if series in self.state.images[study]:
                 self.multipart(self.state.images[study][series], is_half=is_half)
             case _:
                 self.send(b"", status=404)
+
+    def header(self, file: bytes) -> dict[str, Any]:
+        answer = header(file)
+        image = answer["00080018"]["Value"][0]
+        if image in self.state.bulk:
+            study, series = (answer[tag]["Value"][0] for tag in ("0020000D", "0020000E"))
+            # The host is that of a PACS that does not know its proxy.
+            address = f"http://pacs.invalid/dicom-web/studies/{study}/series/{series}"
+            answer["00190010"] = {"vr": "LO", "Value": ["SIEMENS MR HEADER"]}
+            answer["0019100C"] = {
+                "vr": "OB", "BulkDataURI": f"{address}/instances/{image}/bulk/0019100c",
+            }  # fmt: skip
+        return answer
 
     def page(self, asked: Mapping[str, str]) -> list[dict[str, Any]]:
         rows = list(self.state.rows.values())
@@ -209,11 +229,13 @@ class _Handler(BaseHTTPRequestHandler):
     def json(self, answer: object) -> None:
         self.send(json.dumps(answer).encode(), kind="application/dicom+json")
 
-    def multipart(self, files: list[bytes], *, is_half: bool) -> None:
-        parts = [b"\r\n--%s\r\nContent-Type: application/dicom\r\n\r\n%s"
-                 % (BOUNDARY.encode(), file) for file in files]  # fmt: skip
+    def multipart(
+        self, files: list[bytes], *, is_half: bool, media_type: str = "application/dicom"
+    ) -> None:
+        parts = [b"\r\n--%s\r\nContent-Type: %s\r\n\r\n%s"
+                 % (BOUNDARY.encode(), media_type.encode(), file) for file in files]  # fmt: skip
         body = b"".join(parts) + b"\r\n--%s--\r\n" % BOUNDARY.encode()
-        kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+        kind = f'multipart/related; type="{media_type}"; boundary={BOUNDARY}'
         if is_half:  # without a length, only the missing end tells
             body, self.close_connection = body[: len(body) - len(files[-1]) // 2], True
             self.send_response(200)

@@ -33,6 +33,7 @@ _CHUNK_BYTES = 1 << 20
 _MOST_STORED_BYTES = 1 << 31
 """An object up to this size is sent in one piece: not every PACS takes a request in chunks."""
 _DICOMWEB = re.compile(r"/dicom-?web$", re.IGNORECASE)
+_BULK = re.compile(r"/studies/[0-9.]+/series/[0-9.]+/instances/[0-9.]+/[\w./-]*$", re.ASCII)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64
 logger = logging.getLogger(__name__)
@@ -153,6 +154,25 @@ class DicomWeb:
             with self._asking(f"the headers of series {uid}"):
                 headers += _items(self._client.retrieve_series_metadata(study_uid, uid))
         return headers
+
+    def small_bulk(self, address: str) -> bytes:
+        """A value that a header leaves out (bulk data), of this PACS alone.
+
+        Args:
+            address: where the header says it is. Its host is not used: behind a proxy it is wrong.
+
+        Raises:
+            NotInPacsError: the address is none of a study.
+            PacsError: see `studies`.
+        """
+        below = _BULK.search(address)
+        if not below:
+            raise not_there(self.url, "a value of a header")
+        with self._asking("a value of a header"):
+            parts = self._client.retrieve_bulkdata(
+                f"{self.url}{below[0]}", media_types=("application/octet-stream",)
+            )
+        return b"".join(parts)
 
     def retrieve_series(self, study_uid: str, series_uid: str) -> Iterator[pydicom.FileDataset]:
         """The images of a series (WADO-RS), one at a time, in the syntax that the PACS stores.

@@ -5,7 +5,10 @@ Only the elements that Zeus reads are kept. The Patient ID is replaced with its 
 
 import json
 import logging
+from base64 import b64encode
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,15 @@ from pydicom.tag import Tag
 from zeus_app.dicom.enhanced import FRAME_TAGS
 from zeus_app.dicom.series import HEADER_TAGS
 from zeus_app.dicom.web import DicomWeb, Item, text_of
-from zeus_app.errors import PacsAwayError
+from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.server.studies.pacs_files import digits_of
 from zeus_app.server.studies.pacs_list import PacsStudy, pseudonym_of
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.pseudonyms import Pseudonyms
 
+_BULK = "BulkDataURI"
+_MOST_BYTES = 1024  # of one value; a b-value has a few
+_AT_ONCE = 8  # values that are asked for
 _PATIENT = f"{tag_for_keyword('PatientID'):08X}"
 logger = logging.getLogger(__name__)
 
@@ -56,17 +62,35 @@ class PacsHeaders:
                 raise
             logger.warning("Zeus: study %s is opened as it was: %s", study.uid, error)
             return saved
-        headers = [self._private(item) for item in found]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pacs-headers") as threads:
+            headers = list(threads.map(self._kept, found))
         write_text_atomically(path, json.dumps({"state": study.state, "images": headers}))
         return headers
 
-    def _private(self, item: Item) -> Item:
+    def _kept(self, item: Item) -> Item:
         """The elements that are kept of one header."""
         kept = {tag: element for tag, element in item.items() if tag.upper() in _kept_tags()}
+        for tag, element in tuple(kept.items()):
+            if isinstance(element, dict) and _BULK in element:
+                kept[tag] = self._with_value(element)
         if _PATIENT in kept:
             pseudonym = pseudonym_of(text_of(item, "PatientID"), self._pseudonyms)
             kept[_PATIENT] = {"vr": "LO", "Value": [pseudonym]} if pseudonym else {"vr": "LO"}
         return kept
+
+    def _with_value(self, element: Mapping[str, Any]) -> dict[str, Any]:
+        """An element whose value the header left out: an Orthanc sends vendors' b-values apart."""
+        empty = {"vr": element.get("vr", "UN")}
+        try:
+            value = self._web.small_bulk(str(element[_BULK]))
+        except PacsAwayError:
+            raise
+        except PacsError as error:
+            logger.warning("Zeus: the PACS does not send a value of a header: %s", error)
+            return empty
+        if len(value) > _MOST_BYTES:
+            return empty
+        return {"vr": "UN", "InlineBinary": b64encode(value).decode("ascii")}
 
 
 def data_set_of(item: Item) -> pydicom.Dataset:
@@ -74,6 +98,7 @@ def data_set_of(item: Item) -> pydicom.Dataset:
     return pydicom.Dataset.from_json(dict(item), lambda *_: b"")
 
 
+@cache
 def _kept_tags() -> frozenset[str]:
     """The elements that the recogniser and the geometry need, as DICOM's JSON writes them."""
     return frozenset(f"{int(Tag(tag)):08X}" for tag in (*HEADER_TAGS, *FRAME_TAGS))

@@ -76,8 +76,11 @@ class PacsSearch(StudySearch):
         before = self._pacs.list.studies
         change = self._pacs.web.last_change()
         is_unchanged = change is not None and change == self._change
+        if is_unchanged:
+            least_s = _LEAST_AGE_UNCHANGED_S  # an Orthanc does not tell what was removed
+        else:
+            least_s = _LEAST_AGE_S if change is None else 0.0
         age_s = time.monotonic() - self._asked_at_s
-        least_s = _LEAST_AGE_UNCHANGED_S if is_unchanged else _LEAST_AGE_S
         if age_s >= max(least_s, _SHARE * self._pacs.list.took_s):
             self._ask()
         elif not is_unchanged:
