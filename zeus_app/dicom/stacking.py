@@ -139,7 +139,7 @@ def _check_one_each(ordered: Sequence[SliceHeader], positions_mm: npt.NDArray[np
         came += f": a time series (dynamic) of {len(time_points)} time points or repetitions"
         remedy = "export one time point, or the mean, as a series of its own"
     else:
-        remedy = "split the series by diffusion direction, phase or time point"
+        remedy = "remove copies, or split the series by diffusion direction or time point"
     raise _refused(came, "one image per position", remedy)
 
 
