@@ -108,16 +108,17 @@ def _counted(folder: Path, target: "Target", skip: Collection[Path]) -> Offer:
 
 
 def explain_targets(
-    folder: Path | None, options: Sequence[tuple[str, str]], *, by_make: bool
+    studies: Path | str, options: Sequence[tuple[str, str]], *, by_make: bool
 ) -> None:
     """Print the targets, what each would find, and the command for each.
 
     Args:
-        folder: the studies folder; None if none was given.
+        studies: the studies folder; the address of a PACS, where nothing is counted; or empty.
         options: what else the user gave, as `serve_command` takes it.
         by_make: show `make serve` instead of `zeus serve`.
     """
     typer.echo("A target says what to segment, and in which sequences.\n")
+    folder = studies if isinstance(studies, Path) else None
     states = [Path(value) for name, value in options if name == "state"]
     listed = offers(folder, skip=states)
     columns = ["studies found", "sequences found"] if folder else ["looks for"]
@@ -133,7 +134,7 @@ def explain_targets(
     print_table(str(folder) if folder else "targets", ["target", "segments", *columns], rows)
     typer.echo("Type one of these:")
     for offer in [offer for offer in listed if offer.images] or listed:
-        typer.echo(f"  {serve_command(folder, offer.target, options, by_make=by_make)}")
+        typer.echo(f"  {serve_command(studies, offer.target, options, by_make=by_make)}")
     if folder and not any(offer.images for offer in listed):
         reason = next((f" For example: {each.reason}." for each in listed if each.reason), "")
         typer.echo(
@@ -143,19 +144,19 @@ def explain_targets(
 
 
 def serve_command(
-    folder: Path | None, target: str, options: Sequence[tuple[str, str]], *, by_make: bool
+    studies: Path | str, target: str, options: Sequence[tuple[str, str]], *, by_make: bool
 ) -> str:
     """The command that serves a folder for a target.
 
     Args:
-        folder: the studies folder; None stands for a placeholder.
+        studies: the studies folder or the address of a PACS; empty stands for a placeholder.
         target: name of the target.
         options: (name, value) of further options of `zeus serve`; a flag has no value.
         by_make: give them as the variables of `make serve`.
     """
-    studies = shlex.quote(str(folder)) if folder else "<folder>"
+    place = shlex.quote(str(studies)) if studies else "<folder>"
     if by_make:
         variables = [f"{name.upper()}={shlex.quote(value)}" for name, value in options]
-        return " ".join(["make serve", f"STUDIES={studies}", f"TARGET={target}", *variables])
+        return " ".join(["make serve", f"STUDIES={place}", f"TARGET={target}", *variables])
     given = [f"--{name} {shlex.quote(value)}" if value else f"--{name}" for name, value in options]
-    return " ".join([".venv/bin/zeus serve", studies, f"--target {target}", *given])
+    return " ".join([".venv/bin/zeus serve", place, f"--target {target}", *given])

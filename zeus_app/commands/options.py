@@ -8,6 +8,13 @@ import typer
 from zeus_app.errors import InputError
 
 StudiesFolder = Annotated[str, typer.Argument(help="Folder of studies. Zeus never writes to it.")]
+StudiesPlace = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of studies, or DICOMweb address of a PACS, for example"
+        " http://127.0.0.1:8042/dicom-web. Zeus writes to neither unless a setting says so."
+    ),
+]
 TargetName = Annotated[
     str,
     typer.Option(

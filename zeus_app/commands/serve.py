@@ -1,4 +1,4 @@
-"""`zeus serve`: a MONAI Label server for a folder of studies."""
+"""`zeus serve`: a MONAI Label server for a folder of studies or a PACS."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from zeus_app.commands.options import (
     ProfileName,
     Settings,
     StateFolder,
-    StudiesFolder,
+    StudiesPlace,
     checked_conf,
     split_settings,
 )
@@ -24,7 +24,7 @@ NO_TARGET_EXIT_CODE = 2
 
 
 def serve(
-    studies: StudiesFolder = "",
+    studies: StudiesPlace = "",
     target: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +47,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = DEFAULT_PORT,
     settings: Settings = None,
 ) -> None:
-    """Serve a folder of studies to 3D Slicer, OHIF and other MONAI Label clients."""
+    """Serve a folder of studies, or a PACS, to 3D Slicer, OHIF and other MONAI Label clients."""
     from zeus_app.server.lifecycle.server_command import (
         check_port,
         check_studies_folder,
@@ -56,18 +56,20 @@ def serve(
     )
     from zeus_app.server.security.listening import refuse_open_listening
     from zeus_app.settings.config import ZeusConfig
+    from zeus_app.settings.pacs import is_pacs, pacs_access
 
-    folder = check_studies_folder(Path(studies)) if studies else None
+    of_pacs = studies if is_pacs(studies) else ""
+    folder = check_studies_folder(Path(studies)) if studies and not of_pacs else None
     if target is None:
         _explain(
-            folder,
+            folder or of_pacs,
             {"profile": profile, "model": model, "fusion": fusion, "state": state},
             settings=settings or [],
             host=host,
             port=port,
             insecure=insecure,
         )
-    if folder is None:
+    if not studies:
         raise InputError(
             "no studies folder was given",
             expected="a folder with MR studies",
@@ -81,18 +83,20 @@ def serve(
         state=state,
         **{**split_settings(settings or []), **({"insecure": "true"} if insecure else {})},
     )
-    refuse_open_listening(host, insecure=ZeusConfig.from_conf(conf).insecure)
+    config = ZeusConfig.from_conf(conf)
+    place = folder or pacs_access(of_pacs, config).url
+    refuse_open_listening(host, insecure=config.insecure)
     check_port(host, port)
-    command = server_command(folder, conf, host=host, port=port)
+    command = server_command(place, conf, host=host, port=port)
     typer.echo(
-        f"zeus: serving {folder} on http://{host}:{port} (ready in 10 to 20 s; Ctrl-C stops it)"
+        f"zeus: serving {place} on http://{host}:{port} (ready in 10 to 20 s; Ctrl-C stops it)"
     )
     # The server replaces this process, so that it receives signals directly.
     os.execve(command[0], command, server_environment())
 
 
 def _explain(
-    folder: Path | None,
+    studies: Path | str,
     choices: Mapping[str, object],
     *,
     settings: list[str],
@@ -108,7 +112,7 @@ def _explain(
     options += [("port", str(port))] if port != DEFAULT_PORT else []
     options += [("host", host)] if host != LOOPBACK else []
     options += [("insecure", "")] if insecure else []
-    explain_targets(folder, options, by_make="MAKELEVEL" in os.environ)
-    reason = "no target was given" if folder else "neither a studies folder nor a target was given"
+    explain_targets(studies, options, by_make="MAKELEVEL" in os.environ)
+    reason = "no target was given" if studies else "neither a studies folder nor a target was given"
     typer.secho(f"zeus: {reason}", fg=typer.colors.RED, err=True)
     raise typer.Exit(NO_TARGET_EXIT_CODE)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zeus_app.errors import InputError
 from zeus_app.settings.file_names import check_utf8
+from zeus_app.settings.pacs import is_pacs
 
 logger = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -37,6 +38,13 @@ def check_studies_folder(folder: Path) -> Path:
     Raises:
         InputError: there is no such folder, this user may not read it, or its path is no UTF-8.
     """
+    if is_pacs(str(folder).replace(":/", "://")):
+        raise InputError(
+            f"{folder.parts[0]}//..., which is no folder",
+            expected="a folder with MR studies; `zeus serve` alone takes the address of a PACS",
+            remedy="start a server of the PACS, for example: zeus serve"
+            " http://127.0.0.1:8042/dicom-web --target prostate",
+        )
     check_utf8(folder.resolve())
     if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
         return folder.resolve()
@@ -70,12 +78,12 @@ def check_port(host: str, port: int) -> None:
 
 
 def server_command(
-    studies: Path, conf: Mapping[str, str], *, host: str = LOOPBACK, port: int = 8000
+    studies: Path | str, conf: Mapping[str, str], *, host: str = LOOPBACK, port: int = 8000
 ) -> list[str]:
     """The command that serves a folder with the Python that runs now.
 
     Args:
-        studies: an existing folder of studies.
+        studies: an existing folder of studies, or the address of a PACS.
         conf: settings, as ZeusConfig.from_conf reads them.
         host: address to listen on. Stock MONAI Label listens on all addresses.
         port: TCP port.
