@@ -42,3 +42,10 @@ def test_a_text_names_the_code_of_its_label() -> None:
     assert container is not None
     [finding] = container.ContentSequence[0].ContentSequence.find(codes.DCM.Finding)
     assert finding.value == prostate
+
+
+def test_a_model_without_a_name_is_unknown() -> None:
+    container = texts_of([instruction("text", "")], {}, "anna")
+    assert container is not None
+    [name] = container.ContentSequence[0].ContentSequence.find(codes.DCM.DeviceObserverName)
+    assert name.TextValue == "unknown"

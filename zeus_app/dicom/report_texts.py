@@ -74,7 +74,8 @@ def _author(instruction: Instruction, user: str) -> list[ContentItem]:
     kind = codes.DCM.Device if is_machine else codes.DCM.Person
     author: list[ContentItem] = [CodeContentItem(codes.DCM.ObserverType, kind, _CONTEXT)]
     if is_machine:
-        author.append(text_item(codes.DCM.DeviceObserverName, instruction.model, _CONTEXT))
+        model = instruction.model or "unknown"
+        author.append(text_item(codes.DCM.DeviceObserverName, model, _CONTEXT))
     elif user:
         name = PnameContentItem(codes.DCM.PersonObserverName, person_name(user), _CONTEXT)
         author.append(name)
