@@ -5,7 +5,7 @@ with its GDCM. It is given each frame alone, with the elements that describe pix
 it would read the slope of the first frame for all, and damaged frames would end other decoders.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,7 +32,8 @@ from zeus_app.volumes.voxels import not_one_number
 
 Pixels = npt.NDArray[np.number[Any]]
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_BY_SIMPLEITK = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
+JPEG_FAMILY = frozenset(JPEGTransferSyntaxes + JPEGLSTransferSyntaxes + JPEG2000TransferSyntaxes)
+"""The transfer syntaxes that `decode_frames` decodes."""
 _DESCRIBE_PIXELS = (
     "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation",
@@ -53,8 +54,9 @@ def stored_pixels(data: FileDataset, path: Path) -> Pixels:
     if not any(name in data for name in _PIXELS):
         raise EOFError("it ends before its pixels, or has none")
     _name_syntax(data)
-    if data.file_meta.TransferSyntaxUID in _BY_SIMPLEITK:
-        return _stored_bits(np.stack(list(_frames(data))), data)
+    if data.file_meta.TransferSyntaxUID in JPEG_FAMILY:
+        packed = generate_pixel_data_frame(data.PixelData, int(data.get("NumberOfFrames") or 1))
+        return _stored_bits(np.stack(list(decode_frames(packed, data))), data)
     try:
         pixels = data.pixel_array
     except NotImplementedError as error:
@@ -75,16 +77,26 @@ def _name_syntax(data: FileDataset) -> None:
     data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else explicit
 
 
-def _frames(data: FileDataset) -> Iterator[Pixels]:
-    """The compressed frames, decoded one after the other: (rows, columns) each."""
-    count = int(data.get("NumberOfFrames") or 1)
+def decode_frames(frames: Iterable[bytes], data: FileDataset) -> Iterator[Pixels]:
+    """Frames of one number per pixel, decoded one after the other.
+
+    Args:
+        frames: the frames as they lie in the file.
+        data: the file's elements, with its transfer syntax, one of `JPEG_FAMILY`.
+
+    Yields:
+        (rows, columns) each.
+
+    Raises:
+        RuntimeError: a frame is damaged.
+    """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     with TemporaryDirectory() as folder:
         file = Path(folder, "frame.dcm")
         reader.SetFileName(str(file))
-        for packed in generate_pixel_data_frame(data.PixelData, count):
-            _write_frame(packed, data, file)
+        for frame in frames:
+            _write_frame(frame, data, file)
             yield sitk.GetArrayFromImage(reader.Execute()).reshape(data.Rows, data.Columns)
 
 

@@ -21,6 +21,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from zeus_app.dicom.pixels import JPEG_FAMILY, decode_frames
 from zeus_app.dicom.web_json import read_data_set
 from zeus_app.errors import InputError, UnknownNameError
 
@@ -145,13 +146,10 @@ class _Image:
                 return np.moveaxis(self._values(number).reshape(-1, *shape), 0, -1)
             shape = (*shape, data.SamplesPerPixel) if data.SamplesPerPixel > 1 else shape
             return self._values(number).reshape(shape)
-        frame = self.stored(number)
         try:
-            return np.asarray(decode_frame(
-                frame, self.syntax, data.Rows, data.Columns, data.SamplesPerPixel,
-                data.BitsAllocated, data.BitsStored, data.PhotometricInterpretation,
-                data.PixelRepresentation, data.get("PlanarConfiguration"),
-            ))  # fmt: skip
+            return self._decoded(self.stored(number))
+        except InputError:
+            raise
         except Exception as error:  # decoders raise exceptions of many types
             raise InputError(
                 f"frame {number} in the transfer syntax {self.syntax}, which cannot be decoded"
@@ -160,6 +158,17 @@ class _Image:
                 remedy='ask with Accept: multipart/related; type="application/octet-stream";'
                 " transfer-syntax=*",
             ) from None
+
+    def _decoded(self, frame: bytes) -> npt.NDArray[Any]:
+        """An encapsulated frame as numbers."""
+        data = self.data
+        if self.syntax in JPEG_FAMILY and data.SamplesPerPixel == 1:
+            return next(decode_frames([frame], data))
+        return np.asarray(decode_frame(
+            frame, self.syntax, data.Rows, data.Columns, data.SamplesPerPixel,
+            data.BitsAllocated, data.BitsStored, data.PhotometricInterpretation,
+            data.PixelRepresentation, data.get("PlanarConfiguration"),
+        ))  # fmt: skip
 
     def _values(self, number: int) -> npt.NDArray[Any]:
         """The numbers of a frame that is not encapsulated, in one row."""
