@@ -48,6 +48,16 @@ def test_the_same_mask_is_made_once_and_a_new_version_again(tmp_path: Path) -> N
     assert [entry["version"] for entry in listed(server)] == ["1", "1", "2", "2"]
 
 
+def test_the_same_model_run_again_makes_no_second_result(tmp_path: Path) -> None:
+    server = DicomServer(tmp_path)
+    server.predict(LABEL)
+    assert server.results.make(server.study, "original").is_new
+    server.predict(LABEL)
+    assert not server.results.make(server.study, "original").is_new
+    server.predict(labels(LESION))
+    assert server.results.make(server.study, "original").is_new
+
+
 def test_a_new_text_of_the_user_makes_a_new_result(tmp_path: Path) -> None:
     server = DicomServer(tmp_path)
     server.submit(LABEL)
@@ -136,7 +146,7 @@ def test_results_that_the_pacs_lost_are_offered_again_and_not_sent_by_themselves
     server.submit(LABEL)
     seg, sr = server.results.make(server.study).result.objects
     pacs.kept = {sr.sop_uid}
-    server.results.compare_with_pacs(server.study, pacs.kept)
+    server.results.compare_with_pacs(server.study, {sr.series_uid})
     first, second = listed(server)
     assert (first["delivery"], second["delivery"]) == ("gone", "sent")
     assert "no longer has it" in first["reason"]
@@ -151,10 +161,18 @@ def test_a_result_that_came_back_is_sent_again_as_far_as_zeus_knows(tmp_path: Pa
     pacs = Archive()
     server = DicomServer(tmp_path, pacs, pacs_write="true")
     server.submit(LABEL)
-    server.results.make(server.study)
+    series = {one.series_uid for one in server.results.make(server.study).result.objects}
     server.results.compare_with_pacs(server.study, ())
-    server.results.compare_with_pacs(server.study, pacs.kept)
+    server.results.compare_with_pacs(server.study, series)
     assert [entry["delivery"] for entry in listed(server)] == ["sent", "sent"]
+
+
+def test_a_list_of_segs_says_nothing_about_reports(tmp_path: Path) -> None:
+    server = DicomServer(tmp_path, Archive(), pacs_write="true")
+    server.submit(LABEL)
+    server.results.make(server.study)
+    server.results.compare_with_pacs(server.study, (), kinds=("SEG",))
+    assert [entry["delivery"] for entry in listed(server)] == ["gone", "sent"]
 
 
 def test_results_that_were_never_sent_are_not_gone(tmp_path: Path) -> None:

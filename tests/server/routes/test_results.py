@@ -236,7 +236,8 @@ def test_a_batch_makes_the_results_of_its_predictions_before_it_ends(
 ) -> None:
     before = len(results_of(pacs_server, tag="original", delivery="sent"))
     batch = f"{pacs_server.url}/batch/infer/zeus?run_sync=true"
-    requests.post(batch, timeout=TIMEOUT_S).raise_for_status()
+    params = {"instructions": {"lesion": "a text, so that the prediction is a new one"}}
+    requests.post(batch, json=params, timeout=TIMEOUT_S).raise_for_status()
     assert len(results_of(pacs_server, tag="original", delivery="sent")) == before + 2
 
 

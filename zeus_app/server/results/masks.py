@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zeus_app.dicom.segmentation import Authorship
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.instructions.own_texts import INSTRUCTIONS, read_stored_texts
 from zeus_app.labels.drafts import DRAFT
+from zeus_app.labels.files import read_label
 from zeus_app.labels.predictions import Prediction
 from zeus_app.labels.versions import FINAL, ORIGINAL, LabelVersion
 from zeus_app.server.interactive.click_history import ClickHistory
@@ -51,15 +54,19 @@ class MaskVersion:
     instructions: tuple[Instruction, ...] = ()
 
     def identity(self, **chosen: object) -> str:
-        """A hash of the mask's version and texts. Clicks after a label change nothing in it.
+        """A hash of the mask's voxels, version and texts.
+
+        The same model, run again, gives the same hash. Clicks after a label change nothing in it.
 
         Args:
             chosen: what else decides the result.
         """
-        stat = self.path.stat()
-        parts = [self.tag, self.version, stat.st_mtime_ns, stat.st_size, str(self.instructions),
-                 sorted(chosen.items())]  # fmt: skip
-        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+        label = read_label(self.path)
+        parts = [self.tag, self.version, str(self.instructions), sorted(chosen.items()),
+                 label.array.shape, label.affine_ras.tolist()]  # fmt: skip
+        content = hashlib.sha256(json.dumps(parts, default=str).encode())
+        content.update(np.ascontiguousarray(label.array, np.uint8).tobytes())
+        return content.hexdigest()
 
 
 class Masks:

@@ -169,16 +169,21 @@ class DicomResults:
         """Wait for the results of the background. A batch process calls it before it ends."""
         self._queue.wait()
 
-    def compare_with_pacs(self, study: str, sop_uids: Collection[str]) -> None:
-        """Note which results the PACS has. Nothing is sent.
+    def compare_with_pacs(
+        self, study: str, series_uids: Collection[str], *, kinds: Collection[Kind] = ("SEG", "SR")
+    ) -> None:
+        """Note which results the PACS has and which it has lost. Nothing is sent.
 
         Args:
             study: the study's id.
-            sop_uids: SOP Instance UIDs of the SEG and SR that the PACS has of this study.
+            series_uids: Series Instance UIDs that the PACS has of this study. Each result is a
+                series of its own.
+            kinds: of which objects all series are among `series_uids`.
         """
         for result in self._stored.of_study(study):
             for one in result.objects:
-                self._compare(study, one, is_there=one.sop_uid in sop_uids)
+                if one.kind in kinds:
+                    self._compare(study, one, is_there=one.series_uid in series_uids)
 
     def _compare(self, study: str, one: ResultObject, *, is_there: bool) -> None:
         now = time.time()
