@@ -171,7 +171,7 @@ def test_a_list_of_segs_says_nothing_about_reports(tmp_path: Path) -> None:
     server = DicomServer(tmp_path, Archive(), pacs_write="true")
     server.submit(LABEL)
     server.results.make(server.study)
-    server.results.compare_with_pacs(server.study, (), kinds=("SEG",))
+    server.results.compare_with_pacs(server.study, (), kinds=["SEG"])
     assert [entry["delivery"] for entry in listed(server)] == ["gone", "sent"]
 
 
