@@ -83,6 +83,7 @@ CROSS_CUTTING = {
     "server/studies/test_notes.py",
     "server/tasks/test_scored_answers.py",
     "server/tasks/test_train_task.py",
+    "server/test_client_options.py",
     "server/test_infer.py",
     "server/test_monailabel_endpoints.py",
     "server/test_loop.py",

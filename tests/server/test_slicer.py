@@ -29,6 +29,7 @@ class Annotator:
     def __init__(self, client: MONAILabelClient, folder: Path) -> None:
         self.client, self.folder = client, folder
         self.sample: Answer = {}
+        self.info: Answer = {}
         self.session = ""
 
     def infer(self, model: str, session: str | None = None, **params: Any) -> sitk.Image:
@@ -38,6 +39,20 @@ class Annotator:
         file, _ = self.client.infer(model, image, request, session_id=session)
         assert file.endswith(".nrrd")
         return sitk.ReadImage(file)
+
+    def options(self, model: str, **entered: Any) -> Answer:
+        """What Slicer sends of a model's options: `getParamsFromConfig` of its module.
+
+        Slicer keeps the information of the server, and moves a chosen entry to the list's front.
+        """
+        config = self.info["models"][model]["config"]
+        for key, value in entered.items():
+            if isinstance(config[key], list):
+                config[key].remove(value)
+                config[key].insert(0, value)
+            else:
+                config[key] = value
+        return {key: v[0] if isinstance(v, list) else v for key, v in config.items()}
 
     def marked(self, model: str, **params: Any) -> list[list[int]]:
         """The voxels of a mask, x first."""
@@ -73,7 +88,7 @@ def asks_whether_a_login_is_needed(slicer: Annotator) -> None:
 
 
 def reads_what_the_server_can_do(slicer: Annotator) -> None:
-    info = slicer.client.info()
+    info = slicer.info = slicer.client.info()
     assert {"zeus", "clicks", "clicks_3d", "edit"} <= set(info["models"])
     assert {"first", "random", "drafts"} <= set(info["strategies"])
     assert info["models"]["zeus"]["description"].startswith("Untrained: use clicks")
@@ -128,6 +143,45 @@ def downloads_the_prediction(slicer: Annotator) -> None:
 def clicks_once_in_2d(slicer: Annotator) -> None:
     marked = slicer.marked("clicks", label="lesion", foreground=[VOXEL], background=[])
     assert marked == [VOXEL]
+
+
+def clicks_with_untouched_options(slicer: Annotator) -> None:
+    for model in ("clicks", "clicks_3d"):
+        click = {"label": "lesion", "foreground": [VOXEL], "background": []}
+        assert slicer.marked(model, **click, **slicer.options(model)) == [VOXEL]
+
+
+def chooses_a_sequence(slicer: Annotator) -> None:
+    params = slicer.options("zeus", sequences="FLAIR")
+    _, told = slicer.client.infer("zeus", "alpha", params)
+    assert told["used"] == ["FLAIR"]
+    _, told = slicer.client.infer("zeus", "alpha", slicer.options("zeus", sequences="all"))
+    assert told["used"] == ["T2", "FLAIR"]
+
+
+def types_a_text(slicer: Annotator) -> None:
+    """Slicer keeps the text and sends it each time, until it is cleared."""
+    slicer.options("zeus", text="lesion: bright")
+    for _ in range(2):
+        _, told = slicer.client.infer("zeus", "alpha", slicer.options("zeus"))
+        texts = {(i["label"], i["text"], i["model"]) for i in told["instructions"]}
+        assert texts == {("lesion", "bright", "user"), ("cyst", "look for it", "fake-llm")}
+    slicer.options("zeus", text="")
+
+
+def types_words_without_a_label(slicer: Annotator) -> None:
+    with pytest.raises(MONAILabelClientException) as refused:
+        slicer.client.infer("zeus", "alpha", slicer.options("zeus", text="bright"))
+    assert "lesion: bright and round" in str(refused.value)
+    slicer.options("zeus", text="")
+
+
+def clicks_with_options(slicer: Annotator) -> None:
+    entered = slicer.options("clicks_3d", text="dark", most_slices="0", sequences="T2")
+    assert entered == {"text": "dark", "sequences": "T2", "most_slices": "0", "overwrite": False}
+    click = {"label": "cyst", "foreground": [OTHER], "background": []}
+    assert slicer.marked("clicks_3d", **click, **entered) == [OTHER]
+    slicer.options("clicks_3d", text="", most_slices="64", sequences="all")
 
 
 def clicks_twice_in_2d(slicer: Annotator) -> None:
@@ -246,6 +300,22 @@ def submit(slicer: Annotator, file: str, segments: list[Answer]) -> None:
     assert slicer.saved_voxels() == 4 * 4 * 2
 
 
+def keeps_the_submitted_lesion_while_another_label_is_clicked(slicer: Annotator) -> None:
+    """In the final label, VOXEL is lesion and OTHER is free."""
+    for model in ("clicks", "clicks_3d"):
+        click = {"label": "cyst", "foreground": [OTHER, VOXEL], "background": []}
+        assert slicer.marked(model, **click, **slicer.options(model)) == [OTHER]
+    lists = {"label": "cyst", "cyst": [OTHER, VOXEL], "lesion": [], "background": []}
+    assert slicer.marked("edit", **lists, **slicer.options("edit")) == [OTHER]
+
+
+def overwrites_the_submitted_lesion(slicer: Annotator) -> None:
+    click = {"label": "cyst", "foreground": [OTHER, VOXEL], "background": []}
+    for model in ("clicks", "clicks_3d"):
+        params = slicer.options(model, overwrite=True)
+        assert sorted(slicer.marked(model, **click, **params)) == sorted([VOXEL, OTHER])
+
+
 def trains_with_the_form_as_shown(slicer: Annotator) -> None:
     shown = slicer.client.info()["trainers"]["zeus"]["config"]
     slicer.client.train_start("zeus", {**shown, "epochs": 2})
@@ -311,14 +381,17 @@ STEPS: tuple[Callable[[Annotator], None], ...] = (
     asks_whether_a_login_is_needed, reads_what_the_server_can_do, takes_the_first_sample,
     takes_a_random_sample, opens_the_sample, opens_another_sequence_of_the_sample,
     asks_for_a_sequence_that_the_target_lacks, lists_the_datastore, segments_automatically,
-    downloads_the_prediction, clicks_once_in_2d, clicks_twice_in_2d, clicks_on_the_background,
-    draws_a_box, clicks_in_3d, asks_for_3d_without_a_click,
-    clicks_another_label_in_3d, marks_a_slice_in_3d, edits_with_points_by_label,
+    downloads_the_prediction, clicks_once_in_2d, clicks_with_untouched_options,
+    chooses_a_sequence, types_a_text, types_words_without_a_label, clicks_with_options,
+    clicks_twice_in_2d, clicks_on_the_background, draws_a_box, clicks_in_3d,
+    asks_for_3d_without_a_click, clicks_another_label_in_3d, marks_a_slice_in_3d,
+    edits_with_points_by_label,
     edits_without_points, saves_a_draft, is_offered_the_study_of_the_draft_again,
     finds_the_draft_when_the_study_is_opened, loads_the_draft_by_auto_segmentation,
     submits_a_final_label_which_ends_the_draft, submits_nifti_gz, submits_nifti,
     submits_nrrd_with_another_number, submits_nrrd_with_segments_in_another_order,
     submits_a_segmentation_with_names, submits_a_segment_of_another_name,
+    keeps_the_submitted_lesion_while_another_label_is_clicked, overwrites_the_submitted_lesion,
     trains_with_the_form_as_shown, asks_how_the_training_goes, waits_for_the_training,
     reads_the_statistics, segments_with_what_was_learnt, stops_a_training,
     opens_a_session, looks_at_the_session, clicks_in_the_session, closes_the_session,

@@ -305,8 +305,10 @@ def test_clients_see_the_labels_and_options_of_each_task(client: MONAILabelClien
     assert info["labels"] == ["lesion", "cyst", "background"]
     assert info["models"]["edit"]["labels"] == {"lesion": 1, "cyst": 2, "background": 0}
     assert info["models"]["clicks"]["labels"] == {"lesion": 1, "cyst": 2}
-    assert info["models"]["clicks_3d"]["config"] == {"sequences": "", "most_slices": 64}
-    assert info["models"]["clicks"]["config"] == {"sequences": ""}
+    assert info["models"]["clicks_3d"]["config"] == {
+        "text": "", "sequences": ["all", "T2", "FLAIR"], "overwrite": False,
+        "most_slices": ["64", "0", "1", "2", "4", "8", "16", "32"],
+    }  # fmt: skip
 
 
 def test_a_background_click_counts_for_every_label(server: running.Server) -> None:
