@@ -38,6 +38,20 @@ def test_an_unknown_profile_ends_the_start_with_a_message(studies: Path, tmp_pat
     assert "Zeus cannot start: unknown profile 'reference-tiny'" in output
 
 
+def test_a_pacs_that_is_away_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*running.command(tmp_path, running.free_port(), {"state": str(tmp_path)})[:6],
+         "--studies", "http://127.0.0.1:9/dicom-web", "--host", "127.0.0.1",
+         "--port", str(running.free_port()), "--conf", "state", str(tmp_path)],
+        env=running.environment(tmp_path), cwd=tmp_path,
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 3
+    assert output.count("Zeus cannot start: the PACS at http://127.0.0.1:9/dicom-web does not") == 1
+    assert "Traceback" not in output
+
+
 def test_an_unknown_plugin_ends_the_start_with_a_message(studies: Path, tmp_path: Path) -> None:
     code, output = start_and_fail(studies, tmp_path, {}, ZEUS_PLUGINS="lab.modles")
     assert code != 0

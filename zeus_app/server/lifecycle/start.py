@@ -23,6 +23,7 @@ from zeus_app.server.security.listening import (
 from zeus_app.server.security.log import log_one_line_a_record, move_log
 from zeus_app.upgrade.older_state import bring_up_to_date
 
+_CANNOT_START = "Zeus cannot start"
 logger = logging.getLogger(__name__)
 
 
@@ -73,6 +74,14 @@ def serve(context: ServerContext) -> None:
 
 
 def exit_for(error: InputError) -> SystemExit:
-    """Log the reason why the server cannot start, and return what ends the process."""
-    logger.error("Zeus cannot start: %s", error)
-    return SystemExit(f"Zeus cannot start: {error}")
+    """Log the reason why the server cannot start, and return what ends the process.
+
+    Uvicorn ends with the exit code 3. It would log the reason again, within tracebacks.
+    """
+    logger.error("%s: %s", _CANNOT_START, error)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_repetition)
+    return SystemExit(f"{_CANNOT_START}: {error}")
+
+
+def _is_no_repetition(record: logging.LogRecord) -> bool:
+    return _CANNOT_START not in record.getMessage()
