@@ -165,6 +165,21 @@ def test_a_study_that_is_no_dicom_is_told_what_to_send(server: running.Server) -
         assert "send output=image" in response.json()["detail"]
 
 
+def test_the_dicom_files_of_a_session_have_a_seg(server: running.Server, tmp_path: Path) -> None:
+    paths = list((server.studies / "anna" / "t2").iterdir())
+    created = requests.put(
+        f"{server.url}/session/",
+        files=[("files", (path.name, path.read_bytes())) for path in paths],
+        timeout=60,
+    )
+    session = created.json()["session_id"]
+    response = infer(server, "clicks", "", "dicom_seg", session_id=session)
+    data = pydicom.dcmread(saved(response, tmp_path / "seg.dcm"))
+    source = pydicom.dcmread(next((server.studies / "anna" / "t2").iterdir()))
+    assert data.StudyInstanceUID == source.StudyInstanceUID
+    assert data.pixel_array.any()
+
+
 def test_a_file_that_comes_along_is_told_what_to_send(server: running.Server) -> None:
     path = next((server.studies / "anna" / "t2").iterdir())
     response = requests.post(
