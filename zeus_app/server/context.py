@@ -107,7 +107,9 @@ class ServerContext:
             creators=self.config.pacs_label_creators.split(","), on_label=self.use_label,
         )  # fmt: skip
         records = SegmentationRecords(self.state.segmentations)
-        return SegmentationSearch(self.pacs, records, taker.take)
+        return SegmentationSearch(
+            self.pacs, records, taker.take, tell=self.results.compare_segs_with_pacs
+        )
 
     def look(self) -> None:
         """Find new studies, and new labels in the PACS; see `Lookout`.

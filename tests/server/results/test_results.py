@@ -1,5 +1,6 @@
 """When results are made, and when they are sent."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_results_that_the_pacs_lost_are_offered_again_and_not_sent_by_themselves
     server.submit(LABEL)
     seg, sr = server.results.make(server.study).result.objects
     pacs.kept = {sr.sop_uid}
-    server.results.compare_with_pacs(server.study, {sr.series_uid})
+    server.results.compare_segs_with_pacs(server.study, (), time.time())
     first, second = listed(server)
     assert (first["delivery"], second["delivery"]) == ("gone", "sent")
     assert "no longer has it" in first["reason"]
@@ -157,29 +158,29 @@ def test_results_that_the_pacs_lost_are_offered_again_and_not_sent_by_themselves
     assert pacs.arrived[2:] == [seg.sop_uid]
 
 
-def test_a_result_that_came_back_is_sent_again_as_far_as_zeus_knows(tmp_path: Path) -> None:
-    pacs = Archive()
-    server = DicomServer(tmp_path, pacs, pacs_write="true")
+def test_a_seg_that_came_back_counts_as_sent(tmp_path: Path) -> None:
+    server = DicomServer(tmp_path, Archive(), pacs_write="true")
     server.submit(LABEL)
-    series = {one.series_uid for one in server.results.make(server.study).result.objects}
-    server.results.compare_with_pacs(server.study, ())
-    server.results.compare_with_pacs(server.study, series)
+    seg, _ = server.results.make(server.study).result.objects
+    server.results.compare_segs_with_pacs(server.study, (), time.time())
+    server.results.compare_segs_with_pacs(server.study, {seg.series_uid}, time.time())
     assert [entry["delivery"] for entry in listed(server)] == ["sent", "sent"]
 
 
-def test_a_list_of_segs_says_nothing_about_reports(tmp_path: Path) -> None:
+def test_a_list_that_was_asked_for_before_the_sending_says_nothing(tmp_path: Path) -> None:
     server = DicomServer(tmp_path, Archive(), pacs_write="true")
     server.submit(LABEL)
+    asked = time.time()
     server.results.make(server.study)
-    server.results.compare_with_pacs(server.study, (), kinds=["SEG"])
-    assert [entry["delivery"] for entry in listed(server)] == ["gone", "sent"]
+    server.results.compare_segs_with_pacs(server.study, (), asked)
+    assert [entry["delivery"] for entry in listed(server)] == ["sent", "sent"]
 
 
 def test_results_that_were_never_sent_are_not_gone(tmp_path: Path) -> None:
     server = DicomServer(tmp_path, Archive())
     server.submit(LABEL)
     server.results.make(server.study)
-    server.results.compare_with_pacs(server.study, ())
+    server.results.compare_segs_with_pacs(server.study, (), time.time())
     assert [entry["delivery"] for entry in listed(server)] == ["unsent", "unsent"]
 
 

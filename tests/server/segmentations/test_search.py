@@ -30,11 +30,15 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.archive, self.taken = SegArchive(), Taken()
         self._path = folder / "segmentations.json"
+        self.told: list[set[str]] = []
         self.search = self.started_again()
 
     def started_again(self) -> SegmentationSearch:
         self.search = SegmentationSearch(
-            cast(DicomWeb, self.archive), SegmentationRecords(self._path), self.taken
+            cast(DicomWeb, self.archive),
+            SegmentationRecords(self._path),
+            self.taken,
+            tell=lambda _study, series, _asked: self.told.append(set(series)),
         )
         return self.search
 
@@ -102,6 +106,15 @@ def test_nothing_is_asked_while_the_list_of_changes_is_the_same(scene: Scene) ->
     scene.archive.asked.clear()
     scene.look()
     assert scene.archive.asked == []
+
+
+def test_whoever_stored_segs_is_told_which_series_the_pacs_has(scene: Scene) -> None:
+    for series in ("1.2.7", "1.2.8"):
+        scene.archive.add(a_seg(series=series))
+    scene.look()
+    del scene.archive.series_of["1.2"]["1.2.7"]
+    scene.look()
+    assert scene.told == [{"1.2.7", "1.2.8"}, {"1.2.8"}]
 
 
 def test_a_seg_that_the_pacs_removed_is_told_as_gone(scene: Scene) -> None:

@@ -169,20 +169,21 @@ class DicomResults:
         """Wait for the results of the background. A batch process calls it before it ends."""
         self._queue.wait()
 
-    def compare_with_pacs(
-        self, study: str, series_uids: Collection[str], *, kinds: Collection[Kind] = ("SEG", "SR")
+    def compare_segs_with_pacs(
+        self, study: str, series_uids: Collection[str], asked: float
     ) -> None:
-        """Note which results the PACS has and which it has lost. Nothing is sent.
+        """Note which SEGs the PACS has and which it has lost. Nothing is sent.
 
         Args:
             study: the study's id.
-            series_uids: Series Instance UIDs that the PACS has of this study. Each result is a
-                series of its own.
-            kinds: of which objects all series are among `series_uids`.
+            series_uids: Series Instance UIDs of all SEGs that the PACS has of this study. Each
+                result is a series of its own.
+            asked: when the PACS was asked, in seconds since 1970. What was sent since then is left
+                out.
         """
         for result in self._stored.of_study(study):
             for one in result.objects:
-                if one.kind in kinds:
+                if one.kind == "SEG" and one.delivery.ts < asked:
                     self._compare(study, one, is_there=one.series_uid in series_uids)
 
     def _compare(self, study: str, one: ResultObject, *, is_there: bool) -> None:

@@ -3,7 +3,8 @@
 Stock OHIF never sends a label to the server. Its users export a DICOM SEG to the PACS.
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 
 from pydicom.dataset import Dataset
 
@@ -28,6 +29,8 @@ class SegmentationSearch(Lookout):
         web: the PACS.
         records: what was found so far.
         take: reads a SEG, and makes it a label if it may be one.
+        tell: told of each searched study the series with SEGs that the PACS has, and when it was
+            asked for them, in seconds since 1970.
 
     Attributes:
         records: as above.
@@ -41,9 +44,11 @@ class SegmentationSearch(Lookout):
         web: DicomWeb,
         records: SegmentationRecords,
         take: Callable[..., SegmentationRecord],
+        *,
+        tell: Callable[[str, Collection[str], float], object] = lambda *_: None,
     ) -> None:
         super().__init__()
-        self._web, self.records, self._take = web, records, take
+        self._web, self.records, self._take, self._tell = web, records, take, tell
         self._change: int | None = None
 
     def take(self, sop_uid: str) -> SegmentationRecord:
@@ -104,6 +109,7 @@ class SegmentationSearch(Lookout):
     def _search(self, study_uid: str, state: tuple[str, ...]) -> None:
         """Read the SEGs of a study that are not known, and note those that are gone."""
         present: set[str] = set()
+        asked = time.time()
         for item in self._web.series(study_uid, {"Modality": SEG}):
             series_uid = text_of(item, "SeriesInstanceUID")
             if not is_uid(series_uid) or text_of(item, "Modality") != SEG:
@@ -111,6 +117,7 @@ class SegmentationSearch(Lookout):
             present.add(series_uid)
             if self._has_more(series_uid, text_of(item, "NumberOfSeriesRelatedInstances")):
                 self._read(study_uid, series_uid)
+        self._tell(study_uid, present, asked)
         self.records.close_study(study_uid, state, present=present)
 
     def _has_more(self, series_uid: str, instances: str) -> bool:
