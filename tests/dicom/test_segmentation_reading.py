@@ -240,6 +240,17 @@ def test_a_fractional_seg_is_cut_at_half_of_its_maximum(source: DicomSeriesSourc
     )
 
 
+def test_a_fractional_seg_of_zeros_and_ones_is_binary(source: DicomSeriesSource) -> None:
+    """As Cornerstone writes compressed masks: the maximum is 255, and no pixel is above 1."""
+    masks = masks_of(source)
+    data = by_highdicom(source, masks, kind="FRACTIONAL", scale=1 / 255)
+    assert (data.MaximumFractionalValue, data.pixel_array.max()) == (255, 1)
+    data.compress(RLELossless)
+    segment = read_segmentation(data, source.grid())[0]
+    np.testing.assert_array_equal(segment.mask, masks[0])
+    assert segment.notes == ("fractional with the values 0 and 1 alone: read as binary",)
+
+
 def test_a_seg_of_another_series_is_resampled_with_a_note(tmp_path: Path) -> None:
     """A coronal mask of cubes, in an axial grid with voxels of half the size."""
     cubes = replace(AXIAL, spacing_mm=(2.0, 2.0), step_mm=2.0, shape=(8, 8, 8))

@@ -172,11 +172,10 @@ def _frames(data: Dataset) -> tuple[dict[int, list[Frame]], tuple[str, ...]]:
                 frames.setdefault(number, []).append(Frame(plane, image == number))
         return frames, ()
     numbers = [_segment_number(data, index) for index in range(len(planes))]
-    least = _least_value(data)
+    least, notes = _cut(data, pixels)
     for number, plane, image in zip(numbers, planes, pixels, strict=True):
         frames.setdefault(number, []).append(Frame(plane, image >= least))
-    is_fractional = data.get("SegmentationType") == "FRACTIONAL"
-    return frames, ("fractional: cut at half of the maximum",) if is_fractional else ()
+    return frames, notes
 
 
 def _segment_number(data: Dataset, frame: int) -> int:
@@ -201,11 +200,18 @@ def _is_label_map(data: Dataset) -> bool:
     return is_class or data.get("SegmentationType") == "LABELMAP"
 
 
-def _least_value(data: Dataset) -> float:
-    """The least pixel value that belongs to the segment."""
-    if data.get("SegmentationType") == "FRACTIONAL":
-        return _FRACTION * float(data.get("MaximumFractionalValue") or 255)
-    return 1
+def _cut(data: Dataset, pixels: npt.NDArray[Any]) -> tuple[float, tuple[str, ...]]:
+    """The least pixel value that belongs to a segment, and a note if the file does not say it.
+
+    Cornerstone (OHIF) writes compressed masks as fractions with a maximum of 255 and the values 0
+    and 1, because DICOM has no compressed binary SEG.
+    """
+    if data.get("SegmentationType") != "FRACTIONAL":
+        return 1, ()
+    if pixels.max(initial=0) <= 1:
+        return 1, ("fractional with the values 0 and 1 alone: read as binary",)
+    maximum = float(data.get("MaximumFractionalValue") or 255)
+    return _FRACTION * maximum, ("fractional: cut at half of the maximum",)
 
 
 def _pixels(data: Dataset) -> npt.NDArray[Any]:
