@@ -218,6 +218,18 @@ def test_odd_values_of_the_patient_are_copied_and_not_logged(
     assert "schmidt" not in caplog.text
 
 
+def test_a_source_of_a_private_class_keeps_its_class_in_the_references(tmp_path: Path) -> None:
+    source = mr_source(tmp_path / "t2")
+    for path in source.paths:
+        image = pydicom.dcmread(path)
+        image.SOPClassUID = "1.3.46.670589.11.0.0.12.1"
+        image.save_as(path)
+    written = segmentation(source)
+    classes = {item.ReferencedSOPClassUID for item in written.SourceImageSequence}
+    assert classes == {"1.3.46.670589.11.0.0.12.1"}
+    assert written.PatientName == "Müller^Anna"
+
+
 def test_series_number_and_description_tell_where_the_mask_comes_from(
     source: DicomSeriesSource,
 ) -> None:

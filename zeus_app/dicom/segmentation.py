@@ -12,7 +12,7 @@ import numpy.typing as npt
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from zeus_app.dicom.codes import codes_of, long_string, private_scheme
 from zeus_app.dicom.planes import Plane, read_planes
@@ -213,7 +213,11 @@ def _copy_patient_and_study(segmentation: hd.seg.Segmentation, header: Dataset) 
     """
     segmentation.SpecificCharacterSet = "ISO_IR 192"  # pydicom encodes all texts for it
     header.decode()
-    segmentation.copy_patient_and_study_information(header)
+    source = Dataset()
+    source.update(header)
+    del source.SOPClassUID  # highdicom goes by the class, and knows no private one
+    source.SOPClassUID = MRImageStorage
+    segmentation.copy_patient_and_study_information(source)
     for keyword in _LOSSY:
         if keyword in header:
             segmentation[keyword] = header[keyword]
