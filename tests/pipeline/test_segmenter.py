@@ -62,6 +62,16 @@ def assert_mask(mask: Volume, on: Grid, expected: BoolArray) -> None:
     np.testing.assert_array_equal(mask.array, VALUE * expected.astype(np.uint8))
 
 
+def test_of_chosen_sequences_the_mask_is_that_of_a_study_without_the_others() -> None:
+    both = opened(T2=stairs(UPRIGHT), ADC=bar(UPRIGHT))
+    answer = segmenter().segment(both.with_sequences(("T2",)))
+    assert_mask(answer.label_map, UPRIGHT, inside(UPRIGHT, STAIRS))
+    assert (answer.used, set(answer.sequence_label_maps)) == (("T2",), {"T2"})
+    assert "ADC" in answer.missing
+    answer = segmenter().segment(both.with_sequences(("ADC",)))
+    assert_mask(answer.label_map, UPRIGHT, inside(UPRIGHT, BAR))
+
+
 def centroid_mm(mask: BoolArray, on: Grid) -> npt.NDArray[np.float64]:
     centre: npt.NDArray[np.float64] = centres_mm(on)[mask].mean(axis=0)
     return centre

@@ -13,6 +13,7 @@ from zeus_app.instructions.generate import text_key
 from zeus_app.models.mask_decoder import InstructedMaskDecoder
 from zeus_app.progress import silent
 from zeus_app.protocols import ABSENT
+from zeus_app.studies.opened import OpenedStudy
 from zeus_app.targets import Target
 from zeus_app.types import Guidance, SliceStack
 from zeus_app.weights import locate
@@ -30,6 +31,18 @@ def test_nothing_is_encoded_or_written_twice() -> None:
     seen, written = parts.images.seen, parts.llm.written
     prepare(parts)
     assert (parts.images.seen, parts.llm.written) == (seen, written)
+
+
+def test_a_choice_of_sequences_encodes_and_writes_nothing_more() -> None:
+    parts, stack = Parts(), a_stack()
+    grids = dict.fromkeys(TARGET.sequence_names, stack.frame.grid)
+    chosen = OpenedStudy("s", stack, "T2-SPIR", grids).with_sequences(("T1-in",)).stack
+    prepare(parts)
+    seen, written = parts.images.seen, parts.llm.written
+    prepared = parts.zeus.prepare(chosen, guidance=Guidance(), report=silent, keep_pixels=True)
+    assert (parts.images.seen, parts.llm.written) == (seen, written)
+    assert {i.sequence for i in prepared.instructions} == {"T1-in"}
+    assert prepared.present.any(axis=0).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(("scope", "count"), [("series", 2 * 4), ("all", (3 + 1) * 4)])
