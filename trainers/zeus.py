@@ -15,7 +15,7 @@ from zeus_app.server.context import ServerContext
 from zeus_app.server.jobs.train_progress import TrainProgress
 from zeus_app.server.lifecycle.cpu_priority import lower_priority
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.studies.labelled import labelled_study
+from zeus_app.server.studies.labelled import labelled_studies
 from zeus_app.server.tasks.train_request import train_config, train_defaults
 from zeus_app.settings.registry import lookup
 
@@ -76,8 +76,7 @@ class ZeusTrain(TrainTask):
         self.check(request)
         lower_priority()
         ctx, config = self._ctx, train_config(request, self._learner)
-        labelled = datastore.get_labeled_images()
-        studies = [labelled_study(study, datastore, ctx.target) for study in labelled]
+        studies = labelled_studies(datastore, ctx.target)
         progress = TrainProgress(ctx.state.training, config, show=partial(print, flush=True))
         result = ctx.segmenter.fit(studies, config, report=progress.stage, progress=progress.epoch)
         summary: dict[str, Any] = to_jsonable_python(result)

@@ -83,6 +83,17 @@ def test_another_address_is_refused(url: str) -> None:
         pacs_access(url, PacsSettings(), {})
 
 
+def test_a_filter_is_read_as_in_an_address() -> None:
+    settings = PacsSettings(pacs_filter="StudyDescription=*MR prostate*&StudyDate=20240101-")
+    filters = {"StudyDescription": "*MR prostate*", "StudyDate": "20240101-"}
+    assert pacs_access(URL, settings, {}).filters == filters
+
+
+def test_another_filter_is_refused() -> None:
+    with pytest.raises(InputError, match="KEYWORD=VALUE"):
+        pacs_access(URL, PacsSettings(pacs_filter="prostate"), {})
+
+
 @pytest.mark.parametrize("name", ["pacs_user", "pacs_password", "pacs_token"])
 def test_credentials_among_the_settings_are_refused_and_not_repeated(name: str) -> None:
     with pytest.raises(InputError, match="other users can read") as refusal:

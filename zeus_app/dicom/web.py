@@ -47,10 +47,11 @@ class DicomWeb:
 
     Attributes:
         url: root of the DICOMweb services.
+        filters: keyword -> value that the studies of the settings match.
     """
 
     def __init__(self, access: PacsAccess) -> None:
-        self.url = access.url
+        self.url, self.filters = access.url, access.filters
         self._session = session_of(access)
         # It logs one line for each request.
         logging.getLogger("dicomweb_client").setLevel(logging.WARNING)

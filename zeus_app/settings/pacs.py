@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field
 
@@ -68,12 +68,29 @@ class PacsSettings(BaseModel):
         description="content creators, separated by commas, whose DICOM SEGs are labels even if a"
         " program made them",
     )
+    pacs_filter: str = Field(
+        "",
+        description="what the listed studies must match besides having MR, in words of QIDO-RS, for"
+        " example StudyDescription=*prostate*&StudyDate=20240101-; empty: all MR studies",
+    )
     pacs_changes: str = Field(
         "auto",
         pattern=r"^(auto|off|https?://[^@]+)$",
         description="address of Orthanc's /changes, for example http://127.0.0.1:8042/changes;"
         " auto: asked for above dicom-web; off: the PACS is asked for its list alone",
     )
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Keyword -> value, of `pacs_filter`. Raises InputError if it is not of this form."""
+        try:
+            return dict(parse_qsl(self.pacs_filter, strict_parsing=bool(self.pacs_filter)))
+        except ValueError as error:
+            raise InputError(
+                f"setting pacs_filter={self.pacs_filter!r}",
+                expected="KEYWORD=VALUE, and & between several",
+                remedy="write for example pacs_filter=StudyDescription=*prostate*",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -83,11 +100,13 @@ class PacsAccess:
     Attributes:
         url: root of its DICOMweb services, without credentials.
         settings: the settings of the server.
+        filters: keyword -> value that all listed studies must match.
         user, password, token: the credentials; empty without any.
     """
 
     url: str
     settings: PacsSettings
+    filters: Mapping[str, str] = field(default_factory=dict)
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
@@ -113,12 +132,13 @@ def pacs_access(
             cannot be read, or others may read the credentials.
     """
     checked = _checked_url(url)
+    filters = settings.filters
     for name in ("pacs_ca", "pacs_client_certificate"):
         if path := getattr(settings, name):
             _refuse_unreadable(name, path)
     secrets = {**environment, **_secrets_of(settings.pacs_credentials)}
     user, password, token = (secrets.get(name, "") for name in (USER, PASSWORD, TOKEN))
-    return PacsAccess(checked, settings, user=user, password=password, token=token)
+    return PacsAccess(checked, settings, filters, user=user, password=password, token=token)
 
 
 def refuse_secrets(conf: Mapping[str, object]) -> None:

@@ -106,6 +106,15 @@ def test_recent_studies_are_added_without_asking_for_all(pacs: FakePacs, tmp_pat
     assert all("StudyDate=" in request for request in pacs.requests)
 
 
+def test_a_filter_of_the_settings_is_sent(pacs: FakePacs, tmp_path: Path) -> None:
+    settings = PacsSettings(pacs_filter="StudyDescription=*prostate*")
+    web = DicomWeb(pacs_access(pacs.url, settings, {}))
+    PacsList(web, tmp_path / "studies.json", Pseudonyms(KEY)).ask()
+    assert "StudyDescription=%2Aprostate%2A" in pacs.requests[0]
+    assert "ModalitiesInStudy=MR" in pacs.requests[0]
+    assert list_of(pacs, tmp_path).read_saved() is None  # the list of another filter
+
+
 def test_a_study_that_is_gone_leaves_the_list(pacs: FakePacs, tmp_path: Path) -> None:
     pacs.add_row("1.2.1")
     studies = asked(pacs, tmp_path)

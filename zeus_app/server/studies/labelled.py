@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
 
+from zeus_app.errors import InputError
 from zeus_app.instructions.own_texts import INSTRUCTIONS
 from zeus_app.labels.labelled import with_final_label
 from zeus_app.labels.versions import FINAL
@@ -22,6 +23,17 @@ def labelled_study(study: str, datastore: StudyDatastore, target: Target) -> Lab
     labelled = with_final_label(resolved.files, datastore.history, target)
     # The catalogue takes a sequence whose header cannot be read off the list.
     return replace(labelled, id=study, read_grid=partial(datastore.catalogue.grid, resolved))
+
+
+def labelled_studies(datastore: StudyDatastore, target: Target) -> list[LabelledStudy]:
+    """All studies with a final label that can be opened; the log names the others."""
+    found: list[LabelledStudy] = []
+    for study in datastore.get_labeled_images():
+        try:
+            found.append(labelled_study(study, datastore, target))
+        except InputError as error:  # a PACS is away, or no longer has the study
+            logger.warning("Zeus: study %s is not learnt from: %s", study, error)
+    return found
 
 
 class LabelledStudies:
@@ -42,7 +54,7 @@ class LabelledStudies:
         for study in self._datastore.get_labeled_images():
             try:
                 version = self._version(study)
-            except OSError as error:
+            except (OSError, InputError) as error:
                 logger.warning("Zeus: study %s is not learnt from: %s", study, error)
                 continue
             before = known.get(study)

@@ -59,10 +59,15 @@ class PacsList:
         self.studies: Mapping[str, PacsStudy] = {}
         self.took_s = 0.0
 
+    @property
+    def _name(self) -> str:
+        """Tells lists of other places and filters apart."""
+        return " ".join([str(self._web), *(f"{k}={v}" for k, v in self._web.filters.items())])
+
     def ask(self) -> None:
         """Ask for the whole list. Raises PacsError; the list is then as it was."""
         began_s = time.monotonic()
-        found = self._asked(_FILTER)
+        found = self._asked({})
         with self._lock:
             self.studies = found
         self.took_s = time.monotonic() - began_s
@@ -74,9 +79,12 @@ class PacsList:
         Args:
             days: how many days before today count.
         """
+        if "StudyDate" in self._web.filters:
+            self.ask()
+            return
         today = date.today()
         first, last = today - timedelta(days=days), today + timedelta(days=1)  # of time zones
-        found = self._asked({**_FILTER, "StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}"})
+        found = self._asked({"StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}"})
         if all(self.studies.get(uid) == study for uid, study in found.items()):
             return
         with self._lock:
@@ -88,7 +96,7 @@ class PacsList:
         try:
             age_s = max(0.0, time.time() - self._path.stat().st_mtime)
             saved = json.loads(self._path.read_text(encoding="utf-8"))
-            if saved["pacs"] != str(self._web):
+            if saved["pacs"] != self._name:
                 return None
             studies = [
                 PacsStudy(str(one["uid"]), str(one["patient"]), tuple(map(str, one["state"])))
@@ -108,7 +116,8 @@ class PacsList:
             self.studies = {name: one for name, one in self.studies.items() if name != uid}
 
     def _asked(self, filters: Mapping[str, str]) -> dict[str, PacsStudy]:
-        items = self._web.studies(filters, _FIELDS)
+        wanted = {**self._web.filters, **_FILTER, **filters}
+        items = self._web.studies(wanted, _FIELDS)
         return {study.uid: study for study in map(self._study, _of_mr(items))}
 
     def _study(self, item: Item) -> PacsStudy:
@@ -120,7 +129,7 @@ class PacsList:
 
     def _save(self) -> None:
         saved: dict[str, Any] = {
-            "pacs": str(self._web),
+            "pacs": self._name,
             "studies": [asdict(study) for study in self.studies.values()],
         }
         try:
