@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.dicom.enhanced_files import Frame, enhanced_mr
 from tests.dicom.fake_pacs import FakePacs, served
 from tests.studies.tiny_files import SAGITTAL, dicom_series
 from tests.waiting import wait_until
@@ -74,6 +75,26 @@ def test_the_voxels_are_those_of_the_files(catalogue: Catalogue, tmp_path: Path)
     study = catalogue.read(catalogue.resolve(STUDY))
     for name, source in folder.sources.items():
         assert np.array_equal(study.volumes[name].array, source.load().array)
+
+
+def test_an_enhanced_file_of_several_b_values_is_that_of_the_folder(
+    pacs: FakePacs, tmp_path: Path
+) -> None:
+    places = [(0.0, 0.0, 3.0 * n) for n in range(3)]
+    frames = [Frame(place, b_value=b) for b in (50.0, 1400.0) for place in places]
+    folder = tmp_path / "enhanced"
+    path = enhanced_mr(
+        folder / "bob" / "1.dcm", frames, "ep2d_diff", is_rle=True, StudyInstanceUID="1.2.5"
+    )
+    pacs.add_files([path])
+    catalogue = opened(pacs, tmp_path / "state").datastore.catalogue
+    here = find_studies(folder, load_target("prostate")).studies["bob"]
+    there = catalogue.resolve("1.2.5").files
+    assert there.evidence == here.evidence
+    assert there.sources.keys() == here.sources.keys() == {"HBV"}
+    source = there.sources["HBV"]
+    assert source.grid().matches(here.sources["HBV"].grid())
+    assert np.array_equal(source.load().array, here.sources["HBV"].load().array)
 
 
 def test_a_study_is_opened_once_for_many_requests(pacs: FakePacs, catalogue: Catalogue) -> None:
