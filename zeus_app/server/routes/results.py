@@ -25,16 +25,20 @@ def result_routes(context: Callable[[], ServerContext]) -> APIRouter:
     router = APIRouter(prefix="/results")
 
     @router.post("/{study}", dependencies=[ANNOTATOR], openapi_extra=JSON_BODY)
-    def make(study: str, params: FormOrJson) -> dict[str, Any]:
+    def make(
+        study: str, params: FormOrJson, tag: str = "", sequences: str = ""
+    ) -> dict[str, Any]:
         """Make a DICOM SEG and SR of a study's newest label or prediction.
 
-        The body may have `tag` (of a label, or "original" for the prediction; without it the final
-        label, or else the prediction) and `sequences`, to whose images the SEG refers.
+        The address or the body may have `tag` (of a label, or "original" for the prediction;
+        without it the final label, or else the prediction) and `sequences`, to whose images the SEG
+        refers.
         """
         ctx = context()
-        chosen = read_parameters(params, _PARAMETERS, task="result")
-        sequences = read_sequences(chosen.get(SEQUENCES), ctx.target)
-        made = ctx.results.make(study, chosen.get("tag", ""), sequences)
+        sent = {"tag": tag, SEQUENCES: sequences} | params
+        chosen = read_parameters(sent, _PARAMETERS, task="result")
+        names = read_sequences(chosen.get(SEQUENCES), ctx.target)
+        made = ctx.results.make(study, chosen.get("tag", ""), names)
         study = ctx.datastore.catalogue.resolve(study).study
         objects = ctx.results.as_json(study, made.result)
         return {"study": study, "made": made.is_new, "results": objects}

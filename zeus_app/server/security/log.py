@@ -8,6 +8,8 @@ from typing import Any
 TASK_LOGGERS = ("task_train", "task_scoring", "task_batch_infer")
 """Loggers of the processes that a server starts. MONAI Label gives them a file of their own."""
 _CONTINUED = "    "
+_TALKATIVE = ("highdicom",)
+"""Libraries that log each element that they copy."""
 _ESCAPED = {
     **{number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if number != 9},
     10: "\\n", 0x2028: "\\u2028", 0x2029: "\\u2029",
@@ -39,8 +41,10 @@ def one_line(text: str) -> str:
 
 
 def log_one_line_a_record() -> None:
-    """Let all loggers of this process make one-line records."""
+    """Let all loggers of this process make one-line records, and some log warnings alone."""
     logging.setLogRecordFactory(OneLineRecord)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def move_log(folder: Path, *, port: int) -> Path:
