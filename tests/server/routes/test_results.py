@@ -110,7 +110,9 @@ def test_a_label_becomes_a_seg_and_an_sr_that_are_listed_and_downloaded(
     assert downloaded(folder_server, sr, tmp_path).Modality == "SR"
 
 
-def test_a_form_and_an_address_say_the_same_as_json(folder_server: running.Server, tmp_path: Path) -> None:
+def test_a_form_and_an_address_say_the_same_as_json(
+    folder_server: running.Server, tmp_path: Path
+) -> None:
     submit(folder_server, "anna", LABEL, tmp_path)
     by_json = post(folder_server, "anna", json={"tag": "final", "sequences": ["T2"]}).json()
     for form in ({"data": {"tag": "final", "sequences": "T2"}},

@@ -25,9 +25,7 @@ def result_routes(context: Callable[[], ServerContext]) -> APIRouter:
     router = APIRouter(prefix="/results")
 
     @router.post("/{study}", dependencies=[ANNOTATOR], openapi_extra=JSON_BODY)
-    def make(
-        study: str, params: FormOrJson, tag: str = "", sequences: str = ""
-    ) -> dict[str, Any]:
+    def make(study: str, params: FormOrJson, tag: str = "", sequences: str = "") -> dict[str, Any]:
         """Make a DICOM SEG and SR of a study's newest label or prediction.
 
         The address or the body may have `tag` (of a label, or "original" for the prediction;
