@@ -54,7 +54,8 @@ def job_routes(app: Callable[[], GuardedApp]) -> APIRouter:
         output: ResultType | None = None,
     ) -> Any:
         """What POST /infer without async=true would answer, the error of a failed job included."""
-        known = app().context.inference_jobs.get(job, owner=owner_of(user))
+        jobs, owner = app().context.inference_jobs, owner_of(user)
+        known = jobs.get(job, owner=owner)
         if not known.task.done():
             raise HTTPException(
                 409,
@@ -62,7 +63,11 @@ def job_routes(app: Callable[[], GuardedApp]) -> APIRouter:
                 " state is done",
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
             )
-        answer = await run_in_threadpool(_copied, known.task.result(), output)
+        try:
+            answer = await run_in_threadpool(_copied, known.task.result(), output)
+        except FileNotFoundError:
+            jobs.get(job, owner=owner)  # the result was deleted just now: status 404
+            raise
         return await answer_with(app(), answer, output, background_tasks)
 
     @router.delete("/{job}")
