@@ -55,7 +55,8 @@ def test_a_redirect_leads_to_no_foreign_host(client: TestClient) -> None:
         ("PUT", "/model/zeus", 404),
         ("HEAD", "/datastore/image?image=a&check_sum=FOO:x", 400),
         ("GET", "/session/x?image=true", 404),
-        ("GET", "/proxy/dicom/qido/studies", 404),
+        ("GET", "/proxy/dicom/qido/patients", 404),
+        ("GET", "/proxy/http://127.0.0.1:9/", 404),
         ("POST", "/reload", 410),
     ],
 )
