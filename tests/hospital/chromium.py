@@ -95,6 +95,25 @@ class Browser:
         """Click on the button with these words, when it is there."""
         self._when_there(f"//button[normalize-space()='{words}']", lambda button: button.click())
 
+    def click(self, xpath: str) -> None:
+        """Click on an element, when it is there."""
+        self._when_there(xpath, lambda one: one.click())
+
+    def move_to(self, xpath: str) -> None:
+        """Move the mouse to an element, when it is there."""
+        self._when_there(
+            xpath, lambda one: ActionChains(self.driver).move_to_element(one).perform()
+        )
+
+    def drag(self, xpath: str, *, start: tuple[int, int], by: tuple[int, int]) -> None:
+        """Drag the mouse with its button held, from a point relative to an element's middle."""
+
+        def act(one: WebElement) -> None:
+            actions = ActionChains(self.driver).move_to_element_with_offset(one, *start)
+            actions.click_and_hold().move_by_offset(*by).release().perform()
+
+        self._when_there(xpath, act)
+
     def double_click(self, xpath: str) -> None:
         """Double-click on an element, when it is there."""
         self._when_there(xpath, lambda one: ActionChains(self.driver).double_click(one).perform())

@@ -1,5 +1,6 @@
 """The current OHIF, which knows nothing of Zeus, on what Zeus stores in a PACS."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,19 @@ from pydicom.dataset import Dataset
 from scipy.spatial.distance import pdist
 
 from tests.hospital.chromium import SLOW_S, Browser
-from tests.hospital.truth import true_label_map, true_slices
+from tests.hospital.pacs import segmentations, store
+from tests.hospital.truth import true_slices
 from tests.waiting import wait_until
 from zeus_app.commands.hospital.orthanc import Orthanc
 from zeus_app.commands.hospital.sample_dicom import DicomStudy
 from zeus_app.dicom.measurements import measure_labels
 from zeus_app.dicom.report import write_report
 from zeus_app.dicom.segmentation import Authorship, write_segmentation
+from zeus_app.dicom.segmentation_matching import to_label_map
+from zeus_app.dicom.segmentation_reading import read_segmentation
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.targets import load_target
-from zeus_app.types import FloatArray, Volume
+from zeus_app.types import FloatArray, LabelArray, Volume
 
 pytestmark = [pytest.mark.browser, pytest.mark.orthanc, pytest.mark.slow]
 
@@ -29,17 +33,29 @@ MEASUREMENTS = """
 """JavaScript: name, text, and both ends in LPS mm, of each measurement."""
 
 
+def open_segmentation(browser: Browser) -> None:
+    """Open the segmentation of the open study, as a user does."""
+    browser.double_click(THUMBNAIL.format(modality="SEG"))
+    browser.press("Yes")  # OHIF asks whether to open the segmentation
+    wait_until(browser.segment_names, timeout_s=SLOW_S)
+
+
 def open_study(browser: Browser, url: str, study: DicomStudy) -> None:
     """Open a study in the basic viewer, and close OHIF's tour of its buttons."""
     browser.open(f"{url}/viewer?StudyInstanceUIDs={study.uid}")
     browser.press("Skip all")
 
 
+def as_volume(slices: Mapping[str, LabelArray]) -> LabelArray:
+    """(columns, rows, slices) from SOP Instance UID -> (rows, columns), from the feet on."""
+    return np.ascontiguousarray(np.stack([*slices.values()]).transpose(2, 1, 0))
+
+
 def segment(study: DicomStudy) -> tuple[Volume, DicomSeriesSource, Dataset]:
     """The phantom's true mask, its T2 series, and the SEG that Zeus makes of both."""
     reference, other = (DicomSeriesSource(study.series[name].files) for name in ("T2", "FLAIR"))
-    truth = true_label_map(study, study.series["T2"]).transpose(2, 1, 0)
-    label_map = Volume(np.ascontiguousarray(truth), reference.load().affine_ras)
+    truth = true_slices(study, study.series["T2"])
+    label_map = Volume(as_volume(truth), reference.load().affine_ras)
     segmentation = write_segmentation(
         label_map,
         target=load_target("phantom"),
@@ -48,12 +64,6 @@ def segment(study: DicomStudy) -> tuple[Volume, DicomSeriesSource, Dataset]:
         authorship=Authorship("AUTOMATIC", "v0001"),
     )
     return label_map, reference, segmentation
-
-
-def store(pacs: Orthanc, instance: Dataset, folder: Path) -> None:
-    """Store an instance in the PACS."""
-    instance.save_as(folder / "instance.dcm", write_like_original=False)
-    pacs.upload([folder / "instance.dcm"])
 
 
 def test_the_study_list_shows_the_studies(
@@ -75,9 +85,7 @@ def test_a_segmentation_of_zeus_shows_its_labels_on_the_right_voxels(
     _, _, segmentation = segment(study)
     store(pacs, segmentation, tmp_path)
     open_study(browser, current_ohif, study)
-    browser.double_click(THUMBNAIL.format(modality="SEG"))
-    browser.press("Yes")  # OHIF asks whether to open the segmentation
-    wait_until(browser.segment_names, timeout_s=SLOW_S)
+    open_segmentation(browser)
     assert browser.segment_names() == [["lesion", "cyst"]]
     browser.keep_picture("current-ohif-segmentation")
     shown = browser.segment_voxels()
@@ -121,3 +129,48 @@ def test_the_diameters_in_a_report_of_zeus_are_drawn_at_the_corners_of_their_lab
         assert np.isclose(np.concatenate(corners)[:, None], ends, atol=1e-3).all(-1).any(0).all()
     wait_until(lambda: shown[0][1] in browser.drawings, timeout_s=SLOW_S)
     browser.keep_picture("current-ohif-report")
+
+
+def export_segmentation(browser: Browser) -> None:
+    """Store the shown segmentation in the PACS by OHIF's menu."""
+    browser.click("//*[@data-cy='segmentation-collapsed-more-btn-Labelmap']")
+    browser.move_to("//*[@role='menuitem'][contains(., 'Export')]")
+    browser.click("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
+    browser.press("Save")
+
+
+def exported(pacs: Orthanc, study: DicomStudy) -> list[Dataset]:
+    """The segmentations of a study in the PACS that OHIF made."""
+    return [data for data in segmentations(pacs, study.uid) if data.Manufacturer != "Zeus"]
+
+
+def test_what_a_user_paints_and_exports_is_read_back_voxel_for_voxel(
+    browser: Browser,
+    pacs: Orthanc,
+    current_ohif: str,
+    phantoms: list[DicomStudy],
+    tmp_path: Path,
+) -> None:
+    study = phantoms[2]
+    label_map, reference, segmentation = segment(study)
+    store(pacs, segmentation, tmp_path)
+    browser.open(f"{current_ohif}/segmentation?StudyInstanceUIDs={study.uid}")
+    open_segmentation(browser)
+    wait_until(lambda: np.array_equal(painted(browser, study), label_map.array))
+    browser.click("//*[@data-cy='Brush-btn']")
+    browser.drag("//*[@data-cy='viewport-pane']", start=(60, -60), by=(20, 10))
+    wait_until(lambda: np.any(painted(browser, study) != label_map.array))
+    browser.keep_picture("current-ohif-painted")
+    mask = painted(browser, study)
+    export_segmentation(browser)
+    wait_until(lambda: exported(pacs, study), timeout_s=SLOW_S)
+    (data,) = exported(pacs, study)
+    segments = read_segmentation(data, reference.grid())
+    assert {segment.algorithm_type for segment in segments} == {"MANUAL"}
+    assert np.array_equal(to_label_map(segments, load_target("phantom")).label_map, mask)
+
+
+def painted(browser: Browser, study: DicomStudy) -> LabelArray:
+    """(columns, rows, slices) what OHIF shows."""
+    shown = browser.segment_voxels()
+    return as_volume({uid: shown[uid] for uid in true_slices(study, study.series["T2"])})

@@ -117,15 +117,15 @@ class Orthanc:
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """JSON that a path of the REST API or of DICOMweb (/dicom-web/...) answers."""
-        answer = self._request("GET", path, params=dict(params or {}))
+        answer = self.request("GET", path, params=dict(params or {}))
         return answer.json() if answer.content else []
 
     def upload(self, files: Iterable[Path]) -> None:
         """Store DICOM files."""
         for file in files:
-            self._request("POST", "/instances", data=file.read_bytes())
+            self.request("POST", "/instances", data=file.read_bytes())
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request; an answer that is no success raises requests.HTTPError."""
         auth = (self.login.user, self.login.password) if self.login else None
         answer = requests.request(
