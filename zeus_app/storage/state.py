@@ -73,7 +73,7 @@ class StateFolder:
 
     @property
     def results(self) -> Path:
-        """DICOM objects that Zeus made: results/<study>/<SOP Instance UID>.dcm and a JSON file."""
+        """DICOM objects that Zeus made: results/<UID of the study>/<UID>.dcm, and JSON."""
         return self.of_target / "results"
 
     @property

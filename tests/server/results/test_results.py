@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.server.results.dicom_study import CYST, LESION, Archive, DicomServer, labels
+from tests.server.results.dicom_study import (
+    CYST,
+    LESION,
+    STUDY_UID,
+    Archive,
+    DicomServer,
+    labels,
+)
 
 LABEL = labels(LESION, CYST)
 
@@ -147,7 +154,7 @@ def test_results_that_the_pacs_lost_are_offered_again_and_not_sent_by_themselves
     server.submit(LABEL)
     seg, sr = server.results.make(server.study).result.objects
     pacs.kept = {sr.sop_uid}
-    server.results.compare_segs_with_pacs(server.study, (), time.time())
+    server.results.compare_segs_with_pacs(STUDY_UID, (), time.time())
     first, second = listed(server)
     assert (first["delivery"], second["delivery"]) == ("gone", "sent")
     assert "no longer has it" in first["reason"]
@@ -162,8 +169,8 @@ def test_a_seg_that_came_back_counts_as_sent(tmp_path: Path) -> None:
     server = DicomServer(tmp_path, Archive(), pacs_write="true")
     server.submit(LABEL)
     seg, _ = server.results.make(server.study).result.objects
-    server.results.compare_segs_with_pacs(server.study, (), time.time())
-    server.results.compare_segs_with_pacs(server.study, {seg.series_uid}, time.time())
+    server.results.compare_segs_with_pacs(STUDY_UID, (), time.time())
+    server.results.compare_segs_with_pacs(STUDY_UID, {seg.series_uid}, time.time())
     assert [entry["delivery"] for entry in listed(server)] == ["sent", "sent"]
 
 
@@ -172,7 +179,7 @@ def test_a_list_that_was_asked_for_before_the_sending_says_nothing(tmp_path: Pat
     server.submit(LABEL)
     asked = time.time()
     server.results.make(server.study)
-    server.results.compare_segs_with_pacs(server.study, (), asked)
+    server.results.compare_segs_with_pacs(STUDY_UID, (), asked)
     assert [entry["delivery"] for entry in listed(server)] == ["sent", "sent"]
 
 
@@ -180,7 +187,7 @@ def test_results_that_were_never_sent_are_not_gone(tmp_path: Path) -> None:
     server = DicomServer(tmp_path, Archive())
     server.submit(LABEL)
     server.results.make(server.study)
-    server.results.compare_segs_with_pacs(server.study, (), time.time())
+    server.results.compare_segs_with_pacs(STUDY_UID, (), time.time())
     assert [entry["delivery"] for entry in listed(server)] == ["unsent", "unsent"]
 
 
@@ -190,3 +197,13 @@ def test_removing_a_label_keeps_its_results(tmp_path: Path) -> None:
     server.results.make(server.study)
     server.ctx.datastore.remove_label(server.study, "final")
     assert len(listed(server)) == 2
+
+
+def test_results_follow_their_study_to_a_folder_of_another_name(tmp_path: Path) -> None:
+    server = DicomServer(tmp_path)
+    server.submit(LABEL)
+    server.results.make(server.study)
+    (tmp_path / "studies" / "anna").rename(tmp_path / "studies" / "bert")
+    renamed = DicomServer(tmp_path)
+    assert renamed.study == "bert"
+    assert [entry["kind"] for entry in listed(renamed)] == ["SEG", "SR"]

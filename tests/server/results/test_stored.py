@@ -11,9 +11,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from zeus_app.errors import UnknownNameError
 from zeus_app.server.results.stored import Delivery, Result, ResultObject, StoredResults
 
-STUDY = "anna/2026"  # an id that is no file name
+STUDY = "../1.2"  # a UID of a hostile file, which is no file name
 SEG, SR = ResultObject("SEG", "1.2.1", "1.2.10"), ResultObject("SR", "1.2.2", "1.2.20")
-RESULT = Result("hash", "final", "3", "MANUAL", "no clicks", "anna", 5.0, "1.2", (SEG, SR))
+RESULT = Result("hash", "final", "3", "MANUAL", "no clicks", "anna", 5.0, STUDY, (SEG, SR))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def data_set(uid: str) -> pydicom.Dataset:
 
 
 def add(stored: StoredResults, result: Result = RESULT) -> None:
-    stored.add(STUDY, result, {one.sop_uid: data_set(one.sop_uid) for one in result.objects})
+    stored.add(result, {one.sop_uid: data_set(one.sop_uid) for one in result.objects})
 
 
 def test_a_stored_result_comes_back_with_its_files(stored: StoredResults) -> None:

@@ -141,14 +141,14 @@ def test_the_results_of_zeus_are_series_of_their_study(folder: Path, tmp_path: P
     files = tuple(sorted((folder.parent / "result").iterdir()))
     asked: list[str] = []
 
-    def results(study: str) -> dict[str, tuple[Path, ...]]:
-        asked.append(study)
+    def results(study_uid: str) -> dict[str, tuple[Path, ...]]:
+        asked.append(study_uid)
         return {"1.9.9": files}
 
     server.include_router(dicomweb_routes(lambda: ctx, pacs=lambda: None, results=results))
     (study,) = TestClient(server).get("/proxy/dicom/qido/studies").json()
     assert study["00080061"]["Value"] == ["MR", "SEG"]
-    assert asked == ["anna"]
+    assert asked == [STUDY]
 
 
 @pytest.mark.parametrize("service", ["qido/", "wado/", "stow/", ""])

@@ -55,7 +55,7 @@ def install(server: FastAPI, app: Callable[[], GuardedApp], *, log: Path) -> Non
         dicomweb_routes(
             lambda: app().context,
             pacs=lambda: app().context.pacs,
-            results=lambda study: app().context.results.series(study),
+            results=lambda study_uid: app().context.results.series(study_uid),
         )
     )
     for router in (

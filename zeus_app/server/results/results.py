@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from zeus_app.labels.versions import FINAL, ORIGINAL
 from zeus_app.server.interactive.click_history import ClickHistory
@@ -88,30 +89,28 @@ class DicomResults:
         resolved = self._store.catalogue.resolve(study)
         refuse_other_files(resolved.files, tag=tag)
         refuse_lacking(sequences, resolved.files)
-        study = resolved.study
-        with self._stored.making(study):
-            mask = self._masks.newest(study, tag)
+        with self._stored.making(resolved.files.study_uid):
+            mask = self._masks.newest(resolved.study, tag)
             if sequences:
                 mask = replace(mask, sequences=tuple(sequences))
             identity = mask.identity(
                 sequences=sorted(sequences), labels=self._target.label_values,
                 empty=self._config.keep_empty_frames,
             )  # fmt: skip
-            known = self._stored.with_identity(study, identity)
-            result = known or self._make(study, mask, identity)
-        self._stored.note_problem(study, mask.tag, None)
-        self._sending.send_new(study, result)
-        return MadeResult(self._newest_state(study, result), is_new=known is None)
+            known = self._stored.with_identity(resolved.files.study_uid, identity)
+            result = known or self._make(resolved, mask, identity)
+        self._stored.note_problem(result.study_uid, mask.tag, None)
+        self._sending.send_new(result)
+        return MadeResult(self._newest_state(result), is_new=known is None)
 
-    def _make(self, study: str, mask: MaskVersion, identity: str) -> Result:
-        resolved = self._store.catalogue.resolve(study)
+    def _make(self, resolved: ResolvedImage, mask: MaskVersion, identity: str) -> Result:
         chosen = choose_images(resolved, dict(mask.images), self._target.sequence_names)
         made = make_objects(
             mask, chosen.files, self._target, keep_empty_frames=self._config.keep_empty_frames
         )
-        result = _result_of(mask, made, identity)
+        result = _result_of(mask, made, identity, study_uid=resolved.files.study_uid)
         datasets = {str(data.SOPInstanceUID): data for data in _datasets(made).values()}
-        self._stored.add(study, result, datasets)
+        self._stored.add(result, datasets)
         return result
 
     def send(self, study: str, sop_uid: str) -> dict[str, Any]:
@@ -121,16 +120,16 @@ class DicomResults:
             UnknownNameError: there is no such study or object.
             InputError: there is no PACS, or the settings do not allow to write to it.
         """
-        study = self._store.catalogue.resolve(study).study
-        self._sending.send_again(study, sop_uid)
-        result, one = self._stored.find(study, sop_uid)
+        study, study_uid = self._named(study)
+        self._sending.send_again(study_uid, sop_uid)
+        result, one = self._stored.find(study_uid, sop_uid)
         return self._object_as_json(study, result, one)
 
     def listed(self, study: str) -> dict[str, Any]:
         """The results of a study as JSON, the oldest first, and what could not be made."""
-        study = self._store.catalogue.resolve(study).study
-        results = self._stored.of_study(study)
-        problems = self._stored.problems(study)
+        study, study_uid = self._named(study)
+        results = self._stored.of_study(study_uid)
+        problems = self._stored.problems(study_uid)
         return {
             "study": study,
             "results": [entry for result in results for entry in self.as_json(study, result)],
@@ -139,11 +138,11 @@ class DicomResults:
 
     def file(self, study: str, sop_uid: str) -> Path:
         """The file of an object. Raises UnknownNameError."""
-        return self._stored.file(self._store.catalogue.resolve(study).study, sop_uid)
+        return self._stored.file(self._named(study)[1], sop_uid)
 
-    def series(self, study: str) -> dict[str, tuple[Path, ...]]:
+    def series(self, study_uid: str) -> dict[str, tuple[Path, ...]]:
         """Series Instance UID -> files, of all results of a study. The server's DICOMweb asks."""
-        return self._stored.series(study)
+        return self._stored.series(study_uid)
 
     def after_label(self, study: str) -> None:
         """Make the result of a new final label in the background, if the settings say so."""
@@ -170,23 +169,23 @@ class DicomResults:
         self._queue.wait()
 
     def compare_segs_with_pacs(
-        self, study: str, series_uids: Collection[str], asked: float
+        self, study_uid: str, series_uids: Collection[str], asked: float
     ) -> None:
         """Note which SEGs the PACS has and which it has lost. Nothing is sent.
 
         Args:
-            study: the study's id.
+            study_uid: Study Instance UID.
             series_uids: Series Instance UIDs of all SEGs that the PACS has of this study. Each
                 result is a series of its own.
             asked: when the PACS was asked, in seconds since 1970. What was sent since then is left
                 out.
         """
-        for result in self._stored.of_study(study):
+        for result in self._stored.of_study(study_uid):
             for one in result.objects:
                 if one.kind == "SEG" and one.delivery.ts < asked:
-                    self._compare(study, one, is_there=one.series_uid in series_uids)
+                    self._compare(study_uid, one, is_there=one.series_uid in series_uids)
 
-    def _compare(self, study: str, one: ResultObject, *, is_there: bool) -> None:
+    def _compare(self, study_uid: str, one: ResultObject, *, is_there: bool) -> None:
         now = time.time()
         changed = {
             ("sent", False): Delivery("gone", _GONE, now),
@@ -194,15 +193,15 @@ class DicomResults:
             ("failed", True): Delivery("sent", "the PACS has it", now),
         }.get((one.delivery.state, is_there))
         if changed:
-            self._stored.update(study, one.sop_uid, lambda _: changed)
+            self._stored.update(study_uid, one.sop_uid, lambda _: changed)
 
     def as_json(self, study: str, result: Result) -> list[dict[str, Any]]:
-        """The objects of a result as clients see them."""
+        """The objects of a result as clients see them; `study` is the study's id."""
         return [self._object_as_json(study, result, one) for one in result.objects]
 
     def _object_as_json(self, study: str, result: Result, one: ResultObject) -> dict[str, Any]:
         delivery = one.delivery
-        address = f"/zeus/results/{study}/{one.sop_uid}"
+        address = f"/zeus/results/{quote(study, safe='')}/{one.sop_uid}"
         can_send = not self._sending.obstacle and delivery.state != "sent"
         return {
             "kind": one.kind,
@@ -223,24 +222,37 @@ class DicomResults:
         }
 
     def _enqueue(self, study: str, tag: str) -> None:
-        files = self._store.catalogue.resolve(study).files
-        if files.study_uid:  # other studies have no DICOM results
+        if self._uid_of(study):  # other studies have no DICOM results
             self._queue.add(study, tag)
 
     def _note_problem(self, study: str, tag: str, reason: str) -> None:
-        self._stored.note_problem(study, tag, {"reason": reason, "ts": time.time()})
+        problem = {"reason": reason, "ts": time.time()}
+        self._stored.note_problem(self._uid_of(study), tag, problem)
 
-    def _newest_state(self, study: str, result: Result) -> Result:
+    def _named(self, image_id: str) -> tuple[str, str]:
+        """The id of the study that an image id names, and the name under which results are stored.
+
+        Raises:
+            InputError, UnknownNameError: there is no such study, or it cannot be used.
+        """
+        study = self._store.catalogue.study_of(image_id)
+        return study, self._uid_of(study) or study
+
+    def _uid_of(self, study: str) -> str:
+        """The Study Instance UID of a study; empty for other files."""
+        files = self._store.catalogue.studies.get(study)
+        return files.study_uid if files else ""
+
+    def _newest_state(self, result: Result) -> Result:
         """The result with what came of its sending."""
-        first = result.objects[0].sop_uid
-        return self._stored.find(study, first)[0]
+        return self._stored.find(result.study_uid, result.objects[0].sop_uid)[0]
 
 
 def _datasets(made: MaskObjects) -> dict[Kind, Any]:
     return {"SEG": made.segmentation, "SR": made.report}
 
 
-def _result_of(mask: MaskVersion, made: MaskObjects, identity: str) -> Result:
+def _result_of(mask: MaskVersion, made: MaskObjects, identity: str, *, study_uid: str) -> Result:
     return Result(
         identity=identity,
         tag=mask.tag,
@@ -249,7 +261,7 @@ def _result_of(mask: MaskVersion, made: MaskObjects, identity: str) -> Result:
         basis=mask.basis,
         author=mask.authorship.creator,
         ts=time.time(),
-        study_uid=str(made.segmentation.StudyInstanceUID),
+        study_uid=study_uid,
         objects=tuple(
             ResultObject(kind, str(data.SOPInstanceUID), str(data.SeriesInstanceUID))
             for kind, data in _datasets(made).items()

@@ -48,7 +48,7 @@ class Sending:
             return NO_PACS
         return "" if self._is_told else NOT_TOLD
 
-    def send_new(self, study: str, result: Result) -> None:
+    def send_new(self, result: Result) -> None:
         """Send the objects of a result that nobody has tried to send yet, the SEG first."""
         pacs = self._pacs()
         if pacs is None or self.obstacle:
@@ -56,43 +56,41 @@ class Sending:
         with self._stored.sending():
             arrived = True
             for one in result.objects:
-                known = self._stored.find(study, one.sop_uid)[1]  # as it is now
+                known = self._stored.find(result.study_uid, one.sop_uid)[1]  # as it is now
                 if arrived and known.delivery.state == "unsent":
-                    known = self._send(pacs, study, result, known)
+                    known = self._send(pacs, result, known)
                 elif not arrived and known.delivery.state == "unsent":
-                    known = self._note(study, known, Delivery("failed", WITHOUT_SEG))
+                    known = self._note(result, known, Delivery("failed", WITHOUT_SEG))
                 arrived = arrived and known.delivery.state == "sent"
 
-    def send_again(self, study: str, sop_uid: str) -> None:
+    def send_again(self, study_uid: str, sop_uid: str) -> None:
         """Send one object because a client asks. One that the PACS has is not sent.
 
         Raises:
             UnknownNameError: the study has no such object.
             InputError: there is no PACS, or the settings do not allow to write to it.
         """
-        result, one = self._stored.find(study, sop_uid)
+        result, one = self._stored.find(study_uid, sop_uid)
         pacs = self._pacs()
         if pacs is None or self.obstacle:
             raise InputError(
                 f"sending result {one.sop_uid}: {self.obstacle}",
                 expected="studies of a PACS, and the setting pacs_write=true",
                 remedy="download it with GET"
-                f" /zeus/results/{study}/{one.sop_uid}, or start with --set pacs_write=true",
+                f" /zeus/results/{study_uid}/{one.sop_uid}, or start with --set pacs_write=true",
             )
         with self._stored.sending():
-            self._send(pacs, study, result, one)
+            self._send(pacs, result, one)
 
-    def _send(
-        self, pacs: ResultPacs, study: str, result: Result, one: ResultObject
-    ) -> ResultObject:
-        path = self._stored.file(study, one.sop_uid)
+    def _send(self, pacs: ResultPacs, result: Result, one: ResultObject) -> ResultObject:
+        path = self._stored.file(result.study_uid, one.sop_uid)
         if one.delivery.state != "unsent" and _has(pacs, result, one):
-            return self._note(study, one, Delivery("sent", "the PACS has it already"))
-        return self._note(study, one, _store(pacs, path, result, one))
+            return self._note(result, one, Delivery("sent", "the PACS has it already"))
+        return self._note(result, one, _store(pacs, path, result, one))
 
-    def _note(self, study: str, one: ResultObject, delivery: Delivery) -> ResultObject:
+    def _note(self, result: Result, one: ResultObject, delivery: Delivery) -> ResultObject:
         timed = replace(delivery, ts=time.time())
-        return self._stored.update(study, one.sop_uid, lambda _: timed)
+        return self._stored.update(result.study_uid, one.sop_uid, lambda _: timed)
 
 
 def _store(pacs: ResultPacs, path: Path, result: Result, one: ResultObject) -> Delivery:

@@ -42,7 +42,8 @@ def dicomweb_routes(
     Args:
         context: gives the running app's context.
         pacs: gives the PACS; None if the studies come from a folder.
-        results: gives the files of a study's SEG and SR, which a folder's viewer sees too.
+        results: gives the files of the SEG and SR of a study, by its Study Instance UID. A folder's
+            viewer sees them too.
     """
     router = APIRouter(prefix="/proxy/dicom", include_in_schema=False)
 

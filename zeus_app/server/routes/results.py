@@ -37,7 +37,7 @@ def result_routes(context: Callable[[], ServerContext]) -> APIRouter:
         chosen = read_parameters(sent, _PARAMETERS, task="result")
         names = read_sequences(chosen.get(SEQUENCES), ctx.target)
         made = ctx.results.make(study, chosen.get("tag", ""), names)
-        study = ctx.datastore.catalogue.resolve(study).study
+        study = ctx.datastore.catalogue.study_of(study)
         objects = ctx.results.as_json(study, made.result)
         return {"study": study, "made": made.is_new, "results": objects}
 

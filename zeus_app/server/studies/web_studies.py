@@ -18,9 +18,9 @@ def web_studies(
     Args:
         uid: Study Instance UID of the study; empty for all.
         studies: study id -> files.
-        results: gives the files of a study's SEG and SR.
+        results: gives the files of the SEG and SR of a study, by its UID.
     """
-    for study, files in studies.items():
+    for files in studies.values():
         if files.study_uid and files.series and uid in ("", files.study_uid):
             images = {uid: source.files for uid, source in files.series.items()}
-            yield WebStudy(files.study_uid, {**results(study), **images})
+            yield WebStudy(files.study_uid, {**results(files.study_uid), **images})
