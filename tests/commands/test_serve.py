@@ -10,6 +10,7 @@ from zeus_app.commands.main import app
 from zeus_app.server.lifecycle import server_command
 
 runner = CliRunner()
+PACS = "http://127.0.0.1:8042/dicom-web"
 
 
 def test_serving_without_a_folder_says_how(tmp_path: Path) -> None:
@@ -48,6 +49,37 @@ def test_options_become_settings_of_the_server(
     assert command[command.index("--port") + 1] == "8123"
     confs = [command[i + 1 : i + 3] for i, word in enumerate(command) if word == "--conf"]
     assert confs == [["target", "phantom"], ["fusion", "late"], ["union", "mean"]]
+
+
+def test_a_pacs_is_served_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(server_command, "check_port", lambda host, port: None)
+    monkeypatch.setattr(os, "execve", lambda path, command, env: started.append(command))
+    result = runner.invoke(app, ["serve", f"{PACS}/", "--target", "phantom"])
+    assert result.exit_code == 0, result.output
+    [command] = started
+    assert command[command.index("--studies") + 1] == PACS
+
+
+def test_the_targets_are_listed_with_the_address_of_a_pacs() -> None:
+    result = runner.invoke(app, ["serve", PACS])
+    assert result.exit_code == 2
+    assert f"zeus serve {PACS} --target prostate" in result.output
+
+
+def test_credentials_in_the_address_of_a_pacs_are_refused() -> None:
+    address = "http://zeus:s3cret@127.0.0.1:8042/dicom-web"
+    result = runner.invoke(app, ["serve", address, "--target", "phantom"])
+    assert result.exit_code == 2
+    assert "ZEUS_PACS_PASSWORD" in result.output
+    assert "s3cret" not in result.output
+
+
+@pytest.mark.parametrize("command", ["studies", "import-labels"])
+def test_a_command_for_folders_says_that_a_pacs_is_none(command: str) -> None:
+    result = runner.invoke(app, [command, PACS, "--target", "phantom"])
+    assert result.exit_code == 2
+    assert "is no folder" in result.output
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5"])

@@ -47,3 +47,10 @@ def test_every_name_that_is_no_utf8_is_shown_with_escapes() -> None:
     text.encode()
     assert text.count(r"s/M\\xfcller.nii.gz") == 9
     assert "udcfc" not in text
+
+
+def test_a_study_of_a_pacs_that_was_not_opened_is_told_apart() -> None:
+    study = StudyFiles("1.2.3", {}, "patient-1f3a9c2b04d7", study_uid="1.2.3")
+    listed = studies_as_json({"1.2.3": study}, [])["studies"]["1.2.3"]
+    assert listed["opened"] is False
+    assert listed["sequences"] == {}

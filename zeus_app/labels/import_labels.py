@@ -11,6 +11,7 @@ import numpy as np
 from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.labels.mask_files import ImportedLabel, MaskReport, search_masks
+from zeus_app.labels.study_uids import STUDY_UID
 from zeus_app.labels.versions import FINAL, LabelHistory, LabelVersion
 from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.file_names import readable
@@ -115,7 +116,9 @@ def _imported(mask: ImportedLabel, history: LabelHistory, *, replace: bool) -> I
     if newest and not _came_from(newest, mask.path) and not replace:
         text = "kept: corrected since; --replace imports the mask anyway"
         return ImportLine(mask.study_id, text, Outcome.KEPT)
-    history.save(mask.study_id, FINAL, mask.volume, {_SOURCE: str(mask.path.resolve())})
+    info = {_SOURCE: str(mask.path.resolve())}
+    info |= {STUDY_UID: mask.study_uid} if mask.study_uid else {}
+    history.save(mask.study_id, FINAL, mask.volume, info)
     return ImportLine(mask.study_id, str(mask.path), Outcome.IMPORTED)
 
 

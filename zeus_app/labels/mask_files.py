@@ -44,11 +44,13 @@ class ImportedLabel:
         study_id: id of the study.
         volume: uint8 label map on the mask's own grid.
         path: the mask's file.
+        study_uid: DICOM Study Instance UID; empty for other files.
     """
 
     study_id: str
     volume: Volume
     path: Path
+    study_uid: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,9 +199,9 @@ class _Chooser:
             told = set(fitting)
             if path := self._only([p for p in fitting if p in near] or fitting):
                 check_utf8(path)
-                volume = read_foreign_mask(path, self.names.target)
+                volume, uid = read_foreign_mask(path, self.names.target), self.study.study_uid
                 _check_place(volume.grid, path, self.study)
-                label, told = ImportedLabel(study_id, volume, path), {path}
+                label, told = ImportedLabel(study_id, volume, path, uid), {path}
         except InputError as error:
             problem = readable(error)  # it names the masks that may be meant
             told.update(path for path in files if not said[path].reason)

@@ -26,7 +26,8 @@ def studies_as_json(
     Returns:
         "studies": id -> "labelled", "patient", "sequences" (name -> files), "evidence" (name ->
         why the image is taken for this sequence), "unused" (images with "files" and "reason") and
-        "masks" (files that may be masks); "problems": each with "study", "files" and "reason".
+        "masks" (files that may be masks), and "opened": false if it is in a PACS and its
+        sequences are not known yet; "problems": each with "study", "files" and "reason".
     """
     return {
         "studies": {
@@ -46,6 +47,7 @@ def studies_as_json(
 
 def _as_json(study: StudyFiles) -> dict[str, Any]:
     return {
+        **({} if study.sources else {"opened": False}),
         "patient": readable(study.patient),
         "sequences": {name: _paths(source.files) for name, source in study.sources.items()},
         "evidence": {name: readable(text) for name, text in study.evidence.items()},

@@ -165,6 +165,17 @@ def test_a_study_without_a_sequence_of_the_target_becomes_a_problem_with_the_rea
     assert pacs.count("1.2.4/metadata") == 1
 
 
+def test_a_reason_names_the_series_and_no_folder(pacs: FakePacs, tmp_path: Path) -> None:
+    gap = dicom_series(tmp_path / "gap", "t2_tse_tra", study_uid="1.2.4",
+                       positions=[(0, 0, 0), (0, 0, 3), (0, 0, 9)])  # fmt: skip
+    pacs.add_files(gap.glob("*"))
+    (series,) = pacs.images["1.2.4"]
+    with pytest.raises(InputError, match="a slice is missing") as refusal:
+        opened(pacs, tmp_path / "state").datastore.catalogue.resolve("1.2.4")
+    assert f"series {series}: slices" in str(refusal.value)
+    assert str(tmp_path) not in str(refusal.value)
+
+
 def test_a_series_names_its_study_before_and_after_it_is_opened(
     pacs: FakePacs, catalogue: Catalogue
 ) -> None:

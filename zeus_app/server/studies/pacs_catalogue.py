@@ -11,7 +11,7 @@ from zeus_app.server.studies.pacs_files import PacsFiles, PacsWaiters
 from zeus_app.server.studies.pacs_headers import PacsHeaders
 from zeus_app.server.studies.pacs_list import PacsList, PacsStudy
 from zeus_app.server.studies.pacs_study import PacsSeriesSource, PacsStudyReader
-from zeus_app.server.studies.refusals import unusable_study
+from zeus_app.server.studies.refusals import unknown_study, unusable_study
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.storage.state import StateFolder
 from zeus_app.studies.find import Catalog
@@ -110,7 +110,10 @@ class PacsCatalogue(Catalogue):
         # Threads that open the same study wait for one of them.
         with self._waiters.waiting(), self._opening[study]:
             files = self._studies.get(study, files)
-            return files if files.sources else self._open(self.list.studies[study])
+            listed = self.list.studies.get(study)
+            if listed is None and not files.sources:  # it has just left the list
+                raise unknown_study(study, self._studies)
+            return files if files.sources or listed is None else self._open(listed)
 
     def _open(self, study: PacsStudy) -> StudyFiles:
         try:

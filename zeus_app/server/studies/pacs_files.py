@@ -83,6 +83,7 @@ class PacsFiles:
     ) -> None:
         self._web, self._folder = web, folder
         self._limit, self._waiters = limit_bytes, waiters
+        self._sizes: dict[Path, int] = {}  # of whole series, which do not change
 
     def study_folder(self, study_uid: str) -> Path:
         """The folder of a study's series. It need not exist."""
@@ -134,7 +135,7 @@ class PacsFiles:
                     expected="the whole series",
                     remedy="try again; if it happens again, look the series up in the PACS",
                 )
-        size = _size_of(folder)
+        size = self._sizes[folder] = _size_of(folder)
         logger.info(
             "Zeus: series %s is here: %d images, %.1f MiB, %.1f s", series.uid,
             len(series.images), size / MIB, time.monotonic() - began_s,
@@ -157,7 +158,9 @@ class PacsFiles:
         Args:
             kept: the series that was just downloaded.
         """
-        series = {path: _size_of(path) for path in self._folder.glob("*/*") if path.is_dir()}
+        paths = [path for path in self._folder.glob("*/*") if path.is_dir()]
+        series = {path: self._sizes.get(path) or _size_of(path) for path in paths}
+        self._sizes = series
         total = sum(series.values())
         for path in sorted(series.keys() - {kept}, key=_used_ns):
             if path.name.startswith("."):

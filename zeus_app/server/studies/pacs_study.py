@@ -1,8 +1,8 @@
 """A study of a PACS: its sequences are recognised from headers alone, when it is opened."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zeus_app.dicom.dicom_studies import file_source, study_of
@@ -65,6 +65,23 @@ class PacsSeriesSource:
             pass
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What users read instead of the folders of series, whose names are hashes.
+
+    Attributes:
+        names: folder -> the series.
+    """
+
+    names: Mapping[Path, str]
+
+    def of(self, reason: str) -> str:
+        """A reason that names series by their UIDs."""
+        for path, name in self.names.items():
+            reason = reason.replace(str(path), name)
+        return reason
+
+
 class PacsStudyReader:
     """Makes studies of headers.
 
@@ -99,9 +116,15 @@ class PacsStudyReader:
         )  # fmt: skip
         if isinstance(found, StudyCandidate):
             found = check_headers(found, self._target)
+        told = _Told({path: f"series {of.uid}" for path, of in self._folders(series).items()})
         if not isinstance(found, StudyCandidate):
-            return StudyProblem(study.uid, found.files, found.reason)
-        return self._files(study, found)
+            return StudyProblem(study.uid, found.files, told.of(found.reason))
+        return self._files(study, found, told)
+
+    def _folders(self, series: Mapping[str, PacsSeries]) -> dict[Path, PacsSeries]:
+        """The folder of each series."""
+        return {self._downloads.file_of(of.study_uid, of.uid, "").parent: of
+                for of in series.values()}  # fmt: skip
 
     def _headers(
         self, study: PacsStudy, items: Sequence[Item]
@@ -121,14 +144,14 @@ class PacsStudyReader:
                 errors[path.parent].append(reason)
         return headers, errors
 
-    def _files(self, study: PacsStudy, found: StudyCandidate) -> StudyFiles:
+    def _files(self, study: PacsStudy, found: StudyCandidate, told: _Told) -> StudyFiles:
         names = [name for name in self._target.sequence_names if name in found.sources]
         return StudyFiles(
             study.uid,
             {name: found.sources[name] for name in names},
             study.patient or found.patient or study.uid,
             evidence=found.evidence,
-            unused=found.unused,
+            unused=tuple(replace(one, reason=told.of(one.reason)) for one in found.unused),
             study_uid=study.uid,
             series=found.series,
         )
