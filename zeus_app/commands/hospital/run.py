@@ -73,7 +73,7 @@ def _run(port: int, study_count: int, paths: HospitalPaths) -> None:
             pacs.upload(study.files)
         _say(f"Orthanc       {pacs.url} with {len(studies)} studies of phantoms")
         _say("Zeus starts, in 10 to 60 s")
-        zeus = start_zeus(str(paths.out / "dicom"), paths, port)
+        zeus = start_zeus(pacs.dicomweb_url, paths, port)
         stack.callback(zeus.end)
         _say(f"Zeus          http://{LOOPBACK}:{port}")
         _say(f"OHIF in Zeus  http://{LOOPBACK}:{port}/ohif/")
@@ -109,14 +109,17 @@ def write_phantoms(paths: HospitalPaths, count: int) -> list[DicomStudy]:
     ]
 
 
-def start_zeus(studies: str, paths: HospitalPaths, port: int) -> ChildProcess:
-    """Start `zeus serve`, and return when it answers.
+def start_zeus(dicomweb_url: str, paths: HospitalPaths, port: int) -> ChildProcess:
+    """Start `zeus serve` for the studies of a PACS, and return when it answers.
+
+    Zeus and its viewer may write to this PACS, which holds phantoms alone.
 
     Raises:
         InputError: it does not start.
     """
-    command = [sys.executable, "-m", "zeus_app.commands.main", "serve", studies]
+    command = [sys.executable, "-m", "zeus_app.commands.main", "serve", dicomweb_url]
     command += ["--target", "phantom", "--state", str(paths.out / "state"), "--port", str(port)]
+    command += ["--set", "pacs_write=true", "--set", "pacs_viewer_write=true"]
     zeus = ChildProcess("Zeus", command, log=paths.out / "zeus.log")
     url = f"http://{LOOPBACK}:{port}/info/"
     zeus.wait_for(
