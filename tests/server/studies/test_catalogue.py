@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
 from tests.server.conftest import affine, head, save
-from tests.studies.tiny_files import dicom_series
+from tests.studies.tiny_files import SAGITTAL, dicom_series
 from zeus_app.errors import InputError, TooLargeError
 from zeus_app.server.studies.catalogue import Catalogue
 from zeus_app.storage.state import StateFolder
@@ -261,3 +262,55 @@ def test_an_upload_of_an_older_version_that_is_too_large_is_a_problem(tmp_path: 
     ((problem,), studies) = catalogue.problems, catalogue.studies
     assert (problem.id, studies) == ("anna", {})
     assert "1100 voxels" in problem.reason
+
+
+def dicom_study(studies: Path) -> dict[str, str]:
+    """T2, FLAIR and a sagittal T2 of constant voxels; returns name -> Series Instance UID."""
+    slices = [(0, 0, 0), (3, 0, 0), (6, 0, 0)]
+    folders = {
+        "T2": dicom_series(studies / "p" / "t2", "t2_tra"),
+        "FLAIR": dicom_series(studies / "p" / "flair", "flair_tra"),
+        "sagittal": dicom_series(
+            studies / "p" / "sag", "t2_sag", orientation=SAGITTAL, positions=slices
+        ),
+    }
+    for path in folders["sagittal"].iterdir():
+        data = pydicom.dcmread(path)
+        data.PixelData = bytes(len(data.PixelData))
+        data.save_as(path)
+    files = {name: next(folder.iterdir()) for name, folder in folders.items()}
+    return {name: str(pydicom.dcmread(file).SeriesInstanceUID) for name, file in files.items()}
+
+
+def test_a_series_of_a_sequence_is_this_sequence(tmp_path: Path) -> None:
+    uids = dicom_study(tmp_path / "studies")
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    for name in (uids["FLAIR"], f"p/{uids['FLAIR']}", f"1.2.3/{uids['FLAIR']}", "1.2.3/FLAIR"):
+        assert catalogue.resolve(name).image_id == "p/FLAIR"
+
+
+def test_a_study_uid_is_its_study(tmp_path: Path) -> None:
+    dicom_study(tmp_path / "studies")
+    image = opened(tmp_path / "studies", tmp_path).resolve("1.2.3")
+    assert (image.image_id, image.whole) == ("p", True)
+
+
+def test_a_series_that_is_no_sequence_has_its_own_grid_and_its_study_s_reference(
+    tmp_path: Path,
+) -> None:
+    uids = dicom_study(tmp_path / "studies")
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    image = catalogue.usable(catalogue.resolve(uids["sagittal"]))
+    assert (image.shown, image.sequence) == (uids["sagittal"], "T2")
+    assert catalogue.resolve(image.image_id) == image
+    assert catalogue.grid(image).spacing_mm == pytest.approx((1.5, 2, 3))
+    # Row direction P, column direction F: the normal leads to the patient's right, in RAS along +R.
+    np.testing.assert_allclose(catalogue.grid(image).affine_ras[:3, 2], [3, 0, 0], atol=1e-9)
+
+
+def test_a_series_that_cannot_be_read_takes_no_sequence_away(tmp_path: Path) -> None:
+    uids = dicom_study(tmp_path / "studies")
+    catalogue = opened(tmp_path / "studies", tmp_path)
+    with pytest.raises(InputError, match="value 0"):
+        catalogue.volume_file(catalogue.resolve(uids["sagittal"]))
+    assert set(catalogue.studies["p"].sources) == {"T2", "FLAIR"}
