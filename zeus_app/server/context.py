@@ -41,6 +41,7 @@ from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
 from zeus_app.types import MIB, StudyFiles, VolumeSource
 
 _MONAI_LABEL_KEYS = frozenset({"server_mode"})  # conf keys that MONAI Label itself reads
+_LABELS_WAIT_S = 15.0  # of a training, for the labels of the PACS
 _CLOCK_SLACK_S = 1.0  # process start times are coarser than folder times
 logger = logging.getLogger(__name__)
 
@@ -108,8 +109,10 @@ class ServerContext:
         )  # fmt: skip
         records = SegmentationRecords(self.state.segmentations)
         return SegmentationSearch(
-            self.pacs, records, taker.take, tell=self.results.compare_segs_with_pacs
-        )
+            self.pacs, records, taker.take,
+            tell=self.results.compare_segs_with_pacs,
+            serves=lambda study_uid: study_uid in self.datastore.catalogue.studies,
+        )  # fmt: skip
 
     def look(self) -> None:
         """Find new studies, and new labels in the PACS; see `Lookout`.
@@ -119,6 +122,12 @@ class ServerContext:
         self.datastore.look()
         if self.segmentations:
             self.segmentations.look()
+
+    def look_at_once(self) -> None:
+        """As `look`, but labels that came to the PACS just now are found without a pause."""
+        self.datastore.look()
+        if self.segmentations:
+            self.segmentations.look_at_once(wait_s=_LABELS_WAIT_S)
 
     @property
     def segmenter(self) -> Segmenter:

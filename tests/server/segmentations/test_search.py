@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import cast
 
@@ -8,19 +9,30 @@ from pydicom.uid import generate_uid
 from tests.server.segmentations.archive import SegArchive
 from zeus_app.dicom.web import DicomWeb
 from zeus_app.errors import InputError, PacsAwayError, UnknownNameError
-from zeus_app.server.segmentations.records import SegmentationRecord, SegmentationRecords
+from zeus_app.server.segmentations.records import (
+    NOT_SERVED,
+    SegmentationRecord,
+    SegmentationRecords,
+)
 from zeus_app.server.segmentations.search import SegmentationSearch
 
 
 class Taken:
-    """Records what would become a label."""
+    """Records what would become a label.
+
+    Attributes:
+        uids: SOP Instance UID of each SEG that came.
+        served: whether Zeus has its study.
+    """
 
     def __init__(self) -> None:
         self.uids: list[str] = []
+        self.served = True
 
     def __call__(self, data: Dataset, *, wanted: bool = False) -> SegmentationRecord:
         self.uids.append(data.SOPInstanceUID)
         reason = "" if data.get("ContentCreatorName") or wanted else "by a program"
+        reason = reason if self.served else NOT_SERVED
         return SegmentationRecord(
             data.SOPInstanceUID, data.SeriesInstanceUID, data.StudyInstanceUID, reason=reason
         )
@@ -39,6 +51,7 @@ class Scene:
             SegmentationRecords(self._path),
             self.taken,
             tell=lambda _study, series, _asked: self.told.append(set(series)),
+            serves=lambda _study: self.taken.served,
         )
         return self.search
 
@@ -106,6 +119,33 @@ def test_nothing_is_asked_while_the_list_of_changes_is_the_same(scene: Scene) ->
     scene.archive.asked.clear()
     scene.look()
     assert scene.archive.asked == []
+
+
+def test_a_seg_that_an_orthanc_removed_without_a_change_is_gone_a_minute_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.archive.change = 7
+    scene.archive.add(a_seg())
+    scene.look()
+    del scene.archive.series_of["1.2"]["1.2.7"]
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 60)
+    scene.look()
+    assert scene.gone == [True]
+
+
+def test_a_seg_that_came_before_its_study_was_listed_is_taken_once_it_is(scene: Scene) -> None:
+    scene.archive.change = 7
+    scene.archive.add(a_seg())
+    scene.taken.served = False
+    for _ in range(2):
+        scene.look()
+    assert len(scene.taken.uids) == 1
+    scene.taken.served = True
+    for _ in range(2):
+        scene.look()
+    assert [record.reason for record in scene.search.records.all()] == [""]
+    assert len(scene.taken.uids) == 2
 
 
 def test_whoever_stored_segs_is_told_which_series_the_pacs_has(scene: Scene) -> None:

@@ -42,6 +42,25 @@ def test_after_a_look_the_next_one_waits_for_the_shortest_pause() -> None:
     assert bell.looks == 1
 
 
+def test_an_urgent_look_waits_for_no_pause() -> None:
+    bell = Bell()
+    bell.least_rest_s = 3600
+    bell.look(wait_s=60)
+    bell.look_at_once(wait_s=60)
+    assert bell.looks == 2
+
+
+def test_an_urgent_look_begins_after_one_that_has_asked_already() -> None:
+    bell = Bell()
+    bell.goes_on.clear()
+    bell.look(wait_s=0)
+    urgent = threading.Thread(target=bell.look_at_once, kwargs={"wait_s": 60})
+    urgent.start()
+    bell.goes_on.set()
+    urgent.join()
+    assert bell.looks == 2
+
+
 @pytest.mark.parametrize(
     "error",
     [InputError("no answer", expected="an answer", remedy="try again"), RuntimeError("a bug")],
@@ -53,4 +72,9 @@ def test_a_failure_is_logged_and_the_next_look_tries_again(
     bell.look(wait_s=60)
     assert "no new bells can be found" in caplog.text
     bell.error = None
-    wait_until(lambda: bell.look(wait_s=60) or bell.looks == 2)
+
+    def has_looked_again() -> bool:
+        bell.look(wait_s=60)
+        return bell.looks == 2
+
+    wait_until(has_looked_again)

@@ -27,7 +27,7 @@ def training_routes(app: Callable[[], GuardedApp]) -> APIRouter:
     def check(model: str, params: dict[str, Any]) -> dict[str, Any]:
         """Refuse a request whose training would fail; returns its known parameters."""
         running = app()
-        running.context.look()  # a label may have come to the PACS
+        running.context.look_at_once()  # a label may have come to the PACS a moment ago
         trainer = lookup("trainer", model, running.tasks("trainer"))
         trainer.check(refuse_overwriting(params, {"model": model}))
         request = read_parameters(params, TRAINING, task="training")

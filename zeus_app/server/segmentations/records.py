@@ -10,6 +10,8 @@ from pathlib import Path
 from zeus_app.errors import UnknownNameError
 from zeus_app.storage.atomic import write_text_atomically
 
+NOT_SERVED = "Zeus does not serve its study"
+"""The reason of a SEG whose study is not listed. It is taken once the study is."""
 logger = logging.getLogger(__name__)
 
 

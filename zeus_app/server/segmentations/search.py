@@ -11,12 +11,18 @@ from pydicom.dataset import Dataset
 from zeus_app.dicom.web import DicomWeb, is_uid, text_of, texts_of
 from zeus_app.dicom.web_errors import NotInPacsError
 from zeus_app.errors import InputError
-from zeus_app.server.segmentations.records import SegmentationRecord, SegmentationRecords
+from zeus_app.server.segmentations.records import (
+    NOT_SERVED,
+    SegmentationRecord,
+    SegmentationRecords,
+)
 from zeus_app.server.studies.lookout import Lookout
 
 SEG = "SEG"
 _COUNTS = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
 LEAST_REST_S = 15.0
+_LEAST_AGE_UNCHANGED_S = 60.0
+"""An Orthanc does not tell what was removed: it is asked after this time without a change."""
 
 
 class SegmentationSearch(Lookout):
@@ -31,6 +37,7 @@ class SegmentationSearch(Lookout):
         take: reads a SEG, and makes it a label if it may be one.
         tell: told of each searched study the series with SEGs that the PACS has, and when it was
             asked for them, in seconds since 1970.
+        serves: whether Zeus serves a study, by its Study Instance UID.
 
     Attributes:
         records: as above.
@@ -46,10 +53,13 @@ class SegmentationSearch(Lookout):
         take: Callable[..., SegmentationRecord],
         *,
         tell: Callable[[str, Collection[str], float], object] = lambda *_: None,
+        serves: Callable[[str], bool] = lambda _: False,
     ) -> None:
         super().__init__()
         self._web, self.records, self._take, self._tell = web, records, take, tell
+        self._serves = serves
         self._change: int | None = None
+        self._asked_at_s = float("-inf")  # of the monotonic clock
 
     def take(self, sop_uid: str) -> SegmentationRecord:
         """Take a SEG as a final label because a user asks for it.
@@ -83,9 +93,15 @@ class SegmentationSearch(Lookout):
     def look_now(self) -> None:
         """Read the SEGs that are new, and note those that are gone. Raises PacsError."""
         # The number first: what changes meanwhile is then seen at the next look.
-        change = self._web.last_change()
-        if change is not None and change == self._change:
-            return
+        change, now_s = self._web.last_change(), time.monotonic()
+        is_unchanged = change is not None and change == self._change
+        if not is_unchanged or now_s - self._asked_at_s >= _LEAST_AGE_UNCHANGED_S:
+            self._look_through()
+            self._change, self._asked_at_s = change, now_s
+        self._try_again()
+
+    def _look_through(self) -> None:
+        """Ask for the studies with a SEG, and search those that have changed."""
         states = dict(self._studies())
         for study_uid, state in states.items():
             if not any(state) or state != self.records.searched(study_uid):
@@ -93,7 +109,13 @@ class SegmentationSearch(Lookout):
         for study_uid in self.records.searched_studies - states.keys():
             if any(not record.is_gone for record in self.records.of_study(study_uid)):
                 self._search(study_uid, ())
-        self._change = change
+
+    def _try_again(self) -> None:
+        """Take the SEGs that came before Zeus knew their study, as those of a new study may."""
+        for record in self.records.all():
+            is_early = record.reason == NOT_SERVED and not record.is_gone
+            if is_early and self._serves(record.study_uid):
+                self.records.put(self._take(self._download(record)))
 
     def _studies(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Study Instance UID -> its numbers of series and objects, for each study with a SEG."""

@@ -21,7 +21,7 @@ from zeus_app.dicom.segmentation_reading import (
 from zeus_app.errors import InputError, PacsError, UnknownNameError
 from zeus_app.labels.files import write_label
 from zeus_app.labels.versions import FINAL
-from zeus_app.server.segmentations.records import SegmentationRecord
+from zeus_app.server.segmentations.records import NOT_SERVED, SegmentationRecord
 from zeus_app.server.studies.datastore import StudyDatastore
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.targets import Target
@@ -89,7 +89,7 @@ class SegmentationTaker:
         try:
             resolved = self._image_of(origin)
         except UnknownNameError:
-            return replace(record, reason="Zeus does not serve its study")
+            return replace(record, reason=NOT_SERVED)
         record = replace(record, study=resolved.study)
         if reason := self._reason_against(origin, wanted=wanted):
             return replace(record, reason=reason)

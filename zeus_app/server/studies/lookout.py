@@ -38,15 +38,31 @@ class Lookout(ABC):
         Args:
             wait_s: how long to wait for the result, in seconds.
         """
+        thread = self._looking(is_urgent=False)
+        if thread:
+            thread.join(wait_s)
+
+    def look_at_once(self, *, wait_s: float) -> None:
+        """Look for news that came before this call, without a pause after an earlier look.
+
+        Args:
+            wait_s: how long to wait for an earlier look, and then for this one, in seconds.
+        """
         with self._lock:
-            thread = self._thread
-            if thread is None:
-                if time.monotonic() < self._rests_until_s:
-                    return
-                thread = threading.Thread(target=self._look, name=self.sought, daemon=True)
-                self._thread = thread
-                thread.start()
-        thread.join(wait_s)
+            earlier = self._thread  # it may have asked too early
+        if earlier:
+            earlier.join(wait_s)
+        thread = self._looking(is_urgent=True)
+        if thread:
+            thread.join(wait_s)
+
+    def _looking(self, *, is_urgent: bool) -> threading.Thread | None:
+        """The thread that looks, started if there is none; None during the pause after a look."""
+        with self._lock:
+            if self._thread is None and (is_urgent or time.monotonic() >= self._rests_until_s):
+                self._thread = threading.Thread(target=self._look, name=self.sought, daemon=True)
+                self._thread.start()
+            return self._thread
 
     def _look(self) -> None:
         began_s = time.monotonic()
