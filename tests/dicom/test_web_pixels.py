@@ -46,7 +46,7 @@ def pixels(name: str) -> npt.NDArray[Any]:
 
 
 def sent(path: Path, numbers: Sequence[int] = (1,), accept: str = ALL) -> list[Part]:
-    return frames(path, numbers, accept=accept)
+    return list(frames(path, numbers, accept=accept))
 
 
 @pytest.mark.parametrize("name", STORED_TYPES)
@@ -130,9 +130,9 @@ def test_frames_of_one_bit_that_share_a_byte_are_told_apart(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", [2, 100_000])
-def test_a_frame_that_is_not_there_is_refused(number: int) -> None:
+def test_a_frame_that_is_not_there_is_refused_before_the_first_is_made(number: int) -> None:
     with pytest.raises(UnknownNameError, match=f"frame {number}"):
-        sent(file_of("MR_small.dcm"), (number,))
+        frames(file_of("MR_small.dcm"), (1, number), accept=ALL)
 
 
 def test_a_file_without_pixels_is_refused() -> None:
@@ -146,6 +146,15 @@ def test_cut_pixels_are_refused(tmp_path: Path) -> None:
     data.PixelData = data.PixelData[:-2]
     data.save_as(path)
     with pytest.raises(InputError, match="pixels are cut"):
+        sent(path)
+
+
+def test_pixels_without_a_description_are_refused(tmp_path: Path) -> None:
+    path = next(dicom_series(tmp_path, "t2").iterdir())
+    data = pydicom.dcmread(path)
+    del data.Rows
+    data.save_as(path)
+    with pytest.raises(InputError, match="not described"):
         sent(path)
 
 

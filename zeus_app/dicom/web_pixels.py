@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ _MEDIA = {
     **{f"1.2.840.10008.1.2.4.{n}": "image/jphc" for n in (201, 202, 203)},
 }  # fmt: skip
 """Transfer syntax -> media type (DICOM PS3.18, table 8.7.3-5)."""
+_NEEDED = (
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "PhotometricInterpretation",
+)  # fmt: skip
 _DARKEST, _BRIGHTEST = 1, 99  # percentiles, without a window in the header
 
 
@@ -55,8 +59,8 @@ class Part:
     body: bytes
 
 
-def frames(path: Path, numbers: Sequence[int], *, accept: str) -> list[Part]:
-    """Frames of an image, each a part.
+def frames(path: Path, numbers: Sequence[int], *, accept: str) -> Iterator[Part]:
+    """Frames of an image, each a part, made one after another.
 
     A frame is sent as it is stored if the client takes this transfer syntax or all. Else it is
     decoded: little endian, without a header.
@@ -71,6 +75,7 @@ def frames(path: Path, numbers: Sequence[int], *, accept: str) -> list[Part]:
         InputError: the file is damaged, or nothing here decodes its transfer syntax.
     """
     image = _Image(path)
+    image.check(max(numbers))
     accepted = set(_SYNTAX.findall(accept))
     is_stored = bool(accepted & {"*", str(image.syntax)})
     if not accepted:
@@ -78,9 +83,9 @@ def frames(path: Path, numbers: Sequence[int], *, accept: str) -> list[Part]:
     if image.is_encapsulated and is_stored:
         stored = _MEDIA.get(image.syntax, "application/octet-stream")
         media = f"{stored}; transfer-syntax={image.syntax}"
-        return [Part(media, image.stored(number)) for number in numbers]
+        return (Part(media, image.stored(number)) for number in numbers)
     media = f"application/octet-stream; transfer-syntax={ExplicitVRLittleEndian}"
-    return [Part(media, image.plain(number)) for number in numbers]
+    return (Part(media, image.plain(number)) for number in numbers)
 
 
 def picture(path: Path, number: int, *, most_px: int = 0) -> bytes:
@@ -115,13 +120,15 @@ class _Image:
                 expected="an image",
                 remedy="ask for its metadata",
             )
+        if any(self.data.get(name) is None for name in _NEEDED):
+            raise self._damaged()
         self.syntax = str(self.data.file_meta.get("TransferSyntaxUID") or _syntax_of(self.data))
         self.is_encapsulated = self.syntax not in _NATIVE
         self._frames = int(self.data.get("NumberOfFrames") or 1)
 
     def stored(self, number: int) -> bytes:
         """An encapsulated frame, as it lies in the file."""
-        self._check(number)
+        self.check(number)
         fragments = generate_pixel_data_frame(self.data.PixelData, self._frames)
         for n, fragment in enumerate(fragments, start=1):
             if n == number:
@@ -172,7 +179,7 @@ class _Image:
 
     def _values(self, number: int) -> npt.NDArray[Any]:
         """The numbers of a frame that is not encapsulated, in one row."""
-        self._check(number)
+        self.check(number)
         data = self.data
         count = data.Rows * data.Columns * data.SamplesPerPixel
         start = (number - 1) * count
@@ -195,7 +202,8 @@ class _Image:
         order = ">" if self.syntax == ExplicitVRBigEndian else "<"
         return np.dtype(f"{order}{kind}{max(self.data.BitsAllocated // 8, 1)}")
 
-    def _check(self, number: int) -> None:
+    def check(self, number: int) -> None:
+        """Raise UnknownNameError for a frame that the image does not have."""
         if number > self._frames:
             raise UnknownNameError(
                 f"frame {number}", expected=f"1 to {self._frames}", remedy="count frames from 1"
@@ -203,7 +211,7 @@ class _Image:
 
     def _damaged(self) -> InputError:
         return InputError(
-            "a file whose pixels are cut",
+            "a file whose pixels are cut, or not described",
             expected="a complete DICOM image",
             remedy="copy the file again from its origin",
         )
@@ -218,7 +226,11 @@ def _windowed(pixels: npt.NDArray[Any], data: Any) -> npt.NDArray[np.uint8]:
     """8-bit greys of a frame."""
     values = np.asarray(apply_modality_lut(pixels, data), np.float64)
     centre, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
-    low, high = np.percentile(values, [_DARKEST, _BRIGHTEST])
+    low, high = np.percentile(values, [_NEEDED = (
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "PhotometricInterpretation",
+)  # fmt: skip
+_DARKEST, _BRIGHTEST])
     if centre is not None and width:
         low, high = centre - width / 2, centre + width / 2
     grey = np.clip((values - low) / max(high - low, 1e-9), 0, 1)

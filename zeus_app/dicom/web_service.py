@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
 
 from pydicom import dcmwrite
 
@@ -60,7 +61,8 @@ def answer(
         return _multipart("application/dicom", map(_dicom_part, found))
     if path.kind == "frames":
         parts = frames(found[0].path, path.frames, accept=accept)
-        return _multipart(parts[0].media_type, parts)
+        first = next(parts)  # what cannot be decoded is refused before the answer begins
+        return _multipart(first.media_type, chain([first], parts))
     if path.kind == "bulkdata":
         value = _bulk(files, found[0], path)
         return _multipart("application/octet-stream", [Part("application/octet-stream", value)])
