@@ -226,11 +226,7 @@ def _windowed(pixels: npt.NDArray[Any], data: Any) -> npt.NDArray[np.uint8]:
     """8-bit greys of a frame."""
     values = np.asarray(apply_modality_lut(pixels, data), np.float64)
     centre, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
-    low, high = np.percentile(values, [_NEEDED = (
-    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
-    "PhotometricInterpretation",
-)  # fmt: skip
-_DARKEST, _BRIGHTEST])
+    low, high = np.percentile(values, [_DARKEST, _BRIGHTEST])
     if centre is not None and width:
         low, high = centre - width / 2, centre + width / 2
     grey = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
