@@ -163,6 +163,16 @@ def test_the_texts_say_which_are_the_machines_and_which_the_users(server: DicomS
     assert "user" in names["dark rim"]
 
 
+def test_a_list_of_series_tells_one_version_from_another(server: DicomServer) -> None:
+    server.predict(BOTH, checkpoint="v0007")
+    predicted = server.objects("original")
+    server.submit(BOTH)
+    labelled = server.objects()
+    for objects, words in ((predicted, "prediction v0007"), (labelled, "final 1")):
+        assert all(words in data.SeriesDescription for data in objects)
+        assert "machine-made, not for diagnosis" in objects[1].SeriesDescription
+
+
 def test_frames_refer_to_the_series_that_the_mask_was_made_from(
     server: DicomServer, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
+from zeus_app.dicom.codes import long_string
 from zeus_app.dicom.measurements import measure_labels
 from zeus_app.dicom.report import write_report
 from zeus_app.dicom.report_texts import person_name
@@ -15,11 +16,15 @@ from zeus_app.dicom.segmentation import write_segmentation
 from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.labels.grids import in_order_of, same_place
+from zeus_app.labels.versions import ORIGINAL
 from zeus_app.server.results.masks import MaskVersion
 from zeus_app.server.studies.local_series import is_series, local_series
 from zeus_app.studies.align import to_grid
 from zeus_app.targets import Target
-from zeus_app.types import Grid, StudyFiles, Volume, VolumeSource
+from zeus_app.types import MACHINE_MADE, Grid, StudyFiles, Volume, VolumeSource
+
+_MOST_CHARACTERS = 24
+"""Of a version in a Series Description, which has at most 64, so that the warning stays whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +75,14 @@ def make_objects(
         )
         before = None if mask.before is None else _on_grid(_read_labels(mask.before), grid)
         measurements = measure_labels(label_map, series, target.label_values, before=before)
+    segmentation.SeriesDescription = long_string(f"Zeus {_version(mask)}: {target.instance}")
     report = write_report(
         measurements,
         segmentation=segmentation,
         instructions=mask.instructions,
         user=mask.authorship.creator,
     )
+    report.SeriesDescription = f"Zeus {_version(mask)}, {MACHINE_MADE}"
     return MaskObjects(segmentation, report, tuple(notes))
 
 
@@ -141,6 +148,12 @@ def _on_grid(label_map: Volume, grid: Grid) -> Volume:
     if not ordered.grid.matches(grid):
         ordered = to_grid(label_map, grid, order=0, fill=0)
     return Volume(ordered.array.astype(np.uint8), grid.affine_ras)
+
+
+def _version(mask: MaskVersion) -> str:
+    """The mask in a few words, so that a viewer's list tells one version from another."""
+    words = f"{'prediction' if mask.tag == ORIGINAL else mask.tag} {mask.version}"
+    return long_string(words)[:_MOST_CHARACTERS]
 
 
 def _creator(mask: MaskVersion) -> str:
