@@ -70,7 +70,7 @@ def test_a_series_is_downloaded_once_and_as_it_is_stored(pacs: FakePacs, tmp_pat
 
 def test_no_uid_is_part_of_a_path(pacs: FakePacs, tmp_path: Path) -> None:
     files = files_of(pacs, tmp_path)
-    path = files.file_of("../../etc", "/root", "x\0").relative_to(tmp_path / "pacs")
+    path = files.file_of("../../etc", "/root", "x\0").relative_to(tmp_path / "pacs" / "series")
     assert all(part.removesuffix(".dcm").isdecimal() for part in path.parts)
 
 
@@ -82,7 +82,7 @@ def test_a_series_that_does_not_come_whole_leaves_nothing(
     pacs.fault = {f"/studies/{STUDY}/series/{series.uid}": fault}
     with pytest.raises(PacsError):
         fetch(files, series)
-    assert [path.name for path in tmp_path.glob("pacs/*/*") if path.is_dir()] == []
+    assert [path.name for path in tmp_path.glob("pacs/*/*/*") if path.is_dir()] == []
     pacs.fault = {}
     fetch(files, series)
 
@@ -151,6 +151,21 @@ def test_a_slow_pacs_does_not_take_every_thread(pacs: FakePacs, tmp_path: Path) 
     pacs.released.set()
     thread.join()
     fetch(files, second)
+
+
+def test_nifti_copies_are_removed_before_series(pacs: FakePacs, tmp_path: Path) -> None:
+    first, second, _ = series_of(pacs)
+    size = sum(map(len, pacs.images[STUDY][first.uid]))
+    files = files_of(pacs, tmp_path, limit=2 * size + size // 2)
+    fetch(files, first)
+    copies = [tmp_path / "pacs" / "volumes" / "phantom" / f"{n}.nii.gz" for n in range(2)]
+    copies[0].parent.mkdir(parents=True)
+    for hour, copy in enumerate(copies, start=1):
+        copy.write_bytes(b"x" * (size // 3))
+        os.utime(copy, (hour, 1))
+    fetch(files, second)
+    assert [copy.exists() for copy in copies] == [False, True]
+    assert is_there(files, first)
 
 
 def test_what_a_killed_process_left_is_removed_later(pacs: FakePacs, tmp_path: Path) -> None:

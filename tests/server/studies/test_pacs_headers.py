@@ -1,5 +1,6 @@
 """The headers of a PACS's study: what Zeus reads of them, asked for once, without Patient IDs."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_headers_are_kept_without_the_patient_and_without_what_nobody_reads(
 ) -> None:
     headers_of_pacs(pacs, tmp_path).of_study(STUDY)
     (path,) = (tmp_path / "headers").iterdir()
-    kept = json.loads(path.read_text())["images"][0]
+    kept = json.loads(gzip.decompress(path.read_bytes()))["images"][0]
     assert kept["00100020"]["Value"] == [Pseudonyms(b"k" * 32).of("anna")]
     assert "0008103E" in kept  # the series' description
     assert not {"7FE00010", "00280100"} & kept.keys()

@@ -67,9 +67,11 @@ class Catalogue:
     Attributes:
         former: what earlier versions called studies. A former id still names its study, or the
             sequence that it was.
+        place: where the studies are, for users.
         orphan_remedy: what to do about labels whose study is not here.
     """
 
+    place = "studies folder"
     orphan_remedy = (
         "Give the study its old name back, or rename this folder to the study's new name"
     )
@@ -80,7 +82,7 @@ class Catalogue:
         self._folder = folder
         self._max_voxels = max_voxels
         self._target = target
-        self._state = state
+        self._state, self._copies = state, state.volumes
         self._lock = threading.Lock()
         self._studies: dict[str, StudyFiles] = {}
         self._problems: tuple[StudyProblem, ...] = ()
@@ -327,7 +329,7 @@ class Catalogue:
         """
         resolved = self.usable(resolved)
         name = f"{folder_name(resolved.study)}_{folder_name(resolved.shown)}.nii.gz"
-        copy = self._state.volumes / name
+        copy = self._copies / name
         with self._leaving_out(resolved):
             version = version_of(resolved.source)
             if ready := ready_file(resolved.source, copy, version):
@@ -379,10 +381,9 @@ class Catalogue:
         paths = [path for path in resolved.source.files if path.parent == self._state.uploads]
         if not paths:
             raise InputError(
-                f"study {resolved.study!r} is in the studies folder",
+                f"study {resolved.study!r} is in the {self.place}",
                 expected="the id of an image that a client uploaded",
-                remedy="move its files out of the studies folder yourself; Zeus changes nothing"
-                " there",
+                remedy=f"take it out of the {self.place} yourself; Zeus changes nothing there",
             )
         with self._lock:
             for path in paths:

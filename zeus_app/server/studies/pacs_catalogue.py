@@ -1,8 +1,11 @@
 """The studies of a PACS. Each is listed by its Study Instance UID, and opened when it is used."""
 
+import os
 import threading
+import time
 from collections import defaultdict
 from functools import cached_property
+from pathlib import Path
 
 from zeus_app.dicom.web import DicomWeb, is_uid
 from zeus_app.dicom.web_errors import NotInPacsError
@@ -36,6 +39,7 @@ class PacsCatalogue(Catalogue):
         pacs_mib: size limit of the downloaded series, in MiB.
     """
 
+    place = "PACS"
     orphan_remedy = (
         "The PACS does not list such a study now. Look it up there; its labels stay until it is"
         " back"
@@ -53,8 +57,9 @@ class PacsCatalogue(Catalogue):
         super().__init__(state.pacs / "no-folder", target, state, max_voxels=max_voxels)
         self.web = web
         self._waiters = PacsWaiters()
+        self._copies = state.pacs / "volumes" / target.name
         self._downloads = PacsFiles(
-            web, state.pacs / "series", limit_bytes=pacs_mib * MIB, waiters=self._waiters
+            web, state.pacs, limit_bytes=pacs_mib * MIB, waiters=self._waiters
         )
         self._reader = PacsStudyReader(target, self._downloads)
         self._known: dict[str, tuple[PacsStudy, Opened]] = {}
@@ -84,6 +89,13 @@ class PacsCatalogue(Catalogue):
         for source in resolved.files.sources.values():
             if isinstance(source, PacsSeriesSource):
                 source.fetch()
+
+    def volume_file(self, resolved: ResolvedImage) -> Path:
+        """A NIfTI file for the client. The copies count as downloaded series do."""
+        path = super().volume_file(resolved)
+        if path.is_relative_to(self._copies):
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # its newest use
+        return path
 
     def _find(self) -> Catalog:
         studies: dict[str, StudyFiles] = {}
@@ -116,8 +128,12 @@ class PacsCatalogue(Catalogue):
             return files if files.sources or listed is None else self._open(listed)
 
     def _open(self, study: PacsStudy) -> StudyFiles:
+        known = self._known.get(study.uid)
         try:
-            opened = self._reader.read(study, self._headers.of_study(study))
+            if known and known[0] == study:
+                opened = known[1]
+            else:
+                opened = self._reader.read(study, self._headers.of_study(study))
         except NotInPacsError:
             self.list.forget(study.uid)
             self._drop(study.uid)

@@ -1,8 +1,9 @@
 """The series of a PACS on this machine's disk: complete or not at all, and under a size limit.
 
-    <folder>/<study>/<series>/<image>.dcm      a whole series; all names are digits of a hash
-    <folder>/<study>/<series>.lock             held by those who read, write or remove the series
-    <folder>/<study>/.writing-...              what a killed process left; removed later
+    <folder>/series/<study>/<series>/<image>.dcm   a whole series; the names are digits of hashes
+    <folder>/series/<study>/<series>.lock          held by who reads, writes or removes the series
+    <folder>/series/<study>/.writing-...           what a killed process left; removed later
+    <folder>/volumes/<target>/                     NIfTI copies for clients
 
 No name that a PACS sends is part of a path. The locks hold between processes: a training reads
 while the server removes other series.
@@ -73,15 +74,16 @@ class PacsFiles:
 
     Args:
         web: the PACS.
-        folder: where they lie.
-        limit_bytes: of all of them together. The oldest unused ones are removed first.
+        folder: where they lie, with the NIfTI copies of some.
+        limit_bytes: of all of them and the copies together. The oldest unused ones go first.
         waiters: counts who waits for a download.
     """
 
     def __init__(
         self, web: DicomWeb, folder: Path, *, limit_bytes: int, waiters: PacsWaiters
     ) -> None:
-        self._web, self._folder = web, folder
+        self._web = web
+        self._folder, self._copies = folder / "series", folder / "volumes"
         self._limit, self._waiters = limit_bytes, waiters
         self._sizes: dict[Path, int] = {}  # of whole series, which do not change
 
@@ -161,7 +163,12 @@ class PacsFiles:
         paths = [path for path in self._folder.glob("*/*") if path.is_dir()]
         series = {path: self._sizes.get(path) or _size_of(path) for path in paths}
         self._sizes = series
-        total = sum(series.values())
+        copies = {path: path.stat().st_size for path in self._copies.glob("*/*.nii.gz")}
+        total = sum(series.values()) + sum(copies.values())
+        for path in sorted(copies, key=lambda path: path.stat().st_atime_ns):
+            if total > self._limit:
+                path.unlink(missing_ok=True)
+                total -= copies[path]
         for path in sorted(series.keys() - {kept}, key=_used_ns):
             if path.name.startswith("."):
                 if _used_ns(path) < time.time_ns() - _LEFT_OVER_S * 10**9:

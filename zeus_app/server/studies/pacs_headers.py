@@ -3,8 +3,10 @@
 Only the elements that Zeus reads are kept. The Patient ID is replaced with its pseudonym.
 """
 
+import gzip
 import json
 import logging
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,7 @@ from zeus_app.dicom.web import DicomWeb, Item, text_of
 from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.server.studies.pacs_files import digits_of
 from zeus_app.server.studies.pacs_list import PacsStudy, pseudonym_of
-from zeus_app.storage.atomic import write_text_atomically
+from zeus_app.storage.atomic import write_atomically
 from zeus_app.storage.pseudonyms import Pseudonyms
 
 _BULK = "BulkDataURI"
@@ -37,7 +39,7 @@ class PacsHeaders:
 
     Args:
         web: the PACS.
-        folder: one JSON file for each study.
+        folder: one compressed JSON file for each study.
         pseudonyms: of the patients.
     """
 
@@ -51,7 +53,7 @@ class PacsHeaders:
             NotInPacsError: the PACS no longer has the study.
             PacsError: the PACS does not answer, and the headers are not on the disk.
         """
-        path = self._folder / f"{digits_of(study.uid)}.json"
+        path = self._folder / f"{digits_of(study.uid)}.json.gz"
         state, saved = _read(path)
         if saved and state == list(study.state):
             return saved
@@ -64,7 +66,10 @@ class PacsHeaders:
             return saved
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pacs-headers") as threads:
             headers = list(threads.map(self._kept, found))
-        write_text_atomically(path, json.dumps({"state": study.state, "images": headers}))
+        text = json.dumps({"state": study.state, "images": headers})
+        write_atomically(
+            path, lambda temporary: temporary.write_bytes(gzip.compress(text.encode()))
+        )
         return headers
 
     def _kept(self, item: Item) -> Item:
@@ -107,7 +112,7 @@ def _kept_tags() -> frozenset[str]:
 def _read(path: Path) -> tuple[object, list[Item]]:
     """The state of a study when its headers were written, and the headers; none if damaged."""
     try:
-        saved: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        saved: Mapping[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
         return saved["state"], list(saved["images"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
         return None, []
