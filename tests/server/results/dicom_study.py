@@ -12,6 +12,7 @@ from tests.dicom.mr_series import AXIAL, marks, write_mr_series
 from zeus_app.errors import PacsError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.results.results import DicomResults
+from zeus_app.server.results.sending import ResultPacs
 from zeus_app.types import LPS_TO_RAS, Instruction, LabelArray, Segmentation, Volume
 
 T2 = replace(AXIAL, description="t2_tra", series_number=3)
@@ -58,7 +59,7 @@ class DicomServer:
         results: the results, with the given PACS.
     """
 
-    def __init__(self, folder: Path, pacs: "Archive | None" = None, **conf: str) -> None:
+    def __init__(self, folder: Path, pacs: ResultPacs | None = None, **conf: str) -> None:
         if not (folder / "studies").exists():
             write_study(folder / "studies" / "anna")
         settings = {"state": str(folder / "state"), "target": "phantom", **conf}

@@ -3,13 +3,25 @@
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
-from tests.server.results.dicom_study import LESION, Archive, DicomServer, labels
+from tests.server.results.dicom_study import (
+    LESION,
+    STUDY_UID,
+    Archive,
+    DicomServer,
+    labels,
+)
+from tests.server.running import free_port
+from zeus_app.commands.hospital.orthanc import Login, Orthanc
+from zeus_app.dicom.web import DicomWeb
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.server.results.sending import ResultPacs
+from zeus_app.settings.pacs import PacsSettings, pacs_access
 
 
-def made(folder: Path, pacs: Archive | None, **conf: str) -> tuple[DicomServer, str, str]:
+def made(folder: Path, pacs: ResultPacs | None, **conf: str) -> tuple[DicomServer, str, str]:
     """A server with a result, and the UIDs of its SEG and SR."""
     server = DicomServer(folder, pacs, **conf)
     server.submit(labels(LESION))
@@ -81,3 +93,27 @@ def test_an_unknown_object_cannot_be_sent(tmp_path: Path) -> None:
     server, _, _ = made(tmp_path, Archive(), pacs_write="true")
     with pytest.raises(UnknownNameError):
         server.results.send(server.study, "1.2.3")
+
+
+@pytest.mark.orthanc
+def test_orthanc_stores_both_objects_as_they_are_and_keeps_one_of_each(tmp_path: Path) -> None:
+    with Orthanc(tmp_path / "pacs", port=free_port(), login=Login("zeus", "s3cret")) as orthanc:
+        secrets = {"ZEUS_PACS_USER": "zeus", "ZEUS_PACS_PASSWORD": "s3cret"}
+        pacs = DicomWeb(pacs_access(orthanc.dicomweb_url, PacsSettings(), secrets))
+        server, seg, _ = made(tmp_path, pacs, pacs_write="true")
+        assert states(server) == ["sent", "sent"]
+        assert server.results.send(server.study, seg)["reason"] == "the PACS has it already"
+        series = orthanc.get(f"/dicom-web/studies/{STUDY_UID}/series")
+        assert {item["00080060"]["Value"][0] for item in series} == {"SEG", "SR"}
+        for entry in server.results.listed(server.study)["results"]:
+            (stored,) = pacs.retrieve_series(STUDY_UID, entry["series_uid"])
+            assert stored == pydicom.dcmread(server.results.file(server.study, entry["sop_uid"]))
+
+
+@pytest.mark.orthanc
+def test_an_orthanc_that_refuses_the_credentials_is_told_with_its_status(tmp_path: Path) -> None:
+    with Orthanc(tmp_path / "pacs", port=free_port(), login=Login("zeus", "s3cret")) as orthanc:
+        pacs = DicomWeb(pacs_access(orthanc.dicomweb_url, PacsSettings(), {}))
+        server, _, _ = made(tmp_path, pacs, pacs_write="true")
+        assert states(server) == ["failed", "failed"]
+        assert "answers 401" in server.results.listed(server.study)["results"][0]["reason"]
