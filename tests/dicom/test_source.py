@@ -1,7 +1,7 @@
 """The pixels of a DICOM series, from paths that ITK can take."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +136,10 @@ def examination() -> StudyFiles:
     return study
 
 
-def assert_as_simpleitk(source: VolumeSource) -> None:
+def assert_as_simpleitk(source: VolumeSource, *, files: Sequence[Path] = ()) -> None:
+    """SimpleITK reads the same voxels at the same places, of the source's files or of others."""
     volume = source.load()
-    image = by_simpleitk(list(source.files))
+    image = by_simpleitk([*(files or source.files)])
     stored = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
     affine_lps = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(3, 3)
