@@ -101,12 +101,15 @@ class FakePacs:
 
 
 @contextmanager
-def served(pacs: FakePacs, *, certificate: Path | None = None) -> Iterator[FakePacs]:
+def served(
+    pacs: FakePacs, *, certificate: Path | None = None, asks_for: Path | None = None
+) -> Iterator[FakePacs]:
     """The server on the loopback; `pacs.url` is its DICOMweb root.
 
     Args:
         pacs: what it knows.
         certificate: PEM file with its certificate and key; None serves without TLS.
+        asks_for: PEM file with the authority of the certificates that clients must have.
     """
 
     class Handler(_Handler):
@@ -117,6 +120,9 @@ def served(pacs: FakePacs, *, certificate: Path | None = None) -> Iterator[FakeP
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
+        if asks_for:
+            tls.verify_mode = ssl.CERT_REQUIRED
+            tls.load_verify_locations(asks_for)
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     pacs.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/dicom-web"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -222,6 +222,15 @@ def test_a_certificate_of_an_unknown_authority_is_refused_unless_a_setting_names
         assert list(client(pacs, pacs_ca=path).studies({}, ())) == []
 
 
+def test_a_pacs_that_asks_for_a_certificate_gets_that_of_the_settings(tmp_path: Path) -> None:
+    path = certificate_of(tmp_path)
+    with served(FakePacs(), certificate=path, asks_for=path) as pacs:
+        with pytest.raises(PacsError, match="pacs_client_certificate=FILE"):
+            list(client(pacs, pacs_ca=path).studies({}, ()))
+        web = client(pacs, pacs_ca=path, pacs_client_certificate=path)
+        assert list(web.studies({}, ())) == []
+
+
 def test_a_ca_of_the_environment_does_not_replace_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

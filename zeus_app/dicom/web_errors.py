@@ -86,7 +86,15 @@ def not_there(url: str, what: str) -> NotInPacsError:
 
 
 def _of_connection(url: str, what: str, error: requests.RequestException) -> PacsError:
-    if isinstance(error, requests.exceptions.SSLError):
+    is_tls = isinstance(error, requests.exceptions.SSLError)
+    if is_tls and "CERTIFICATE_VERIFY_FAILED" not in str(error):
+        return PacsError(
+            f"the PACS at {url} ends the encrypted connection",
+            expected="a PACS that takes TLS, and a certificate of this server if it asks for one",
+            remedy="name the file of certificate and key with pacs_client_certificate=FILE; or"
+            " start with http:// if the PACS does not encrypt",
+        )
+    if is_tls:
         return PacsError(
             f"the certificate of the PACS at {url} is not trusted",
             expected="a certificate for this host, signed by a known authority",

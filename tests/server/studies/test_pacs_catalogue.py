@@ -144,6 +144,13 @@ def test_no_patient_id_is_stored_or_shown(
     assert not any(b"anna" in text for text in texts)
 
 
+def test_other_users_of_the_machine_do_not_see_the_images(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    catalogue.read(catalogue.resolve(STUDY))
+    assert (tmp_path / "state" / "pacs").stat().st_mode & 0o077 == 0
+
+
 def test_a_patient_that_the_list_does_not_name_is_taken_from_the_headers(
     pacs: FakePacs, tmp_path: Path
 ) -> None:

@@ -68,6 +68,8 @@ class PacsCatalogue(Catalogue):
     @cached_property
     def list(self) -> PacsList:
         """The list of the PACS."""
+        # Images hold the names of patients.
+        self._state.pacs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return PacsList(self.web, self._state.pacs / "studies.json", self.pseudonyms)
 
     @cached_property
