@@ -163,6 +163,19 @@ def test_the_texts_say_which_are_the_machines_and_which_the_users(server: DicomS
     assert "user" in names["dark rim"]
 
 
+def test_a_label_of_another_programs_seg_names_no_algorithm_of_zeus(
+    server: DicomServer,
+) -> None:
+    server.submit(BOTH)
+    info = {"author": "Reader^One", "made_by": "SEMIAUTOMATIC", "imported_from": "DICOM SEG 1.2"}
+    server.ctx.datastore.history.update_info(server.study, "final", info)
+    segmentation, _ = server.objects()
+    assert segmentation.ContentCreatorName.family_name == "Reader One"
+    (algorithm,) = segmentation.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmName == "another program"
+    assert [errors_of(path) for path in files_of(server)] == [set()] * 2
+
+
 def test_a_list_of_series_tells_one_version_from_another(server: DicomServer) -> None:
     server.predict(BOTH, checkpoint="v0007")
     predicted = server.objects("original")

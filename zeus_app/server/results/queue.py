@@ -4,9 +4,9 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
-from zeus_app.errors import InputError
+from zeus_app.errors import BusyError, InputError
 
 Make = Callable[[str, str], object]
 """Makes the result of a study's tag."""
@@ -51,12 +51,20 @@ class ResultQueue:
                 with self._idle(study):
                     pass  # a result takes a second or two; jobs that come now need not wait
                 self._make(study, tag)
-            except InputError as error:
-                logger.warning("Zeus: no DICOM result of %s (%s): %s", study, tag, error)
-                self._note(study, tag, str(error))
             except Exception as error:
-                logger.exception("Zeus: no DICOM result of %s (%s)", study, tag)
-                reason = f"a fault of Zeus ({type(error).__name__}); the server's log tells more"
-                self._note(study, tag, reason)
+                self._tell(study, tag, error)
             finally:
                 self._queue.task_done()
+
+    def _tell(self, study: str, tag: str, error: Exception) -> None:
+        """Log an error and note it. A fault of Zeus gets its traceback in the log alone."""
+        if isinstance(error, InputError | BusyError):
+            reason = str(error)
+        elif isinstance(error, OSError):
+            reason = f"the server cannot read or store a file: {error.strerror}"
+        else:
+            reason = f"a fault of Zeus ({type(error).__name__}); the server's log tells more"
+            logger.error("Zeus: a fault in the results", exc_info=error)
+        logger.warning("Zeus: no DICOM result of %s (%s): %s", study, tag, reason)
+        with suppress(OSError):  # of a full disk
+            self._note(study, tag, reason)

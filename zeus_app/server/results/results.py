@@ -227,7 +227,7 @@ class DicomResults:
 
     def _note_problem(self, study: str, tag: str, reason: str) -> None:
         problem = {"reason": reason, "ts": time.time()}
-        self._stored.note_problem(self._uid_of(study), tag, problem)
+        self._stored.note_problem(self._uid_of(study) or study, tag, problem)
 
     def _named(self, image_id: str) -> tuple[str, str]:
         """The id of the study that an image id names, and the name under which results are stored.
