@@ -17,6 +17,7 @@ from zeus_app.errors import InputError, PacsAwayError, PacsError, UnknownNameErr
 from zeus_app.labels.files import write_volume
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.studies.catalogue import Catalogue
+from zeus_app.server.studies.labelled import labelled_studies
 from zeus_app.storage.pseudonyms import Pseudonyms
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target
@@ -253,6 +254,20 @@ def test_a_study_that_was_never_opened_is_told_to_wait_for_the_pacs(
     with pytest.raises(PacsAwayError, match="try again later"):
         catalogue.resolve(STUDY)
     assert [*catalogue.studies] == [STUDY]
+
+
+def test_a_labelled_study_that_cannot_be_opened_ends_no_training(
+    pacs: FakePacs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ctx = opened(pacs, tmp_path / "state")
+    mask = Volume(np.ones((5, 4, 3), np.uint8), np.eye(4))
+    ctx.datastore.history.save(STUDY, "final", mask, {})
+    pacs.fault = {"/": 503}
+    assert labelled_studies(ctx.datastore, ctx.target) == []
+    assert f"study {STUDY} is not learnt from" in caplog.text
+    pacs.fault = {}
+    (labelled,) = labelled_studies(ctx.datastore, ctx.target)
+    assert labelled.read_study().volumes.keys() == {"T2", "ADC"}
 
 
 def test_an_opened_study_stays_opened_when_its_files_come_and_go(
