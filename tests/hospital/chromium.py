@@ -13,7 +13,10 @@ from selenium.common.exceptions import StaleElementReferenceException as Redrawn
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import alert_is_present
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.waiting import wait_until
 from zeus_app.server.lifecycle.server_command import CHECKOUT
@@ -98,6 +101,20 @@ class Browser:
     def click(self, xpath: str) -> None:
         """Click on an element, when it is there."""
         self._when_there(xpath, lambda one: one.click())
+
+    def type_into(self, xpath: str, text: str) -> None:
+        """Replace the text of a field."""
+
+        def act(field: WebElement) -> None:
+            field.send_keys(Keys.CONTROL, "a")
+            field.send_keys(text)
+
+        self._when_there(xpath, act)
+
+    def accept_question(self) -> None:
+        """Answer a question of the page itself with OK."""
+        alert = WebDriverWait(self.driver, SLOW_S).until(alert_is_present())
+        alert.accept()
 
     def move_to(self, xpath: str) -> None:
         """Move the mouse to an element, when it is there."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.hospital.chromium import Browser, chromium
+from tests.server import running
 from tests.server.running import free_port
 from zeus_app.commands.hospital.ohif_package import viewer_folder
 from zeus_app.commands.hospital.orthanc import Orthanc
@@ -41,6 +42,18 @@ def current_ohif(pacs: Orthanc) -> Iterator[str]:
         pytest.skip(str(error))
     with Viewer(folder, DicomwebSource(pacs.dicomweb_url), port=free_port()) as viewer:
         yield viewer.url
+
+
+@pytest.fixture(scope="session")
+def zeus(pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    """Zeus, whose studies are in the PACS, with a model that knows the true masks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "FAKE_MODEL", "tests.hospital.known_masks")
+        server = running.start(
+            pacs.dicomweb_url, tmp_path_factory.mktemp("state"), {"target": "phantom"}
+        )
+    yield server
+    running.stop(server)
 
 
 @pytest.fixture

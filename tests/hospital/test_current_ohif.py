@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from scipy.spatial.distance import pdist
 
 from tests.hospital.chromium import SLOW_S, Browser
 from tests.hospital.pacs import segmentations, store
 from tests.hospital.truth import true_slices
+from tests.server.running import Server
 from tests.waiting import wait_until
 from zeus_app.commands.hospital.orthanc import Orthanc
 from zeus_app.commands.hospital.sample_dicom import DicomStudy
@@ -51,16 +54,21 @@ def as_volume(slices: Mapping[str, LabelArray]) -> LabelArray:
     return np.ascontiguousarray(np.stack([*slices.values()]).transpose(2, 1, 0))
 
 
-def segment(study: DicomStudy) -> tuple[Volume, DicomSeriesSource, Dataset]:
-    """The phantom's true mask, its T2 series, and the SEG that Zeus makes of both."""
-    reference, other = (DicomSeriesSource(study.series[name].files) for name in ("T2", "FLAIR"))
+def segment(study: DicomStudy, *others: str) -> tuple[Volume, DicomSeriesSource, Dataset]:
+    """The phantom's true mask, its T2 series, and the SEG that Zeus makes of both.
+
+    Args:
+        study: the phantom.
+        others: sequences that the SEG refers to besides T2.
+    """
+    reference = DicomSeriesSource(study.series["T2"].files)
     truth = true_slices(study, study.series["T2"])
     label_map = Volume(as_volume(truth), reference.load().affine_ras)
     segmentation = write_segmentation(
         label_map,
         target=load_target("phantom"),
         reference=reference,
-        others=[other],
+        others=[DicomSeriesSource(study.series[name].files) for name in others],
         authorship=Authorship("AUTOMATIC", "v0001"),
     )
     return label_map, reference, segmentation
@@ -82,15 +90,16 @@ def test_a_segmentation_of_zeus_shows_its_labels_on_the_right_voxels(
     tmp_path: Path,
 ) -> None:
     study = phantoms[0]
-    _, _, segmentation = segment(study)
+    _, _, segmentation = segment(study, "FLAIR")
     store(pacs, segmentation, tmp_path)
     open_study(browser, current_ohif, study)
     open_segmentation(browser)
     assert browser.segment_names() == [["lesion", "cyst"]]
     browser.keep_picture("current-ohif-segmentation")
     shown = browser.segment_voxels()
-    truth = true_slices(study, study.series["T2"])
-    assert shown.keys() == truth.keys()
+    # Of the series that a SEG refers to, OHIF shows it on the one whose headers come first.
+    truths = [true_slices(study, series) for series in study.series.values()]
+    (truth,) = [some for some in truths if some.keys() == shown.keys()]
     assert [uid for uid in truth if not np.array_equal(shown[uid], truth[uid])] == []
     assert np.bincount(np.concatenate([*shown.values()]).ravel())[1:].min() > 100
 
@@ -144,9 +153,20 @@ def exported(pacs: Orthanc, study: DicomStudy) -> list[Dataset]:
     return [data for data in segmentations(pacs, study.uid) if data.Manufacturer != "Zeus"]
 
 
-def test_what_a_user_paints_and_exports_is_read_back_voxel_for_voxel(
+def final_label(zeus: Server, study: DicomStudy, folder: Path) -> sitk.Image | None:
+    """The final label of a study, as a client downloads it; None before there is one."""
+    requests.get(f"{zeus.url}/zeus/segmentations", timeout=60)  # makes Zeus look into the PACS
+    answer = requests.get(
+        f"{zeus.url}/datastore/label", params={"label": study.uid, "tag": "final"}, timeout=60
+    )
+    (folder / "label.nii.gz").write_bytes(answer.content)
+    return sitk.ReadImage(str(folder / "label.nii.gz")) if answer.ok else None
+
+
+def test_what_a_user_paints_and_exports_is_the_final_label_voxel_for_voxel(
     browser: Browser,
     pacs: Orthanc,
+    zeus: Server,
     current_ohif: str,
     phantoms: list[DicomStudy],
     tmp_path: Path,
@@ -168,6 +188,18 @@ def test_what_a_user_paints_and_exports_is_read_back_voxel_for_voxel(
     segments = read_segmentation(data, reference.grid())
     assert {segment.algorithm_type for segment in segments} == {"MANUAL"}
     assert np.array_equal(to_label_map(segments, load_target("phantom")).label_map, mask)
+    wait_until(lambda: final_label(zeus, study, tmp_path), timeout_s=SLOW_S, poll_s=1)
+    label = final_label(zeus, study, tmp_path)
+    assert label is not None
+    assert np.array_equal(on_series(label, study), mask)
+
+
+def on_series(label: sitk.Image, study: DicomStudy) -> LabelArray:
+    """(columns, rows, slices) a label on the grid that SimpleITK reads of T2."""
+    image = sitk.ReadImage([str(file) for file in study.series["T2"].files])
+    nearest = sitk.sitkNearestNeighbor
+    placed = sitk.Resample(label, image, sitk.Transform(), nearest, 255, sitk.sitkUInt8)
+    return np.asarray(sitk.GetArrayFromImage(placed)).transpose(2, 1, 0)
 
 
 def painted(browser: Browser, study: DicomStudy) -> LabelArray:
