@@ -124,6 +124,7 @@ def test_a_damaged_seg_is_listed_with_the_reason(scene: Scene) -> None:
     del data.PixelData
     record = scene.taker.take(data)
     assert (record.version, bool(record.reason)) == (0, True)
+    assert (record.study, record.author) == (scene.server.study, "Reader^One")
     assert scene.label is None
 
 

@@ -72,7 +72,15 @@ class SegmentationTaker:
             found=time.time(),
         )
         try:
-            return self._take(data, record, wanted=wanted)
+            origin = read_origin(data)
+            record = replace(record, author=origin.creator, made_by=origin.algorithm_types)
+            resolved = self._image_of(origin)
+            if resolved is None:
+                return replace(record, reason=NOT_SERVED)
+            record = replace(record, study=resolved.study)
+            if reason := self._reason_against(origin, wanted=wanted):
+                return replace(record, reason=reason)
+            return self._take(data, origin, resolved=resolved, record=record)
         except PacsError:
             raise
         except InputError as error:
@@ -82,17 +90,13 @@ class SegmentationTaker:
             return replace(record, reason=f"it is damaged ({type(error).__name__})")
 
     def _take(
-        self, data: Dataset, record: SegmentationRecord, *, wanted: bool
+        self,
+        data: Dataset,
+        origin: SegmentationOrigin,
+        *,
+        resolved: ResolvedImage,
+        record: SegmentationRecord,
     ) -> SegmentationRecord:
-        origin = read_origin(data)
-        record = replace(record, author=origin.creator, made_by=origin.algorithm_types)
-        try:
-            resolved = self._image_of(origin)
-        except UnknownNameError:
-            return replace(record, reason=NOT_SERVED)
-        record = replace(record, study=resolved.study)
-        if reason := self._reason_against(origin, wanted=wanted):
-            return replace(record, reason=reason)
         segments = read_segmentation(data, self._store.catalogue.grid(resolved))
         matched = to_label_map(segments, self._target)
         record = replace(record, notes=_notes(segments, matched))
@@ -103,13 +107,15 @@ class SegmentationTaker:
             )
         return self._add(resolved, origin, matched, record)
 
-    def _image_of(self, origin: SegmentationOrigin) -> ResolvedImage:
+    def _image_of(self, origin: SegmentationOrigin) -> ResolvedImage | None:
         """The image that the SEG was drawn on: of its series, the first that Zeus knows.
 
-        Raises:
-            UnknownNameError: Zeus does not serve the study.
+        None if Zeus does not serve the study.
         """
-        study = self._store.catalogue.resolve(origin.study_uid)
+        try:
+            study = self._store.catalogue.resolve(origin.study_uid)
+        except UnknownNameError:
+            return None
         known = (uid for uid in origin.referenced_series if uid in study.files.series)
         series = next(known, "")
         return self._store.catalogue.resolve(f"{study.study}/{series}") if series else study
