@@ -1,17 +1,21 @@
 """POST /activelearning and POST /scoring: the study to label next, and scores of predictions."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 
-from zeus_app.errors import InputError
+from zeus_app.errors import BusyError, InputError
 from zeus_app.server.routes.forms import JSON_BODY, Params
 from zeus_app.server.routes.guards import GuardedApp, refuse_overwriting, refuse_unknown
 from zeus_app.server.routes.roles import ANNOTATOR, USER
 from zeus_app.server.routes.tasks import answer_of, params_by_name
 from zeus_app.server.tasks.parameters import SCORING, STRATEGY, read_parameters
 from zeus_app.server.tasks.strategies import REFERENCE, SEQUENCE
+
+LONGEST_S = 20.0
+"""How long one request opens study after study. Those that cannot be used leave the list."""
 
 
 def active_learning_routes(app: Callable[[], GuardedApp]) -> APIRouter:
@@ -75,7 +79,12 @@ def _scoring(method: str, params: dict[str, Any], app: GuardedApp) -> dict[str, 
 
 
 def _sample(strategy: str, request: dict[str, Any], app: GuardedApp) -> dict[str, Any]:
-    """Choose a study; choose again if the chosen one cannot be used and so left the list."""
+    """Choose a study; choose again if the chosen one cannot be used and so left the list.
+
+    Raises:
+        BusyError: no study could be used for `LONGEST_S`: a PACS may list many of other regions.
+    """
+    began_s = time.monotonic()
     datastore, choose = app.context.datastore, app.tasks("strategy")[strategy]
     sequence = _sequence(request.get(SEQUENCE), app)
     while True:
@@ -92,6 +101,9 @@ def _sample(strategy: str, request: dict[str, Any], app: GuardedApp) -> dict[str
         except InputError:
             if len(datastore.catalogue.studies) == listed:
                 raise
+            if time.monotonic() > began_s + LONGEST_S:
+                came = "none of the studies that were opened has a sequence of the target"
+                raise BusyError(came, retry_after_s=1) from None
 
 
 def _sequence(name: str | None, app: GuardedApp) -> str:
