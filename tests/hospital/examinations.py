@@ -30,6 +30,7 @@ REQUEST_S = 120
 def write_examination(folder: Path, name: str, seed: int) -> DicomStudy:
     """T2 with a bright lesion and a cyst of half the brightness; FLAIR of half the resolution."""
     rng, files = np.random.default_rng(seed), {}
+    folder.mkdir(parents=True, exist_ok=True)
     for sequence, shape in SHAPES.items():
         values = rng.integers(300, DARK, shape)
         if sequence == "T2":
@@ -122,7 +123,7 @@ def web_of(pacs: Orthanc) -> DICOMwebClient:
 def store(pacs: Orthanc, data: Dataset) -> None:
     """Store an object by STOW-RS."""
     answer = web_of(pacs).store_instances([data], str(data.StudyInstanceUID))
-    assert "FailedSOPSequence" not in answer, answer
+    assert not answer.get("FailedSOPSequence"), answer
 
 
 def objects_of(pacs: Orthanc, study_uid: str, modality: str) -> list[Dataset]:
