@@ -94,6 +94,14 @@ def test_a_series_without_one_of_its_images_is_refused(pacs: FakePacs, tmp_path:
         fetch(files, series)
 
 
+def test_an_image_without_its_last_pixels_is_refused(pacs: FakePacs, tmp_path: Path) -> None:
+    files, series = files_of(pacs, tmp_path), series_of(pacs)[0]
+    stored = pacs.images[STUDY][series.uid]
+    stored[-1] = stored[-1][:-4]
+    with pytest.raises(PacsAwayError, match="without 1 of its 3 images"):
+        fetch(files, series)
+
+
 def test_a_series_that_got_another_image_is_downloaded_again(
     pacs: FakePacs, tmp_path: Path
 ) -> None:
