@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as Concept
 
 from zeus_app.dicom.codes import are_equal, read_concept
+from zeus_app.dicom.own_objects import is_own
 from zeus_app.dicom.planes import planes_of
-from zeus_app.dicom.segmentation import MANUFACTURER
 from zeus_app.dicom.segmentation_frames import Frame, place_frames
 from zeus_app.errors import InputError
 from zeus_app.types import BoolArray, Grid
@@ -84,7 +84,6 @@ def read_origin(data: Dataset) -> SegmentationOrigin:
     series = [str(item.get("SeriesInstanceUID", ""))
               for item in data.get("ReferencedSeriesSequence") or ()]  # fmt: skip
     types = [str(s.get("SegmentAlgorithmType", "")) for s in data.get("SegmentSequence") or ()]
-    manufacturer = str(data.get("Manufacturer") or "")
     return SegmentationOrigin(
         sop_uid=str(data.get("SOPInstanceUID", "")),
         series_uid=str(data.get("SeriesInstanceUID", "")),
@@ -92,10 +91,9 @@ def read_origin(data: Dataset) -> SegmentationOrigin:
         referenced_series=tuple(dict.fromkeys(uid for uid in series if uid)),
         referenced_images=tuple(dict.fromkeys(_image_uids(data))),
         creator=str(data.get("ContentCreatorName") or ""),
-        manufacturer=manufacturer,
+        manufacturer=str(data.get("Manufacturer") or ""),
         algorithm_types=tuple(dict.fromkeys(types)),
-        is_from_zeus=manufacturer == MANUFACTURER
-        and str(data.get("ManufacturerModelName") or "") == MANUFACTURER,
+        is_from_zeus=is_own(data),
     )
 
 
