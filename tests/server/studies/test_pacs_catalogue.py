@@ -175,6 +175,13 @@ def test_a_study_without_a_sequence_of_the_target_becomes_a_problem_with_the_rea
     assert pacs.count("1.2.4/metadata") == 1
 
 
+def test_headers_of_another_study_are_not_taken(pacs: FakePacs, tmp_path: Path) -> None:
+    pacs.add_row("1.2.9")
+    pacs.images["1.2.9"] = pacs.images[STUDY]
+    with pytest.raises(InputError, match="the PACS has no image of it"):
+        opened(pacs, tmp_path / "state").datastore.catalogue.resolve("1.2.9")
+
+
 def test_a_reason_names_the_series_and_no_folder(pacs: FakePacs, tmp_path: Path) -> None:
     gap = dicom_series(tmp_path / "gap", "t2_tse_tra", study_uid="1.2.4",
                        positions=[(0, 0, 0), (0, 0, 3), (0, 0, 9)])  # fmt: skip

@@ -134,7 +134,8 @@ class PacsStudyReader:
         errors: dict[Path, list[str]] = defaultdict(list)
         for item in items:
             series, image = text_of(item, "SeriesInstanceUID"), text_of(item, "SOPInstanceUID")
-            if not is_uid(series) or not is_uid(image):
+            is_own = text_of(item, "StudyInstanceUID") == study.uid
+            if not (is_own and is_uid(series) and is_uid(image)):
                 continue
             path = self._downloads.file_of(study.uid, series, image)
             try:
