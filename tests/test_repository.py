@@ -47,7 +47,7 @@ def documents() -> list[Path]:
 
 def make_targets() -> set[str]:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
 
 
 def shell_lines(document: Path) -> list[str]:
@@ -86,14 +86,14 @@ def test_every_yaml_loads() -> None:
 
 def test_every_make_target_is_phony_and_explained() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    explained = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
+    explained = set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
     assert make_targets() == explained == set(phony.split())
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
 def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
-    named = set(re.findall(r"(?:^|[`\s(])make ([a-z]+)\b(?=[`\s),.;:]|$)", "\n".join(
+    named = set(re.findall(r"(?:^|[`\s(])make ([a-z-]+)\b(?=[`\s),.;:]|$)", "\n".join(
         [*shell_lines(document), *re.findall(r"`(make [^`]*)`", text_of(document))]
     ), flags=re.MULTILINE))  # fmt: skip
     assert named <= make_targets()
