@@ -98,6 +98,11 @@ class Browser:
         """Click on the button with these words, when it is there."""
         self._when_there(f"//button[normalize-space()='{words}']", lambda button: button.click())
 
+    def press_if_there(self, words: str) -> None:
+        """Click on the button with these words, if it is there now."""
+        if self.find(f"//button[normalize-space()='{words}']"):
+            self.press(words)
+
     def click(self, xpath: str) -> None:
         """Click on an element, when it is there."""
         self._when_there(xpath, lambda one: one.click())

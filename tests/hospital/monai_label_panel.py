@@ -69,7 +69,8 @@ class Panel:
         browser.open(f"{url}/ohif/monai-label?StudyInstanceUIDs={study_uid}")
         browser.run(RECORD)
         self.wait_until_shown()
-        self.browser.click(f"{PANEL}//button[contains(@class, 'actionButton')]")
+        browser.press_if_there("Confirm and Hide")  # OHIF's notice of investigational use
+        browser.click(f"{PANEL}//button[contains(@class, 'actionButton')]")
         browser.wait_for_text("Auto-Segmentation")
 
     def wait_until_shown(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.hospital.chromium import Browser, chromium
+from tests.hospital.chromium import SLOW_S, Browser, chromium
 from tests.hospital.monai_label_panel import Panel
 from tests.hospital.truth import true_label_image
 from tests.server import running
@@ -120,6 +120,6 @@ def test_next_sample_names_the_series_that_it_opens(
     assert next_study.series["T2"].uid in panel.browser.text
     panel.browser.click("//div[contains(@class, 'nextSampleForm')]//button")
     panel.browser.accept_question()
-    panel.wait_until_shown()
-    shown = panel.active_series()
-    assert shown in {series.uid for series in next_study.series.values()}
+    uids = {series.uid for series in next_study.series.values()}
+    wait_until(lambda: panel.active_series() in uids, timeout_s=SLOW_S)
+    assert f"StudyInstanceUIDs={next_study.uid}" in panel.browser.run("return location.href")
