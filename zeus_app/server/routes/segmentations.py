@@ -25,7 +25,7 @@ def segmentation_routes(context: Callable[[], ServerContext]) -> APIRouter:
         """
         ctx = context()
         search = _search_of(ctx)
-        search.look()
+        ctx.look()  # a SEG may come with its study
         study = ctx.datastore.catalogue.study_of(study) if study else ""
         records = search.records.all()
         return {"segmentations": [_as_json(r) for r in records if study in ("", r.study)]}
