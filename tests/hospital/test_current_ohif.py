@@ -144,6 +144,8 @@ def export_segmentation(browser: Browser) -> None:
     """Store the shown segmentation in the PACS by OHIF's menu."""
     browser.click("//*[@data-cy='segmentation-collapsed-more-btn-Labelmap']")
     browser.move_to("//*[@role='menuitem'][contains(., 'Export')]")
+    browser.move_to("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
+    browser.keep_picture("current-ohif-export")
     browser.click("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
     browser.press("Save")
 
@@ -180,7 +182,6 @@ def test_what_a_user_paints_and_exports_is_the_final_label_voxel_for_voxel(
     browser.click("//*[@data-cy='Brush-btn']")
     browser.drag("//*[@data-cy='viewport-pane']", start=(60, -60), by=(20, 10))
     wait_until(lambda: np.any(painted(browser, study) != label_map.array))
-    browser.keep_picture("current-ohif-painted")
     mask = painted(browser, study)
     export_segmentation(browser)
     wait_until(lambda: exported(pacs, study), timeout_s=SLOW_S)
