@@ -7,10 +7,10 @@ import pytest
 
 from tests.dicom.mr_series import AXIAL, FOUR_LABELS, label_map_of, mr_source
 from tests.dicom.other_programs import itk_series, segmentation_by_dcmqi
-from zeus_app.dicom.measurements import measure_labels
 from zeus_app.dicom.own_objects import is_own
-from zeus_app.dicom.report import write_report
-from zeus_app.dicom.segmentation import Authorship, write_segmentation
+from zeus_app.dicom.report.measurements import measure_labels
+from zeus_app.dicom.report.writing import write_report
+from zeus_app.dicom.segmentation.writing import Authorship, write_segmentation
 
 
 def test_a_seg_and_an_sr_of_zeus_are_its_own_and_the_image_is_not(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from tests.server.running import Server
 from tests.waiting import wait_until
 from zeus_app.commands.hospital.orthanc import Orthanc
 from zeus_app.commands.hospital.sample_dicom import DicomStudy
-from zeus_app.dicom.measurements import measure_labels
-from zeus_app.dicom.report import write_report
-from zeus_app.dicom.segmentation import Authorship, write_segmentation
-from zeus_app.dicom.segmentation_matching import to_label_map
-from zeus_app.dicom.segmentation_reading import read_segmentation
+from zeus_app.dicom.report.measurements import measure_labels
+from zeus_app.dicom.report.writing import write_report
+from zeus_app.dicom.segmentation.matching import to_label_map
+from zeus_app.dicom.segmentation.reading import read_segmentation
+from zeus_app.dicom.segmentation.writing import Authorship, write_segmentation
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.targets import load_target
 from zeus_app.types import FloatArray, LabelArray, Volume

@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from zeus_app.dicom.segmentation import MANUFACTURER
+from zeus_app.dicom.segmentation.writing import MANUFACTURER
 
 _NAMES = ("Manufacturer", "ManufacturerModelName")
 

@@ -11,7 +11,7 @@ import psutil
 from monailabel.utils.async_tasks.utils import processes
 
 from zeus_app.build import build_clicks, build_segmenter
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.errors import InputError
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.prompts.segmenter import ClickSegmenter
@@ -21,12 +21,12 @@ from zeus_app.server.jobs.inference_jobs import InferenceJobs, JobLimits
 from zeus_app.server.jobs.jobs import Jobs
 from zeus_app.server.jobs.learning import CaseLearning
 from zeus_app.server.jobs.learning_process import LearningProcess
+from zeus_app.server.pacs.catalogue import PacsCatalogue
 from zeus_app.server.results.results import DicomResults
 from zeus_app.server.segmentations.records import SegmentationRecords
 from zeus_app.server.segmentations.search import SegmentationSearch
 from zeus_app.server.segmentations.taking import SegmentationTaker
 from zeus_app.server.studies.datastore import StudyDatastore
-from zeus_app.server.studies.pacs_catalogue import PacsCatalogue
 from zeus_app.server.studies.places import Place, folder_for, place_of
 from zeus_app.server.studies.resolved_image import ResolvedImage
 from zeus_app.server.studies.study_search import log_problem, log_study

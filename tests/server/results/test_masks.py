@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.server.results.dicom_study import LESION, DicomServer, labels
-from zeus_app.dicom.segmentation import Authorship
+from zeus_app.dicom.segmentation.writing import Authorship
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.results.masks import Masks, MaskVersion
 

@@ -15,7 +15,7 @@ from tests.server.results.dicom_study import (
 )
 from tests.server.running import free_port
 from zeus_app.commands.hospital.orthanc import Login, Orthanc
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.server.results.sending import ResultPacs
 from zeus_app.settings.pacs import PacsSettings, pacs_access

@@ -19,7 +19,7 @@ from tests.server.conftest import make_study
 from tests.server.running import free_port
 from tests.studies.tiny_files import SAGITTAL, dicom_series
 from tests.waiting import wait_until
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext, open_context
 from zeus_app.server.routes.dicomweb import dicomweb_routes

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from tests.server.segmentations.archive import SegArchive
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.errors import InputError, PacsAwayError, UnknownNameError
 from zeus_app.server.segmentations.records import (
     NOT_SERVED,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.results.dicom_study import CYST, LESION, DicomServer, labels
 from tests.server.segmentations.archive import made_by, segmentation_by_hand
-from zeus_app.dicom.segmentation import Authorship, write_segmentation
+from zeus_app.dicom.segmentation.writing import Authorship, write_segmentation
 from zeus_app.dicom.source import DicomSeriesSource
 from zeus_app.labels.files import read_label
 from zeus_app.server.segmentations.taking import SegmentationTaker

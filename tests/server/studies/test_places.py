@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.errors import InputError
 from zeus_app.server.studies.places import folder_for, place_of
 from zeus_app.settings.config import ZeusConfig, default_state_folder

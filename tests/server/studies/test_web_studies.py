@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.studies.tiny_files import dicom_series, nifti
-from zeus_app.dicom.web_files import WebStudy
+from zeus_app.dicom.web.files import WebStudy
 from zeus_app.server.studies.web_studies import web_studies
 from zeus_app.studies.find import find_studies
 from zeus_app.targets import load_target

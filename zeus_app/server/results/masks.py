@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zeus_app.dicom.segmentation import Authorship
+from zeus_app.dicom.segmentation.writing import Authorship
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.instructions.own_texts import INSTRUCTIONS, read_stored_texts
 from zeus_app.labels.drafts import DRAFT

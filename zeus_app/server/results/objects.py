@@ -9,10 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from zeus_app.dicom.codes import long_string
-from zeus_app.dicom.measurements import measure_labels
-from zeus_app.dicom.report import write_report
-from zeus_app.dicom.report_texts import person_name
-from zeus_app.dicom.segmentation import write_segmentation
+from zeus_app.dicom.report.measurements import measure_labels
+from zeus_app.dicom.report.texts import person_name
+from zeus_app.dicom.report.writing import write_report
+from zeus_app.dicom.segmentation.writing import write_segmentation
 from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.labels.grids import in_order_of, same_place

@@ -18,7 +18,7 @@ WITHOUT_SEG = "its SEG is not in the PACS, and it refers to the SEG"
 
 
 class ResultPacs(Protocol):
-    """A PACS that takes objects; see `zeus_app.dicom.web.DicomWeb`."""
+    """A PACS that takes objects; see `zeus_app.dicom.web.client.DicomWeb`."""
 
     def store(self, data: pydicom.Dataset) -> None:
         """Store an object. Raises PacsError."""

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
-from zeus_app.dicom.web import DicomWeb
-from zeus_app.dicom.web_files import WebFiles
-from zeus_app.dicom.web_paths import WebPath, read_path
-from zeus_app.dicom.web_proxy import WebProxy
-from zeus_app.dicom.web_service import WebAnswer, answer
+from zeus_app.dicom.web.client import DicomWeb
+from zeus_app.dicom.web.files import WebFiles
+from zeus_app.dicom.web.paths import WebPath, read_path
+from zeus_app.dicom.web.proxy import WebProxy
+from zeus_app.dicom.web.service import WebAnswer, answer
 from zeus_app.errors import InputError
 from zeus_app.server.context import ServerContext
 from zeus_app.server.routes.roles import ANNOTATOR, USER

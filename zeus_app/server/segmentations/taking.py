@@ -11,8 +11,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from zeus_app.dicom.segmentation_matching import MatchedSegments, to_label_map
-from zeus_app.dicom.segmentation_reading import (
+from zeus_app.dicom.segmentation.matching import MatchedSegments, to_label_map
+from zeus_app.dicom.segmentation.reading import (
     Segment,
     SegmentationOrigin,
     read_origin,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zeus_app.dicom.source import DicomSeriesSource
-from zeus_app.server.studies.pacs_study import PacsSeriesSource
+from zeus_app.server.pacs.study import PacsSeriesSource
 from zeus_app.types import VolumeSource
 
 

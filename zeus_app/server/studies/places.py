@@ -3,10 +3,10 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zeus_app.dicom.web import DicomWeb
+from zeus_app.dicom.web.client import DicomWeb
+from zeus_app.server.pacs.catalogue import PacsCatalogue
+from zeus_app.server.pacs.search import PacsSearch
 from zeus_app.server.studies.catalogue import Catalogue
-from zeus_app.server.studies.pacs_catalogue import PacsCatalogue
-from zeus_app.server.studies.pacs_search import PacsSearch
 from zeus_app.server.studies.study_search import StudySearch
 from zeus_app.settings.pacs import PacsSettings, is_pacs, pacs_access
 from zeus_app.storage.state import StateFolder

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from zeus_app.dicom.web_files import WebStudy
+from zeus_app.dicom.web.files import WebStudy
 from zeus_app.types import StudyFiles
 
 SeriesFiles = Mapping[str, tuple[Path, ...]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from zeus_app.dicom.report_texts import person_name
-from zeus_app.dicom.segmentation import Authorship, write_segmentation
+from zeus_app.dicom.report.texts import person_name
+from zeus_app.dicom.segmentation.writing import Authorship, write_segmentation
 from zeus_app.errors import InputError
 from zeus_app.labels.files import read_label
 from zeus_app.server.studies.local_series import is_series, local_series

@@ -1,0 +1,1 @@
+"""DICOM SR: measurements and instructions of a study."""

@@ -1,0 +1,1 @@
+"""DICOM SEG: written, read, and matched to a target's labels."""

@@ -1,0 +1,1 @@
+"""The studies of a PACS: listed, opened from headers, downloaded."""
