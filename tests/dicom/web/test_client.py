@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.dicom.fake_pacs import FakePacs, served
 from tests.studies.tiny_files import dicom_series
-from zeus_app.dicom.web.client import DicomWeb, is_uid, text_of, texts_of
+from zeus_app.dicom.web.client import DicomWeb, text_of, texts_of
 from zeus_app.dicom.web.errors import NotInPacsError
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.settings.pacs import PacsSettings, pacs_access
 

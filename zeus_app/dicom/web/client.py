@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from zeus_app.dicom.web.errors import NotInPacsError, NotOfferedError, asking, not_there
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.dicom.web.store import failure_of, failure_of_refusal, not_stored
 from zeus_app.errors import PacsAwayError, PacsError
 from zeus_app.settings.pacs import PacsAccess
@@ -34,8 +35,6 @@ _MOST_STORED_BYTES = 1 << 31
 """An object up to this size is sent in one piece: not every PACS takes a request in chunks."""
 _DICOMWEB = re.compile(r"/dicom-?web$", re.IGNORECASE)
 _BULK = re.compile(r"/studies/[0-9.]+/series/[0-9.]+/instances/[0-9.]+/[\w./-]*$", re.ASCII)
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_LONGEST_UID = 64
 logger = logging.getLogger(__name__)
 
 
@@ -266,11 +265,6 @@ def texts_of(item: Item, keyword: str) -> tuple[str, ...]:
     values = element.get("Value") if isinstance(element, Mapping) else None
     texts = [value for value in values or () if isinstance(value, str)]
     return tuple(part.strip() for text in texts for part in text.split("\\"))
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text is a DICOM UID: digits and dots, so that it is safe in an address."""
-    return len(text) <= _LONGEST_UID and bool(_UID.fullmatch(text))
 
 
 def session_of(access: PacsAccess) -> requests.Session:

@@ -1,7 +1,7 @@
 """A viewer's requests, passed on to the PACS of the settings and to no other host.
 
 The viewer is a page of this server, and has no credentials of the PACS: Zeus adds its own. Only
-addresses that `web_paths.py` has read are passed on, and only answers that hold DICOM come back.
+addresses that `paths.py` has read are passed on, and only answers that hold DICOM come back.
 """
 
 from collections.abc import Iterator

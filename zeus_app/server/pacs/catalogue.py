@@ -7,8 +7,9 @@ from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 
-from zeus_app.dicom.web.client import DicomWeb, is_uid
+from zeus_app.dicom.web.client import DicomWeb
 from zeus_app.dicom.web.errors import NotInPacsError
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.server.pacs.files import PacsFiles, PacsWaiters
 from zeus_app.server.pacs.headers import PacsHeaders
 from zeus_app.server.pacs.study import PacsSeriesSource, PacsStudyReader

@@ -9,7 +9,8 @@ from zeus_app.dicom.dicom_studies import file_source, study_of
 from zeus_app.dicom.series import SliceHeader, headers_of, without_copies
 from zeus_app.dicom.series_kind import Series
 from zeus_app.dicom.source import DicomSeriesSource
-from zeus_app.dicom.web.client import Item, is_uid, text_of
+from zeus_app.dicom.web.client import Item, text_of
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.server.pacs.files import PacsFiles, PacsSeries
 from zeus_app.server.pacs.headers import data_set_of
 from zeus_app.server.pacs.study_list import PacsStudy

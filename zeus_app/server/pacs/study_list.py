@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from zeus_app.dicom.dicom_studies import ANONYMOUS_IDS
-from zeus_app.dicom.web.client import DicomWeb, Item, is_uid, text_of, texts_of
+from zeus_app.dicom.web.client import DicomWeb, Item, text_of, texts_of
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.storage.atomic import write_text_atomically
 from zeus_app.storage.pseudonyms import Pseudonyms
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterator
 
 from pydicom.dataset import Dataset
 
-from zeus_app.dicom.web.client import DicomWeb, is_uid, text_of, texts_of
+from zeus_app.dicom.web.client import DicomWeb, text_of, texts_of
 from zeus_app.dicom.web.errors import NotInPacsError
+from zeus_app.dicom.web.paths import is_uid
 from zeus_app.errors import InputError
 from zeus_app.server.segmentations.records import (
     NOT_SERVED,
