@@ -107,6 +107,13 @@ class Browser:
         """Click on an element, when it is there."""
         self._when_there(xpath, lambda one: one.click())
 
+    def choose(self, xpath: str) -> None:
+        """Choose an item of an open menu, when it is there, without the mouse.
+
+        A submenu closes when the mouse leaves it on its way.
+        """
+        self._when_there(xpath, lambda one: self.run("arguments[0].click()", one))
+
     def type_into(self, xpath: str, text: str) -> None:
         """Replace the text of a field."""
 

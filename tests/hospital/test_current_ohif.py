@@ -144,9 +144,7 @@ def export_segmentation(browser: Browser) -> None:
     """Store the shown segmentation in the PACS by OHIF's menu."""
     browser.click("//*[@data-cy='segmentation-collapsed-more-btn-Labelmap']")
     browser.move_to("//*[@role='menuitem'][contains(., 'Export')]")
-    browser.move_to("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
-    browser.keep_picture("current-ohif-export")
-    browser.click("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
+    browser.choose("//*[@role='menuitem'][contains(., 'DICOM SEG')]")
     browser.press("Save")
 
 
