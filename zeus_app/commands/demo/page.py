@@ -107,7 +107,7 @@ def run_page(
             "checkpoint": f"{checkpoint['version']}, {checkpoint['note']}",
             "seed": str(recipe["seed"]),
             "batch": f"{recipe['batch_slices']} slices",
-            "time budget": f"{recipe['time_budget_s']:g} s",
+            "epochs": str(len(checkpoint["epochs"])),
             "nibabel": nib.__version__,
         },
         times=times,
