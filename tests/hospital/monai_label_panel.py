@@ -81,9 +81,6 @@ class Panel:
 
     def active_series(self) -> str:
         """Series Instance UID of the series in the active viewport; empty before it is there."""
-        ready = "return Boolean(window.services?.viewportGridService?.getState().activeViewportId)"
-        if not self.browser.run(ready):
-            return ""
         return str(self.browser.run(f"try {{ {ACTIVE_SERIES} }} catch {{ return ''; }}"))
 
     def open_tab(self, words: str) -> None:
