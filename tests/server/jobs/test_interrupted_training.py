@@ -17,7 +17,7 @@ from zeus_app.training.checkpoint import Checkpoints
 
 TRAINING_S = 120  # a training process needs 15 s to start
 POLL_S = 0.1  # the server works for each poll, on the cores that train
-RECIPE = {"time_budget_s": 8, "batch_slices": 2, "validation_fraction": 0}
+RECIPE = {"time_budget_s": 20, "batch_slices": 2, "validation_fraction": 0}
 
 
 @pytest.fixture(scope="module")
