@@ -12,6 +12,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
+# `make test` sets it, and `zeus serve` then names commands of make: tests say themselves which they mean.
+os.environ.pop("MAKELEVEL", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -100,7 +100,7 @@ def test_serving_without_a_target_prints_targets_counts_and_commands_and_exits_w
     brains: Path,
 ) -> None:
     arguments = ["serve", str(brains), "--fusion", "late", "--set", "union=mean", "--insecure"]
-    result = runner.invoke(app, arguments, env={"COLUMNS": "200", "MAKELEVEL": None})
+    result = runner.invoke(app, arguments, env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert "FLAIR 2, T1Gd 1, T1 1, T2 2" in result.output
     assert (
