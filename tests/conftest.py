@@ -12,7 +12,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
-# `make test` sets it, and `zeus serve` then names commands of make: tests say themselves which they mean.
+# Under make, `zeus serve` names commands of make. A test sets this itself where it means make.
 os.environ.pop("MAKELEVEL", None)
 
 

@@ -173,6 +173,12 @@ class ZeusConfig(PacsSettings, _Settings):
     keep_empty_frames: bool = Field(
         False, description="whether a DICOM SEG has the slices on which a label has no voxel"
     )
+    refer_to_all_series: bool = Field(
+        False,
+        description="whether a DICOM SEG refers to all series that the mask was made from, not only"
+        " to the one whose grid it has; OHIF 3.13 may then show it on another one, where it looks"
+        " empty",
+    )
     max_upload_mib: int = Field(
         1024, gt=0, description="largest body of a request, and largest unpacked archive, in MiB"
     )

@@ -186,17 +186,24 @@ def test_a_list_of_series_tells_one_version_from_another(server: DicomServer) ->
         assert "machine-made, not for diagnosis" in objects[1].SeriesDescription
 
 
-def test_frames_refer_to_the_series_that_the_mask_was_made_from(
-    server: DicomServer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("all_series", "asked", "expected"),
+    [
+        ("false", [], ["t2"]),
+        ("false", ["T2", "FLAIR"], ["t2", "flair"]),
+        ("true", [], ["t2", "flair"]),
+        ("true", ["T2"], ["t2"]),
+    ],
+)
+def test_frames_refer_to_the_series_of_their_grid_and_to_those_asked_for(
+    all_series: str, asked: list[str], expected: list[str], tmp_path: Path
 ) -> None:
-    t2, flair = (series_uid(tmp_path / "studies" / "anna" / name) for name in ("t2", "flair"))
+    server = DicomServer(tmp_path, refer_to_all_series=all_series)
     server.predict(BOTH)
-    predicted, _ = server.objects("original")
-    assert [s.SeriesInstanceUID for s in predicted.ReferencedSeriesSequence] == [t2, flair]
-    made = server.results.make(server.study, "original", ["T2"]).result
-    file = server.results.file(server.study, made.objects[0].sop_uid)
-    of_one = pydicom.dcmread(file)
-    assert [s.SeriesInstanceUID for s in of_one.ReferencedSeriesSequence] == [t2]
+    made = server.results.make(server.study, "original", asked).result
+    seg = pydicom.dcmread(server.results.file(server.study, made.objects[0].sop_uid))
+    uids = [series_uid(tmp_path / "studies" / "anna" / name) for name in expected]
+    assert [item.SeriesInstanceUID for item in seg.ReferencedSeriesSequence] == uids
 
 
 def test_a_label_that_was_drawn_on_another_sequence_lies_on_that_series(

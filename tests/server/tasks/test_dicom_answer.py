@@ -136,14 +136,25 @@ def test_a_model_is_automatic_with_its_checkpoint_and_clicks_are_not(
     assert clicks.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
 
 
-def test_the_seg_refers_to_all_series_the_requested_one_first(
-    server: running.Server, study: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def of_all_series(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server whose SEGs refer to all series."""
+    conf = {"target": "phantom", "refer_to_all_series": "true"}
+    server = running.start(studies, tmp_path_factory.mktemp("all"), conf)
+    yield server.url
+    running.stop(server)
+
+
+@pytest.mark.parametrize("expected", [["flair"], ["flair", "t2"]])
+def test_the_seg_refers_to_the_requested_series_and_by_a_setting_to_the_others_too(
+    expected: list[str], server: running.Server, of_all_series: str, study: str, tmp_path: Path
 ) -> None:
-    response = infer(server, "zeus", f"{study}/FLAIR", "dicom_seg")
+    asked = server if len(expected) == 1 else replace(server, url=of_all_series)
+    response = infer(asked, "zeus", f"{study}/FLAIR", "dicom_seg")
     data = pydicom.dcmread(saved(response, tmp_path / "seg.dcm"))
     uids = [
         pydicom.dcmread(next((server.studies / "anna" / name).iterdir())).SeriesInstanceUID
-        for name in ("flair", "t2")
+        for name in expected
     ]
     assert [item.SeriesInstanceUID for item in data.ReferencedSeriesSequence] == uids
 

@@ -79,8 +79,8 @@ class DicomResults:
             study: an image id.
             tag: of a label, or "original" for the prediction; empty for the final label, or else
                 the prediction.
-            sequences: sequences to whose images the SEG refers; empty for those that the mask was
-                made from.
+            sequences: sequences to whose images the SEG refers beside the reference; empty for
+                those that the settings say.
 
         Raises:
             UnknownNameError: there is no such study or mask.
@@ -91,10 +91,10 @@ class DicomResults:
         refuse_lacking(sequences, resolved.files)
         with self._stored.making(resolved.files.study_uid):
             mask = self._masks.newest(resolved.study, tag)
-            if sequences:
-                mask = replace(mask, sequences=tuple(sequences))
+            by_settings = mask.sequences if self._config.refer_to_all_series else ()
+            mask = replace(mask, sequences=tuple(sequences) or by_settings)
             identity = mask.identity(
-                sequences=sorted(sequences), labels=self._target.label_values,
+                sequences=sorted(mask.sequences), labels=self._target.label_values,
                 empty=self._config.keep_empty_frames,
             )  # fmt: skip
             known = self._stored.with_identity(resolved.files.study_uid, identity)

@@ -39,6 +39,7 @@ def _dicom_seg(app: GuardedApp, result: dict[str, Any]) -> dict[str, str]:
             result["params"],
             context.target,
             keep_empty_frames=context.config.keep_empty_frames,
+            refer_to_all_series=context.config.refer_to_all_series,
             user=result[ANSWERED_USER],
         )
     finally:

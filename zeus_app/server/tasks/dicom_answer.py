@@ -38,6 +38,7 @@ def write_dicom_answer(
     target: Target,
     *,
     keep_empty_frames: bool = False,
+    refer_to_all_series: bool = False,
     user: str = "",
 ) -> Path:
     """Write the mask of an answer as DICOM SEG, to a new temporary file.
@@ -48,6 +49,8 @@ def write_dicom_answer(
         params: the parameters of the answer.
         target: the labels.
         keep_empty_frames: see `write_segmentation`.
+        refer_to_all_series: refer to all series that the mask was made from, not to the requested
+            one alone.
         user: name of the user who is logged in; empty without a log-in.
 
     Raises:
@@ -56,13 +59,14 @@ def write_dicom_answer(
     """
     refuse_other_files(image)
     label = read_label(mask)
+    others = _others(image, params) if refer_to_all_series else []
     with ExitStack() as files:
         segmentation = write_segmentation(
             Volume(label.array.astype(np.uint8), label.affine_ras),
             target=target,
             reference=files.enter_context(local_series(image.source)),
             authorship=_authorship(params, user),
-            others=[files.enter_context(local_series(other)) for other in _others(image, params)],
+            others=[files.enter_context(local_series(other)) for other in others],
             keep_empty_frames=keep_empty_frames,
         )
     handle, name = tempfile.mkstemp(prefix="zeus-", suffix=".dcm")
