@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "baselines dicom towers",
         "studies",
         "labels prompts",
-        "evaluation export training",
+        "datasets evaluation export training",
         "pipeline upgrade",
         "build",
         "api describe",

@@ -1,0 +1,1 @@
+"""Public datasets as they are downloaded: read, verified, split by patient, linked as studies."""
