@@ -8,7 +8,8 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from zeus_app.baselines import unet
+from zeus_app.baselines import model as baseline
+from zeus_app.baselines.registry import NETWORKS
 from zeus_app.devices import batch_size, choose_device
 from zeus_app.encoders.cached import (
     CachedImageEncoder,
@@ -350,7 +351,7 @@ def _baseline(
 
 
 BASELINES: Mapping[str, Callable[[ZeusConfig, Target, torch.device], Baseline]] = {
-    "unet": unet.build
+    name: partial(baseline.build, name) for name in NETWORKS
 }
 MODELS: Mapping[str, Callable[[ZeusConfig, Target, torch.device, StateFolder], Model]] = {
     "zeus": build_zeus,

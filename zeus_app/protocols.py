@@ -125,7 +125,7 @@ class Prepared(Protocol):
 
     @property
     def present(self) -> BoolArray:
-        """(S, M) bool, whether a branch shows tissue on a slice."""
+        """(S, M) bool, whether a sequence shows tissue on a slice."""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
@@ -192,7 +192,7 @@ class Model(Protocol):
 class Baseline(Model, Protocol):
     """Another network to compare with; an entry of the registry `build.BASELINES`.
 
-    The U-Net is the only entry so far. The protocol says what a new entry must offer.
+    All entries so far are networks of `baselines.registry`, behind one `NetworkModel`.
     """
 
     def describe(self) -> list[ModuleInfo]:

@@ -1,151 +1,80 @@
-"""Baseline: MONAI's U-Net, with early fusion (sequences as channels) or late (one network each)."""
+"""U-Net: MONAI's UNet with one strided convolution at each level.
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+Sources: Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015; `monai.networks.nets.UNet`.
+"""
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from zeus_app.errors import InputError
-from zeus_app.models.fusion import UNIONS, PlainUnion
-from zeus_app.progress import Report
-from zeus_app.protocols import ABSENT, Batch, Decoded, ModuleInfo, Prepared
-from zeus_app.settings.config import ZeusConfig
-from zeus_app.targets import Target
-from zeus_app.types import BoolArray, FloatArray, Guidance, Instruction, SliceStack
+from zeus_app.baselines.network import Network
 
 CHANNELS = (32, 64, 128, 256, 512)
+"""Channels of the five levels; the first has half the edge of the picture."""
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedPixels:
-    """A study prepared for a network that reads pixels, without towers and instructions.
-
-    Attributes:
-        present: (S, M) bool; M is 1 for early fusion.
-        pixels: (S, C, 256, 256) float16.
-    """
-
-    present: BoolArray
-    pixels: FloatArray
-    instructions: tuple[Instruction, ...] = ()
-
-    def batch(self, slices: Sequence[int]) -> Batch:
-        """Tensors of B slices: "present" (B, M) bool and "pixels" (B, C, 256, 256) float16."""
-        rows = list(slices)
-        return {
-            "present": torch.from_numpy(self.present[rows]),
-            "pixels": torch.from_numpy(self.pixels[rows]),
-        }
-
-
-class UNetBaseline:
-    """The model behind `--conf model unet`.
+class UNetEncoder(nn.Module):
+    """(B, C, H, W) -> the features of five levels. H and W are multiples of 16.
 
     Args:
-        target: what to segment.
-        fusion: "early" or "late".
-        device: where the networks run.
-        union: "max", "mean" or "vote", for late fusion.
+        levels: one block each.
     """
 
-    tower_ids: Mapping[str, str] = {}
-    reads_text = False
+    def __init__(self, levels: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
 
-    def __init__(
-        self, *, target: Target, fusion: str, device: torch.device, union: str = "max"
-    ) -> None:
-        sequences = target.sequence_names
-        self.early = fusion == "early"
-        self.branches = ("all sequences",) if self.early else sequences
-        channels = len(sequences) if self.early else 1
-        networks = [_network(channels, len(target.labels)) for _ in self.branches]
-        self.trainable: nn.Module = nn.ModuleList(networks).to(device)
-        self._union = PlainUnion(union)
-
-    def cache_bytes(self, pictures: int) -> int:
-        """0: the pictures are its input, so nothing is cached."""
-        return 0
-
-    def pin_embeddings(self) -> AbstractContextManager[None]:
-        """Pin nothing, because nothing is cached."""
-        return nullcontext()
-
-    def prepare(
-        self, stack: SliceStack, *, guidance: Guidance, report: Report, keep_pixels: bool
-    ) -> PreparedPixels:
-        """Arrange the pictures for the networks.
-
-        Raises:
-            InputError: `guidance` has texts, which a U-Net cannot read.
-        """
-        if guidance.texts:
-            raise InputError(
-                "instructions for a U-Net",
-                expected="no instructions, because this model reads no text",
-                remedy="send the request without instructions, or start the server with"
-                " --model zeus",
-            )
-        tissue = stack.tissue.any(axis=0, keepdims=True) if self.early else stack.tissue
-        pixels = np.ascontiguousarray(stack.pixels.swapaxes(0, 1), dtype=np.float16)
-        return PreparedPixels(present=tissue.T.copy(), pixels=pixels)
-
-    def calibrate(self, studies: Sequence[Prepared]) -> None:
-        """Measure nothing, because the pictures are already windowed."""
-
-    def decode(self, batch: Batch, *, branches: bool = True) -> Decoded:
-        """Logits of the branches and of their union."""
-        pixels = batch["pixels"].float()
-        groups = [pixels] if self.early else list(torch.split(pixels, 1, dim=1))
-        pairs = zip(self.trainable.children(), groups, strict=True)
-        logits = torch.stack([network(group) for network, group in pairs], dim=1)
-        present = batch["present"]
-        logits = logits.masked_fill(~present[:, :, None, None, None], ABSENT)
-        self._union.train(self.trainable.training)
-        return Decoded(logits, self._union(logits, present))
-
-    def describe(self) -> list[ModuleInfo]:
-        """One row per network."""
-        return [
-            ModuleInfo.of("U-Net", name, net)
-            for name, net in zip(self.branches, self.trainable.children(), strict=True)
-        ]
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """The features, the finest first."""
+        features = []
+        for level in self.levels:
+            pixels = level(pixels)
+            features.append(pixels)
+        return features
 
 
-def _network(channels: int, labels: int) -> nn.Module:
+class UNetDecoder(nn.Module):
+    """Features of five levels -> (B, K, H, W) logits.
+
+    Args:
+        ups: four blocks, the coarsest first, which read a skip and the result of the level below.
+    """
+
+    def __init__(self, ups: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.ups = nn.ModuleList(ups)
+
+    def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits of the features, the finest first."""
+        *skips, x = features
+        for up, skip in zip(self.ups, reversed(skips), strict=True):
+            x = up(torch.cat([skip, x], dim=1))
+        return x
+
+
+def build(in_channels: int, labels: int) -> Network:
+    """A U-Net with fresh weights."""
+    return with_residual_units(in_channels, labels, units=0)
+
+
+def with_residual_units(in_channels: int, labels: int, *, units: int) -> Network:
+    """MONAI's UNet, which nests its levels, taken apart into an encoder and a decoder.
+
+    Args:
+        in_channels: channels of the input.
+        labels: K.
+        units: convolutions in the residual block of each level; 0 for one plain convolution.
+    """
     from monai.networks.nets import UNet  # importing MONAI takes seconds, and Zeus needs none
 
-    network: nn.Module = UNet(
-        spatial_dims=2,
-        in_channels=channels,
-        out_channels=labels,
-        channels=CHANNELS,
-        strides=(2,) * (len(CHANNELS) - 1),
-        num_res_units=2,
-    )
-    return network
-
-
-def build(config: ZeusConfig, target: Target, device: torch.device) -> UNetBaseline:
-    """The U-Net of a config.
-
-    Raises:
-        InputError: hybrid fusion or a learned union, which the U-Net does not have.
-    """
-    if config.fusion == "hybrid":
-        raise InputError(
-            "model unet with fusion hybrid",
-            expected="early or late",
-            remedy="send --fusion early (sequences as channels) or --fusion late (a network each)",
-        )
-    if config.chosen_union not in UNIONS:
-        raise InputError(
-            f"model unet with union {config.chosen_union}",
-            expected=f"one of {', '.join(UNIONS)}",
-            remedy="send --set union=max",
-        )
-    return UNetBaseline(
-        target=target, fusion=config.fusion, device=device, union=config.chosen_union
-    )
+    strides = (2,) * (len(CHANNELS) - 1)
+    block = UNet(2, in_channels, labels, CHANNELS, strides, num_res_units=units).model
+    downs, ups = [], []
+    for _ in strides:
+        down, skip, up = block
+        downs.append(down)
+        ups.append(up)
+        block = skip.submodule
+    return Network(UNetEncoder([*downs, block]), UNetDecoder(ups[::-1]), CHANNELS)

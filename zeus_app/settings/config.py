@@ -73,11 +73,16 @@ class ZeusConfig(PacsSettings, _Settings):
         "reference-small",
         description="set of frozen towers: name of a shipped profile, or path of a YAML file",
     )
-    model: str = Field("zeus", description="zeus, or the baseline unet")
+    model: str = Field(
+        "zeus",
+        description="zeus, or a network to compare with, such as unet; zeus describe --models"
+        " lists all",
+    )
     fusion: Fusion = Field(
         "hybrid",
         description="hybrid: one mask decoder for all sequences; late: one decoder per sequence;"
-        " early: all sequences as channels of one image (unet only)",
+        " early: all sequences as channels of one image (not for zeus). Networks other than zeus:"
+        " hybrid has an encoder per sequence and one decoder, late a network per sequence",
     )
     decoder: Decoder = Field(
         "auto",
