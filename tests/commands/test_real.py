@@ -14,7 +14,7 @@ from zeus_app.errors import InputError
 from zeus_app.labels.mask_files import ImportedLabel, find_masks
 from zeus_app.pipeline.plugins import learner_of
 from zeus_app.settings.config import ZeusConfig
-from zeus_app.settings.recipes import RECIPES
+from zeus_app.settings.recipes import DEFAULT, recipe_values
 from zeus_app.targets import load_target
 
 
@@ -57,8 +57,8 @@ def test_every_labelled_patient_is_scored_in_a_fold(plan: Plan) -> None:
 def test_every_model_learns_by_its_default_recipe() -> None:
     models = PLANS["abdomen"].models()
     zeus, unet = (effective_recipe(ZeusConfig.from_conf(models[name])) for name in ("Zeus", UNET))
-    for recipe, learner in ((zeus, learner_of(ZeusConfig())), (unet, "unet")):
-        expected = RECIPES["default"][learner]
+    for recipe, learner in ((zeus, learner_of(ZeusConfig())), (unet, "resunet")):
+        expected = recipe_values(DEFAULT, learner)
         assert recipe["batch_slices"] == expected["batch_slices"]
         assert "time_budget_s" not in recipe
 

@@ -2,12 +2,21 @@ from pathlib import Path
 
 import pytest
 
+from zeus_app.baselines.registry import NETWORKS
 from zeus_app.errors import InputError
 from zeus_app.settings.config import TrainConfig
-from zeus_app.settings.recipes import DEFAULT, RECIPES, with_recipe
+from zeus_app.settings.presets import shipped
+from zeus_app.settings.recipes import (
+    DEFAULT,
+    NETWORK_RECIPES,
+    network_recipe,
+    recipe_values,
+    with_recipe,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 LEARNERS = ("readout", "sam", "unet")
+"""Those whose values the page of trainings lists."""
 
 
 def test_a_request_that_names_nothing_takes_the_default_recipe_of_its_learner() -> None:
@@ -38,15 +47,30 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
         with_recipe({"recipe": "best"}, "sam")
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_network_has_a_recipe_and_every_recipe_a_network() -> None:
+    assert shipped(NETWORK_RECIPES).keys() == NETWORKS.keys()
+
+
+def test_a_recipe_that_was_not_chosen_by_measurement_says_so() -> None:
+    assert {name for name in NETWORKS if network_recipe(name).tuned} == {"resunet"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_see_pixels_and_so_learn_from_augmented_images(name: str) -> None:
+    config = with_recipe({}, name)
+    assert config.augment > 0
+    assert config.intensity > 0
+
+
+@pytest.mark.parametrize("learner", ["readout", "sam", *NETWORKS])
 def test_every_value_of_a_recipe_is_valid(learner: str) -> None:
-    values = RECIPES[DEFAULT][learner]
+    values = recipe_values(DEFAULT, learner)
     assert TrainConfig.from_conf(values).model_dump(include=set(values)) == values
 
 
 def test_the_page_lists_what_the_default_recipe_sets() -> None:
     section = PAGE.read_text(encoding="utf-8").split("## Recipes")[1].split("\n## ")[0]
-    recipes = [RECIPES[DEFAULT][learner] for learner in LEARNERS]
+    recipes = [recipe_values(DEFAULT, learner) for learner in LEARNERS]
     names = [name for name in TrainConfig.model_fields if any(name in one for one in recipes)]
     assert [line for line in section.splitlines() if line[:3] == "| `"] == [
         f"| `{name}` | {' | '.join(str(recipe.get(name, 'paper')) for recipe in recipes)} |"

@@ -224,7 +224,7 @@ def test_a_u_net_refuses_instructions_it_could_not_read(tmp_path: Path) -> None:
 
 def test_a_model_without_a_projection_cannot_learn_one_first(tmp_path: Path) -> None:
     recipe = QUICK.model_copy(update={"projection_share": 0.5})
-    with pytest.raises(InputError, match="projection_share for a UNetBaseline"):
+    with pytest.raises(InputError, match="projection_share for a NetworkModel"):
         a_segmenter(tmp_path).fit([labelled(1)], recipe)
 
 

@@ -1,7 +1,8 @@
 """The networks to compare with Zeus: one entry each, by the name that the setting `model` takes.
 
-A new network is one file with `build(in_channels, labels) -> Network`, and one entry here. All
-fusions, the training, the server and the contract tests then hold for it.
+A new network is one file with `build(in_channels, labels) -> Network`, one entry here, and a recipe
+in `recipes/<name>.yaml`. All fusions, the training, the server and the contract tests then hold for
+it.
 """
 
 from collections.abc import Mapping

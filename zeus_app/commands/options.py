@@ -32,13 +32,17 @@ ProfileName = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help="zeus, or the baseline unet.", show_default="zeus"),
+    typer.Option(
+        "--model",
+        help="zeus, or a network to compare with; zeus describe --models lists all.",
+        show_default="zeus",
+    ),
 ]
 FusionName = Annotated[
     str | None,
     typer.Option(
         "--fusion",
-        help="How sequences are combined: hybrid, late, or early (unet only).",
+        help="How sequences are combined: hybrid, late, or early (not for zeus).",
         show_default="hybrid",
     ),
 ]

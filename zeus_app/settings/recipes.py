@@ -1,15 +1,23 @@
 """Recipes: named sets of training parameters, with values of their own for each learner.
 
+Zeus's values stand here. Those of each other network are a YAML file in `baselines/recipes`.
+
 A request names a recipe, or takes "default". Each parameter that the request names itself wins over
 the recipe. What a recipe does not set has the paper's value, the default of a `TrainConfig` field.
 """
 
 from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from zeus_app.settings.config import TrainConfig
+from zeus_app.settings.presets import load, shipped
 
 DEFAULT = "default"
 """The recipe of a request that names none."""
+NETWORK_RECIPES = "zeus_app.baselines.recipes"
+"""Package of the YAML files, each named after a network."""
 
 _READOUT: Mapping[str, object] = {
     "epochs": 10000,
@@ -44,27 +52,49 @@ RECIPES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
             "validation_fraction": 0,
             "early_stop": 10000,
         },
-        "unet": {
-            "epochs": 10000,
-            "time_budget_s": 300,
-            "batch_slices": 8,
-            "learning_rate": 1e-3,
-            "weight_decay": 1e-5,
-            "poly_power": 0.9,
-            "augment": 1,
-            "intensity": 1,
-            "validation_fraction": 0,
-            "early_stop": 10000,
-            "foreground": 0.7,
-        },
     },
     "paper": {},
 }
-"""Recipe -> learner -> values of `TrainConfig` fields.
+"""Recipe -> Zeus's decoder (readout, both or sam) -> values of `TrainConfig` fields."""
 
-A learner is Zeus's decoder (readout, both or sam) or the name of another model. A model without an
-entry, such as a plugin, is trained with the paper's values.
-"""
+
+class NetworkRecipe(BaseModel):
+    """The default recipe of a network.
+
+    Attributes:
+        source: where the values come from.
+        tuned: whether they were chosen by measurement for this network.
+        values: of `TrainConfig` fields.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    tuned: bool
+    values: dict[str, Any]
+
+
+def network_recipe(name: str) -> NetworkRecipe:
+    """The default recipe of a network.
+
+    Raises:
+        UnknownNameError: no network has this name.
+        InputError: its file is not valid.
+    """
+    return load("recipe", name, NETWORK_RECIPES, NetworkRecipe)
+
+
+def recipe_values(recipe: str, learner: str) -> Mapping[str, object]:
+    """The values of `TrainConfig` fields that a recipe sets for a learner.
+
+    Args:
+        recipe: a key of `RECIPES`.
+        learner: Zeus's decoder or a network's name. For any other, such as a plugin, the recipe
+            sets nothing.
+    """
+    if recipe == DEFAULT and learner in shipped(NETWORK_RECIPES):
+        return network_recipe(learner).values
+    return RECIPES[recipe].get(learner, {})
 
 
 def with_recipe(settings: Mapping[str, object], learner: str) -> TrainConfig:
@@ -73,7 +103,7 @@ def with_recipe(settings: Mapping[str, object], learner: str) -> TrainConfig:
     Args:
         settings: names and values of `TrainConfig` fields, also as strings; `recipe` among them, or
             the recipe is "default".
-        learner: what is trained; a key of `RECIPES`, or any other name for the paper's values.
+        learner: what is trained; see `recipe_values`.
 
     Raises:
         UnknownNameError: a name is no setting.
@@ -81,5 +111,5 @@ def with_recipe(settings: Mapping[str, object], learner: str) -> TrainConfig:
     """
     TrainConfig.from_conf(settings)  # names the wrong setting; below, the recipe must be known
     recipe = str(settings.get("recipe", DEFAULT))
-    values = RECIPES[recipe].get(learner, {})
+    values = recipe_values(recipe, learner)
     return TrainConfig.from_conf({**values, **settings, "recipe": recipe})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zeus_app.targets import Target
 
 UNET = "U-Net"
-"""The U-Net's name in the tables."""
+"""Name in the tables of the residual U-Net, which the setting `model` calls resunet."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
         if self.alone:
             alone = {"model": "zeus", "fusion": "hybrid", "sequences": self.alone}
             models[f"Zeus on {self.alone} alone"] = alone
-        models[UNET] = {"model": "unet", "fusion": "early", **sequences}
+        models[UNET] = {"model": "resunet", "fusion": "early", **sequences}
         return models
 
 

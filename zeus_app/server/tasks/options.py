@@ -9,6 +9,7 @@ what a user enters, and send it with every request of the model. They differ in 
 
 from typing import Any
 
+from zeus_app.baselines.registry import NETWORKS
 from zeus_app.instructions.typed_text import TEXT
 from zeus_app.server.tasks.chosen_sequences import SEQUENCES, sequence_choices
 from zeus_app.settings.config import ZeusConfig
@@ -23,7 +24,7 @@ _SLICES = (MAX_SLICES, 0, 1, 2, 4, 8, 16, 32)
 
 def segmentation_options(config: ZeusConfig, target: Target) -> dict[str, Any]:
     """The options of a model that segments a study. As they are, they change nothing."""
-    reads_texts = config.model != "unet" and config.instruction != "embedding"
+    reads_texts = config.model not in NETWORKS and config.instruction != "embedding"
     return {**({TEXT: ""} if reads_texts else {}), SEQUENCES: sequence_choices(target)}
 
 

@@ -1,0 +1,1 @@
+"""The default recipe of each network, one YAML file each; `settings.recipes` reads them."""
