@@ -6,9 +6,9 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from zeus_app.prompts.propagation import PropagationLimits
 from zeus_app.server.context import ServerContext
 from zeus_app.server.interactive.click_answer import ClickAnswer, shown_values
+from zeus_app.server.interactive.click_limits import encode_rest, limits_of
 from zeus_app.server.interactive.click_request import (
     BACKGROUND,
     read_click_request,
@@ -74,28 +74,29 @@ class ClickInfer(InferTask):
         session = ClickSession(ctx, resolved, clicked)
         refuse_outside(clicked, session.image.grid)
         # Slow work comes before this request's turn, so that the clicks of others go on.
-        segmenter, stack = ctx.click_segmenter, ctx.open_study(resolved).stack
+        segmenter, opening = ctx.click_segmenter, time.monotonic()
+        stack, opened = ctx.open_study(resolved).stack, time.monotonic()
         masks = load_masks(ctx, clicked, resolved)
         segments = kept_segments(ctx, clicked, resolved, masks, session.image.grid)
         with ctx.jobs.job(resolved.study, urgent=True) as job:
             prompts = session.prompts(stack.frame.grid, masks)
-            limits = PropagationLimits(
-                max_slices=clicked.max_slices if self.dimension == 3 else 0,
-                only_slice=prompts.slice_index if self.dimension == 2 else None,
-                sequences=clicked.sequences,
-            )
-            label_map = segmenter.segment(
+            limits = limits_of(
+                clicked, prompts.slice_index, dimension=self.dimension,
+                encode_s=ctx.config.click_seconds, spent_s=opened - opening,
+            )  # fmt: skip
+            segmented = segmenter.answer(
                 stack, prompts.labels, limits=limits, report=yield_when_propagating(job)
             )
             answer = ClickAnswer(ctx.target, clicked, prompts, segments)
             shown = shown_values(request, ctx.target, is_deepedit=self.type == InferType.DEEPEDIT)
-            mask = answer.mask(label_map, stack.frame.grid, session.image.grid, shown=shown)
+            mask = answer.mask(
+                segmented.label_map, stack.frame.grid, session.image.grid, shown=shown
+            )
             path = write_answer(mask, ctx.target.label_values, form)
             steps = session.save()
-        if prompts.slice_index is not None:
-            ctx.encode_around(resolved, prompts.slice_index, stack.frame.grid.shape[2])
+        encode_rest(ctx, resolved, segmented, prompts.slice_index)
         return str(path), {
-            **answer.params(mask),
+            **answer.params(mask, segmented),
             "study": resolved.study,
             "steps": steps,
             "latencies_ms": {"all": round((time.monotonic() - began) * 1000, 1)},

@@ -13,7 +13,7 @@ from scripts.count_click_path import holds_prompt
 from zeus_app.prompts.types import StudyPrompt
 
 ROOT = Path(__file__).resolve().parents[1]
-MAX_CARRIERS = 25
+MAX_CARRIERS = 26
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ from zeus_app.profiles.fitting import (
     refuse_features_without_read_out,
 )
 from zeus_app.prompts.decoder import PromptDecoder
+from zeus_app.prompts.kept_masks import KeptMasks
 from zeus_app.prompts.segmenter import ClickSegmenter
 from zeus_app.protocols import (
     Baseline,
@@ -59,7 +60,7 @@ from zeus_app.storage.state import StateFolder
 from zeus_app.targets import Target, target_of
 from zeus_app.towers import LazyModel, LoadContext, tower
 from zeus_app.training.checkpoint import Checkpoints
-from zeus_app.types import GIB
+from zeus_app.types import GIB, MIB
 from zeus_app.weights import check_present
 
 PROJECTORS: Mapping[str, Callable[[Profile], nn.Module]] = {
@@ -222,6 +223,7 @@ def build_clicks(
         decoder=PromptDecoder(*sam_parts(profile)),
         threshold=config.threshold,
         device=choose_device(config.device),
+        kept=KeptMasks(limit_bytes=config.click_masks_mib * MIB),
     )
 
 

@@ -1,7 +1,7 @@
 """Prompts on a study become a label map: ClickSegmenter."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,31 +151,23 @@ def _segment_prompted(
     Raises:
         InputError: all prompted slices of a label lack tissue.
     """
-    prompted = {k: _with_tissue(prompts, slices.embeddings) for k, prompts in by_label.items()}
-    order = [(s, k) for k, prompts in prompted.items() for s in prompts]
+    prompted = {
+        k: [s for s, p in prompts.items() if p.locates_label and not p.is_initial_mask_alone]
+        for k, prompts in by_label.items()
+    }
+    order = [(s, k) for k, of_label in prompted.items() for s in _with_tissue(of_label, slices)]
     order.sort(key=lambda item: abs(item[0] - first_slice))
     masks: dict[int, dict[int, FloatArray]] = {k: {} for k in by_label}
     for place, (s, k) in enumerate(order):
-        mask = slices.segment(s, prompted[k][s], PROMPTED, always=place == 0)
+        mask = slices.segment(s, by_label[k][s], PROMPTED, always=place == 0)
         if mask is not None:
             masks[k][s] = mask
     return masks, sum(map(len, masks.values())) == len(order)
 
 
-def _with_tissue(
-    prompts: Mapping[int, SlicePrompt], embeddings: SliceEmbeddings
-) -> dict[int, SlicePrompt]:
-    """The prompts that locate one label on a slice, without slices that lack tissue.
-
-    Raises:
-        InputError: all of these slices lack tissue.
-    """
-    prompted = {
-        s: prompt
-        for s, prompt in prompts.items()
-        if prompt.locates_label and not prompt.is_initial_mask_alone
-    }
-    with_tissue = {s: prompt for s, prompt in prompted.items() if embeddings.sequences_of(s)}
+def _with_tissue(prompted: Sequence[int], slices: SliceSegmenter) -> list[int]:
+    """The slices of one label that show tissue. Raises InputError if none of them does."""
+    with_tissue = [s for s in prompted if slices.embeddings.sequences_of(s)]
     if prompted and not with_tissue:
         raise InputError(
             f"prompts on slices {', '.join(map(str, sorted(prompted)))} only, which show no tissue",

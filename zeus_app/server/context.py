@@ -181,7 +181,9 @@ class ServerContext:
         if self.config.prepare:
             self.encode(resolved)
 
-    def encode_around(self, resolved: ResolvedImage, slice_index: int, slices: int) -> None:
+    def encode_around(
+        self, resolved: ResolvedImage, slice_index: int, slices: int, *, again: bool = False
+    ) -> None:
         """Encode a study in the background after a click, if the settings allow.
 
         Args:
@@ -189,10 +191,11 @@ class ServerContext:
             slice_index: the clicked axial slice on the canonical grid. It is encoded first, then
                 its neighbours on both sides.
             slices: number of axial slices.
+            again: whether to encode a study that was encoded lately, because slices are missing.
         """
         if self.config.prepare and not resolved.is_temporary:
             nearest = tuple(sorted(range(slices), key=lambda s: abs(s - slice_index)))
-            self.encode(resolved, first=nearest, again=False)
+            self.encode(resolved, first=nearest, again=again)
 
     def encode_labelled(self, study: str) -> None:
         """Encode a study in the background after its label was submitted, if the settings allow.

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from zeus_app.errors import InputError
+from zeus_app.settings.clicks import ClickSettings
 from zeus_app.settings.file_names import check_utf8
+from zeus_app.settings.llm4seg import Llm4SegSettings
 from zeus_app.settings.pacs import PacsSettings, refuse_secrets
 from zeus_app.settings.registry import lookup
 
@@ -20,7 +22,6 @@ Decoder = Literal["auto", "readout", "sam", "both"]
 EncoderRuntime = Literal[
     "auto", "torch", "torch-compiled", "torch-bf16", "onnx", "openvino", "openvino-bf16"
 ]
-
 
 _NEW_FIELDS = frozenset(
     {"balance_first", "clip_gradient", "intensity", "pixels_alone", "sequence_dropout"}
@@ -60,7 +61,7 @@ def _example(field: FieldInfo) -> str:
     return str(field.default) if field.default not in (None, "") else "60"
 
 
-class ZeusConfig(PacsSettings, _Settings):
+class ZeusConfig(ClickSettings, Llm4SegSettings, PacsSettings, _Settings):
     """Settings of a server or command: target, towers, model, fusion, resources, state, PACS."""
 
     target: str = Field(

@@ -23,7 +23,7 @@ from zeus_app.pipeline.plugins import ModelPlugin
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.progress import Report, silent
 from zeus_app.prompts.propagation import PROPAGATING, PropagationLimits
-from zeus_app.prompts.segmenter import PROMPTED, ClickSegmenter
+from zeus_app.prompts.segmenter import PROMPTED, ClickMasks, ClickSegmenter
 from zeus_app.prompts.types import StudyPrompt
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.settings.registry import lookup
@@ -39,7 +39,6 @@ from zeus_app.types import (
     Grid,
     Guidance,
     Instruction,
-    LabelArray,
     LabelledStudy,
     Segmentation,
     SliceStack,
@@ -176,14 +175,14 @@ class FakeClicks(ClickSegmenter):
     def __init__(self) -> None:
         pass
 
-    def segment(
+    def answer(
         self,
         stack: SliceStack,
         prompts: Mapping[int, StudyPrompt],
         *,
         limits: PropagationLimits,
         report: Report,
-    ) -> LabelArray:
+    ) -> ClickMasks:
         report(PROMPTED, 0, 1)
         if limits.max_slices == HELD_SLICES:
             hold(PROPAGATING, report, until=lambda: control("released"))
@@ -201,4 +200,4 @@ class FakeClicks(ClickSegmenter):
                 answer[index] = 0 if answer[index] == k + 1 else answer[index]
         if limits.only_slice is not None:
             answer[..., [s for s in range(answer.shape[2]) if s != limits.only_slice]] = 0
-        return answer
+        return ClickMasks(answer, reached={}, is_complete=True)

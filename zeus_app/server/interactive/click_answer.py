@@ -1,11 +1,12 @@
 """The answer to prompts: the mask that the client sees, with the user's other segments kept."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from zeus_app.prompts.segmenter import ClickMasks
 from zeus_app.reporting.answer import instructions_as_json, names_in
 from zeus_app.server.interactive.click_history import prompts_as_json
 from zeus_app.server.interactive.click_request import ClickRequest
@@ -48,15 +49,34 @@ class ClickAnswer:
         drawn = to_grid(Volume(values[label_map], source.affine_ras), grid, order=0, fill=0.0)
         return keep_segments(drawn, self.segments, new=self.prompts.new_values, shown=shown)
 
-    def params(self, mask: Volume) -> dict[str, Any]:
-        """The parameters that go to the client with the mask."""
+    def params(self, mask: Volume, masks: ClickMasks) -> dict[str, Any]:
+        """The parameters that go to the client with the mask.
+
+        Args:
+            mask: the answer.
+            masks: the new masks behind it.
+        """
         target, guidance = self.target, self.request.guidance
+        reached = {target.labels[k].name: list(ends) for k, ends in masks.reached.items()}
         return {
+            "reached": reached,
+            "complete": masks.is_complete,
+            **({} if masks.is_complete else {"note": _note(reached, masks.label_map.shape[2])}),
             "label_names": names_in(mask.array, target.label_values),
             "clicks": prompts_as_json(self.prompts.step),
             "sequences": list(self.request.sequences or target.sequence_names),
             "instructions": instructions_as_json(own_instructions(guidance, target)),
         }
+
+
+def _note(reached: Mapping[str, Sequence[int]], slices: int) -> str:
+    """What a user is told about a mask that could not be finished in time."""
+    so_far = ", ".join(f"{name}: slices {ends[0]} to {ends[1]}" for name, ends in reached.items())
+    return (
+        f"not complete, because not all of the {slices} slices are encoded yet ({so_far}). Send the"
+        ' same request again for more. GET /zeus/progress shows under "preparing" how many slices'
+        " are encoded"
+    )
 
 
 def shown_values(
