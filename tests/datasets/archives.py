@@ -31,17 +31,27 @@ GREY_OF = {1: 63, 2: 126, 3: 189, 4: 252}
 
 
 def marks(shape: Sequence[int] = SHAPE, values: Sequence[int] = (1, 2, 3)) -> npt.NDArray[np.uint8]:
-    """Boxes without symmetry: of value n, the voxels from (n, 0, n - 1) on, 2×n×2 of them."""
+    """Boxes without symmetry: the n-th of 2×n×2 voxels from (n, 0, n - 1) on, over those before."""
     array = np.zeros(tuple(shape), np.uint8)
     for number, value in enumerate(values, start=1):
         array[number : number + 2, :number, number - 1 : number + 1] = value
     return array
 
 
-def picture(shape: Sequence[int] = SHAPE, channel: int = 0) -> npt.NDArray[np.int16]:
-    """Voxels that tell their index: 100 x + 10 y + z, and the channel in the thousands."""
+def picture(
+    shape: Sequence[int] = SHAPE, channel: int = 0, case: str = ""
+) -> npt.NDArray[np.int16]:
+    """Voxels that tell their index: 100 x + 10 y + z; channels differ by 1000, and cases too."""
     x, y, z = np.indices(tuple(shape))
-    return np.asarray(1000 * channel + 100 * x + 10 * y + z, np.int16)
+    number = sum(map(ord, case))
+    return np.asarray(1000 * channel + 100 * x + 10 * y + z + number, np.int16)
+
+
+def mask_of(case: str, values: Sequence[int] = (1, 2, 3)) -> npt.NDArray[np.uint8]:
+    """`marks`, with a voxel that differs from case to case."""
+    array = marks(values=values)
+    array[-1, sum(map(ord, case)) % SHAPE[1], -1] = values[0]
+    return array
 
 
 def save(
@@ -66,10 +76,10 @@ def msd_brain(root: Path, cases: Sequence[str] = ("BRATS_001", "BRATS_002")) -> 
     for name in (*cases, "BRATS_485"):
         is_test = name == "BRATS_485"
         place = folder / ("imagesTs" if is_test else "imagesTr") / f"{name}.nii.gz"
-        save(place, np.stack([picture(channel=c) for c in range(4)], axis=-1))
+        save(place, np.stack([picture(channel=c, case=name) for c in range(4)], axis=-1))
         place.with_name(f"._{place.name}").write_bytes(b"\0\5\x16\7Mac OS X")
         if not is_test:
-            save(folder / "labelsTr" / f"{name}.nii.gz", marks())
+            save(folder / "labelsTr" / f"{name}.nii.gz", mask_of(name))
     (folder / "labelsTr" / f"._{cases[0]}.nii.gz").write_bytes(b"\0\5\x16\7Mac OS X")
     describe(
         folder,
@@ -121,9 +131,9 @@ def brats(
     """One case. Its n-th word is the n-th channel of `picture`."""
     folder = root / case
     for channel, word in enumerate(words):
-        save(folder / f"{case}{word}.nii.gz", picture(channel=channel))
+        save(folder / f"{case}{word}.nii.gz", picture(channel=channel, case=case))
     if mask:
-        save(folder / f"{case}{mask}.nii.gz", marks(values=values))
+        save(folder / f"{case}{mask}.nii.gz", mask_of(case, values))
     return folder
 
 
@@ -134,9 +144,9 @@ def nnunet(root: Path, cases: Sequence[str] = ("p1", "p2"), **changes: Any) -> P
         for channel in range(2):
             save(
                 folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz",
-                picture(channel=channel) + np.int16(len(name) + int(name[-1])),
+                picture(channel=channel, case=name),
             )
-        save(folder / "labelsTr" / f"{name}.nii.gz", marks(values=(1, 2, 3, 4)))
+        save(folder / "labelsTr" / f"{name}.nii.gz", mask_of(name, (1, 2, 3, 4)))
     content = {
         "channel_names": {"0": "T2-SPIR", "1": "T1-in"},
         "labels": {"background": 0, "spleen": 1, "liver": 2, "left kidney": 3, "right kidney": 4},
@@ -145,6 +155,13 @@ def nnunet(root: Path, cases: Sequence[str] = ("p1", "p2"), **changes: Any) -> P
     }
     describe(folder, **(content | changes))
     return folder
+
+
+T2_PLAN = Plan(shape=(14, 11, 6), description="T2W_SPIR")
+T1_PLAN = Plan(
+    shape=(12, 10, 5), step_mm=-5.5, spacing_mm=(1.5, 0.5), description="T1_DUAL",
+    origin_lps=(-18.0, 20.0, 40.0),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -156,11 +173,8 @@ class ChaosPlan:
         are_named_alike: whether PNG files have the names of DICOM files.
     """
 
-    t2: Plan = Plan(shape=(14, 11, 6), description="T2W_SPIR")
-    t1: Plan = Plan(
-        shape=(12, 10, 5), step_mm=-5.5, spacing_mm=(1.5, 0.5), description="T1_DUAL",
-        origin_lps=(-18.0, 20.0, 40.0),
-    )  # fmt: skip
+    t2: Plan = T2_PLAN
+    t1: Plan = T1_PLAN
     are_named_alike: bool = True
 
 
@@ -194,10 +208,13 @@ def organs(shape: Sequence[int]) -> npt.NDArray[np.uint8]:
 
 
 def write_series(folder: Path, plan: Plan, numbers: Sequence[int]) -> None:
-    """DICOM images in the order of `plan`, with these Instance Numbers, also in their names."""
+    """DICOM images in the order of `plan`, with these Instance Numbers, also in their names.
+
+    Voxels of an organ have similar values: 5000 times its value, and the index as in `picture`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     uid = generate_uid()
-    pixels = picture(plan.shape)
+    pixels = 5000 * organs(plan.shape).astype(int) + picture(plan.shape)
     for number, instance in enumerate(numbers):
         path = folder / f"IMG-0004-{instance:05d}.dcm"
         image = mr_image(path, plan, number, uid)

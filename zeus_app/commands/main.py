@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from zeus_app.commands.cache import cache_app
+from zeus_app.commands.data import data_app
 from zeus_app.commands.demo.command import demo
 from zeus_app.commands.describe import describe
 from zeus_app.commands.doctor.command import doctor
@@ -58,6 +59,7 @@ app.command("train")(train)
 app.command("import-labels")(import_labels)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
+app.add_typer(data_app, name="data", no_args_is_help=True)
 app.command("describe")(describe)
 app.add_typer(weights_app, name="weights", no_args_is_help=True)
 app.add_typer(cache_app, name="cache", no_args_is_help=True)
