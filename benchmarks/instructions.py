@@ -21,8 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.labelled_studies import labelled_studies
 from benchmarks.pages import RESULTS, replace_between_marks, table
+from zeus_app.bench.labelled_studies import labelled_studies
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import PLANS
 from zeus_app.pipeline.plugins import learner_of

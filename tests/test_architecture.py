@@ -28,6 +28,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "build",
         "api describe",
         "server",
+        "bench",
         "commands infer trainers",
         "apps",
     )

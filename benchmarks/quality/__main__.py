@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 import benchmarks.quality
-from benchmarks.labelled_studies import PHANTOMS, labelled_phantoms, labelled_studies
 from benchmarks.pages import RESULTS
 from benchmarks.quality.experiment import Experiment, open_experiment
 from benchmarks.quality.figures import summarise
 from benchmarks.quality.page import write_page
 from benchmarks.quality.runs import Idea, Run, RunKey, Runs
+from zeus_app.bench.labelled_studies import PHANTOMS, labelled_phantoms, labelled_studies
 from zeus_app.commands.real.plans import PLANS, Plan
 from zeus_app.errors import InputError
 from zeus_app.progress import Report, draw_bars

@@ -8,18 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.quality.memory import peak_mib, restart_peak
-from benchmarks.quality.runs import Idea, RunKey, code_version
-from benchmarks.quality.scores import (
-    picture_spacing_mm,
-    score,
-    subsets,
-    with_sequences,
-)
+from benchmarks.quality.runs import Idea, RunKey
+from zeus_app.bench.memory import peak_mib, restart_peak
+from zeus_app.bench.provenance import code_version
+from zeus_app.bench.scores import picture_spacing_mm, score, subsets, with_sequences
+from zeus_app.bench.training import train
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import Plan
 from zeus_app.errors import InputError
@@ -30,14 +26,12 @@ from zeus_app.progress import Report
 from zeus_app.server.tasks.train_request import train_config
 from zeus_app.settings.config import TrainConfig, ZeusConfig
 from zeus_app.storage.state import state_folder
-from zeus_app.training.cases import Case, TrainingCases
-from zeus_app.training.checkpoint import UNTRAINED, Checkpoints
+from zeus_app.training.cases import Case
+from zeus_app.training.checkpoint import Checkpoints
 from zeus_app.training.evaluator import Evaluator
-from zeus_app.training.loop import Epoch, Trainer
 from zeus_app.training.preparation import prepare_cases
 from zeus_app.training.setup import TrainingSetup
-from zeus_app.training.splits import split_studies
-from zeus_app.types import FloatArray, LabelledStudy
+from zeus_app.types import LabelledStudy
 
 SLICES_AT_ONCE = 4
 OF_TEXTS = ("projector.", "lora.")
@@ -169,34 +163,13 @@ class Experiment:
         self, setup: TrainingSetup, config: TrainConfig, cases: Sequence[Case], report: Report
     ) -> dict[str, Any]:
         """Leave the trained weights in the model, as a server would serve them."""
-        torch.manual_seed(config.seed)
-        setup.load(UNTRAINED)
-        split = split_studies(
-            {case.id: self.studies[case.id] for case in cases},
-            setup.split_path,
-            fraction=config.validation_fraction,
-            seed=config.seed,
-        )
-        by_id = {case.id: case for case in cases}
-        train = [by_id[name] for name in split.train]
-        began = time.monotonic()
-        setup.model.calibrate([case.prepared for case in train])
-        calibrated_s = time.monotonic() - began
-        trainer = Trainer(
-            setup,
-            TrainingCases(train, [by_id[name] for name in split.validation], {}, split.unvalidated),
-            config,
-            progress=lambda epoch, _done, _total: _report(report, epoch, config),
-        )
-        steps = StepTimes(trainer.steps.optimizer)
-        result = trainer.fit()
-        setup.load(result.checkpoint.version)
+        training = train(setup, config, cases, self.studies, report=report)
         return {
-            "steps": len(steps.ends),
-            "step_s": steps.median_s,
-            "epochs": len(result.epochs),
-            "trained_s": result.checkpoint.seconds,
-            "calibrated_s": calibrated_s,
+            "steps": training.steps,
+            "step_s": training.step_s,
+            "epochs": len(training.epochs),
+            "trained_s": training.seconds,
+            "calibrated_s": training.calibrated_s,
         }
 
     def _recipe(self, key: RunKey, epochs: int | None) -> TrainConfig:
@@ -249,20 +222,6 @@ class Experiment:
         return {n: initial[n] if n.startswith(OF_TEXTS) else value for n, value in drawn.items()}
 
 
-class StepTimes:
-    """Records when each step of an optimiser ends."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.ends: list[float] = []
-        optimizer.register_step_post_hook(lambda *_: self.ends.append(time.monotonic()))
-
-    @property
-    def median_s(self) -> float | None:
-        """Median duration of a step, with the draw of its slices; None before two steps."""
-        durations: FloatArray = np.diff(self.ends)
-        return float(np.median(durations)) if len(durations) else None
-
-
 def open_experiment(
     plan: Plan, idea: Idea, studies: Sequence[LabelledStudy], *, folder: Path, state: Path
 ) -> Experiment:
@@ -283,13 +242,6 @@ def open_experiment(
     segmenter = build_segmenter(config, state_folder(config, target=plan.target, studies=folder))
     by_id = {study.id: study for study in studies}
     return Experiment(plan, idea, by_id, segmenter, config, folder)
-
-
-def _report(report: Report, epoch: Epoch, config: TrainConfig) -> None:
-    if config.time_budget_s is None:
-        report("training, epochs", epoch.number - 1, config.epochs)
-    else:
-        report("training, seconds", round(epoch.seconds), round(config.time_budget_s))
 
 
 def _reasons(skipped: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.quality.runs import Run
-from benchmarks.quality.scores import mean_dsc
+from zeus_app.bench.scores import mean_dsc
 
 
 @dataclass(frozen=True)

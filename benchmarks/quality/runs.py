@@ -1,14 +1,12 @@
 """The file of all runs and ideas: benchmarks/results/quality.json."""
 
 import json
-import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.server.lifecycle.server_command import CHECKOUT
 from zeus_app.storage.atomic import write_text_atomically
 
 Run = Mapping[str, Any]
@@ -128,20 +126,6 @@ class Runs:
     def _write(self, content: Mapping[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(self._path, json.dumps(content, indent=1) + "\n")
-
-
-def code_version() -> str:
-    """The commit of the code, with "+" if tracked files differ from it; "" without git."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(CHECKOUT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "zeus_app")
-        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def describe(settings: Mapping[str, str], recipe: Mapping[str, str]) -> str:

@@ -4,13 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.figures import Figure
 from benchmarks.speed.synthetic_study import make_study
+from zeus_app.bench.memory import peak_mib
 from zeus_app.server.lifecycle.server_process import ServerProcess
 from zeus_app.types import MIB
 
@@ -65,15 +65,6 @@ def process_of(server: ServerProcess) -> psutil.Process:
     return next(child for child in psutil.Process().children() if port in child.cmdline())
 
 
-def kernel_peak_mib(process: psutil.Process) -> float | None:
-    """Peak of the resident memory in MiB, counted by the kernel; None if not on Linux."""
-    path = Path(f"/proc/{process.pid}/status")
-    if not path.exists():
-        return None
-    peaks = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("VmHWM")]
-    return int(peaks[0]) / 1024 if peaks else None
-
-
 def growth(peaks: Sequence[float]) -> float:
     """Highest of the later half over highest of the earlier half."""
     half = len(peaks) // 2
@@ -103,7 +94,7 @@ def measure(bench: Bench) -> list[Figure]:
             took.append(time.perf_counter() - began)
             peaks.append(sampler.own_mib)
             children = max(children, sampler.children_mib)
-        kernel = kernel_peak_mib(process)
+        kernel = peak_mib(process.pid)
     later = peaks[1:]
     rows = {"dense study": peaks[0], **{f"few slices {n + 1}": v for n, v in enumerate(later)}}
     return [

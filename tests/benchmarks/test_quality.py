@@ -9,14 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.quality import __main__ as command
 from benchmarks.quality import page
-from benchmarks.quality.experiment import Experiment, StepTimes, fold_patients
+from benchmarks.quality.experiment import Experiment, fold_patients
 from benchmarks.quality.figures import dsc_by_case, gain, summarise
 from benchmarks.quality.runs import Idea, RunKey, Runs
-from benchmarks.quality.scores import picture_spacing_mm, score, subsets, with_sequences
 from tests.painted import grid
 from tests.training.conftest import SIZE, TinyModel, tiny_case, tiny_setup
 from zeus_app.commands.real.plans import PLANS, Plan
@@ -45,50 +43,6 @@ class TestFolds:
 
     def test_an_abdomen_fold_of_four_learns_from_ten_patients(self) -> None:
         assert len(fold_patients(PLANS["abdomen"], 0, patients=0)) == 10
-
-
-def label_map(*rows: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """One slice whose first rows hold these digits; all other pixels are 0."""
-    pixels = np.zeros((1, SIZE, SIZE), np.uint8)
-    for index, row in enumerate(rows):
-        pixels[0, index, : len(row)] = [int(digit) for digit in row]
-    return pixels
-
-
-class TestScores:
-    def scores(self, predicted: str, truth: str) -> dict[str, Any]:
-        masks = np.stack([label_map(truth) == value for value in (1, 2)], axis=1)
-        case = SimpleNamespace(masks=lambda slices: torch.from_numpy(masks))
-        labels = ("liver", "spleen")
-        return score(label_map(predicted), cast(Any, case), labels, (5.0, 2.0, 2.0))
-
-    def test_each_label_is_compared_with_the_mask_of_its_channel(self) -> None:
-        # Liver: two of three and three pixels agree. Spleen: one pixel, one pixel to the right.
-        scores = self.scores(predicted="1110002", truth="0111020")
-        assert scores["dsc"] == {"liver": pytest.approx(2 * 2 / 6), "spleen": 0.0}
-        assert scores["lesion_f1"] == {"liver": 1.0, "spleen": 0.0}
-        assert scores["hd95_mm"]["spleen"] == pytest.approx(2.0)
-
-    def test_a_label_that_neither_shows_has_no_score(self) -> None:
-        assert self.scores(predicted="11", truth="11")["dsc"] == {"liver": 1.0}
-
-    def test_a_missed_label_has_no_distance(self) -> None:
-        assert self.scores(predicted="11", truth="1122")["hd95_mm"]["spleen"] is None
-
-    def test_pictures_of_a_wide_slice_have_256_pixels_along_its_longer_side(self) -> None:
-        study = a_study("a", shape=(128, 64, 5), spacing_mm=(1.0, 1.0, 4.0))
-        assert picture_spacing_mm(study) == pytest.approx((4.0, 0.5, 0.5))
-
-
-class TestSubsets:
-    def test_three_sequences_have_six_subsets_besides_none_and_all(self) -> None:
-        assert ["+".join(names) for names in subsets(("T1", "T2", "FLAIR"))] == [
-            "T1", "T2", "FLAIR", "T1+T2", "T1+FLAIR", "T2+FLAIR",
-        ]  # fmt: skip
-
-    def test_a_sequence_that_is_not_chosen_is_absent_on_every_slice(self) -> None:
-        case = with_sequences(tiny_case("a"), ("T2", "FLAIR"), ("FLAIR",))
-        assert case.prepared.present.tolist() == [[False, True]] * 6
 
 
 def a_study(
@@ -173,15 +127,6 @@ class TestRun:
         absent = Experiment(**{**vars(experiment), "plan": plan, "studies": {}})
         with pytest.raises(InputError, match="no labelled a, z"):
             absent.prepare(silent)
-
-    def test_every_step_of_the_optimiser_is_counted(self) -> None:
-        parameter = torch.nn.Parameter(torch.zeros(1))
-        optimizer = torch.optim.SGD([parameter], lr=0.1)
-        times = StepTimes(optimizer)
-        assert times.median_s is None
-        for _ in range(3):
-            optimizer.step()
-        assert len(times.ends) == 3
 
 
 def a_run(idea: str = "one", *, fold: int = 0, seed: int = 0, **dsc: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from zeus_app.commands.bench import bench_app
 from zeus_app.commands.cache import cache_app
 from zeus_app.commands.data import data_app
 from zeus_app.commands.demo.command import demo
@@ -18,6 +19,7 @@ from zeus_app.commands.evaluate import evaluate
 from zeus_app.commands.export import export
 from zeus_app.commands.hospital.command import hospital
 from zeus_app.commands.import_labels import import_labels
+from zeus_app.commands.llm4seg.command import llm4seg_app
 from zeus_app.commands.real.command import real
 from zeus_app.commands.runtime import runtime
 from zeus_app.commands.segment import segment
@@ -63,11 +65,13 @@ app.add_typer(data_app, name="data", no_args_is_help=True)
 app.command("describe")(describe)
 app.add_typer(weights_app, name="weights", no_args_is_help=True)
 app.add_typer(cache_app, name="cache", no_args_is_help=True)
+app.add_typer(bench_app, name="bench", no_args_is_help=True)
 app.command("runtime")(runtime)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("hospital")(hospital)
 app.command("real")(real)
+app.add_typer(llm4seg_app, name="llm4seg", no_args_is_help=True)
 
 if __name__ == "__main__":
     app()

@@ -1,0 +1,1 @@
+"""The suites of `zeus bench`, one YAML each."""
