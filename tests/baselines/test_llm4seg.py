@@ -7,9 +7,20 @@ import torch
 
 from tests.instructions.tiny import byte_level_tokenizer, save, tiny_model
 from zeus_app.baselines.cmunext import CmunextSize
-from zeus_app.baselines.llm4seg import KINDS, LayerChoice, architecture_of, build, llm_layer
+from zeus_app.baselines.frozen_layer import LlmLayer, fingerprint
+from zeus_app.baselines.llm4seg import (
+    KINDS,
+    LayerChoice,
+    architecture_of,
+    build,
+    chooser,
+    llm_layer,
+)
+from zeus_app.baselines.model import build as build_model
 from zeus_app.baselines.network import Network
 from zeus_app.errors import InputError, UnknownNameError
+from zeus_app.settings.config import ZeusConfig
+from zeus_app.targets import load_target
 
 SIZE = CmunextSize(dims=(2, 3, 4, 5, 6), depths=(1, 1, 1, 2, 1), kernels=(3, 3, 5, 5, 5))
 LLM_PARAMETERS = 6 * 32 + 32 + 32 * 6 + 6
@@ -107,7 +118,7 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [("none", "no LLM layer"), ("random", "layer 28 of smollm2-135m, random")],
+    [("none", "no LLM layer"), ("random", "layer 28 of smollm2-135m, random with seed 0")],
 )
 def test_a_choice_describes_itself(kind: str, text: str) -> None:
     assert LayerChoice(kind).describe() == text
@@ -116,3 +127,42 @@ def test_a_choice_describes_itself(kind: str, text: str) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not describe an LLM"):
         build(1, 1, LayerChoice(llm=f"{tmp_path}/"))
+
+
+def layer_of(net: Network) -> LlmLayer:
+    return next(module for module in net.modules() if isinstance(module, LlmLayer))
+
+
+def conf(llm: str, **settings: object) -> ZeusConfig:
+    return ZeusConfig.from_conf({"llm4seg_llm": llm, **settings})
+
+
+def test_the_settings_choose_llm_and_layer(llm: str) -> None:
+    title, build_chosen = chooser("frozen")(conf(llm, llm4seg_layer="1"))
+    assert title == f"LLM4Seg (layer 1 of {llm}, frozen)"
+    expected = llm_layer(LayerChoice("frozen", llm, 1))
+    layer = layer_of(build_chosen(1, 1))
+    assert expected is not None
+    assert torch.equal(fingerprint(layer), fingerprint(expected))
+
+
+def test_networks_of_one_model_share_a_frozen_layer_and_no_trained_one(llm: str) -> None:
+    for kind, is_shared in (("frozen", True), ("trained", False)):
+        _, build_chosen = chooser(kind)(conf(llm))
+        first, second = (layer_of(build_chosen(1, 1)) for _ in range(2))
+        assert (first is second) is is_shared
+
+
+def test_on_the_meta_device_no_weights_are_read() -> None:
+    with torch.device("meta"):
+        net = build(1, 1, LayerChoice("frozen", "llama-3.2-1b-instruct"))
+    assert sum(p.numel() for p in net.parameters() if not p.requires_grad) == 60_821_504
+
+
+def test_the_description_counts_the_frozen_layer_once_and_apart(llm: str) -> None:
+    config = conf(llm, model="llm4seg", fusion="late")
+    rows = build_model("llm4seg", config, load_target("prostate"), torch.device("cpu")).describe()
+    assert [row.trainable for row in rows] == [True, True, True, False]
+    assert rows[-1].parameters == sum(
+        value.numel() for value in tiny(llm, "frozen").parameters() if not value.requires_grad
+    )

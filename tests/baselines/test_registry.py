@@ -19,7 +19,11 @@ from zeus_app.types import Grid, Study, Volume
 
 SEQUENCES = ("T1", "T2")
 LABELS = 2
-SMALL = {"unet": 64, "attunet": 64, "resunet": 64, "unetpp": 64, "dynunet": 128}
+SMALL = {
+    **dict.fromkeys(["unet", "attunet", "resunet", "unetpp", "unext", "missformer"], 64),
+    **dict.fromkeys(["llm4seg", "llm4seg-none", "llm4seg-random", "llm4seg-trained"], 64),
+    "dynunet": 128,
+}
 """Smallest edge that a network can be trained with; 256 for the others, as in Zeus."""
 SHAPE, AFFINE = (32, 32, 2), np.diag([4.0, 4.0, 6.0, 1.0])
 
@@ -137,7 +141,7 @@ def test_it_is_trained_and_answers(name: str, tmp_path: Path) -> None:
     study = labelled_study(
         "s1", "s1", read_study=read_study, read_label=read_label, grid=Grid(SHAPE, AFFINE)
     )
-    recipe = TrainConfig(epochs=2, batch_slices=2, validation_fraction=0)
+    recipe = TrainConfig(epochs=1, batch_slices=2, validation_fraction=0)
     assert segmenter.fit([study], recipe).checkpoint.version == "v0001"
     answer = segmenter.segment(open_study(read_study(), segmenter.target))
     assert answer.checkpoint == "v0001"

@@ -86,7 +86,7 @@ def read_layer(weights: Path, index: int) -> nn.Module:
     folder = folder_of_llm(weights)
     files = _files_of_tensors(folder)
     names = _names_in_layer(files, index, folder)
-    layer = _empty_layer(read_architecture(folder), index)
+    layer = empty_layer(read_architecture(folder), index)
     state = _read_tensors(folder, {short: (name, files[name]) for short, name in names.items()})
     try:
         layer.load_state_dict(state)
@@ -140,7 +140,7 @@ def random_layer(architecture: Mapping[str, Any], index: int, *, seed: int) -> n
     count = int(architecture["num_hidden_layers"])
     if not 0 <= index < count:
         raise _no_such_layer(index, range(count), str(architecture["model_type"]))
-    layer = _empty_layer(architecture, index)
+    layer = empty_layer(architecture, index)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in layer.named_parameters():
         if parameter.ndim == 2:
@@ -151,7 +151,9 @@ def random_layer(architecture: Mapping[str, Any], index: int, *, seed: int) -> n
 
 
 def fingerprint(module: nn.Module) -> torch.Tensor:
-    """(16,) uint8, the beginning of the SHA-256 of all parameters."""
+    """(16,) uint8, the beginning of the SHA-256 of all parameters; 0 on the meta device."""
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return torch.zeros(FINGERPRINT_BYTES, dtype=torch.uint8)
     digest = hashlib.sha256()
     for name, parameter in module.named_parameters():
         digest.update(name.encode())
@@ -259,8 +261,12 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     )
 
 
-def _empty_layer(architecture: Mapping[str, Any], index: int) -> nn.Module:
-    """A layer in float32 whose weights are not set."""
+def empty_layer(architecture: Mapping[str, Any], index: int) -> nn.Module:
+    """A layer in float32 whose weights are not set.
+
+    Raises:
+        InputError: the architecture is not known here.
+    """
     from importlib import import_module
 
     from transformers import AutoConfig

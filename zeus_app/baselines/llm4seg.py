@@ -5,8 +5,9 @@ arXiv 2506.18034, and its published code (github.com/Mwxinnn/LLM4Seg). docs/llm4
 differs from that code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +17,15 @@ from torch import nn
 from zeus_app.baselines.cmunext import PAPER, CmunextSize, network
 from zeus_app.baselines.frozen_layer import (
     LlmLayer,
+    empty_layer,
     folder_of_llm,
     random_layer,
     read_architecture,
     read_layer,
 )
-from zeus_app.baselines.network import Network
+from zeus_app.baselines.network import BuildNetwork, Network
 from zeus_app.errors import InputError
+from zeus_app.settings.config import ZeusConfig
 from zeus_app.settings.registry import lookup
 from zeus_app.weights import WEIGHTS, is_path, locate
 
@@ -94,7 +97,9 @@ class LayerChoice:
         chosen = self.resolved()
         if chosen.kind == "none":
             return "no LLM layer"
-        return f"layer {chosen.index} of {chosen.llm}, {chosen.kind}"
+        start = KINDS[chosen.kind].start
+        seed = f" with seed {chosen.seed}" if start == "random" else ""
+        return f"layer {chosen.index} of {chosen.llm}, {chosen.kind}{seed}"
 
 
 class Bottleneck(nn.Module):
@@ -135,18 +140,48 @@ def build(
         UnknownNameError: no kind or weight has this name.
         InputError: the weights are missing, or have no such layer.
     """
-    layer = llm_layer(choice or LayerChoice())
+    return with_layer(in_channels, labels, llm_layer(choice or LayerChoice()), size)
+
+
+def chooser(kind: str) -> Callable[[ZeusConfig], tuple[str, BuildNetwork]]:
+    """What the registry asks for a network: settings -> its title and its builder.
+
+    The networks of one builder share a frozen layer.
+    """
+
+    def choose(config: ZeusConfig) -> tuple[str, BuildNetwork]:
+        choice = LayerChoice(kind, config.llm4seg_llm, config.llm4seg_layer, config.seed).resolved()
+        frozen = cache(partial(llm_layer, choice))
+
+        def build_chosen(in_channels: int, labels: int) -> Network:
+            layer = frozen() if KINDS[kind].frozen else llm_layer(choice)
+            return with_layer(in_channels, labels, layer)
+
+        return f"LLM4Seg ({choice.describe()})", build_chosen
+
+    return choose
+
+
+def with_layer(
+    in_channels: int, labels: int, layer: LlmLayer | None, size: CmunextSize = PAPER
+) -> Network:
+    """A CMUNeXt with an LLM's layer at its bottleneck; None for a plain one."""
     bottleneck = None if layer is None else Bottleneck(size.dims[-1], layer)
     return network(in_channels, labels, bottleneck=bottleneck, size=size)
 
 
 def llm_layer(choice: LayerChoice) -> LlmLayer | None:
-    """The layer of a choice; None for the kind "none". Raises as `build`."""
+    """The layer of a choice; None for the kind "none". Raises as `build`.
+
+    On torch's meta device it has shapes and no weights, and no file is read.
+    """
     chosen = choice.resolved()
     kind, index = KINDS[chosen.kind], cast(int, chosen.index)
     if not kind.start:
         return None
-    if kind.start == "random":
+    if torch.get_default_device().type == "meta":
+        layer = empty_layer(architecture_of(chosen.llm), index)
+    elif kind.start == "random":
         layer = random_layer(architecture_of(chosen.llm), index, seed=chosen.seed)
     else:
         layer = read_layer(locate(chosen.llm), index)

@@ -1,8 +1,8 @@
 """The model behind `--conf model <network>`: any network of the registry, in any fusion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -115,9 +115,15 @@ class NetworkModel:
         return Decoded(logits, self._union(logits, is_shown))
 
     def describe(self) -> list[ModuleInfo]:
-        """One row per part of the network."""
+        """One row per part of the network; what is frozen in a part has a row of its own."""
+        frozen = {id(p): p for p in self.trainable.parameters() if not p.requires_grad}
         parts = self._network.parts().items()
-        return [ModuleInfo.of(self._title, name, part) for name, part in parts]
+        rows = [_without(frozen, ModuleInfo.of(self._title, name, part), part)
+                for name, part in parts]  # fmt: skip
+        if not frozen:
+            return rows
+        count, size = _size(frozen.values())
+        return [*rows, ModuleInfo(self._title, "frozen layer", "LlmLayer", False, count, size)]
 
     @property
     def _network(self) -> FusedNetwork:
@@ -147,9 +153,29 @@ def build(name: str, config: ZeusConfig, target: Target, device: torch.device) -
             remedy="send --set union=max",
         )
     return NetworkModel(
-        NETWORKS[name],
+        configured(NETWORKS[name], config),
         target=target,
         fusion=config.fusion,
         device=device,
         union=config.chosen_union,
     )
+
+
+def configured(entry: NetworkEntry, config: ZeusConfig) -> NetworkEntry:
+    """The entry with its own settings applied."""
+    if entry.choose is None:
+        return entry
+    title, chosen = entry.choose(config)
+    return replace(entry, title=title, build=chosen)
+
+
+def _without(frozen: Mapping[int, torch.Tensor], row: ModuleInfo, part: nn.Module) -> ModuleInfo:
+    """The row of a part without its frozen parameters, which parts may share."""
+    count, size = _size(p for p in part.parameters() if id(p) in frozen)
+    return replace(row, parameters=row.parameters - count, memory_bytes=row.memory_bytes - size)
+
+
+def _size(parameters: Iterable[torch.Tensor]) -> tuple[int, int]:
+    """Number of values, and their bytes."""
+    every = list(parameters)
+    return sum(p.numel() for p in every), sum(p.nbytes for p in every)
