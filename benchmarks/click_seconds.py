@@ -1,22 +1,19 @@
-"""Seconds of 3-D clicks on sample studies, cold and warm, over HTTP.
+"""Seconds of 3-D clicks on a sample study, cold and warm, over HTTP.
 
-    python -m benchmarks.click_seconds [KEY=VALUE ...]
+    python -m benchmarks.click_seconds [STUDY] [KEY=VALUE ...]
 
-A server with these settings and an empty cache opens one study of sample_data/phantoms after
-another. The steps of `CLICKS` run on each study; the table shows the median of the studies, and of
-the slices that the answer reached. Run it on a quiet machine.
+A server with these settings and an empty cache gets one click after another on a study of
+sample_data/phantoms. Run it on a quiet machine.
 """
 
-import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from zeus_app.labels.files import read_label
 from zeus_app.server.lifecycle.server_command import CHECKOUT
@@ -24,8 +21,7 @@ from zeus_app.server.lifecycle.server_process import ServerProcess
 
 PHANTOMS = CHECKOUT / "sample_data" / "phantoms"
 LABEL, VALUE = "lesion", 1
-STUDIES = ("phantom_16", "phantom_17", "phantom_18")
-WARM_UP = "phantom_19"
+STUDY, WARM_UP = "phantom_16", "phantom_19"
 POLL_S = 0.5
 LIMIT_S = 600
 Voxel = tuple[int, int, int]
@@ -43,10 +39,10 @@ def voxels_of(study: str) -> list[Voxel]:
     return [(int(i), int(j), int(s)) for (i, j), s in chosen]
 
 
-def seconds_of_clicks(server: ServerProcess, study: str) -> dict[str, tuple[float, int]]:
-    """Step -> seconds of the answer, and the number of slices that its mask reaches."""
+def steps_of(study: str) -> dict[str, Sequence[Voxel]]:
+    """What a user does: name of the step -> all clicks after it."""
     middle, beside, first = voxels_of(study)
-    steps: dict[str, Sequence[Voxel]] = {
+    return {
         "cold: first click": [middle],
         "the same request, everything encoded": [middle],
         "the same request again": [middle],
@@ -54,21 +50,16 @@ def seconds_of_clicks(server: ServerProcess, study: str) -> dict[str, tuple[floa
         "third click, on the slice of the first": [middle, first, beside],
         "the third click taken back": [middle, first],
     }
-    results = {}
-    for name, voxels in steps.items():
-        results[name] = click(server, study, voxels)
-        await_encoded(server)
-    return results
 
 
-def click(server: ServerProcess, study: str, voxels: Sequence[Voxel]) -> tuple[float, int]:
-    """Send all clicks, as 3D Slicer does."""
-    params = {"foreground": voxels, "background": [], "label": LABEL}
+def click(server: ServerProcess, study: str, voxels: Sequence[Voxel]) -> tuple[float, str]:
+    """Send all clicks, as 3D Slicer does. Returns the seconds, and the slices that it reached."""
+    params = {"foreground": voxels, "background": [], "label": LABEL, "mode": "replace"}
     began = time.perf_counter()
     _, answered = server.client.infer("clicks_3d", study, params)
     seconds = time.perf_counter() - began
-    first, last = answered.get("reached", {}).get(LABEL, (0, -1))
-    return seconds, last - first + 1
+    first, last = answered["reached"][LABEL]
+    return seconds, f"{first} to {last}{'' if answered['complete'] else ', not complete'}"
 
 
 def await_encoded(server: ServerProcess) -> None:
@@ -80,23 +71,25 @@ def await_encoded(server: ServerProcess) -> None:
         time.sleep(POLL_S)
 
 
-def measure(settings: Mapping[str, str]) -> dict[str, list[tuple[float, int]]]:
-    """Step -> seconds and slices of each study."""
+def measure(study: str, settings: Mapping[str, str]) -> Iterator[tuple[str, float, str]]:
+    """Each step with its seconds and the slices that it reached."""
     with tempfile.TemporaryDirectory() as folder:
         conf = {"target": "phantom", "state": f"{folder}/state", **settings}
         with ServerProcess(PHANTOMS / "studies", conf, log=Path(folder) / "server.log") as server:
             click(server, WARM_UP, voxels_of(WARM_UP)[:1])  # the first request loads the networks
             await_encoded(server)
-            by_study = [seconds_of_clicks(server, study) for study in STUDIES]
-    return {name: [steps[name] for steps in by_study] for name in by_study[0]}
+            for name, voxels in steps_of(study).items():
+                yield name, *click(server, study, voxels)
+                await_encoded(server)
 
 
 def main() -> int:
     """Measure, and print one line for each step."""
-    settings: dict[str, Any] = dict(word.split("=", 1) for word in sys.argv[1:])
-    for name, measured in measure(settings).items():
-        seconds, slices = zip(*measured, strict=True)
-        print(f"{name:45} {statistics.median(seconds):6.2f} s  slices: {json.dumps(slices)}")
+    console = Console(highlight=False)
+    settings = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    studies = [word for word in sys.argv[1:] if "=" not in word]
+    for name, seconds, slices in measure(studies[0] if studies else STUDY, settings):
+        console.print(f"{name:42} {seconds:6.2f} s  slices {slices}")
     return 0
 
 
