@@ -294,8 +294,7 @@ class TrainConfig(_Settings):
     clip_gradient: float = Field(
         0,
         ge=0,
-        description="largest norm of a step's gradient; a larger gradient is scaled down; 0 for no"
-        " limit",
+        description="largest norm of a step's gradient; a larger one is scaled down; 0: no limit",
     )
     time_budget_s: float | None = Field(
         None,
