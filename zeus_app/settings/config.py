@@ -149,8 +149,7 @@ class ZeusConfig(ClickSettings, Llm4SegSettings, PacsSettings, _Settings):
     open_mib: int = Field(
         1024,
         ge=0,
-        description="size limit of the opened studies kept in memory, in MiB; their label maps may"
-        " take as much again",
+        description="MiB of opened studies in memory; their label maps may take as much again",
     )
     waiting: int = Field(
         8,
@@ -294,7 +293,8 @@ class TrainConfig(_Settings):
     clip_gradient: float = Field(
         0,
         ge=0,
-        description="largest norm of a step's gradient; a larger one is scaled down; 0: no limit",
+        description="largest norm of a step's gradient; a larger gradient is scaled down; 0 for no"
+        " limit",
     )
     time_budget_s: float | None = Field(
         None,
