@@ -45,7 +45,19 @@ def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
         read_description(tmp_path)
 
 
-def test_regions_make_no_target(tmp_path: Path) -> None:
-    describe(tmp_path, channel_names={"0": "T2"}, labels={"whole": [1, 2], "core": 2})
-    with pytest.raises(InputError, match="no single values"):
+@pytest.mark.parametrize(
+    ("channels", "labels"),
+    [
+        ({"0": "T2"}, {"whole": [1, 2], "core": 2}),
+        ({"0": "T2"}, {"organ": 256}),
+        ({"0": "T2"}, {"background": 0}),
+        ({"0": "a\nb"}, {"organ": 1}),
+    ],
+    ids=["regions", "value", "none", "channel"],
+)
+def test_what_no_target_may_have_is_refused(
+    tmp_path: Path, channels: dict[str, str], labels: dict[str, object]
+) -> None:
+    describe(tmp_path, channel_names=channels, labels=labels)
+    with pytest.raises(InputError, match="no target can be made"):
         described_target(read_description(tmp_path))

@@ -52,3 +52,17 @@ def test_a_dataset_of_other_labels_makes_a_target_of_its_own(tmp_path: Path) -> 
     dataset = open_dataset(folder)
     assert dataset.target.label_values == {"pancreas": 1, "a": 2, "b": 3, "cyst": 4}
     assert dataset.sequences == ("T2-SPIR", "T1-in")
+
+
+def test_regions_are_read_with_a_target_that_the_user_names(tmp_path: Path) -> None:
+    folder = archives.nnunet(tmp_path, labels={"background": 0, "whole": [1, 2, 3, 4]})
+    case = open_dataset(folder, "abdomen").cases[0]
+    np.testing.assert_array_equal(case.truth().array, archives.mask_of("p1", (1, 2, 3, 4)))
+
+
+def test_channels_of_a_brain_make_sequences_by_their_names(tmp_path: Path) -> None:
+    folder = archives.nnunet(tmp_path, channel_names={"0": "T1w", "1": "t1gd"})
+    case = open_dataset(folder).cases[0]
+    for channel, name in enumerate(("T1w", "t1gd")):
+        numbers = archives.picture(channel=channel, case="p1")
+        np.testing.assert_array_equal(case.sources[name].load().array, numbers)

@@ -119,7 +119,8 @@ def _values(
     The names in dataset.json tell it where all are the target's.
     """
     known = target.label_values
-    if convention is None and set(description.labels.values()) <= set(known):
+    names = set(description.labels.values())
+    if convention is None and names and names <= set(known) and not description.regions:
         return {value: known[name] for value, name in description.labels.items()}, None
     if target.import_conventions:
         convention = convention or CONVENTIONS.get(target.name)

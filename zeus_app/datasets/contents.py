@@ -29,12 +29,11 @@ class SequenceRange:
 
     def add(self, grid: Grid) -> None:
         """Count one image."""
-        first = self.cases == 0
-        low, high = (grid.spacing_mm,) * 2 if first else self.spacing_mm
         spacing = tuple(round(value, 4) for value in grid.spacing_mm)
-        self.spacing_mm = (_least(low, spacing), _most(high, spacing))
-        few, many = (grid.shape,) * 2 if first else self.shape
-        self.shape = (_least(few, grid.shape), _most(many, grid.shape))
+        if not self.cases:
+            self.spacing_mm, self.shape = (spacing, spacing), (grid.shape, grid.shape)
+        self.spacing_mm = (_least(self.spacing_mm[0], spacing), _most(self.spacing_mm[1], spacing))
+        self.shape = (_least(self.shape[0], grid.shape), _most(self.shape[1], grid.shape))
         self.cases += 1
 
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zeus_app.errors import InputError
-from zeus_app.targets import Label, Sequence, Target
+from zeus_app.settings.file_names import readable
+from zeus_app.targets import Target
 from zeus_app.targets.naming import safe_id
 
 NAME = "dataset.json"
@@ -113,21 +114,28 @@ def described_target(description: Description) -> Target:
     """A target made of dataset.json, for a dataset that no shipped target fits.
 
     Raises:
-        InputError: it has regions or values above 255, so that the user must write a target.
+        InputError: it has regions, values above 255 or names that no target may have, so that the
+            user must write a target.
     """
-    if description.regions or not all(0 < value < 256 for value in description.labels):
-        raise InputError(
-            f"{description.path}, whose labels are no single values from 1 to 255",
-            expected="labels with one value each",
-            remedy="write a target's YAML with these labels, and name it with --target",
+    labels = [{"name": name, "value": value} for value, name in sorted(description.labels.items())]
+    names = dict.fromkeys(name.replace("/", "-") for name in description.channels.values())
+    sequences = [
+        {"name": name, "prompt_name": f"MRI-{name}", "aliases": (name.lower(),)} for name in names
+    ]
+    try:
+        if description.regions:
+            raise ValueError(f"regions {', '.join(description.regions)}")
+        return Target.model_validate(
+            {
+                "name": safe_id(description.name),
+                "instance": description.name,
+                "labels": labels,
+                "sequences": sequences,
+            }
         )
-    names = list(description.channels.values())
-    return Target(
-        name=safe_id(description.name),
-        instance=description.name,
-        labels=tuple(Label(name=name, value=n) for n, name in sorted(description.labels.items())),
-        sequences=tuple(
-            Sequence(name=name, prompt_name=f"MRI-{name}", aliases=(name.lower(),))
-            for name in dict.fromkeys(name.replace("/", "-") for name in names)
-        ),
-    )
+    except ValueError as error:
+        raise InputError(
+            f"{description.path}, of which no target can be made: {readable(error)}",
+            expected="labels with one value from 1 to 255 each, and channels with plain names",
+            remedy="write a target's YAML with these labels, and name it with --target",
+        ) from error
