@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "baselines dicom towers",
         "studies",
         "labels prompts",
-        "datasets evaluation export training",
+        "datasets evaluation export images2d training",
         "pipeline upgrade",
         "build",
         "api describe",
