@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from zeus_app import build, profiles
 from zeus_app import describe as describe_module
+from zeus_app.baselines.registry import PaperCounts
 from zeus_app.commands import main as cli
-from zeus_app.describe import describe
+from zeus_app.describe import ModelSize, describe, model_sizes, size_cells
 from zeus_app.encoders.lite_medsam import load_prompt_encoder_and_decoder
 from zeus_app.errors import InputError, UnknownNameError
 from zeus_app.profiles import Profile, load_profile
@@ -255,6 +256,43 @@ def test_an_unknown_model_is_named() -> None:
         described(model="unett")
 
 
+@pytest.fixture(scope="module")
+def sizes() -> dict[str, ModelSize]:
+    """All models, asked from the settings of a network that has another fusion and union."""
+    config = ZeusConfig(model="unet", fusion="early", union="mean")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(describe_module, "plugin_models", lambda: {"lab": None})
+        return {size.title: size for size in model_sizes(config, small(), TARGET)}
+
+
+def test_all_models_are_listed(sizes: dict[str, ModelSize]) -> None:
+    assert {size.model for size in sizes.values()} == {*build.MODELS, "lab"}
+
+
+def test_zeus_is_listed_with_what_each_decoder_trains(sizes: dict[str, ModelSize]) -> None:
+    rest = PROJECTION + ALIGNER
+    of_sam = {"hybrid": rest + DECODER, "late": rest + 2 * DECODER}
+    assert sizes["Zeus, decoder sam"].trained == of_sam
+    assert sizes["Zeus, decoder readout"].trained["hybrid"] == trained(
+        described(decoder="readout", union="features")
+    )
+
+
+def test_every_network_is_counted_in_three_fusions(sizes: dict[str, ModelSize]) -> None:
+    counts = [size.trained for size in sizes.values() if size.model in build.BASELINES]
+    assert {tuple(count) for count in counts} == {("early", "hybrid", "late")}
+
+
+def test_a_plugin_is_listed_without_numbers(sizes: dict[str, ModelSize]) -> None:
+    assert size_cells(sizes["lab"]) == ["–"] * 6
+
+
+def test_the_counts_stand_beside_those_of_the_paper() -> None:
+    paper = PaperCounts(hybrid=8.06, late=12.44)
+    size = ModelSize("zeus", "Zeus", {"hybrid": 3_711_000, "late": 10_740_000}, paper, "")
+    assert size_cells(size) == ["–", "3.71", "10.74", "–", "8.06", "12.44"]
+
+
 def run_cli(*options: str) -> str:
     arguments = ["describe", "--target", "abdomen", "--sequences", "T2-SPIR,T1-in", *options]
     return CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "120"}).stdout
@@ -280,3 +318,26 @@ def test_towers_that_were_never_run_with_published_weights_are_named() -> None:
         "--profile", "paper"
     )
     assert line not in run_cli()
+
+
+@pytest.fixture
+def one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = PaperCounts(early=18.31, hybrid=40.04, late=54.94)
+    size = ModelSize("unet", "U-Net", {"early": 2_640_000}, paper, "narrower than the paper's")
+    monkeypatch.setattr(describe_module, "model_sizes", lambda *described: [size])
+
+
+@pytest.mark.usefixtures("one_size")
+def test_the_command_lists_models_and_explains_the_difference_from_the_paper() -> None:
+    *table, note = run_cli("--models").splitlines()
+    row = next(line for line in table if "unet" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "unet", "U-Net", "2.64", "–", "–", "18.31", "40.04", "54.94",
+    ]  # fmt: skip
+    assert note == "U-Net: narrower than the paper's"
+
+
+@pytest.mark.usefixtures("one_size")
+def test_the_command_lists_models_as_json() -> None:
+    (row,) = json.loads(run_cli("--models", "--json"))
+    assert (row["model"], row["trained"]) == ("unet", {"early": 2_640_000})

@@ -5,19 +5,23 @@ takes no memory. `build.py` and `towers.py` give the constructors, so the counts
 model that Zeus builds.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from zeus_app import build
+from zeus_app.baselines.fusion import FUSIONS
+from zeus_app.baselines.registry import NETWORKS, PaperCounts
 from zeus_app.devices import choose_device
 from zeus_app.encoders.sam_parts import decoder_skeleton
 from zeus_app.instructions.lora import attach
 from zeus_app.instructions.precision import resolve
 from zeus_app.models.fusion import WeightedUnion
 from zeus_app.models.net import ZeusNet
+from zeus_app.pipeline.plugins import plugin_models
 from zeus_app.profiles import LanguageModelConfig, Profile
 from zeus_app.profiles.fitting import (
     refuse_early_fusion,
@@ -34,6 +38,70 @@ META = torch.device("meta")
 
 BYTES_A_WEIGHT = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
 """Bytes of a weight in a linear layer: LLM.int8; NF4, with one float32 for each block of 64."""
+
+PAPER = PaperCounts(hybrid=8.06, late=12.44)
+"""Zeus in the paper's Table 2."""
+ZEUS_DECODERS = {
+    "readout": "a small read-out of compressed embeddings instead of SAM's mask decoder",
+    "sam": "SAM's mask decoder, as in the paper; f_vt and f_tt are as wide as the towers ask",
+}
+"""Decoder -> how it differs from the paper. The second look of `both` trains nothing."""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What a model trains, in each fusion.
+
+    Attributes:
+        model: value of the setting `model`.
+        title: its name in tables.
+        trained: fusion -> trained parameters; empty for a plugin, which is not built to be counted.
+        paper: millions of parameters in the paper's Table 2; None if the paper has no such model.
+        note: why the numbers differ.
+    """
+
+    model: str
+    title: str
+    trained: Mapping[str, int]
+    paper: PaperCounts | None
+    note: str
+
+
+def model_sizes(config: ZeusConfig, profile: Profile, target: Target) -> list[ModelSize]:
+    """All models that a server can be started with: Zeus, the networks, and the plugins.
+
+    Args:
+        config: the settings that all models share.
+        profile: Zeus's towers.
+        target: the sequences and labels.
+    """
+
+    def trained(**model: str) -> dict[str, int]:
+        fusions = [name for name in FUSIONS if (model["model"], name) != ("zeus", "early")]
+        return {fusion: count({**model, "fusion": fusion, "union": "auto"}) for fusion in fusions}
+
+    def count(changes: Mapping[str, str]) -> int:
+        rows = describe(config.model_copy(update=changes), profile, target)
+        return sum(row.parameters for row in rows if row.trainable)
+
+    zeus = [
+        ModelSize("zeus", f"Zeus, decoder {name}", trained(model="zeus", decoder=name), PAPER, note)
+        for name, note in ZEUS_DECODERS.items()
+    ]
+    networks = [
+        ModelSize(name, entry.title, trained(model=name), entry.paper, entry.note)
+        for name, entry in NETWORKS.items()
+    ]
+    plugins = [ModelSize(name, name, {}, None, "from a plugin") for name in plugin_models()]
+    return [*zeus, *networks, *plugins]
+
+
+def size_cells(size: ModelSize) -> list[str]:
+    """Millions of parameters as text: early, hybrid and late, then the same of the paper."""
+    own = [size.trained.get(fusion) for fusion in FUSIONS]
+    paper = [getattr(size.paper, fusion, None) for fusion in FUSIONS]
+    millions = [None if count is None else count / 1e6 for count in own] + paper
+    return ["–" if number is None else f"{number:.2f}" for number in millions]
 
 
 def describe(config: ZeusConfig, profile: Profile, target: Target) -> list[ModuleInfo]:

@@ -17,6 +17,7 @@ from zeus_app.commands.options import (
 from zeus_app.commands.terminal import print_table
 
 if TYPE_CHECKING:
+    from zeus_app.describe import ModelSize
     from zeus_app.protocols import ModuleInfo
 
 
@@ -39,6 +40,12 @@ def describe(
         ),
     ] = None,
     settings: Settings = None,
+    models: Annotated[
+        bool,
+        typer.Option(
+            "--models", help="List all models instead, with what each trains in each fusion."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List a model's modules: trained or frozen, number of parameters. Needs no weights."""
@@ -46,6 +53,7 @@ def describe(
     from dataclasses import asdict
 
     from zeus_app.describe import describe as modules_of
+    from zeus_app.describe import model_sizes
     from zeus_app.profiles import load_profile
     from zeus_app.settings.config import ZeusConfig
     from zeus_app.targets import target_of
@@ -61,11 +69,24 @@ def describe(
             **split_settings(settings or []),
         )
     )
-    modules = modules_of(config, load_profile(config.profile), target_of(config))
+    described = config, load_profile(config.profile), target_of(config)
+    sizes = model_sizes(*described) if models else []
+    modules = [] if models else modules_of(*described)
     if as_json:
-        typer.echo(json.dumps([asdict(module) for module in modules], indent=2))
+        typer.echo(json.dumps([asdict(row) for row in sizes or modules], indent=2))
+    elif models:
+        _print_models(sizes, title=f"trained parameters in millions, target {config.target}")
     else:
         _print_modules(modules, title=f"profile {config.profile}, {config.fusion} fusion")
+
+
+def _print_models(sizes: "Sequence[ModelSize]", *, title: str) -> None:
+    from zeus_app.describe import size_cells
+
+    columns = ["model", "network", "early", "hybrid", "late", "paper: early", "hybrid", "late"]
+    print_table(title, columns, [[size.model, size.title, *size_cells(size)] for size in sizes])
+    for size in sizes:
+        typer.echo(f"{size.title}: {size.note}")
 
 
 def _print_modules(modules: "Sequence[ModuleInfo]", *, title: str) -> None:
