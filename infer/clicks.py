@@ -94,7 +94,7 @@ class ClickInfer(InferTask):
             )
             path = write_answer(mask, ctx.target.label_values, form)
             steps = session.save()
-        encode_rest(ctx, resolved, segmented, prompts.slice_index)
+        encode_rest(ctx, resolved, segmented, prompts.slice_index, session=clicked.session)
         return str(path), {
             **answer.params(mask, segmented),
             "study": resolved.study,

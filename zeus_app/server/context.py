@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -182,7 +182,13 @@ class ServerContext:
             self.encode(resolved)
 
     def encode_around(
-        self, resolved: ResolvedImage, slice_index: int, slices: int, *, again: bool = False
+        self,
+        resolved: ResolvedImage,
+        slice_index: int,
+        slices: int,
+        *,
+        session: str = "",
+        again: bool = False,
     ) -> None:
         """Encode a study in the background after a click, if the settings allow.
 
@@ -191,10 +197,14 @@ class ServerContext:
             slice_index: the clicked axial slice on the canonical grid. It is encoded first, then
                 its neighbours on both sides.
             slices: number of axial slices.
+            session: id of the MONAI Label session whose image was clicked, or "". A file that came
+                with the request alone is not encoded, because no later request can name it.
             again: whether to encode a study that was encoded lately, because slices are missing.
         """
-        if self.config.prepare and not resolved.is_temporary:
-            nearest = tuple(sorted(range(slices), key=lambda s: abs(s - slice_index)))
+        nearest = tuple(sorted(range(slices), key=lambda s: abs(s - slice_index)))
+        if self.config.prepare and session:
+            self._encode_session(session, lambda: resolved, first=nearest, again=again)
+        elif self.config.prepare and not resolved.is_temporary:
             self.encode(resolved, first=nearest, again=again)
 
     def encode_labelled(self, study: str) -> None:
@@ -222,11 +232,23 @@ class ServerContext:
         """Encode the file, or the folder of one study, of a new session, if the settings allow."""
         if self.config.prepare:
             temporary_study = self.datastore.catalogue.temporary_study
-            self.background_encoder.enqueue(
-                f"session {session}",
-                session,
-                lambda: self.open_study(temporary_study(image, session)).stack,
-            )
+            self._encode_session(session, lambda: temporary_study(image, session))
+
+    def _encode_session(
+        self,
+        session: str,
+        find: Callable[[], ResolvedImage],
+        *,
+        first: tuple[int, ...] = (),
+        again: bool = True,
+    ) -> None:
+        self.background_encoder.enqueue(
+            f"session {session}",
+            session,
+            lambda: self.open_study(find()).stack,
+            first=first,
+            again=again,
+        )
 
     def encode(
         self, resolved: ResolvedImage, *, first: tuple[int, ...] = (), again: bool = True

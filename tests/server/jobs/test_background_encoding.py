@@ -277,6 +277,31 @@ def test_after_a_click_its_slice_comes_first_and_then_its_neighbours(
     assert item["options"] == {"first": (3, 2, 4, 1, 5, 0), "again": False}
 
 
+def test_after_a_click_that_lacks_slices_a_study_is_encoded_even_if_it_was_lately(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = context_of_alpha(tmp_path)
+    queued = queued_studies(ctx, monkeypatch)
+    ctx.encode_around(ctx.datastore.catalogue.resolve("alpha"), 0, 3, again=True)
+    (item,) = queued
+    assert item["options"] == {"first": (0, 1, 2), "again": True}
+
+
+def test_a_click_on_the_image_of_a_session_puts_its_slice_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = context_of_alpha(tmp_path)
+    queued = queued_studies(ctx, monkeypatch)
+    file = save(tmp_path / "t2.nii.gz", head(5), affine())
+    image = ctx.datastore.catalogue.temporary_study(file, "1")
+    ctx.encode_around(image, 1, 3)  # sent along without a session
+    assert queued == []
+    ctx.encode_around(image, 1, 3, session="1")
+    (item,) = queued
+    assert (item["study"], item["options"]["first"]) == ("session 1", (1, 0, 2))
+    assert item["read_stack"]() is ctx.open_study(image).stack
+
+
 def preparing(server: Server) -> list[str]:
     progress = requests.get(f"{server.url}/zeus/progress", timeout=60).json()
     return [item["study"] for item in progress["preparing"]]

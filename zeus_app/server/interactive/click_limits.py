@@ -37,7 +37,12 @@ def limits_of(
 
 
 def encode_rest(
-    ctx: ServerContext, resolved: ResolvedImage, masks: ClickMasks, slice_index: int | None
+    ctx: ServerContext,
+    resolved: ResolvedImage,
+    masks: ClickMasks,
+    slice_index: int | None,
+    *,
+    session: str,
 ) -> None:
     """Encode the other slices in the background, from the clicked slice outwards.
 
@@ -47,9 +52,11 @@ def encode_rest(
         masks: the answer. Slices that it lacks are encoded even if the study was encoded lately.
         slice_index: the clicked slice, on the canonical grid. None if there is none: then the
             slices around the masks come first if the answer lacks any.
+        session: id of the MONAI Label session whose image was clicked, or "".
     """
     if slice_index is None and not masks.is_complete:
         slice_index = next((first for first, _ in masks.reached.values()), 0)
     if slice_index is not None:
         slices = masks.label_map.shape[2]
-        ctx.encode_around(resolved, slice_index, slices, again=not masks.is_complete)
+        again = not masks.is_complete
+        ctx.encode_around(resolved, slice_index, slices, session=session, again=again)
