@@ -42,16 +42,23 @@ class Pair:
     masks: tuple[Path, ...]
 
 
-def find_images(images: Path) -> list[ImageFile]:
+def find_images(images: Path, *, without: Path | None = None) -> list[ImageFile]:
     """The images of a folder and of its subfolders, or one file, by name.
 
     A file with the name of another and "_mask", "_segmentation" or "_seg" is no image. Hidden files
     are left out.
 
+    Args:
+        images: the folder or file.
+        without: a folder whose files are no images, if it lies below `images`.
+
     Raises:
         InputError: there is no image, or two images differ in their ending alone.
     """
     files = list(_walk(images))
+    if without is not None and without.resolve() != images.resolve():
+        inside = without.resolve()
+        files = [file for file in files if inside not in file[1].resolve().parents]
     names = {name for name, _ in files}
     chosen = [ImageFile(name, path) for name, path in files if _base(name) not in names]
     if not chosen:
@@ -106,8 +113,9 @@ def refuse_missing(missing: Mapping[str, str], masks: Path) -> None:
     """Refuse images without a mask. Raises InputError with the names of the first few."""
     if missing:
         first = next(iter(missing))
+        count = "1 image has" if len(missing) == 1 else f"{len(missing)} images have"
         raise InputError(
-            f"{len(missing)} images have no mask in {masks}: {listed(missing)}",
+            f"{count} no mask in {masks}: {listed(missing)}",
             expected=f"a mask for each image, for example {first}.png or {first}_mask.png",
             remedy="add the masks, or leave these images out with --skip-bad",
         )

@@ -177,10 +177,12 @@ class ImageTrainer:
         return min(seconds / budget, 1)
 
     def _is_due(self, done: float, seconds: float) -> bool:
-        """Whether to validate: ten times a training, and at most a sixth of the time."""
-        since = seconds - (self.course[-1].seconds if self.course else 0)
-        enough = since >= _LEARNING_TO_VALIDATION * self._validation_s
-        return enough and done - self._validated >= 1 / _VALIDATIONS
+        """Whether to validate: ten times a training; of a time limit at most a sixth of it."""
+        if self.recipe.seconds is not None:
+            since = seconds - (self.course[-1].seconds if self.course else 0)
+            if since < _LEARNING_TO_VALIDATION * self._validation_s:
+                return False
+        return done - self._validated >= 1 / _VALIDATIONS
 
     def _validate(self, step: int, began: float, losses: list[float]) -> None:
         """Score the validation images, and save the weights if they are the best."""

@@ -69,7 +69,7 @@ def find_pairs(images: Path, masks: Path, *, skip_bad: bool) -> "list[Pair]":
     """Images with their masks. Without `skip_bad`, an image without a mask is an InputError."""
     from zeus_app.images2d.files import find_images, match_masks, refuse_missing
 
-    pairs, missing = match_masks(find_images(images), masks)
+    pairs, missing = match_masks(find_images(images, without=masks), masks)
     if not skip_bad or not pairs:
         refuse_missing(missing, masks)
     print_by_reason("left out", ["image", "reason"], missing)
