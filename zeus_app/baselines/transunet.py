@@ -23,7 +23,7 @@ from zeus_app.baselines.network import Network
 
 TIMM_MODEL = "vit_base_r50_s16_224"
 SIZE_PX = 256
-GRID = 16
+LAYERS = 12
 FEATURE_CHANNELS = (64, 256, 512, 768)
 DECODER_CHANNELS = (512, 256, 128, 64, 16)
 DROPOUT = 0.1
@@ -47,7 +47,7 @@ class TransUNetEncoder(nn.Module):
         tokens = embed.proj(deepest).flatten(2).transpose(1, 2)  # (B, 256, 768)
         tokens = self.vit.pos_drop(tokens + self.vit.pos_embed)
         tokens = self.vit.norm(self.vit.blocks(tokens))
-        return [*finer, tokens.transpose(1, 2).unflatten(2, (GRID, GRID))]
+        return [*finer, tokens.transpose(1, 2).unflatten(2, embed.grid_size)]
 
 
 class CascadedUpsampler(nn.Module):
@@ -83,6 +83,7 @@ def build(in_channels: int, labels: int) -> Network:
         TIMM_MODEL,
         img_size=SIZE_PX,
         in_chans=in_channels,
+        depth=LAYERS,
         num_classes=0,
         global_pool="",
         class_token=False,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zeus_app.baselines.transunet import GRID, TransUNetEncoder
+from zeus_app.baselines.transunet import TransUNetEncoder
 from zeus_app.errors import InputError
 
 REPOSITORY = "timm/vit_base_r50_s16_224.orig_in21k"
@@ -103,5 +103,7 @@ def _adapt(state: dict[str, torch.Tensor], vit: Any) -> dict[str, torch.Tensor]:
     channels = vit.patch_embed.backbone.stem.conv.weight.shape[1]
     adapted[FIRST_CONVOLUTION] = adapt_input_conv(channels, state[FIRST_CONVOLUTION])
     positions = state["pos_embed"][:, -14 * 14 :]  # the first is the class token's
-    adapted["pos_embed"] = resample_abs_pos_embed(positions, [GRID, GRID], num_prefix_tokens=0)
+    adapted["pos_embed"] = resample_abs_pos_embed(
+        positions, list(vit.patch_embed.grid_size), num_prefix_tokens=0
+    )
     return adapted
