@@ -7,7 +7,7 @@ import pytest
 
 from tests.datasets import archives
 from zeus_app.datasets.brats import patient_of
-from zeus_app.datasets.kinds import open_dataset
+from zeus_app.datasets.kinds import kind_of, open_dataset
 
 NEW_WORDS = ("-t2f", "-t1n", "-t1c", "-t2w")
 NUMBER_OF = {"FLAIR": 0, "T1": 1, "T1Gd": 2, "T2": 3}
@@ -49,6 +49,11 @@ def test_the_enhancing_tumour_is_4_until_2021_and_3_since_2023(
     enhancing = dataset.target.label_values["enhancing tumour"]
     drawn = archives.mask_of(case) == 3
     np.testing.assert_array_equal(dataset.cases[0].truth().array == enhancing, drawn)
+
+
+def test_other_data_with_the_same_words_are_not_taken_for_brats(tmp_path: Path) -> None:
+    archives.brats(tmp_path, "patient07")
+    assert kind_of(tmp_path) is None
 
 
 def test_folders_of_grades_are_searched(tmp_path: Path) -> None:

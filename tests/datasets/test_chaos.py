@@ -86,3 +86,15 @@ def test_a_patient_without_images_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "Train_Sets" / "MR" / "2" / "T2SPIR" / "DICOM_anon").mkdir(parents=True)
     (problem,) = open_dataset(tmp_path).problems
     assert problem.case == "2"
+
+
+def test_masks_may_be_named_after_the_images_out_of_phase(tmp_path: Path) -> None:
+    """The masks of odd numbers belong to the images out of phase, in the same order."""
+    ground = archives.chaos(tmp_path) / "T1DUAL" / "Ground"
+    for number in range(2, 12, 2):
+        path = ground / f"IMG-0004-{number:05d}.png"
+        path.rename(ground / f"IMG-0004-{number - 1:05d}.png")
+    case = open_dataset(tmp_path).cases[0]
+    drawn = archives.organs(T1_PLAN.shape)
+    for sequence in ("T1-in", "T1-out"):
+        np.testing.assert_array_equal(case.truth(sequence).array, drawn[:, :, ::-1])

@@ -1,7 +1,10 @@
 """`verify` tells what a dataset holds and each fault, and changes nothing."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -166,3 +169,29 @@ def test_progress_is_told_by_case(brain: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     verify(open_dataset(brain), report=lambda *call: calls.append(call))
     assert calls == [("cases", done, 3) for done in range(4)]
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    folder = archives.nnunet(tmp_path)
+    for name in ("imagesTr/p1_0000.nii.gz", "imagesTr/p2_0001.nii.gz", "labelsTr/p2.nii.gz"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    assert {case for case, text in told(folder) if "no regular file" in text} == {"p1", "p2"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("write", [archives.msd_brain, archives.nnunet, archives.chaos])
+def test_damaged_files_are_told_and_stop_nothing(
+    tmp_path: Path, write: Callable[[Path], Path], seed: int
+) -> None:
+    """Three files are cut, filled with noise, or emptied."""
+    write(tmp_path)
+    folder = next((p for p in tmp_path.iterdir() if (p / "dataset.json").exists()), tmp_path)
+    random = Random(seed)
+    files = [path for path in sorted(folder.rglob("*.*")) if path.suffix in (".gz", ".dcm", ".png")]
+    usable = [path for path in files if not path.name.startswith("._")]
+    for path in random.sample(usable, 3):
+        content = path.read_bytes()
+        cut = content[: random.randrange(len(content))]
+        path.write_bytes(random.choice([b"", cut, random.randbytes(len(content))]))
+    assert told(folder)

@@ -36,6 +36,7 @@ _NAME = re.compile(rf"[_-](?P<word>seg|{'|'.join(_SEQUENCES)})", re.IGNORECASE)
 _FOREIGN_MASK = re.compile(r".*_segm", re.IGNORECASE)
 """The mask of BraTS20_Training_355 is called W39_1998.09.19_Segm.nii."""
 _EXAMINATION = re.compile(r"(?P<patient>BraTS-\w+-\d+)-\d+|(?P<old>BraTS1[789]_.+)_\d+", re.I)
+_OF_BRATS = re.compile(r"BraTS", re.IGNORECASE)
 _SINCE_2023 = re.compile(r"BraTS-", re.IGNORECASE)
 _UNLABELLED = re.compile(r"valid|test", re.IGNORECASE)
 
@@ -51,7 +52,7 @@ class _CaseFolder:
 
 
 def recognise(folder: Path) -> bool:
-    """Whether some folder holds at least two images that are named after it and a sequence."""
+    """Whether a folder called BraTS... holds two images that are named after it and a sequence."""
     return any(len(found.images) > 1 for found in _case_folders(folder))
 
 
@@ -83,6 +84,8 @@ def read(folder: Path, target: Target | None, convention: str | None) -> Dataset
 
 def _case_folders(folder: Path) -> Iterator[_CaseFolder]:
     for at, files in walk_folders(folder, ()):
+        if not _OF_BRATS.match(at.name):
+            continue
         found = _CaseFolder(at)
         for path in files:
             _add(found, path)

@@ -2,7 +2,7 @@
 
     Train_Sets/MR/1/T1DUAL/DICOM_anon/InPhase/IMG-0004-00002.dcm
     Train_Sets/MR/1/T1DUAL/DICOM_anon/OutPhase/IMG-0004-00001.dcm
-    Train_Sets/MR/1/T1DUAL/Ground/IMG-0004-00002.png        for both phases, named as InPhase is
+    Train_Sets/MR/1/T1DUAL/Ground/IMG-0004-00002.png        for both phases, named as InPhase
     Train_Sets/MR/1/T2SPIR/DICOM_anon/IMG-0002-00001.dcm
     Train_Sets/MR/1/T2SPIR/Ground/IMG-0002-00001.png
     Test_Sets/MR/4/...                                       the same without Ground
@@ -86,12 +86,10 @@ def _case(patient: Path, root: Path, sources: dict[str, VolumeSource], target: T
     truths: dict[str, Truth] = {}
     for name, source in sources.items():
         protocol, _ = _FOLDERS[name]
-        masks = tuple(p for p in sorted((patient / protocol / "Ground").glob("*.png"))
-                      if not p.name.startswith("."))  # fmt: skip
+        masks = tuple(sorted((patient / protocol / "Ground").glob("[!.]*.png")))
         if masks:
-            in_phase = patient / _T1 / "DICOM_anon" / "InPhase"
-            named_after = _dicom_files(in_phase) if name == "T1-out" else source.files
-            truths[name] = PngTruth(source.files, named_after or source.files, masks, target)
+            named_after = _dual_images(patient, masks) if protocol == _T1 else source.files
+            truths[name] = PngTruth(source.files, named_after, masks, target)
     in_test = "Test_Sets" in (root.name, *patient.relative_to(root).parts)
     return Case(
         id=patient.name,
@@ -101,3 +99,11 @@ def _case(patient: Path, root: Path, sources: dict[str, VolumeSource], target: T
         truths=truths,
         part=TEST if in_test else TRAIN,
     )
+
+
+def _dual_images(patient: Path, masks: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The images of T1-DUAL that the masks are named after, else those in phase."""
+    phases = [_dicom_files(patient.joinpath(*_FOLDERS[name])) for name in ("T1-in", "T1-out")]
+    stems = {path.stem for path in masks}
+    named = (images for images in phases if {path.stem for path in images} == stems)
+    return next(named, phases[0] or phases[1])

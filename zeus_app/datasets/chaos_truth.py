@@ -22,6 +22,7 @@ from zeus_app.dicom.stacking import stack_slices
 from zeus_app.errors import InputError
 from zeus_app.targets import Target
 from zeus_app.types import Grid, Volume
+from zeus_app.volumes.formats import check_regular
 from zeus_app.volumes.nifti import read_guarded
 
 GREYS = {
@@ -40,8 +41,8 @@ class PngTruth:
 
     Attributes:
         dicom: the DICOM files of the sequence.
-        named_after: the DICOM files whose names the PNG files have: those of the in-phase images
-            for both phases of T1-DUAL.
+        named_after: the DICOM files whose names the PNG files have: those of one phase for both
+            phases of T1-DUAL, which lie on one grid.
         masks: the PNG files.
         target: its labels among `GREYS` are read; the others become background.
     """
@@ -134,6 +135,7 @@ def _grey(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """
 
     def read() -> tuple[str, npt.NDArray[np.uint8]]:
+        check_regular(path)
         with Image.open(path, formats=("PNG",)) as picture:
             return picture.mode, np.asarray(picture.convert("L"), np.uint8)
 

@@ -25,7 +25,7 @@ def find_duplicates(dataset: Dataset) -> Iterator[DataProblem]:
 
 def _equal(all_files: Iterable[tuple[Path, ...]]) -> Iterator[list[tuple[Path, ...]]]:
     by_size: dict[tuple[int, ...], list[tuple[Path, ...]]] = defaultdict(list)
-    for files in all_files:
+    for files in filter(_are_regular, all_files):
         with suppress(OSError):  # told as unreadable
             by_size[tuple(path.stat().st_size for path in files)].append(files)
     for same_size in by_size.values():
@@ -36,6 +36,11 @@ def _equal(all_files: Iterable[tuple[Path, ...]]) -> Iterator[list[tuple[Path, .
             with suppress(OSError):
                 by_content[_digest(files)].append(files)
         yield from (group for group in by_content.values() if len(group) > 1)
+
+
+def _are_regular(files: Iterable[Path]) -> bool:
+    """Whether no file is a pipe, which may never end."""
+    return all(path.is_file() for path in files)
 
 
 def _digest(files: Iterable[Path]) -> str:

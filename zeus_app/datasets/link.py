@@ -68,6 +68,21 @@ def link_dataset(
             be read.
     """
     _check_free(out, dataset)
+    cases = _chosen(dataset, only)
+    convention = dataset.convention or next(iter(dataset.target.import_conventions), None)
+    target = dataset.target.reading(convention)
+    with new_folder(out) as folder:
+        entries = []
+        for done, case in enumerate(cases, start=1):
+            entries.append(_entry(case, target, folder))
+            report(_STAGE, done, len(cases))
+        (folder / _LIST).write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    labels = [entry["label"] for entry in entries if "label" in entry]
+    written = sum(not Path(label).is_absolute() for label in labels)
+    return Linked(out, len(cases), len(labels), written, convention)
+
+
+def _chosen(dataset: Dataset, only: Collection[str] | None) -> list[Case]:
     cases = [case for case in dataset.cases if only is None or case.id in only]
     if not cases:
         raise InputError(
@@ -75,18 +90,7 @@ def link_dataset(
             expected="at least one case",
             remedy="choose another part of the split",
         )
-    convention = dataset.convention or next(iter(dataset.target.import_conventions), None)
-    target = dataset.target.reading(convention)
-    entries: list[dict[str, Any]] = []
-    with new_folder(out) as folder:
-        for done, case in enumerate(cases):
-            report(_STAGE, done, len(cases))
-            entries.append(_entry(case, target, folder))
-        report(_STAGE, len(cases), len(cases))
-        (folder / _LIST).write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    labels = [entry["label"] for entry in entries if "label" in entry]
-    written = sum(not Path(label).is_absolute() for label in labels)
-    return Linked(out, len(cases), len(labels), written, convention)
+    return cases
 
 
 def _check_free(out: Path, dataset: Dataset) -> None:
