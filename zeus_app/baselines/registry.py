@@ -105,15 +105,15 @@ NETWORKS: Mapping[str, NetworkEntry] = {
         title="UNeXt",
         source="Valanarasu and Patel, MICCAI 2022, arXiv 2203.04967",
         build=unext.build,
-        note="16, 32, 128, 160 and 256 channels, which give the 1.47 M of its paper; Table 2 counts"
-        " 3 to 4 times as many, so it has a wider variant that the Zeus paper does not describe",
+        note="16, 32, 128, 160 and 256 channels, which give the 1.47 M of its paper. Table 2 counts"
+        " 3 to 4 times as many, perhaps of a wider variant, and the Zeus paper does not say why",
         paper=PaperCounts(early=5.04, hybrid=12.86, late=18.66),
     ),
     "transunet": NetworkEntry(
         title="TransUNet",
         source="Chen et al., 2021, arXiv 2102.04306",
         build=transunet.build,
-        note="timm's hybrid of ResNet-50 and ViT-B/16 without class token; three networks have the"
+        note="timm's hybrid of ResNet-50 and ViT-B/16 without class token. Three networks have the"
         " count of late fusion in Table 2, whose early fusion is 7 M larger for no stated reason",
         paper=PaperCounts(early=112.40, hybrid=308.26, late=315.96),
     ),
@@ -122,7 +122,7 @@ NETWORKS: Mapping[str, NetworkEntry] = {
         source="Huang et al., 2021, arXiv 2109.07162",
         build=missformer.build,
         note="written from its paper alone, without the 7 M of its stated 42.46 M that its figures"
-        " do not show; Table 2 counts five times as many, and the Zeus paper does not say why",
+        " do not show. Table 2 counts 5 to 6 times as many, and the Zeus paper does not say why",
         paper=PaperCounts(early=188.08, hybrid=383.47, late=610.88),
     ),
     "dynunet": NetworkEntry(
