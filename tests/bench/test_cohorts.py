@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.bench.rows import a_suite
+from tests.datasets.archives import msd_brain
 from zeus_app.bench.cohorts import missing_data, open_patients, training_order
 from zeus_app.bench.jobs import Job, plan
 from zeus_app.bench.suite import load_suite
@@ -59,3 +60,19 @@ def test_real_data_and_datasets_are_missed_before_a_job_runs(
     assert missing_data(a_job(), None) == ""
     with pytest.raises(InputError, match="ZEUS_REAL_DATA"):
         open_patients(real, None)
+
+
+def test_a_downloaded_dataset_is_split_by_patient_and_every_case_is_judged_once(
+    tmp_path: Path,
+) -> None:
+    folder = msd_brain(tmp_path, [f"BRATS_{number:03}" for number in range(1, 5)])
+    brain = load_suite("paper-table5").cohorts["msd-brain"].model_dump()
+    job = plan(load_suite("paper-table5"))[0].model_dump()
+    judged = []
+    for fold in (0, 1):
+        changed = {**job, "fold": fold, "cohort": {**brain, "dataset_folds": 2}}
+        patients = open_patients(Job.model_validate(changed), folder)
+        assert not set(names(patients.learn)) & set(names(patients.judged))
+        assert len(patients.learn) + len(patients.judged) == 4
+        judged += names(patients.judged)
+    assert sorted(judged) == ["BRATS_001", "BRATS_002", "BRATS_003", "BRATS_004"]

@@ -30,5 +30,5 @@ def test_many_models_have_several_rows() -> None:
 def test_a_damaged_slice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p1.npz"
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="p1.npz"):
+    with pytest.raises(InputError, match=r"p1\.npz"):
         read_slice(path)

@@ -53,7 +53,7 @@ def test_every_job_is_run_and_its_row_is_stored(tmp_path: Path) -> None:
     said = run_all(FOUR_JOBS, runner, tmp_path)
     assert runner.ids == [job.id for job in plan(FOUR_JOBS)]
     assert {row["job"] for row in Rows(tmp_path / "tiny").all()} == set(runner.ids)
-    assert "tiny: 4 jobs, 0 done, 4 to run: about 10 min" in said  # 4 x (100 s + 45 s)
+    assert "tiny: 4 jobs, 0 done, 4 to run: about 9 min" in said  # 4 x (100 s + 30 s)
     assert "p-quick-early-fold0-seed0: DSC 80.0 %, 30 steps, 2 min" in said
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from zeus_app import build
 from zeus_app.bench.jobs import plan
 from zeus_app.bench.suite import Cohort, Part, Suite, load_suite, smoke, suite_names
 from zeus_app.errors import InputError, UnknownNameError
@@ -94,6 +95,7 @@ def test_a_shipped_suite_has_its_file_s_name_and_builds_every_config(name: str) 
             config = ZeusConfig.from_conf({**model, "target": cohort.target})
             load_profile(config.profile)
             target_of(config)  # the sequences are the target's
+            assert config.model in build.MODELS
             with_recipe(part.recipe, config.model)
 
 
@@ -154,3 +156,12 @@ def test_the_cohorts_of_shipped_suites_have_known_targets() -> None:
     for name in suite_names():
         for cohort in load_suite(name).cohorts.values():
             load_target(cohort.target)
+
+
+def test_llm4seg_has_its_three_controls_and_runs_small_without_large_language_models() -> None:
+    suite = load_suite("llm4seg")
+    controls = {model["model"] for model in suite.parts[0].models}
+    assert controls == {"llm4seg", "llm4seg-random", "llm4seg-trained", "llm4seg-none"}
+    small = [model for part in smoke(suite).parts for model in part.models]
+    assert len(small) == 4
+    assert not any("llm4seg_llm" in model for model in small)

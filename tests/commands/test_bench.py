@@ -56,7 +56,7 @@ def test_a_dry_run_lists_every_job_with_its_cost_and_runs_none(suite: str, out: 
     result = called("run", suite, "--dry-run", "-o", out)
     assert result.exit_code == 0, result.output
     assert "p-u-net-early-fold0-seed0" in result.output
-    assert "tiny: 2 jobs, 0 done, 2 to run: about 5 min" in result.output  # 2 x (100 s + 45 s)
+    assert "tiny: 2 jobs, 0 done, 2 to run: about 4 min" in result.output  # 2 x (100 s + 30 s)
     assert not out.exists()
 
 

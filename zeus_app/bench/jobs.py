@@ -12,7 +12,7 @@ from zeus_app.baselines.registry import NETWORKS
 from zeus_app.bench.suite import Cohort, Part, Settings, Suite
 from zeus_app.errors import InputError
 
-EXTRA_S = 45.0
+EXTRA_S = 30.0
 """Estimate of what a job takes besides its training, until jobs of the suite have been measured."""
 
 

@@ -181,14 +181,14 @@ def suite_names() -> list[str]:
 SMOKE_COHORT = Cohort(
     data="phantoms",
     target="phantom",
-    folds=(("phantom_00",), ("phantom_01",), ("phantom_02",)),
+    folds=(("phantom_00",), ("phantom_01",)),
 )
-SMOKE_SETTINGS = {"profile": "reference-small", "sequences": ""}
+SMOKE_SETTINGS = {"profile": "reference-small", "sequences": "", "llm4seg_llm": ""}
 """Values in place of a part's own: weights of this machine, sequences of the phantoms."""
 
 
 def smoke(suite: Suite) -> Suite:
-    """The suite in seconds: every model on three phantoms, each of them once.
+    """The suite in seconds: every model once, learning from one phantom and judged on another.
 
     Models that differ by towers or sequences alone become one. The paper's figures are left out.
     """
@@ -226,6 +226,6 @@ def _small(part: Part, models: list[Settings]) -> Part:
             "seconds": SMOKE_S,
             "folds": (0,),
             "seeds": (0,),
-            "patients": (min(part.patients),),
+            "patients": (0,),
         }
     )

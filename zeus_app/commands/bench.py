@@ -24,7 +24,7 @@ OutFolder = Annotated[
     typer.Option("-o", "--out", help="Folder of the rows.", show_default="reports/bench"),
 ]
 Smoke = Annotated[
-    bool, typer.Option("--smoke", help="The suite in its smallest size, on three phantoms.")
+    bool, typer.Option("--smoke", help="The suite in its smallest size, on two phantoms.")
 ]
 FAILED_EXIT_CODE = 1
 
