@@ -51,8 +51,9 @@ def test_every_network_has_a_recipe_and_every_recipe_a_network() -> None:
     assert shipped(NETWORK_RECIPES).keys() == NETWORKS.keys()
 
 
-def test_a_recipe_that_was_not_chosen_by_measurement_says_so() -> None:
-    assert {name for name in NETWORKS if network_recipe(name).tuned} == {"resunet"}
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_recipe_says_where_its_values_come_from(name: str) -> None:
+    assert network_recipe(name).source
 
 
 @pytest.mark.parametrize("name", NETWORKS)
