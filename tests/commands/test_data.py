@@ -94,3 +94,22 @@ def test_an_unknown_part_is_refused(brain: Path, tmp_path: Path) -> None:
     result = data("link", brain, "-o", tmp_path / "s", "--split", tmp_path / "split.json",
                   "--part", "validation")  # fmt: skip
     assert result.exit_code == INPUT_ERROR_EXIT_CODE
+
+
+def test_a_linked_dataset_is_trained_on_segmented_and_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEUS_PLUGINS", "tests.server.fakes.fake_model")
+    archives.chaos(tmp_path / "data")
+    data("link", tmp_path / "data", "-o", tmp_path / "studies")
+    studies, out = str(tmp_path / "studies"), str(tmp_path / "out")
+    common = ["--target", "abdomen", "--state", str(tmp_path / "state")]
+    truth = f"{studies}/labels"
+    for words in (
+        ["train", studies, "--labels", studies, *common],
+        ["segment", studies, "-o", out, *common],
+        ["evaluate", out, "--truth", truth, "--target", "abdomen"],
+    ):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+    assert "1 cases compared, 0 files or cases left out" in result.output
