@@ -9,23 +9,25 @@ from pydantic import ValidationError
 
 from zeus_app.errors import InputError
 from zeus_app.images2d.run import RunFolder, RunSettings, write_rows
-from zeus_app.images2d.split import Split
+from zeus_app.images2d.split import Split, read_split
 
 NONE = RunSettings(kind="none", llm="", layer=None, edge_px=32)
 RANDOM = RunSettings(kind="random", llm="smollm2-135m", layer=3, seed=1, edge_px=32)
 SPLIT = Split(("a",), ("b",))
+ROLES = {"00ff": "trained on"}
 
 
 def begun(folder: Path, settings: RunSettings = NONE) -> RunFolder:
     run = RunFolder(folder)
-    run.begin(settings, SPLIT)
+    run.begin(settings, SPLIT, ROLES)
     return run
 
 
 def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> None:
     run = begun(tmp_path, RANDOM)
     assert run.settings() == RANDOM
-    assert run.split() == SPLIT
+    assert read_split(tmp_path / "split.json") == SPLIT
+    assert run.roles() == ROLES
 
 
 @pytest.mark.parametrize("settings", [NONE, RANDOM])
@@ -74,6 +76,13 @@ def test_the_weights_of_a_replaced_run_are_removed(tmp_path: Path) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no run"):
         RunFolder(tmp_path).settings()
+
+
+def test_roles_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    (tmp_path / "images.json").write_text("[1]")
+    with pytest.raises(InputError, match="hashes of the images"):
+        run.roles()
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x04pickle"])

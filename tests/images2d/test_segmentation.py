@@ -1,5 +1,7 @@
 """Masks on the image's own size, and their scores."""
 
+import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,13 @@ from tests.images2d.painted import HEIGHT, WIDTH, square_mask, write
 from zeus_app.errors import InputError
 from zeus_app.images2d.files import Pair, find_images
 from zeus_app.images2d.pixels import Classes
-from zeus_app.images2d.run import RunFolder, RunSettings
 from zeus_app.images2d.segmentation import (
     ImageScores,
     ImageSegmenter,
     mean_scores,
-    roles_in,
     score_images,
     write_masks,
 )
-from zeus_app.images2d.split import Split
 
 
 class Bright(nn.Module):
@@ -71,13 +70,22 @@ def test_scores_are_those_of_the_image_s_own_size(
     image = bright(tmp_path / "a.png")
     empty = write(tmp_path / "b_mask.png", square_mask(0))
     pairs = [Pair("a", image, (image,)), Pair("b", image, (empty,))]
-    (first, second), skipped = score_images(segmenter, pairs, {"a": "trained on"})
+    (first, second), skipped = score_images(segmenter, pairs, {})
     assert first.dsc > 0.95
-    assert (first.role, second.role) == ("trained on", "new")
     assert (second.dsc, second.miou) == (0, 0)
     # Of 40×32 pixels about 8×8 are wrong: the background's IoU is 0.95, the label's 0.
     assert second.miou_with_background == pytest.approx(0.95 / 2, abs=0.01)
     assert skipped == {}
+
+
+def test_an_image_has_its_role_by_its_content(segmenter: ImageSegmenter, tmp_path: Path) -> None:
+    learnt, other = bright(tmp_path / "1" / "a.png"), tmp_path / "2" / "a.png"
+    write(other, square_mask(254))
+    copied = Path(shutil.copy(learnt, tmp_path / "b.png"))
+    roles = {hashlib.sha256(learnt.read_bytes()).hexdigest(): "trained on"}
+    pairs = [Pair("a", other, (other,)), Pair("b", copied, (copied,))]
+    scores, _ = score_images(segmenter, pairs, roles)
+    assert [one.role for one in scores] == ["new", "trained on"]
 
 
 def test_a_wrong_mask_is_refused_or_left_out(segmenter: ImageSegmenter, tmp_path: Path) -> None:
@@ -89,13 +97,6 @@ def test_a_wrong_mask_is_refused_or_left_out(segmenter: ImageSegmenter, tmp_path
     scores, skipped = score_images(segmenter, pairs, {}, skip_bad=True)
     assert scores == []
     assert skipped.keys() == {"a"}
-
-
-def test_the_role_of_an_image_is_that_of_the_run_s_split(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    settings = RunSettings(kind="none", llm="", layer=None)
-    run.begin(settings, Split(("a",), ("b",)))
-    assert roles_in(run) == {"a": "trained on", "b": "chose the weights"}
 
 
 def test_means_are_those_of_the_images() -> None:

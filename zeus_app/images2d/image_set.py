@@ -17,6 +17,7 @@ from zeus_app.images2d.pixels import (
     resized_labels,
 )
 from zeus_app.progress import Report, silent
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.types import LabelArray
 
 
@@ -29,12 +30,14 @@ class ImageSet:
         pixels: (N, E, E, 3) uint8.
         labels: (N, E, E) uint8; 0 is the background, k the k-th class.
         classes: what the labels show.
+        hashes: SHA-256 of each image's file; empty for images that come from no file.
     """
 
     names: tuple[str, ...]
     pixels: Pixels
     labels: LabelArray
     classes: Classes
+    hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,7 +46,8 @@ class ImageSet:
         """The images of these names, in their order."""
         row = {name: i for i, name in enumerate(self.names)}
         rows = [row[name] for name in names]
-        return ImageSet(tuple(names), self.pixels[rows], self.labels[rows], self.classes)
+        hashes = tuple(self.hashes[i] for i in rows) if self.hashes else ()
+        return ImageSet(tuple(names), self.pixels[rows], self.labels[rows], self.classes, hashes)
 
     def batch(
         self, rows: Sequence[int], rng: np.random.Generator | None = None
@@ -91,7 +95,7 @@ def read_images(
     Raises:
         InputError: an image or a mask is wrong, and `skip_bad` is false; or no image is left.
     """
-    names, pixels, labels, skipped = [], [], [], {}
+    names, pixels, labels, hashes, skipped = [], [], [], [], {}
     for number, pair in enumerate(pairs, start=1):
         try:
             image, mask = read_pair(pair.image, pair.masks, classes)
@@ -103,6 +107,7 @@ def read_images(
             names.append(pair.name)
             pixels.append(resized(image, edge))
             labels.append(resized_labels(mask, edge))
+            hashes.append(sha256_of(pair.image))
         report("reading images", number, len(pairs))
     if not names:
         raise InputError(
@@ -110,7 +115,8 @@ def read_images(
             expected="at least one image with a mask",
             remedy="run the command without --skip-bad to see what is wrong",
         )
-    return ImageSet(tuple(names), np.stack(pixels), np.stack(labels), classes), skipped
+    arrays = np.stack(pixels), np.stack(labels)
+    return ImageSet(tuple(names), *arrays, classes, tuple(hashes)), skipped
 
 
 def _turned(array: LabelArray, turns: int, flip: bool) -> LabelArray:

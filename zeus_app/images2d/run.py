@@ -2,23 +2,27 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zeus_app.baselines.llm4seg import LayerChoice, build
 from zeus_app.baselines.network import Network
 from zeus_app.errors import InputError
 from zeus_app.images2d.pixels import Classes
-from zeus_app.images2d.split import Split, read_split
+from zeus_app.images2d.split import Split
 from zeus_app.storage.atomic import write_atomically, write_text_atomically
 
 CHANNELS = 3
 DIVISOR = 16
 """The network halves the edge four times."""
+TRAINED, CHOSE, NEW = "trained on", "chose the weights", "new"
+"""Roles of an image in a training."""
+_ROLES = TypeAdapter(dict[str, str])
 
 
 class RunSettings(BaseModel):
@@ -83,9 +87,16 @@ class RunFolder:
                 remedy="give another --out, or --force to replace the run",
             )
 
-    def begin(self, settings: RunSettings, split: Split) -> None:
-        """Write settings and split, and remove the weights of a run that is replaced."""
+    def begin(self, settings: RunSettings, split: Split, roles: Mapping[str, str]) -> None:
+        """Write settings and split, and remove the weights of a run that is replaced.
+
+        Args:
+            settings: what the weights will belong to.
+            split: names of the images.
+            roles: SHA-256 of an image's file -> its role in the training.
+        """
         self.weights.unlink(missing_ok=True)
+        write_text_atomically(self.path / "images.json", json.dumps(dict(roles), indent=1))
         split.save(self.path / "split.json")
         write_text_atomically(self.path / "run.json", settings.model_dump_json(indent=1))
 
@@ -107,9 +118,21 @@ class RunFolder:
                 remedy="give the folder of --out, or train first",
             ) from error
 
-    def split(self) -> Split:
-        """The split of the run. Raises InputError if it cannot be read."""
-        return read_split(self.path / "split.json")
+    def roles(self) -> dict[str, str]:
+        """SHA-256 of an image's file -> its role in the training.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        path = self.path / "images.json"
+        try:
+            return _ROLES.validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise InputError(
+                f"{path} cannot be read: {str(error)[:200]}",
+                expected="hashes of the images of a training, which zeus llm4seg train writes",
+                remedy="restore the file, or train again",
+            ) from error
 
     def trained(self) -> Network:
         """The network with the run's weights, for inference.

@@ -13,10 +13,11 @@ from zeus_app.devices import autocast
 from zeus_app.errors import InputError
 from zeus_app.images2d.files import ImageFile, Pair
 from zeus_app.images2d.pixels import Classes, Pixels, normalised, read_pair, read_pixels, resized
-from zeus_app.images2d.run import RunFolder
+from zeus_app.images2d.run import NEW, RunFolder
 from zeus_app.images2d.training import labels_of
 from zeus_app.metrics import mean_dice, miou, miou_with_background
 from zeus_app.progress import Report, silent
+from zeus_app.storage.artifacts import sha256_of
 from zeus_app.storage.atomic import write_atomically
 from zeus_app.types import LabelArray
 
@@ -134,7 +135,7 @@ def score_images(
     Args:
         segmenter: the trained network.
         pairs: images with their masks.
-        roles: name of an image -> its role in the training; any other is "new".
+        roles: SHA-256 of an image's file -> its role in the training; any other is new to it.
         skip_bad: leave out images that cannot be read, or whose mask is wrong.
         report: called after each image.
 
@@ -147,7 +148,7 @@ def score_images(
     scores, skipped = [], {}
     for number, pair in enumerate(pairs, start=1):
         try:
-            scores.append(_scores(segmenter, pair, roles.get(pair.name, "new")))
+            scores.append(_scores(segmenter, pair, roles.get(sha256_of(pair.image), NEW)))
         except InputError as error:
             if not skip_bad:
                 raise
@@ -167,15 +168,6 @@ def _scores(segmenter: ImageSegmenter, pair: Pair, role: str) -> ImageScores:
         miou(labels, truth, values),
         miou_with_background(labels, truth, values),
     )
-
-
-def roles_in(run: RunFolder) -> dict[str, str]:
-    """Name of each image of a run -> its role in the training."""
-    split = run.split()
-    return {
-        **dict.fromkeys(split.train, "trained on"),
-        **dict.fromkeys(split.validation, "chose the weights"),
-    }
 
 
 def mean_scores(scores: Sequence[ImageScores]) -> tuple[float, float, float]:

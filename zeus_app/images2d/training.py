@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from zeus_app.devices import autocast
 from zeus_app.errors import InputError
 from zeus_app.images2d.image_set import ImageSet
-from zeus_app.images2d.run import RunFolder, RunSettings, write_rows
+from zeus_app.images2d.run import CHOSE, TRAINED, RunFolder, RunSettings, write_rows
 from zeus_app.images2d.split import Split
 from zeus_app.metrics import mean_dice, miou
 from zeus_app.progress import Report, silent
@@ -232,12 +232,14 @@ def train_run(
     Raises:
         InputError: the LLM's weights are missing, or the loss is not finite any more.
     """
+    train, validation = images.chosen(split.train), images.chosen(split.validation)
     network = settings.network().to(device)
-    run.begin(settings, split)
+    roles = {**dict.fromkeys(validation.hashes, CHOSE), **dict.fromkeys(train.hashes, TRAINED)}
+    run.begin(settings, split, roles)
     trainer = ImageTrainer(
         network,
-        train=images.chosen(split.train),
-        validation=images.chosen(split.validation) if split.validation else None,
+        train=train,
+        validation=validation if split.validation else None,
         recipe=recipe,
         device=device,
         save=run.save_weights,

@@ -34,7 +34,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_has_settings_split_weights_and_course(trained: Path) -> None:
     names = {path.name for path in (trained / "run").iterdir()}
-    assert names == {"run.json", "split.json", "weights.safetensors", "course.csv"}
+    assert names == {
+        "run.json", "split.json", "images.json", "weights.safetensors", "course.csv",
+    }  # fmt: skip
     split = json.loads((trained / "run" / "split.json").read_text())
     assert (len(split["train"]), len(split["validation"])) == (5, 1)
 

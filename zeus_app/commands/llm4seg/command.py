@@ -99,7 +99,7 @@ def train(
     """Train on images and masks. The weights with the best validation are kept.
 
     The recipe is that of the published code: SGD, 0.5 · BCE + Dice, turns and flips. The folder of
-    the run has run.json, split.json, weights.safetensors and course.csv.
+    the run has run.json, split.json, images.json, weights.safetensors and course.csv.
     """
     wait_passively()
     from zeus_app.devices import choose_device
@@ -174,19 +174,20 @@ def evaluate(
 ) -> None:
     """Compare the masks of a run with the truth: DSC and mIoU, on each image's own size.
 
-    Images that the run learned from, those that chose its weights, and new ones are listed apart.
+    Images that the run learned from, those that chose its weights, and new ones are told apart by
+    their content.
     """
     wait_passively()
     from zeus_app.devices import choose_device
     from zeus_app.images2d.run import RunFolder, write_rows
-    from zeus_app.images2d.segmentation import ImageSegmenter, roles_in, score_images
+    from zeus_app.images2d.segmentation import ImageSegmenter, score_images
 
     folder = RunFolder(run)
     segmenter = ImageSegmenter.of(folder, choose_device(device))
     pairs = find_pairs(images, masks, skip_bad=skip_bad)
     with progress_bars() as report:
         scores, skipped = score_images(
-            segmenter, pairs, roles_in(folder), skip_bad=skip_bad, report=report
+            segmenter, pairs, folder.roles(), skip_bad=skip_bad, report=report
         )
     print_by_reason("not compared", ["image", "reason"], skipped)
     _print_scores(scores)
