@@ -204,15 +204,14 @@ def test_a_profile_without_pictures_has_them_where_the_model_needs_them() -> Non
         build.text_scopes(ZeusConfig(scope="target"), seeing, cpu)
 
 
-def test_scope_target_segments_a_study_of_a_shipped_target_without_the_llm(
+def test_a_study_of_a_shipped_target_is_segmented_without_the_llm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the LLM was loaded")
 
     monkeypatch.setattr("zeus_app.towers.FrozenLlm.__init__", refuse)
-    settings = {"instruction_tokens": "64", "encoder_runtime": "torch", "scope": "target"}
-    segmenter = assembled(tmp_path, **settings)
+    segmenter = assembled(tmp_path, instruction_tokens="64", encoder_runtime="torch")
     answer = segmenter.segment(open_study(a_study(), segmenter.target))
     assert len(answer.instructions) == 4  # two labels in two sequences
     assert all(text.model.startswith("SmolLM2") and text.text for text in answer.instructions)
