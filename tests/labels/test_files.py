@@ -1,4 +1,5 @@
 import gzip
+import os
 import zlib
 from pathlib import Path
 
@@ -137,6 +138,13 @@ def test_a_packed_label_with_far_more_than_its_header_states_is_refused(tmp_path
     path.write_bytes(gzip.compress(small + bytes(MAX_BYTES_AFTER_VOXELS + 1)))
     with pytest.raises(InputError, match="more than the 360 bytes"):
         read_label(path)
+
+
+def test_a_named_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
+    pipe = tmp_path / "label.nii.gz"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="it is no file"):
+        read_mask(pipe)
 
 
 def test_a_mask_may_have_any_format_that_images_have(tmp_path: Path) -> None:

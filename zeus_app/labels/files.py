@@ -66,6 +66,8 @@ def read_mask(path: Path) -> Volume:
         InputError: as `read_label`, but for the extension.
     """
     with label_errors(path):
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")  # a named pipe would be read for ever
         if path.name.lower().endswith((".nii.gz", ".nii")) and is_gzip(path):
             _verify_checksum(path, nifti_bytes(path))
         volume = read_voxels(path)
