@@ -30,7 +30,7 @@ def test_a_bar_ends_at_the_mean_and_the_paper_s_figure_is_a_diamond(tmp_path: Pa
 def test_a_model_stands_over_its_trained_parameters(tmp_path: Path) -> None:
     axes = plots_of(a_table(tmp_path))["parameters"].axes[0]
     for line in axes.lines:
-        np.testing.assert_allclose(line.get_xydata(), [[1.5, 70.0]])
+        np.testing.assert_allclose(np.asarray(line.get_xydata(), float), [[1.5, 70.0]])
     assert [text.get_text() for text in axes.texts] == ["quick, early", "quick, late"]
 
 

@@ -130,7 +130,7 @@ def test_the_smoke_size_has_every_model_once_on_phantoms() -> None:
     small = smoke(load_suite("paper-table2"))
     assert len(plan(small)) == 7 * 3 + 2
     assert {job.cohort.data for job in plan(small)} == {"phantoms"}
-    assert small.name == "paper-table2-smoke"
+    assert (small.name, small.words) == ("paper-table2-smoke", "paper-table2 --smoke")
 
 
 def test_the_smoke_size_needs_no_other_towers_than_the_default_ones() -> None:

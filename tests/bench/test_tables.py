@@ -92,6 +92,16 @@ def test_the_best_and_the_second_best_figure_are_ranked_as_they_are_shown(tmp_pa
     assert ranks(table.lines, METRICS["training_s"]) == {}
 
 
+def test_models_are_ranked_among_those_that_learned_from_as_many_patients(tmp_path: Path) -> None:
+    models = [{"model": "quick", "fusion": ["early", "late"]}]
+    suite = a_suite(patients=[1, 2], entries=models)
+    rows = stored(suite, tmp_path, [{"a": scores(v, 0)} for v in (0.1, 0.2, 0.9, 0.9)])
+    (table,) = part_tables(suite, rows)
+    assert ranks(table.lines, METRICS["dsc"]) == {
+        "quick, late, 1 patient": "best", "quick, early, 1 patient": "second",
+    }  # fmt: skip
+
+
 def test_one_figure_alone_is_not_the_best(tmp_path: Path) -> None:
     suite = a_suite()
     (table,) = part_tables(suite, stored(suite, tmp_path, [{"a": scores(0.8, 0)}]))

@@ -65,7 +65,7 @@ def test_a_run_and_its_table(suite: str, out: Path, monkeypatch: pytest.MonkeyPa
     assert called("run", suite, "-o", out).exit_code == 0
     result = called("table", suite, "-o", out)
     assert result.exit_code == 0, result.output
-    assert "| U-Net, early | 1 | **80.00** |" in (out / "tiny" / "table.md").read_text()
+    assert "| U-Net, early | 1 | 80.00 |" in (out / "tiny" / "table.md").read_text()
     assert str(out / "tiny" / "table.tex") in result.output.replace("\n", "")
 
 

@@ -171,7 +171,7 @@ def cost_s(jobs: Sequence[Job], *, extra_s: float = EXTRA_S) -> float:
         jobs: the jobs.
         extra_s: what each takes besides its training.
     """
-    return sum(min(job.seconds + extra_s, job.limit_s) for job in jobs)
+    return sum(min(max(job.seconds + extra_s, 0.0), job.limit_s) for job in jobs)
 
 
 def in_words(seconds: float) -> str:

@@ -14,7 +14,9 @@ _PAPER_COLOUR = "#333333"
 
 
 def plots_of(part: PartTable) -> dict[str, Figure]:
-    """Name -> figure, for the plots that the measured lines allow."""
+    """Name -> figure, for the plots that the judged lines allow."""
+    if part.part.measure == "speed":
+        return {}
     scored = [line for line in part.lines if "dsc" in line.estimates]
     curved = [line for line in part.lines if any(len(row["curve"]) > 1 for row in line.rows)]
     figures = {}

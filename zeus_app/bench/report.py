@@ -57,8 +57,8 @@ def _refuse_nothing(suite: Suite, parts: Sequence[PartTable]) -> None:
     if not any(line.rows for part in parts for line in part.lines):
         raise InputError(
             f"no finished job of suite {suite.name}",
-            expected="at least one row",
-            remedy=f"run `zeus bench run {suite.name}` first",
+            expected="at least one row with the suite's present settings",
+            remedy=f"run `zeus bench run {suite.words}` first",
         )
 
 
@@ -113,7 +113,7 @@ def _made_by(suite: Suite, parts: Sequence[PartTable]) -> str:
     machines = sorted({_machine(row) for row in rows})
     seconds = sum(row["wall_s"] for row in rows)
     return (
-        f"Command: `zeus bench run {suite.name}`, then `zeus bench table {suite.name}`."
+        f"Command: `zeus bench run {suite.words}`, then `zeus bench table {suite.words}`."
         f" {len(rows)} jobs, {in_words(seconds)} in all. Code: {', '.join(commits)}."
         f" Machine: {'; '.join(machines)}."
     )

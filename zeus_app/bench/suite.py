@@ -9,7 +9,8 @@ from zeus_app.settings import presets
 
 PACKAGE = "zeus_app.bench.suites"
 Settings = dict[str, str]
-SMOKE_S, SMOKE_LIMIT_S = 600.0, 900.0
+_SMOKE = "-smoke"
+SMOKE_S, SMOKE_LIMIT_S = 120.0, 300.0
 SMOKE_RECIPE = {"epochs": "1", "batch_slices": "4"}
 
 
@@ -155,6 +156,12 @@ class Suite(_Strict):
             raise ValueError("two parts share one name")
         return self
 
+    @property
+    def words(self) -> str:
+        """What names the suite on a command line."""
+        name = self.name.removesuffix(_SMOKE)
+        return name if name == self.name else f"{name} --smoke"
+
     def paper_row(self, model: Settings) -> PaperRow | None:
         """The first row of the paper whose settings a model has."""
         for row in self.paper:
@@ -207,7 +214,7 @@ def smoke(suite: Suite) -> Suite:
             parts.append(_small(part, models))
     return suite.model_copy(
         update={
-            "name": f"{suite.name}-smoke",
+            "name": f"{suite.name}{_SMOKE}",
             "cohorts": {"phantoms": SMOKE_COHORT},
             "parts": tuple(parts),
             "limit_s": SMOKE_LIMIT_S,

@@ -109,6 +109,7 @@ class Line:
         title: the model, with the number of training patients if it is not all.
         rows: its finished rows, over folds and seeds.
         planned: number of its jobs.
+        patients: number of training patients; 0 for all of the fold.
         cases: number of judged cases.
         estimates: name of a metric -> its figure; absent where nothing was measured.
         paper: the paper's row, if it has one.
@@ -117,6 +118,7 @@ class Line:
     title: str
     rows: tuple[Row, ...]
     planned: int
+    patients: int
     cases: int
     estimates: Mapping[str, Estimate]
     paper: PaperRow | None = None
@@ -161,7 +163,13 @@ def _line(
     estimates = {m.name: estimate for m in metrics if (estimate := estimate_of(m, found))}
     cases = {name for row in found for name in row["cases"]}
     return Line(
-        title, tuple(found), len(jobs), len(cases), estimates, suite.paper_row(jobs[0].conf)
+        title=title,
+        rows=tuple(found),
+        planned=len(jobs),
+        patients=jobs[0].patients,
+        cases=len(cases),
+        estimates=estimates,
+        paper=suite.paper_row(jobs[0].conf),
     )
 
 
@@ -206,18 +214,22 @@ def with_interval(patients: Sequence[Sequence[float]]) -> Estimate | None:
 
 
 def ranks(lines: Sequence[Line], metric: Metric) -> dict[str, Rank]:
-    """Title -> "best" or "second", by the figures as they are shown; equal ones share a rank."""
-    shown = {
-        line.title: round(line.estimates[metric.name].mean, metric.digits)
-        for line in lines
-        if metric.name in line.estimates
-    }
-    if metric.best is None or len(shown) < 2:
-        return {}
-    best, *others = sorted(set(shown.values()), reverse=metric.best == "high")
-    places: dict[float, Rank] = {best: "best"}
-    places |= {others[0]: "second"} if others else {}
-    return {title: places[value] for title, value in shown.items() if value in places}
+    """Title -> "best" or "second", by the figures as they are shown; equal ones share a rank.
+
+    Models are compared with those that learned from as many patients. Where all figures are equal,
+    none is the best.
+    """
+    groups: dict[int, dict[str, float]] = {}
+    for line in lines:
+        if metric.name in line.estimates:
+            shown = round(line.estimates[metric.name].mean, metric.digits)
+            groups.setdefault(line.patients, {})[line.title] = shown
+    found: dict[str, Rank] = {}
+    for group in groups.values() if metric.best else ():
+        best, *others = sorted(set(group.values()), reverse=metric.best == "high")
+        places: dict[float, Rank] = {best: "best", others[0]: "second"} if others else {}
+        found |= {title: places[value] for title, value in group.items() if value in places}
+    return found
 
 
 def subset_scores(table: PartTable) -> dict[str, dict[str, float]]:
