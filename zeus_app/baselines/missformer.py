@@ -1,12 +1,12 @@
 """MISSFormer: a hierarchical transformer with a bridge over its levels and a transformer decoder.
 
 Source: Huang, Deng, Li and Yuan, "MISSFormer: An Effective Medical Image Segmentation Transformer",
-arXiv:2109.07162 (2021). Its code has no licence: this is our own, from the paper alone.
+arXiv:2109.07162 (2021). The released code has no licence, and no line of it stands here.
 
-Size for 3 channels and 9 labels: 35,452,745 parameters. The paper states 42.46 M. The difference is
-two transformer blocks and a merging layer at the decoder's coarsest level (6.88 M), and two more
-normalisations in every Enhanced Mix-FFN (0.13 M). The paper's figures and equations show neither,
-and the bridge's output is already the coarsest level's.
+Size for 3 channels and 9 labels: 35,452,745 parameters. The published size is 42.46 M. Two more
+transformer blocks with a merging layer at the decoder's coarsest level (6.88 M) and two more
+normalisations in every Enhanced Mix-FFN (0.13 M) would give it. They are left out: the bridge's
+output already is the coarsest level.
 
 The bridge belongs to the decoder, so hybrid fusion merges features before it.
 """

@@ -121,8 +121,9 @@ NETWORKS: Mapping[str, NetworkEntry] = {
         title="MISSFormer",
         source="Huang et al., 2021, arXiv 2109.07162",
         build=missformer.build,
-        note="written from its paper alone, without the 7 M of its stated 42.46 M that its figures"
-        " do not show. Table 2 counts 5 to 6 times as many, and the Zeus paper does not say why",
+        note="of our own, without the two blocks at the decoder's coarsest level that would give"
+        " the published 42.46 M. Table 2 counts 5 to 6 times as many, and the Zeus paper does not"
+        " say why",
         paper=PaperCounts(early=188.08, hybrid=383.47, late=610.88),
     ),
     "dynunet": NetworkEntry(
