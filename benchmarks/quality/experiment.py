@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from benchmarks.quality.runs import Idea, RunKey
+from zeus_app.bench.cohorts import training_order
 from zeus_app.bench.memory import peak_mib, restart_peak
 from zeus_app.bench.provenance import code_version
 from zeus_app.bench.scores import picture_spacing_mm, score, subsets, with_sequences
-from zeus_app.bench.training import train
+from zeus_app.bench.training import refuse_other_weights, train
 from zeus_app.build import build_segmenter
 from zeus_app.commands.real.plans import Plan
 from zeus_app.errors import InputError
@@ -49,8 +50,7 @@ def fold_patients(plan: Plan, fold: int, *, patients: int) -> tuple[str, ...]:
     Returns:
         The studies of the next fold first, and so on, so that few patients are not always the same.
     """
-    others = [*plan.folds[fold + 1 :], *plan.folds[:fold]]
-    names = tuple(study for group in others for study in group)
+    names = training_order(plan.folds, fold)
     if patients > len(names):
         raise InputError(
             f"{patients} training patients on {plan.target}",
@@ -176,12 +176,7 @@ class Experiment:
         end = {"time_budget_s": key.seconds} if epochs is None else {"epochs": epochs}
         own = {"seed": key.seed, "resume": False, "time_budget_s": 0, **end}
         config = train_config({**self.idea.recipe, **own}, learner_of(self.config))
-        if config.projection_share or config.start == "served":
-            raise InputError(
-                "projection_share or start in a recipe of this benchmark",
-                expected="parameters of one training from scratch",
-                remedy="leave them out; `zeus real` measures whole trainings through a server",
-            )
+        refuse_other_weights(config)
         return config
 
     def _judge(

@@ -19,10 +19,9 @@ from zeus_app.bench.preparation import Preparation, PreparedCase
 from zeus_app.bench.provenance import machine, versions
 from zeus_app.bench.row import DONE, identity
 from zeus_app.bench.scores import picture_spacing_mm, score, subsets, with_sequences
-from zeus_app.bench.training import Training, train
+from zeus_app.bench.training import Training, refuse_other_weights, train
 from zeus_app.build import build_segmenter
 from zeus_app.describe import describe
-from zeus_app.errors import InputError
 from zeus_app.pipeline.plugins import PLUGIN, learner_of
 from zeus_app.pipeline.segmenter import Segmenter
 from zeus_app.profiles import load_profile
@@ -126,12 +125,7 @@ def recipe_of(job: Job, config: ZeusConfig) -> TrainConfig:
     """
     fixed = {"seed": str(job.seed), "resume": "false", "time_budget_s": str(job.seconds)}
     recipe = with_recipe({**job.recipe, **fixed}, learner_of(config))
-    if recipe.projection_share or recipe.start == "served":
-        raise InputError(
-            "projection_share or start in a recipe of a suite",
-            expected="parameters of one training from scratch",
-            remedy="leave them out",
-        )
+    refuse_other_weights(recipe)
     return recipe
 
 

@@ -110,6 +110,20 @@ def train(
     )
 
 
+def refuse_other_weights(config: TrainConfig) -> None:
+    """Refuse a recipe that is more than one training from scratch.
+
+    Raises:
+        InputError: it trains f_vt first, or begins with served weights.
+    """
+    if config.projection_share or config.start == "served":
+        raise InputError(
+            "projection_share or start in a recipe of a benchmark",
+            expected="parameters of one training from scratch",
+            remedy="leave them out; `zeus real` measures whole trainings through a server",
+        )
+
+
 def _rest_of_budget(config: TrainConfig, used_s: float) -> TrainConfig:
     budget_s = config.time_budget_s
     if budget_s is None:
