@@ -106,7 +106,7 @@ def test_every_zeus_command_that_a_document_names_parses(document: Path) -> None
     from zeus_app.commands.main import app
 
     for line in shell_lines(document):
-        command_line = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z-]+ ?){1,2})", line)
+        command_line = re.match(r"(?:\.venv/bin/)?zeus ((?:[a-z][a-z0-9-]* ?){1,2})", line)
         if not command_line:
             continue
         groups = {group.name for group in app.registered_groups}
