@@ -12,7 +12,7 @@ from tests.bench.rows import a_row, a_suite, scores
 from zeus_app.bench.jobs import EXTRA_S, Shard, plan
 from zeus_app.bench.measurement import Request
 from zeus_app.bench.row import FAILED, Rows, failed_row
-from zeus_app.bench.run import Options, extra_s, in_lines, other_code, outlook, run
+from zeus_app.bench.run import Options, extra_s, in_lines, other_code, outlook, rows_of, run
 from zeus_app.bench.suite import Suite, load_suite
 from zeus_app.progress import Report
 from zeus_app.storage.process_lock import LockedError, ProcessLock
@@ -148,3 +148,12 @@ def test_what_a_job_takes_besides_its_training_is_measured_on_finished_rows() ->
             for job, wall_s in zip(plan(a_suite()), (120.0, 140.0), strict=True)]  # fmt: skip
     assert extra_s([]) == EXTRA_S
     assert extra_s(rows) == 30.0
+
+
+def test_rows_of_other_settings_say_nothing_about_the_cost(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "tiny")
+    slower = plan(a_suite(seconds=5000))
+    rows.put(a_row(slower[0], {}, wall_s=1.0))
+    assert rows_of(a_suite(), rows) == []
+    rows.put(a_row(plan(a_suite())[1], {}))
+    assert [row["job"] for row in rows_of(a_suite(), rows)] == [plan(a_suite())[1].id]

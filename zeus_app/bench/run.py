@@ -97,6 +97,11 @@ def extra_s(rows: Sequence[Row]) -> float:
     return sum(measured) / len(measured) if measured else EXTRA_S
 
 
+def rows_of(suite: Suite, rows: Rows) -> list[Row]:
+    """The rows of the suite's present jobs."""
+    return [row for job in plan(suite) if (row := rows.find(job))]
+
+
 def in_a_process(request: Request, report: Report, log: Path) -> dict[str, Any]:
     """Run a job in a process of its own."""
     return run_in_process(request, report, log=log)
@@ -141,7 +146,7 @@ def in_lines(suite: Suite, planned: Sequence[PlannedJob], rows: Rows) -> list[st
     """What a run will do, and what it costs."""
     states = [each.state for each in planned]
     jobs = [each.job for each in planned if each.state == "run"]
-    cost = in_words(cost_s(jobs, extra_s=extra_s(rows.all())))
+    cost = in_words(cost_s(jobs, extra_s=extra_s(rows_of(suite, rows))))
     lines = [f"{suite.name}: {len(planned)} jobs, {states.count('done')} done, {len(jobs)} to run:"
              f" about {cost}"]  # fmt: skip
     stuck: tuple[tuple[State, str], ...] = (
@@ -191,7 +196,7 @@ class _Loop:
         bar = self.progress.add_task(self.suite.name, total=len(jobs), rest="")
         stage = self.progress.add_task("", total=1, rest="", visible=False)
         for done, job in enumerate(jobs):
-            rest_s = cost_s(jobs[done:], extra_s=extra_s(self.rows.all()))
+            rest_s = cost_s(jobs[done:], extra_s=extra_s(rows_of(self.suite, self.rows)))
             self.progress.update(bar, completed=done, rest=f"{in_words(rest_s)} left")
             row = self.run_job(
                 self._request(job), self._report(stage, job), self.rows.folder / "logs" / job.id

@@ -161,12 +161,12 @@ def _data(suite: "Suite", texts: list[str]) -> dict[str, Path]:
 def _list_jobs(suite: "Suite", options: "Options") -> None:
     from zeus_app.bench.jobs import cost_s, in_words
     from zeus_app.bench.row import Rows
-    from zeus_app.bench.run import extra_s, in_lines, outlook
+    from zeus_app.bench.run import extra_s, in_lines, outlook, rows_of
     from zeus_app.commands.terminal import print_table
 
     rows = Rows(options.out / suite.name)
     planned = outlook(suite, rows, options)
-    extra = extra_s(rows.all())
+    extra = extra_s(rows_of(suite, rows))
     print_table(
         suite.about,
         ["job", "state", "cost", "note"],
