@@ -20,7 +20,6 @@ from zeus_app.studies.candidates import source_of
 from zeus_app.studies.read import read_study
 from zeus_app.targets import Target
 from zeus_app.types import Grid, LabelledStudy, StudyFiles, Volume, VolumeSource
-from zeus_app.volumes.formats import check_regular
 
 TRAIN, TEST = "train", "test"
 """Official parts of a dataset. Cases of `TEST` mostly have no public truth."""
@@ -62,7 +61,6 @@ class MaskFile:
 
     def stored(self) -> Volume:
         """(X, Y, Z) float32, whole numbers."""
-        check_regular(self.path)
         return read_mask(self.path)
 
 

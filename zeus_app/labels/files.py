@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from zeus_app.errors import InputError
 from zeus_app.labels.values import with_whole_values
 from zeus_app.types import LPS_TO_RAS, Affine, Grid, Volume
-from zeus_app.volumes.formats import is_gzip
+from zeus_app.volumes.formats import check_regular, is_gzip
 from zeus_app.volumes.nifti import nifti_bytes
 from zeus_app.volumes.sources import read_voxels
 from zeus_app.volumes.uploads import header_grid
@@ -66,8 +66,7 @@ def read_mask(path: Path) -> Volume:
         InputError: as `read_label`, but for the extension.
     """
     with label_errors(path):
-        if path.exists() and not path.is_file():
-            raise OSError("it is no file")  # a named pipe would be read for ever
+        check_regular(path)
         if path.name.lower().endswith((".nii.gz", ".nii")) and is_gzip(path):
             _verify_checksum(path, nifti_bytes(path))
         volume = read_voxels(path)
