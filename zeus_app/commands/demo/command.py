@@ -8,7 +8,7 @@ from zeus_app.commands.terminal import stop_at_sigterm
 def demo() -> None:
     """Segment phantoms, train on their labels, segment again; writes reports/demo/index.html.
 
-    The demo starts a server and drives it over HTTP. It takes 8 to 30 minutes on two cores.
+    The demo starts a server and drives it over HTTP. It takes 7 to 30 minutes on two cores.
     """
     from zeus_app.commands.demo.run import run_demo
 
