@@ -1,7 +1,7 @@
 """TransUNet: a ResNet-50, a ViT-B/16 over its features, and an upsampler with skips.
 
 Source: Chen et al., "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation",
-arXiv:2102.04306 (2021), section 3 and figure 1. The ResNet and the transformer are timm's
+arXiv:2102.04306 (2021). The ResNet and the transformer are timm's
 `vit_base_r50_s16_224`, which is the hybrid of Dosovitskiy et al. (arXiv:2010.11929) that the paper
 starts from: weight-standardised convolutions, group normalisation, 3, 4 and 9 blocks, then 12
 transformer layers of 768 channels. As in the paper, there is no class token.

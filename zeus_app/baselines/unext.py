@@ -1,7 +1,7 @@
 """UNeXt: three stages of convolutions, then two of tokens whose channels are shifted and mixed.
 
 Source: Valanarasu and Patel, "UNeXt: MLP-based Rapid Medical Image Segmentation Network", MICCAI
-2022, arXiv:2203.04967, section 2 and equations 1 to 4. The code here is our own.
+2022, arXiv:2203.04967. The code here is our own.
 
 Size for 3 channels and 1 label: 1,470,017 parameters. The paper states 1.47 M. Its text has 32, 64,
 128, 160 and 256 channels; such a network has 1.58 M. The stated size is that of 16, 32, 128, 160
